@@ -1,0 +1,1 @@
+//! Node agent: runs tasks, reports what it sees.

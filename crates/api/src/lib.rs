@@ -1,0 +1,1 @@
+//! AWS operations: one file each.

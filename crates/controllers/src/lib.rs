@@ -1,0 +1,1 @@
+//! The hands: observe, plan, apply; one file per controller.

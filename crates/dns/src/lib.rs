@@ -1,0 +1,1 @@
+//! VPC resolver: zones, answers, forwarding.

@@ -1,0 +1,1 @@
+//! VPC data plane of a node: namespaces, interfaces, security groups on packets.

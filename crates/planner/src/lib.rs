@@ -1,0 +1,1 @@
+//! The brain: deployments, placement, health decisions. Pure.

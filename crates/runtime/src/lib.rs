@@ -1,0 +1,1 @@
+//! OCI runtime and task supervisor. No tokio.

@@ -1,0 +1,1 @@
+//! Revisioned, transactional, watched, durable tables.

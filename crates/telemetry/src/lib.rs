@@ -1,0 +1,1 @@
+//! Log ingestion and query on append-only segments.

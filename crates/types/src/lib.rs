@@ -1,0 +1,1 @@
+//! Words of the domain: ids, ARNs, states, resources, timestamps. Pure.
