@@ -1,0 +1,344 @@
+//! Clusters, task definitions, tasks, services and deployments.
+
+use crate::id::*;
+use crate::{Tags, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+macro_rules! states {
+    ($($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name { $(#[serde(rename = $text)] $variant),* }
+        impl $name {
+            /// The word that the AWS API uses.
+            pub fn as_str(self) -> &'static str { match self { $(Self::$variant => $text),* } }
+            pub fn parse(text: &str) -> Option<Self> { match text { $($text => Some(Self::$variant),)* _ => None } }
+        }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.as_str()) }
+        }
+    )*};
+}
+
+states! {
+    ClusterStatus { Active = "ACTIVE", Inactive = "INACTIVE" }
+    TaskDefinitionStatus { Active = "ACTIVE", Inactive = "INACTIVE", DeleteInProgress = "DELETE_IN_PROGRESS" }
+    /// In the order that a task passes through them.
+    TaskStatus {
+        Provisioning = "PROVISIONING", Pending = "PENDING", Activating = "ACTIVATING", Running = "RUNNING",
+        Deactivating = "DEACTIVATING", Stopping = "STOPPING", Deprovisioning = "DEPROVISIONING", Stopped = "STOPPED",
+    }
+    DesiredStatus { Running = "RUNNING", Stopped = "STOPPED" }
+    ContainerStatus { Pending = "PENDING", Running = "RUNNING", Stopped = "STOPPED" }
+    HealthStatus { Healthy = "HEALTHY", Unhealthy = "UNHEALTHY", Unknown = "UNKNOWN" }
+    StopCode {
+        TaskFailedToStart = "TaskFailedToStart", EssentialContainerExited = "EssentialContainerExited",
+        UserInitiated = "UserInitiated", ServiceSchedulerInitiated = "ServiceSchedulerInitiated",
+    }
+    ServiceStatus { Active = "ACTIVE", Draining = "DRAINING", Inactive = "INACTIVE" }
+    DeploymentStatus { Primary = "PRIMARY", Active = "ACTIVE", Inactive = "INACTIVE" }
+    RolloutState { InProgress = "IN_PROGRESS", Completed = "COMPLETED", Failed = "FAILED" }
+    PropagateTags { TaskDefinition = "TASK_DEFINITION", Service = "SERVICE", None = "NONE" }
+    DependencyCondition { Start = "START", Complete = "COMPLETE", Success = "SUCCESS", Healthy = "HEALTHY" }
+}
+
+/// Key: scope and name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    pub name: ClusterName,
+    pub status: ClusterStatus,
+    pub settings: BTreeMap<String, String>,
+    pub capacity_providers: Vec<String>,
+    pub created_at: Timestamp,
+    pub tags: Tags,
+}
+
+/// Key: scope, family and revision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskDefinition {
+    pub family: Family,
+    pub revision: u32,
+    pub status: TaskDefinitionStatus,
+    pub task_role_arn: Option<String>,
+    pub execution_role_arn: Option<String>,
+    /// `awsvpc`; others are refused until instances exist.
+    pub network_mode: String,
+    pub requires_compatibilities: Vec<String>,
+    /// CPU units: 1024 is one virtual CPU.
+    pub cpu_units: u32,
+    pub memory_mib: u32,
+    pub containers: Vec<ContainerDefinition>,
+    /// Names of volumes that live as long as the task, shared among its containers.
+    pub volumes: Vec<String>,
+    pub cpu_architecture: Option<String>,
+    pub operating_system_family: Option<String>,
+    pub registered_at: Timestamp,
+    pub registered_by: String,
+    pub deregistered_at: Option<Timestamp>,
+    pub delete_requested_at: Option<Timestamp>,
+    pub tags: Tags,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerDefinition {
+    pub name: String,
+    pub image: String,
+    pub essential: bool,
+    /// A weight among the task's containers, not a ceiling.
+    pub cpu_units: u32,
+    pub memory_mib: Option<u32>,
+    pub memory_reservation_mib: Option<u32>,
+    pub ports: Vec<PortMapping>,
+    pub entry_point: Option<Vec<String>>,
+    pub command: Option<Vec<String>>,
+    pub environment: Vec<(String, String)>,
+    pub working_directory: Option<String>,
+    pub user: Option<String>,
+    pub readonly_root: bool,
+    pub depends_on: Vec<(String, DependencyCondition)>,
+    pub start_timeout_seconds: Option<u32>,
+    pub stop_timeout_seconds: Option<u32>,
+    pub health_check: Option<HealthCheck>,
+    pub log: Option<AwsLogs>,
+    pub ulimits: Vec<Ulimit>,
+    pub docker_labels: BTreeMap<String, String>,
+    pub capabilities_drop: Vec<String>,
+    pub capabilities_add: Vec<String>,
+    pub init_process: bool,
+    /// Path, size in MiB, options.
+    pub tmpfs: Vec<(String, u32, Vec<String>)>,
+    pub sysctls: Vec<(String, String)>,
+    pub mounts: Vec<MountPoint>,
+    pub pseudo_terminal: bool,
+    pub interactive: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PortMapping {
+    pub container_port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    pub name: Option<String>,
+    pub app_protocol: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// Starts with `CMD` or `CMD-SHELL`.
+    pub command: Vec<String>,
+    pub interval_seconds: u32,
+    pub timeout_seconds: u32,
+    pub retries: u32,
+    pub start_period_seconds: u32,
+}
+
+/// The `awslogs` driver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AwsLogs {
+    pub group: String,
+    pub region: Region,
+    pub stream_prefix: String,
+    pub create_group: bool,
+    pub blocking: bool,
+    pub max_buffer_bytes: u64,
+    /// The options as given, for describing the task definition.
+    pub options: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ulimit {
+    pub name: String,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MountPoint {
+    pub volume: String,
+    pub path: String,
+    pub read_only: bool,
+}
+
+/// What RunTask changes of a task definition.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskOverride {
+    pub containers: Vec<ContainerOverride>,
+    pub cpu_units: Option<u32>,
+    pub memory_mib: Option<u32>,
+    pub task_role_arn: Option<String>,
+    pub execution_role_arn: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerOverride {
+    pub name: String,
+    pub command: Option<Vec<String>>,
+    pub environment: Vec<(String, String)>,
+    pub cpu_units: Option<u32>,
+    pub memory_mib: Option<u32>,
+    pub memory_reservation_mib: Option<u32>,
+}
+
+/// `awsvpcConfiguration`, with everything found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwsVpcConfiguration {
+    pub subnets: Vec<SubnetId>,
+    pub security_groups: Vec<SecurityGroupId>,
+    pub assign_public_ip: bool,
+}
+
+/// Key: scope and id. Rows of stopped tasks stay for one hour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    pub id: TaskId,
+    pub cluster: ClusterName,
+    pub family: Family,
+    pub revision: u32,
+    /// `service:web` or `family:web`, or what RunTask said.
+    pub group: String,
+    pub started_by: Option<String>,
+    pub service: Option<ServiceName>,
+    pub deployment: Option<DeploymentId>,
+    pub launch_type: String,
+    pub capacity_provider: Option<String>,
+    pub desired_status: DesiredStatus,
+    pub last_status: TaskStatus,
+    pub health: HealthStatus,
+    pub containers: Vec<TaskContainer>,
+    pub cpu_units: u32,
+    pub memory_mib: u32,
+    pub overrides: TaskOverride,
+    pub eni: EniId,
+    pub attachment: String,
+    pub vpc: VpcId,
+    pub subnet: SubnetId,
+    pub zone: ZoneName,
+    pub node: NodeId,
+    pub times: TaskTimes,
+    pub stop_code: Option<StopCode>,
+    pub stopped_reason: Option<String>,
+    /// One up with every change that a client can see.
+    pub version: u64,
+    pub tags: Tags,
+    /// Access key of the task role's credentials in use.
+    pub access_key_id: Option<String>,
+}
+
+impl Task {
+    /// Counts against a service's ceiling: it runs, or is on its way to.
+    pub fn is_live(&self) -> bool {
+        self.desired_status == DesiredStatus::Running && self.last_status != TaskStatus::Stopped
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.last_status == TaskStatus::Stopped
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskTimes {
+    pub created_at: Timestamp,
+    pub pull_started_at: Option<Timestamp>,
+    pub pull_stopped_at: Option<Timestamp>,
+    pub connectivity_at: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
+    pub stopping_at: Option<Timestamp>,
+    pub execution_stopped_at: Option<Timestamp>,
+    pub stopped_at: Option<Timestamp>,
+    /// When its load balancer targets began to drain.
+    pub deregistered_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskContainer {
+    /// A UUID; part of the container's ARN.
+    pub id: String,
+    pub name: String,
+    pub image: String,
+    pub image_digest: Option<String>,
+    /// 64 hexadecimal digits (Fargate shows the task id and a number).
+    pub runtime_id: Option<String>,
+    pub status: ContainerStatus,
+    pub exit_code: Option<i32>,
+    pub reason: Option<String>,
+    pub health: HealthStatus,
+}
+
+/// Key: scope, cluster and name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    pub name: ServiceName,
+    pub cluster: ClusterName,
+    pub status: ServiceStatus,
+    pub desired_count: u32,
+    pub launch_type: String,
+    pub platform_version: String,
+    pub task_definition: (Family, u32),
+    pub network: AwsVpcConfiguration,
+    pub load_balancers: Vec<ServiceLoadBalancer>,
+    pub minimum_healthy_percent: u32,
+    pub maximum_percent: u32,
+    pub circuit_breaker: CircuitBreaker,
+    pub health_check_grace_seconds: u32,
+    pub enable_ecs_managed_tags: bool,
+    pub propagate_tags: PropagateTags,
+    /// Newest first; the first is PRIMARY.
+    pub deployments: Vec<Deployment>,
+    /// Newest first, at most 100.
+    pub events: Vec<ServiceEvent>,
+    pub created_at: Timestamp,
+    pub created_by: String,
+    pub tags: Tags,
+    /// Failed launches in a row and when the next may be tried.
+    pub launch_backoff: LaunchBackoff,
+    pub client_token: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchBackoff {
+    pub failures: u32,
+    pub retry_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CircuitBreaker {
+    pub enable: bool,
+    pub rollback: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceLoadBalancer {
+    pub target_group: String,
+    pub container: String,
+    pub port: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    pub id: DeploymentId,
+    pub status: DeploymentStatus,
+    pub task_definition: (Family, u32),
+    pub network: AwsVpcConfiguration,
+    pub load_balancers: Vec<ServiceLoadBalancer>,
+    pub rollout_state: RolloutState,
+    pub rollout_reason: String,
+    pub failed_tasks: u32,
+    /// Some task of it has been RUNNING.
+    pub reached_running: bool,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// Tags mapped to digests, so that all its tasks run the same bytes.
+    pub image_digests: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceEvent {
+    pub id: String,
+    pub at: Timestamp,
+    pub message: String,
+}
