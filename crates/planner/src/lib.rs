@@ -1,1 +1,10 @@
-//! The brain: deployments, placement, health decisions. Pure.
+//! The brain: what should happen, as functions of values.
+//!
+//! **Invariant:** no clock, randomness, file, socket or store. `now` is handed in; what to do comes back as a value, and
+//! `controllers` does it.
+
+pub mod breaker;
+pub mod dependencies;
+pub mod fargate;
+pub mod service;
+pub mod subnet;

@@ -1,0 +1,269 @@
+use super::*;
+
+fn deployment(id: &str, rollout: RolloutState) -> DeploymentView {
+    DeploymentView { id: id.into(), rollout, failed_tasks: 0, has_load_balancer: false }
+}
+
+fn service(desired: u32, minimum: u32, maximum: u32) -> ServiceView {
+    ServiceView {
+        name: "web".into(),
+        desired_count: desired,
+        draining: false,
+        minimum_healthy_percent: minimum,
+        maximum_percent: maximum,
+        breaker_enabled: false,
+        rollback: false,
+        grace: Duration::ZERO,
+        has_container_check: true,
+        retry_at: None,
+        deployments: vec![deployment("new", RolloutState::InProgress)],
+        tasks: vec![],
+    }
+}
+
+fn task(id: &str, deployment: &str, status: TaskStatus, health: HealthStatus) -> TaskView {
+    TaskView {
+        id: id.into(),
+        deployment: deployment.into(),
+        status,
+        stopping: false,
+        started_at: (status >= TaskStatus::Running).then_some(Timestamp(0)),
+        container_health: health,
+        target_health: TargetView::None,
+        zone: "a".into(),
+    }
+}
+
+fn healthy(id: &str, deployment: &str) -> TaskView {
+    task(id, deployment, TaskStatus::Running, HealthStatus::Healthy)
+}
+
+fn rolling(desired: u32, minimum: u32, maximum: u32) -> ServiceView {
+    let mut view = service(desired, minimum, maximum);
+    view.deployments.push(deployment("old", RolloutState::Completed));
+    view.tasks = (0..desired).map(|n| healthy(&format!("o{n}"), "old")).collect();
+    view
+}
+
+fn starts(plan: &Plan) -> u32 {
+    plan.actions.iter().map(|a| if let Action::StartTasks { count, .. } = a { *count } else { 0 }).sum()
+}
+
+fn stopped(plan: &Plan) -> usize {
+    plan.actions.iter().filter(|a| matches!(a, Action::StopTask { .. })).count()
+}
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+#[test]
+fn bounds_round_as_ecs_rounds() {
+    assert_eq!((lower_bound(2, 75), upper_bound(3, 125)), (2, 3));
+    assert_eq!((lower_bound(4, 50), upper_bound(4, 200)), (2, 8));
+    assert_eq!((lower_bound(3, 50), upper_bound(3, 150)), (2, 4));
+}
+
+#[test]
+fn a_new_service_starts_its_tasks() {
+    assert_eq!(starts(&plan(&service(3, 100, 200), NOW)), 3);
+}
+
+#[test]
+fn half_may_stop_before_others_start() {
+    let plan = plan(&rolling(4, 50, 100), NOW);
+    assert_eq!((stopped(&plan), starts(&plan)), (2, 2));
+}
+
+#[test]
+fn double_may_start_before_any_stops() {
+    let plan = plan(&rolling(4, 100, 200), NOW);
+    assert_eq!((stopped(&plan), starts(&plan)), (0, 4));
+}
+
+#[test]
+fn bounds_that_block_each_other_are_told() {
+    let plan = plan(&rolling(2, 75, 100), NOW);
+    assert_eq!((stopped(&plan), starts(&plan)), (0, 0));
+    assert!(plan.notes[0].starts_with("was unable to stop or start tasks"), "{:?}", plan.notes);
+}
+
+#[test]
+fn old_tasks_stop_as_new_ones_become_healthy() {
+    let mut view = rolling(3, 100, 200);
+    view.tasks.push(healthy("n0", "new"));
+    view.tasks.push(task("n1", "new", TaskStatus::Running, HealthStatus::Unknown));
+    let plan = plan(&view, NOW);
+    assert_eq!((stopped(&plan), starts(&plan)), (1, 1));
+}
+
+#[test]
+fn a_task_without_checks_is_healthy_after_forty_seconds() {
+    let mut view = service(1, 100, 200);
+    view.has_container_check = false;
+    view.tasks = vec![task("t", "new", TaskStatus::Running, HealthStatus::Unknown)];
+    assert_eq!(plan(&view, Timestamp(39_999)).wake_at, Some(Timestamp(40_000)));
+    let later = plan(&view, Timestamp(40_000));
+    assert!(later.actions.contains(&Action::CompleteDeployment { deployment: "new".into() }));
+}
+
+#[test]
+fn grace_hides_bad_health() {
+    let mut view = service(1, 100, 200);
+    view.grace = Duration::from_secs(60);
+    view.tasks = vec![task("t", "new", TaskStatus::Running, HealthStatus::Unhealthy)];
+    let early = plan(&view, Timestamp(59_000));
+    assert_eq!((early.actions.len(), early.wake_at), (0, Some(Timestamp(60_000))));
+    assert_eq!(starts(&plan(&view, Timestamp(60_000))), 1);
+}
+
+#[test]
+fn a_bad_task_is_replaced_before_it_stops_when_there_is_room() {
+    let mut view = service(1, 100, 200);
+    view.tasks = vec![task("bad", "new", TaskStatus::Running, HealthStatus::Unhealthy)];
+    let first = plan(&view, NOW);
+    assert_eq!((starts(&first), stopped(&first)), (1, 0));
+    view.tasks.push(healthy("good", "new"));
+    let second = plan(&view, NOW);
+    assert_eq!((starts(&second), stopped(&second)), (0, 1));
+}
+
+#[test]
+fn a_bad_task_stops_first_when_there_is_no_room() {
+    let mut view = service(1, 0, 100);
+    view.tasks = vec![task("bad", "new", TaskStatus::Running, HealthStatus::Unhealthy)];
+    let plan = plan(&view, NOW);
+    assert_eq!((starts(&plan), stopped(&plan)), (1, 1));
+}
+
+#[test]
+fn the_breaker_fails_the_deployment_at_its_threshold() {
+    let mut view = service(1, 100, 200);
+    view.breaker_enabled = true;
+    view.rollback = true;
+    view.deployments[0].failed_tasks = 2;
+    assert_eq!(starts(&plan(&view, NOW)), 1);
+    view.deployments[0].failed_tasks = 3;
+    let plan = plan(&view, NOW);
+    assert_eq!(plan.actions, [Action::FailDeployment { deployment: "new".into(), rollback: true }]);
+}
+
+#[test]
+fn scale_in_takes_the_unready_and_the_fullest_zone() {
+    let mut view = service(2, 100, 200);
+    view.tasks = vec![healthy("a1", "new"), healthy("a2", "new"), healthy("b1", "new")];
+    view.tasks[2].zone = "b".into();
+    view.tasks.push(task("c", "new", TaskStatus::Pending, HealthStatus::Unknown));
+    let plan = plan(&view, NOW);
+    let ids: Vec<&str> = plan
+        .actions
+        .iter()
+        .filter_map(|a| if let Action::StopTask { task, .. } = a { Some(task.as_str()) } else { None })
+        .collect();
+    assert_eq!(ids, ["c", "a2"]);
+}
+
+#[test]
+fn a_drained_service_becomes_inactive() {
+    let mut view = service(2, 100, 200);
+    view.draining = true;
+    view.tasks = vec![healthy("t", "new")];
+    assert_eq!(stopped(&plan(&view, NOW)), 1);
+    view.tasks.clear();
+    assert_eq!(plan(&view, NOW).actions, [Action::Deactivate]);
+}
+
+#[test]
+fn back_off_holds_launches_until_its_time() {
+    let mut view = service(1, 100, 200);
+    view.retry_at = Some(Timestamp(2_000_000));
+    let early = plan(&view, NOW);
+    assert_eq!((starts(&early), early.wake_at), (0, Some(Timestamp(2_000_000))));
+    assert_eq!(starts(&plan(&view, Timestamp(2_000_000))), 1);
+}
+
+/// Random worlds: bounds hold after every pass, a second pass over the result plans nothing new to start, and a world
+/// that only does what it is told settles.
+#[test]
+fn any_world_keeps_the_bounds_and_settles() {
+    for seed in 1..3000u64 {
+        let mut rng = longshore_types::IdSource::new(u128::from(seed));
+        let mut pick = |n: u64| rng.next_u64() % n;
+        let policy = [(100, 200), (50, 100), (50, 150), (0, 100), (75, 125), (100, 150)][pick(6) as usize];
+        let mut view = rolling(1 + pick(6) as u32, policy.0, policy.1);
+        let mut next = 0;
+        for step in 0..200 {
+            match pick(8) {
+                0 if step < 120 => view.desired_count = pick(7) as u32,
+                1 if step < 120 => {
+                    view.deployments.insert(0, deployment(&format!("d{step}"), RolloutState::InProgress));
+                }
+                2 if step < 120 && !view.tasks.is_empty() => {
+                    let n = pick(view.tasks.len() as u64) as usize;
+                    view.tasks.remove(n);
+                }
+                3 if step < 120 && !view.tasks.is_empty() => {
+                    let n = pick(view.tasks.len() as u64) as usize;
+                    view.tasks[n].container_health = HealthStatus::Unhealthy;
+                }
+                4 => view.tasks.retain(|t| !t.stopping),
+                5 | 6 => {
+                    if let Some(t) = view.tasks.iter_mut().find(|t| t.status < TaskStatus::Running) {
+                        *t = healthy(t.id.as_str(), t.deployment.as_str());
+                    }
+                }
+                _ => pass(&mut view, &mut next, seed),
+            }
+        }
+        for _ in 0..60 {
+            pass(&mut view, &mut next, seed);
+            view.tasks.retain(|t| !t.stopping);
+            for t in view.tasks.iter_mut().filter(|t| t.status < TaskStatus::Running) {
+                *t = healthy(t.id.as_str(), t.deployment.as_str());
+            }
+        }
+        let blocked = plan(&view, NOW).notes.iter().any(|n| n.starts_with("was unable"));
+        let new = view.tasks.iter().filter(|t| t.deployment == view.deployments[0].id).count();
+        assert!(
+            blocked || (new, view.tasks.len()) == (view.desired_count as usize, view.desired_count as usize),
+            "seed {seed} did not settle: {view:#?}"
+        );
+    }
+}
+
+fn pass(view: &mut ServiceView, next: &mut u32, seed: u64) {
+    let good = |v: &ServiceView| {
+        v.tasks.iter().filter(|t| !t.stopping && t.container_health == HealthStatus::Healthy).count() as u32
+    };
+    let live = |v: &ServiceView| v.tasks.iter().filter(|t| !t.stopping).count() as u32;
+    let (good_before, live_before) = (good(view), live(view));
+    let answer = plan(view, NOW);
+    for action in &answer.actions {
+        match action {
+            Action::StartTasks { deployment, count } => {
+                for _ in 0..*count {
+                    *next += 1;
+                    view.tasks.push(task(
+                        &format!("t{next}"),
+                        deployment.as_str(),
+                        TaskStatus::Pending,
+                        HealthStatus::Unknown,
+                    ));
+                }
+            }
+            Action::StopTask { task, .. } => {
+                let t = view.tasks.iter_mut().find(|t| t.id == *task).expect("stops what there is");
+                assert!(!t.stopping, "seed {seed}: stopped twice");
+                t.stopping = true;
+            }
+            Action::ForgetDeployment { deployment } => view.deployments.retain(|d| d.id != *deployment),
+            Action::CompleteDeployment { .. } => view.deployments[0].rollout = RolloutState::Completed,
+            _ => {}
+        }
+    }
+    let (lower, upper) = (
+        lower_bound(view.desired_count, view.minimum_healthy_percent),
+        upper_bound(view.desired_count, view.maximum_percent),
+    );
+    assert!(good(view) >= good_before.min(lower), "seed {seed}: under the floor");
+    assert!(live(view) <= live_before.max(upper).max(1), "seed {seed}: over the ceiling");
+    assert_eq!(starts(&plan(view, NOW)), 0, "seed {seed}: a second pass starts more: {answer:?}");
+}
