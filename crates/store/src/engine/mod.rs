@@ -1,0 +1,57 @@
+//! Where the tables are durable.
+//!
+//! An engine is a dumb, safe shelf: it gives back everything once, at start, and then takes batches of changed rows.
+//! Types, indexes, transactions and watches live above it.
+
+mod memory;
+mod redb;
+
+pub use self::memory::{Failure, MemoryEngine};
+pub use self::redb::RedbEngine;
+
+use crate::StoreError;
+
+/// Durable storage of rows as bytes. Used by one thread.
+pub trait Engine: Send + 'static {
+    /// What is known besides the rows. Asked first, once.
+    fn meta(&mut self) -> Result<Meta, StoreError>;
+
+    /// Calls `row` with table, key and value of each row stored, keys ascending within a table. Asked once.
+    fn load(&mut self, row: &mut RowVisitor<'_>) -> Result<(), StoreError>;
+
+    /// Makes a batch durable, all of it or nothing. After an error either may be the case; the store writes the rows in
+    /// doubt again with the next batch.
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+}
+
+/// Receives table, key and value.
+pub type RowVisitor<'a> = dyn FnMut(&str, &[u8], &[u8]) -> Result<(), StoreError> + 'a;
+
+/// What an engine knows besides the rows.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// The last committed revision; 0 for a new store.
+    pub revision: u64,
+    /// Version of the rows of each table that was ever written.
+    pub versions: Vec<(String, u32)>,
+}
+
+/// Changes that become durable together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The store's revision once this batch is in.
+    pub revision: u64,
+    /// Sorted by table, then key.
+    pub changes: Vec<RowChange>,
+    /// Tables whose rows are from now on in this version.
+    pub versions: Vec<(&'static str, u32)>,
+}
+
+/// One row of a batch.
+#[derive(Debug)]
+pub struct RowChange {
+    pub table: &'static str,
+    pub key: std::sync::Arc<[u8]>,
+    /// The new stored form; `None` removes the row.
+    pub value: Option<Vec<u8>>,
+}

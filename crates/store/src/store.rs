@@ -1,0 +1,148 @@
+//! The handle to the store: open, read, write, watch.
+
+use crate::change_log::{ChangeLog, Changes};
+use crate::engine::{Engine, RedbEngine};
+use crate::error::StoreError;
+use crate::snapshot::{Schema, Snapshot};
+use crate::table::Table;
+use crate::tx::Tx;
+use crate::watch::Watcher;
+use crate::writer::{self, Job, Transaction, Writer};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, mpsc};
+use std::thread::{self, JoinHandle};
+use tokio::sync::{oneshot, watch};
+
+/// The tables, shared by all who hold a clone. The last clone's drop waits until what was written is durable.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    revisions: watch::Receiver<u64>,
+    /// `None` while dropping.
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What readers see: always durable.
+pub(crate) struct Shared(pub(crate) RwLock<Published>);
+
+pub(crate) struct Published {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) log: ChangeLog,
+}
+
+impl Shared {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.lock().snapshot.clone()
+    }
+
+    fn lock(&self) -> RwLockReadGuard<'_, Published> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    /// Opens Longshore's tables in the file at `path`, or creates it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::with_engine(RedbEngine::open(path.as_ref())?, crate::tables::schema())
+    }
+
+    /// Loads `schema`'s tables from `engine` and starts the writer's thread.
+    pub fn with_engine(mut engine: impl Engine, schema: Schema) -> Result<Self, StoreError> {
+        let (snapshot, outdated) = writer::load(&mut engine, schema)?;
+        let revision = snapshot.revision();
+        let (revision_sender, revisions) = watch::channel(revision);
+        let log = ChangeLog::new(revision);
+        let shared = Arc::new(Shared(RwLock::new(Published { snapshot, log })));
+        let (jobs, job_receiver) = mpsc::channel();
+        let writer = Writer::new(engine, Arc::clone(&shared), revision_sender, outdated);
+        let writer = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(&job_receiver))
+            .map_err(|error| StoreError::Io {
+                action: "start the writer of",
+                path: "(thread)".into(),
+                source: Arc::new(error),
+            })?;
+        Ok(Self(Arc::new(Inner { shared, revisions, jobs: Some(jobs), writer: Some(writer) })))
+    }
+
+    /// The latest durable state. Takes no time worth naming and blocks nobody, however long it is kept.
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.shared.snapshot()
+    }
+
+    /// Runs `read` on the latest durable state.
+    pub fn read<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> T {
+        read(&self.snapshot())
+    }
+
+    /// Runs a transaction and returns once everything it wrote, and everything it saw, is durable.
+    ///
+    /// `transaction` runs on the writer's thread, one at a time, and must not block. When it returns an error, its changes
+    /// are undone. The outer error is the store's: then the changes are undone too.
+    pub async fn write<T, E, F>(&self, transaction: F) -> Result<Result<T, E>, StoreError>
+    where
+        F: FnOnce(&mut Tx) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.send(transaction)?.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// [`write`](Self::write) for threads outside an async runtime; inside one it panics.
+    pub fn write_blocking<T, E, F>(&self, transaction: F) -> Result<Result<T, E>, StoreError>
+    where
+        F: FnOnce(&mut Tx) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.send(transaction)?.blocking_recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Wakes for changes after now; see [`Watcher`].
+    pub fn watch(&self) -> Watcher {
+        let shared = Arc::clone(&self.0.shared);
+        let seen = shared.snapshot().revision();
+        Watcher { shared, revisions: self.0.revisions.clone(), seen, only: Vec::new() }
+    }
+
+    /// The latest state and which keys changed after revision `since`, of all tables at once.
+    pub fn changes_since(&self, since: u64) -> Changes {
+        let published = self.0.shared.lock();
+        published.log.since(since, published.snapshot.clone())
+    }
+
+    /// Like [`changes_since`](Self::changes_since) for one table: its keys, `None` for "take it all".
+    pub fn keys_since<T: Table>(&self, since: u64) -> (Snapshot, Option<Vec<T::Key>>) {
+        let changes = self.changes_since(since);
+        (changes.snapshot().clone(), changes.keys::<T>())
+    }
+
+    fn send<T, E, F>(&self, transaction: F) -> Result<oneshot::Receiver<Result<Result<T, E>, StoreError>>, StoreError>
+    where
+        F: FnOnce(&mut Tx) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.0.jobs.as_ref().expect("jobs are taken in drop only");
+        jobs.send(Box::new(Transaction::new(transaction, reply))).map_err(|_| StoreError::Closed)?;
+        Ok(answer)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.jobs = None;
+        // A transaction may hold the last clone; then this is the writer's thread, which ends by itself.
+        if let Some(writer) = self.writer.take()
+            && writer.thread().id() != thread::current().id()
+        {
+            // A panic there was reported by its own hook, and answered its callers with `Closed`.
+            let _ = writer.join();
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Repositories and images.
+
+use crate::table;
+use longshore_types::Scope;
+use longshore_types::ecr::{Image, Repository};
+
+table! {
+    pub Repositories: "ecr-repositories", (Scope, String) => Repository {}
+}
+
+table! {
+    /// Scope, repository, digest.
+    pub Images: "ecr-images", (Scope, String, String) => Image {
+        /// Scope, repository, tag.
+        BY_TAG: "tag", (Scope, String, String) = |(scope, repository, _), image| {
+            image.image_tags.iter().map(|tag| (scope.clone(), repository.clone(), tag.clone())).collect()
+        },
+    }
+}

@@ -1,0 +1,211 @@
+//! The writer: one thread that runs transactions and makes them durable in batches.
+//!
+//! ```text
+//! wait for a job ─▶ run all that wait (at most JOBS_MAX) on `head` ─▶ one commit ─▶ publish ─▶ answer all ─┐
+//!       ▲                    more jobs arrive meanwhile                                                    │
+//!       └──────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//! Transactions take microseconds and a commit takes a disk flush, so running them while a commit is under way would gain
+//! nothing, and would make a failed commit undo more than its own batch.
+//!
+//! A job is answered after the commit even when it failed or only read: it may have seen what another job of its batch
+//! wrote. A batch without changes needs no commit.
+
+use crate::engine::{Batch, Engine, RowChange};
+use crate::error::StoreError;
+use crate::snapshot::{Schema, Snapshot};
+use crate::store::Shared;
+use crate::tx::{Changes, RowId, Tx};
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError, mpsc};
+use tokio::sync::{oneshot, watch};
+
+/// Jobs in one batch: bounds the time until the first of them is answered.
+const JOBS_MAX: usize = 1024;
+
+/// A transaction whose types are forgotten.
+pub(crate) trait Job: Send {
+    /// Runs it; true when its changes shall stay.
+    fn run(&mut self, tx: &mut Tx) -> bool;
+    /// Answers its caller.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+pub(crate) struct Transaction<F, T, E> {
+    transaction: Option<F>,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<Result<T, E>, StoreError>>,
+}
+
+impl<F, T, E> Transaction<F, T, E> {
+    pub(crate) fn new(transaction: F, reply: oneshot::Sender<Result<Result<T, E>, StoreError>>) -> Self {
+        Self { transaction: Some(transaction), result: None, reply }
+    }
+}
+
+impl<F, T, E> Job for Transaction<F, T, E>
+where
+    F: FnOnce(&mut Tx) -> Result<T, E> + Send,
+    T: Send,
+    E: Send,
+{
+    fn run(&mut self, tx: &mut Tx) -> bool {
+        let transaction = self.transaction.take().expect("a job runs once");
+        self.result.insert(transaction(tx)).is_ok()
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { result, reply, .. } = *self;
+        // A caller that went away does not need its answer.
+        let _ = reply.send(outcome.and_then(|()| result.ok_or(StoreError::Closed)));
+    }
+}
+
+/// What the engine's next batch must bring besides its changes.
+#[derive(Default)]
+pub(crate) struct Outdated {
+    /// Rows that may be other on disk than in the published state: after a failed commit, or stored in an old version.
+    rows: BTreeSet<RowId>,
+    versions: Vec<(&'static str, u32)>,
+}
+
+pub(crate) struct Writer<D> {
+    engine: D,
+    shared: Arc<Shared>,
+    revisions: watch::Sender<u64>,
+    outdated: Outdated,
+}
+
+/// Reads everything the engine has.
+pub(crate) fn load(engine: &mut impl Engine, schema: Schema) -> Result<(Snapshot, Outdated), StoreError> {
+    let mut snapshot = schema.empty();
+    let mut outdated = Outdated::default();
+    let meta = engine.meta()?;
+    let mut stored_versions = Vec::new();
+    for table in snapshot.tables() {
+        let stored = meta.versions.iter().find(|(name, _)| name == table.name()).map(|(_, version)| *version);
+        match stored {
+            Some(stored) if stored > table.version() => {
+                return Err(StoreError::Newer { table: table.name().to_owned(), stored, known: table.version() });
+            }
+            Some(stored) if stored == table.version() => {}
+            _ => outdated.versions.push((table.name(), table.version())),
+        }
+        stored_versions.push(stored.unwrap_or_else(|| table.version()));
+    }
+    let names: Vec<_> = snapshot.tables().iter().map(|table| table.name()).collect();
+    let mut unknown = BTreeSet::new();
+    engine.load(&mut |table, key, value| {
+        let Some(position) = names.iter().position(|name| *name == table) else {
+            if unknown.insert(table.to_owned()) {
+                tracing::warn!(table, "the store has a table this release does not know; it is kept");
+            }
+            return Ok(());
+        };
+        snapshot.any_mut(position).load(key, value, stored_versions[position])
+    })?;
+    for position in 0..names.len() {
+        snapshot.any_mut(position).set_changed_at(meta.revision);
+        let table = &snapshot.tables()[position];
+        if stored_versions[position] != table.version() {
+            outdated.rows.extend(table.keys().into_iter().map(|key| (position, key)));
+        }
+    }
+    snapshot.set_revision(meta.revision);
+    Ok((snapshot, outdated))
+}
+
+impl<D: Engine> Writer<D> {
+    pub(crate) fn new(engine: D, shared: Arc<Shared>, revisions: watch::Sender<u64>, outdated: Outdated) -> Self {
+        Self { engine, shared, revisions, outdated }
+    }
+
+    /// Works until no one can send jobs any more.
+    pub(crate) fn run(mut self, jobs: &mpsc::Receiver<Box<dyn Job>>) {
+        while let Ok(first) = jobs.recv() {
+            let more = std::iter::from_fn(|| jobs.try_recv().ok());
+            self.batch(std::iter::once(first).chain(more).take(JOBS_MAX));
+        }
+    }
+
+    fn batch(&mut self, jobs: impl Iterator<Item = Box<dyn Job>>) {
+        let published = self.shared.snapshot();
+        let mut head = published.clone();
+        let mut changes = Changes::new();
+        let mut log = Vec::new();
+        let mut ran = Vec::new();
+        for mut job in jobs {
+            let outcome = match run(&mut *job, &head) {
+                Ok(None) => Ok(()),
+                Ok(Some((after, written))) => {
+                    head = after;
+                    log.extend(written.keys().map(|row_id| (head.revision(), row_id.clone())));
+                    changes.extend(written);
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
+            ran.push((job, outcome));
+        }
+        let committed = if changes.is_empty() { Ok(()) } else { self.commit(&published, &head, changes) };
+        if committed.is_ok() && head.revision() > published.revision() {
+            let revision = head.revision();
+            let mut published = self.shared.0.write().unwrap_or_else(PoisonError::into_inner);
+            published.snapshot = head;
+            published.log.extend(log);
+            drop(published);
+            self.revisions.send_replace(revision);
+        }
+        for (job, outcome) in ran {
+            job.answer(committed.clone().and(outcome));
+        }
+    }
+
+    fn commit(&mut self, published: &Snapshot, head: &Snapshot, mut changes: Changes) -> Result<(), StoreError> {
+        for row_id in &self.outdated.rows {
+            if !changes.contains_key(row_id) {
+                changes.insert(row_id.clone(), published.tables()[row_id.0].encode(&row_id.1)?);
+            }
+        }
+        let row_ids: Vec<RowId> = changes.keys().cloned().collect();
+        let batch = Batch {
+            revision: head.revision(),
+            changes: changes
+                .into_iter()
+                .map(|((position, key), value)| RowChange { table: head.tables()[position].name(), key, value })
+                .collect(),
+            versions: self.outdated.versions.clone(),
+        };
+        let committed = self.engine.commit(&batch);
+        match &committed {
+            Ok(()) => self.outdated = Outdated::default(),
+            Err(error) => {
+                let cause = std::error::Error::source(error).map(ToString::to_string);
+                tracing::error!(%error, cause, rows = row_ids.len(), "a batch of changes is undone");
+                self.outdated.rows.extend(row_ids);
+            }
+        }
+        committed
+    }
+}
+
+/// Runs one job; the new state and changes when it wrote something that shall stay.
+fn run(job: &mut dyn Job, head: &Snapshot) -> Result<Option<(Snapshot, Changes)>, StoreError> {
+    let mut tx = Tx::new(head.clone());
+    // On a panic `tx` is dropped with whatever was half done; `head` never saw it.
+    match catch_unwind(AssertUnwindSafe(|| job.run(&mut tx))) {
+        Ok(true) => {
+            let (after, changes) = tx.finish()?;
+            Ok((!changes.is_empty()).then_some((after, changes)))
+        }
+        Ok(false) => Ok(None),
+        Err(panic) => Err(StoreError::Panicked(panic_text(&*panic))),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
