@@ -107,6 +107,11 @@ pub struct Vpc {
     pub internet_gateway_id: Option<String>,
     pub created_at: Timestamp,
     pub tags: Tags,
+    /// Tags of the main route table.
+    #[serde(default)]
+    pub route_table_tags: Tags,
+    #[serde(default)]
+    pub internet_gateway_tags: Tags,
 }
 
 /// Key: scope and id.
