@@ -1,1 +1,33 @@
-//! The wire: AWS JSON, query, EC2 query, SigV4, validation, error envelopes. Pure over bytes.
+//! The wire: AWS JSON, query and EC2 query; validation; error envelopes; reading of SigV4. Pure over bytes.
+//!
+//! A request goes through [`identify`] (which service, operation, protocol, credential), [`decode`] (typed and validated
+//! input) and, after its handler, [`encode_output`] or [`encode_error`]. [`Call`] holds the last three together.
+//!
+//! A protocol is one `ShapeReader` and one `ShapeWriter`; validation is one more `ShapeWriter`. So only a few lines are
+//! compiled per operation, and no file here knows a shape. This crate has no sockets and no clock.
+
+mod call;
+mod decode;
+mod encode;
+mod form;
+mod identify;
+mod json;
+mod pattern;
+mod query;
+mod sigv4;
+mod time;
+mod validate;
+
+pub use call::Call;
+pub use decode::decode;
+pub use encode::{Response, encode_error, encode_output};
+pub use form::percent_encode;
+pub use identify::{Identified, Parts, Refused, identify, is_aws};
+pub use sigv4::{Credential, parse_header};
+
+impl<'a> Identified<'a> {
+    /// The call to hand to a route.
+    pub fn call<'c>(&'c self, request_id: &'c str) -> Call<'c> {
+        Call { operation: self.operation, protocol: self.protocol, payload: &self.payload, request_id }
+    }
+}
