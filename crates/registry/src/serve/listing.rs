@@ -1,0 +1,137 @@
+//! Tags of a repository, and what refers to an image.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use http::{StatusCode, header};
+use serde::Serialize;
+
+use super::Cx;
+use super::failure::{Code, Failure};
+use super::reply::{OCI_FILTERS_APPLIED, Reply};
+use super::target::escape;
+use crate::catalogue::ImageRecord;
+use crate::digest::Digest;
+use crate::manifest::{Manifest, ManifestType};
+use crate::name::{RepositoryName, Tag};
+use crate::range::decimal;
+use crate::storage::off_reactor;
+
+const TAGS_PER_PAGE_MAX: usize = 1000;
+const REFERRERS_PER_PAGE_MAX: usize = 500;
+/// The specification permits a page of 4 MiB; annotations are what can make one long.
+const REFERRERS_PAGE_BYTES_MAX: usize = 3 << 20;
+
+#[derive(Serialize)]
+struct TagList<'a> {
+    name: &'a str,
+    tags: Vec<&'a str>,
+}
+
+pub(super) fn tags(cx: &Cx<'_>) -> Result<Reply, Failure> {
+    let wanted = match cx.query.first("n") {
+        Some(text) => decimal(text).ok_or_else(|| Failure::new(Code::Unsupported, "n is not a number").with_status(StatusCode::BAD_REQUEST))?,
+        None => u64::MAX,
+    };
+    let page = usize::try_from(wanted).unwrap_or(usize::MAX).min(TAGS_PER_PAGE_MAX);
+    let all = cx.registry.inner.catalogue.tags(&cx.repository);
+    let after = cx.query.first("last").unwrap_or_default();
+    // `last` need not be a tag, so it is compared as text; tags are in the order of their bytes.
+    let mut following = all.iter().map(Tag::as_str).filter(|tag| *tag > after);
+    let tags: Vec<&str> = following.by_ref().take(page).collect();
+    let next = tags.last().copied().filter(|_| following.next().is_some());
+    let next = next.map(|last| format!("</v2/{}/tags/list?n={page}&last={}>; rel=\"next\"", cx.name(), escape(last)));
+    let list = TagList { name: cx.name().as_str(), tags };
+    let reply = Reply::new(StatusCode::OK).json(serde_json::to_vec(&list).expect("texts are serializable"));
+    Ok(match next {
+        Some(next) => reply.header(header::LINK, next),
+        None => reply,
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index {
+    schema_version: u8,
+    media_type: &'static str,
+    manifests: Vec<Referrer>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Referrer {
+    media_type: &'static str,
+    digest: Digest,
+    size: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+/// One page of an image's referrers, in the order of their digests.
+///
+/// A tag `sha256-<hex>` that a client keeps as a list of referrers, as it does for registries without this endpoint,
+/// is an ordinary tag here: an image that such a list names has a subject, and is found by that.
+pub(super) async fn referrers(cx: &Cx<'_>, subject: &Digest) -> Result<Reply, Failure> {
+    let filter = cx.query.first("artifactType").filter(|text| !text.is_empty());
+    let after = match cx.query.first("last") {
+        Some(text) => {
+            let last = Digest::parse(text).map_err(|error| Failure::new(Code::DigestInvalid, error.to_string()))?;
+            Bound::Excluded(last)
+        }
+        None => Bound::Unbounded,
+    };
+    let records = cx.registry.inner.catalogue.referrers(&cx.repository, subject);
+    let records: BTreeMap<Digest, ImageRecord> = records.into_iter().map(|record| (record.digest, record)).collect();
+
+    let mut manifests = Vec::new();
+    let mut page_bytes = 0;
+    let mut next = None;
+    for record in records.range((after, Bound::Unbounded)).map(|(_, record)| record) {
+        let Some(referrer) = read(cx, record).await? else { continue };
+        if filter.is_some() && referrer.artifact_type.as_deref() != filter {
+            continue;
+        }
+        page_bytes += serde_json::to_vec(&referrer).expect("texts are serializable").len();
+        if manifests.len() == REFERRERS_PER_PAGE_MAX || page_bytes > REFERRERS_PAGE_BYTES_MAX && !manifests.is_empty() {
+            next = manifests.last().map(|last: &Referrer| last.digest);
+            break;
+        }
+        manifests.push(referrer);
+    }
+    let media_type = ManifestType::OciIndex.as_str();
+    let index = Index { schema_version: 2, media_type, manifests };
+    let mut reply = Reply::new(StatusCode::OK)
+        .header(header::CONTENT_TYPE, media_type)
+        .content(serde_json::to_vec(&index).expect("texts are serializable"));
+    if filter.is_some() {
+        reply = reply.header(OCI_FILTERS_APPLIED, "artifactType");
+    }
+    if let Some(last) = next {
+        reply = reply.header(header::LINK, next_page(cx.name(), subject, filter, &last));
+    }
+    Ok(reply)
+}
+
+fn next_page(name: &RepositoryName, subject: &Digest, filter: Option<&str>, last: &Digest) -> String {
+    let filter = filter.map(|filter| format!("artifactType={}&", escape(filter))).unwrap_or_default();
+    format!("</v2/{name}/referrers/{subject}?{filter}last={last}>; rel=\"next\"")
+}
+
+/// A referrer's own manifest tells the rest; `None` if it is damaged.
+async fn read(cx: &Cx<'_>, record: &ImageRecord) -> Result<Option<Referrer>, Failure> {
+    let (blobs, digest, manifest_type) = (cx.registry.inner.blobs.clone(), record.digest, record.manifest_type);
+    let referrer = off_reactor(move || {
+        let Some(bytes) = blobs.read_manifest(&digest)? else { return Ok(None) };
+        let manifest = Manifest::parse(&bytes, Some(manifest_type.as_str())).ok();
+        Ok::<_, crate::StorageError>(manifest.map(|manifest| Referrer {
+            media_type: manifest_type.as_str(),
+            digest,
+            size: bytes.len(),
+            artifact_type: manifest.artifact_type().map(str::to_owned),
+            annotations: manifest.annotations,
+        }))
+    });
+    Ok(referrer.await?)
+}
