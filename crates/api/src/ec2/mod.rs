@@ -6,6 +6,12 @@ pub mod default_vpc;
 pub mod network;
 pub mod zones;
 
+pub(crate) mod filter;
+
+mod error;
+mod list;
+mod tags;
+
 pub fn routes(routes: Routes) -> Routes {
     routes
 }

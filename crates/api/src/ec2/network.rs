@@ -11,11 +11,12 @@ use longshore_types::id::{EniId, SecurityGroupId, SubnetId, VpcId};
 use longshore_types::{Scope, Tags};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 /// What is wanted of a new interface; its ids and addresses are chosen by [`create_interface`].
 #[derive(Clone, Debug)]
-pub struct NewInterface<'a> {
-    pub subnet: &'a Subnet,
+pub struct NewInterface {
+    pub subnet: SubnetId,
     pub security_groups: Vec<SecurityGroupId>,
     pub owner: EniOwner,
     pub description: String,
@@ -27,8 +28,10 @@ pub struct NewInterface<'a> {
 /// Why an interface got no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAddress {
+    #[error("there is no subnet {0}")]
+    NoSubnet(SubnetId),
     #[error("subnet {0} has no free address")]
-    Subnet(SubnetId),
+    Full(SubnetId),
     #[error("the pool of public addresses is used up")]
     PublicPool,
 }
@@ -37,11 +40,12 @@ pub enum NoAddress {
 ///
 /// The search for an address starts at a random one: an address that was just freed is seldom given out at once, which
 /// matters to peers that still hold connections to it, and no cursor has to be stored.
-pub fn create_interface(tx: &mut Tx, cx: &Cx, new: NewInterface<'_>) -> Result<NetworkInterface, NoAddress> {
-    let taken = taken_addresses(tx, &cx.scope, &new.subnet.id);
-    let start = new.subnet.cidr.nth(cx.ids().next_u64() % new.subnet.cidr.size());
-    let address = free_address(new.subnet.usable().collect::<Vec<_>>().into_iter(), &taken, start)
-        .ok_or_else(|| NoAddress::Subnet(new.subnet.id.clone()))?;
+pub fn create_interface(tx: &mut Tx, cx: &Cx, new: NewInterface) -> Result<NetworkInterface, NoAddress> {
+    let subnet = subnet(tx, &cx.scope, &new.subnet)?;
+    let taken = taken_addresses(tx, &cx.scope, &subnet.id);
+    let start = subnet.cidr.nth(cx.ids().next_u64() % subnet.cidr.size());
+    let usable: Vec<Ipv4Addr> = subnet.usable().collect();
+    let address = free_address(usable.into_iter(), &taken, start).ok_or_else(|| NoAddress::Full(subnet.id.clone()))?;
     create_interface_at(tx, cx, new, address)
 }
 
@@ -49,18 +53,19 @@ pub fn create_interface(tx: &mut Tx, cx: &Cx, new: NewInterface<'_>) -> Result<N
 pub fn create_interface_at(
     tx: &mut Tx,
     cx: &Cx,
-    new: NewInterface<'_>,
+    new: NewInterface,
     address: Ipv4Addr,
 ) -> Result<NetworkInterface, NoAddress> {
+    let subnet = subnet(tx, &cx.scope, &new.subnet)?;
     let public_address = match new.public {
         true => Some(free_public_address(tx, cx).ok_or(NoAddress::PublicPool)?),
         false => None,
     };
     let interface = NetworkInterface {
         id: EniId(cx.ids().ec2("eni")),
-        vpc: new.subnet.vpc.clone(),
-        subnet: new.subnet.id.clone(),
-        zone: new.subnet.zone.clone(),
+        vpc: subnet.vpc.clone(),
+        subnet: subnet.id.clone(),
+        zone: subnet.zone.clone(),
         address,
         mac: mac(cx.ids().next_u64()),
         security_groups: new.security_groups,
@@ -89,8 +94,9 @@ pub fn default_security_group(state: &Snapshot, scope: &Scope, vpc: &VpcId) -> O
         .map(|group| group.id.clone())
 }
 
-/// Addresses of a subnet that a new interface could get.
-pub fn free_addresses(state: &Snapshot, scope: &Scope, subnet: &Subnet) -> usize {
+/// Addresses of a subnet that a new interface could get; none of a subnet that does not exist.
+pub fn free_addresses(state: &Snapshot, scope: &Scope, subnet: &SubnetId) -> usize {
+    let Some(subnet) = state.subnets().get(&(scope.clone(), subnet.clone())) else { return 0 };
     let usable = usize::try_from(subnet.cidr.size().saturating_sub(Subnet::RESERVED)).unwrap_or(usize::MAX);
     let index = state.network_interfaces().by_index(&NetworkInterfaces::BY_SUBNET, &(scope.clone(), subnet.id.clone()));
     usable.saturating_sub(index.count())
@@ -103,6 +109,10 @@ pub fn taken_addresses(state: &Snapshot, scope: &Scope, subnet: &SubnetId) -> BT
         .by_index(&NetworkInterfaces::BY_SUBNET, &(scope.clone(), subnet.clone()))
         .map(|interface| interface.address)
         .collect()
+}
+
+fn subnet(state: &Snapshot, scope: &Scope, id: &SubnetId) -> Result<Arc<Subnet>, NoAddress> {
+    state.subnets().get(&(scope.clone(), id.clone())).ok_or_else(|| NoAddress::NoSubnet(id.clone()))
 }
 
 /// A free address of the pool, looking from a random one on. The pool's first and last address stay unused, because
@@ -128,9 +138,9 @@ mod tests {
     use super::*;
     use crate::testing::Fixture;
 
-    fn new(subnet: &Subnet, public: bool) -> NewInterface<'_> {
+    fn new(subnet: &SubnetId, public: bool) -> NewInterface {
         NewInterface {
-            subnet,
+            subnet: subnet.clone(),
             security_groups: Vec::new(),
             owner: EniOwner::User,
             description: String::new(),
@@ -139,23 +149,28 @@ mod tests {
         }
     }
 
+    fn a_subnet(tx: &mut Tx) -> (Scope, SubnetId) {
+        tx.subnets().all().entries().next().expect("a default subnet").0
+    }
+
     #[test]
     fn a_small_subnet_fills_up_and_frees() {
         let fixture = Fixture::new();
         fixture.write(|tx, cx| {
-            let mut subnet = Subnet::clone(&tx.snapshot().subnets().all().next().expect("a default subnet"));
-            subnet.cidr = "172.31.0.0/28".parse().expect("a network");
-            assert_eq!(free_addresses(tx, &cx.scope, &subnet), 11);
-            let made: Vec<_> = (0..11).map(|_| create_interface(tx, cx, new(&subnet, false)).expect("room")).collect();
+            let key = a_subnet(tx);
+            tx.subnets().update(&key, |subnet| subnet.cidr = "172.31.0.0/28".parse().expect("a network"));
+            let (scope, id) = key.clone();
+            assert_eq!(free_addresses(tx, &scope, &id), 11);
+            let made: Vec<_> = (0..11).map(|_| create_interface(tx, cx, new(&id, false)).expect("room")).collect();
             let addresses: BTreeSet<_> = made.iter().map(|interface| interface.address).collect();
-            assert_eq!(addresses, subnet.usable().collect());
-            assert_eq!(free_addresses(tx, &cx.scope, &subnet), 0);
-            let full = create_interface(tx, cx, new(&subnet, false)).expect_err("the subnet is full");
-            assert_eq!(full, NoAddress::Subnet(subnet.id.clone()));
+            assert_eq!(addresses, tx.subnets().get(&key).expect("the subnet").usable().collect());
+            assert_eq!(free_addresses(tx, &scope, &id), 0);
+            let full = create_interface(tx, cx, new(&id, false)).expect_err("the subnet is full");
+            assert_eq!(full, NoAddress::Full(id.clone()));
 
-            assert_eq!(delete_interface(tx, &cx.scope, &made[3].id), Some(made[3].clone()));
-            assert_eq!(delete_interface(tx, &cx.scope, &made[3].id), None);
-            assert_eq!(create_interface(tx, cx, new(&subnet, false)).expect("room").address, made[3].address);
+            assert_eq!(delete_interface(tx, &scope, &made[3].id), Some(made[3].clone()));
+            assert_eq!(delete_interface(tx, &scope, &made[3].id), None);
+            assert_eq!(create_interface(tx, cx, new(&id, false)).expect("room").address, made[3].address);
         });
     }
 
@@ -163,9 +178,9 @@ mod tests {
     fn public_addresses_come_from_the_pool_once_each() {
         let fixture = Fixture::new();
         fixture.write(|tx, cx| {
-            let subnet = Subnet::clone(&tx.snapshot().subnets().all().next().expect("a default subnet"));
+            let (_, id) = a_subnet(tx);
             let public: BTreeSet<_> = (0..50)
-                .map(|_| create_interface(tx, cx, new(&subnet, true)).expect("room").public_address.expect("asked for"))
+                .map(|_| create_interface(tx, cx, new(&id, true)).expect("room").public_address.expect("asked for"))
                 .collect();
             assert_eq!(public.len(), 50);
             assert!(public.iter().all(|address| cx.settings.public_pool.contains(*address)));

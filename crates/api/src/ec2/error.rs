@@ -1,0 +1,187 @@
+//! EC2's error codes and texts, and the two rules every operation has: dry runs, and no parameter ignored.
+
+use super::network::NoAddress;
+use longshore_aws_model::AwsError;
+use std::fmt::Display;
+
+/// Ends an operation: the answer, or the refusal that a dry run asks for. A refused transaction is undone, so a dry run
+/// may go through the whole operation.
+pub fn finish<T>(dry_run: Option<bool>, output: T) -> Result<T, AwsError> {
+    match dry_run {
+        Some(true) => Err(AwsError::new(
+            "DryRunOperation",
+            "Request would have succeeded, but DryRun flag is set.",
+        )
+        .with_status(412)),
+        _ => Ok(output),
+    }
+}
+
+/// Refuses a parameter that has a value but no effect here.
+pub fn refuse<T>(name: &str, value: &Option<T>) -> Result<(), AwsError> {
+    match value {
+        Some(_) => Err(unsupported(name)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a switch that is on and has no effect here; off is what we do anyway.
+pub fn refuse_true(name: &str, value: Option<bool>) -> Result<(), AwsError> {
+    match value {
+        Some(true) => Err(unsupported(name)),
+        _ => Ok(()),
+    }
+}
+
+pub fn unsupported(name: &str) -> AwsError {
+    AwsError::new("UnsupportedOperation", format!("The parameter {name} is not supported by Longshore."))
+}
+
+pub fn missing_parameter(name: &str) -> AwsError {
+    AwsError::new("MissingParameter", format!("The request must contain the parameter {name}"))
+}
+
+pub fn invalid_parameter(message: impl Into<String>) -> AwsError {
+    AwsError::new("InvalidParameterValue", message)
+}
+
+/// `Value (x) for parameter cidrBlock is invalid. This is not a valid CIDR block.`
+pub fn invalid_value(value: impl Display, parameter: &str, why: &str) -> AwsError {
+    invalid_parameter(format!("Value ({value}) for parameter {parameter} is invalid. {why}"))
+}
+
+pub fn invalid_combination(message: impl Into<String>) -> AwsError {
+    AwsError::new("InvalidParameterCombination", message)
+}
+
+pub fn invalid_filter(name: &str) -> AwsError {
+    invalid_parameter(format!("The filter '{name}' is invalid"))
+}
+
+pub fn invalid_next_token(token: &str) -> AwsError {
+    AwsError::new("InvalidNextToken", format!("The token '{token}' is invalid"))
+}
+
+/// A kind of resource, with the words that its "not found" errors are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Vpc,
+    Subnet,
+    SecurityGroup,
+    SecurityGroupRule,
+    NetworkInterface,
+    RouteTable,
+    InternetGateway,
+}
+
+impl Kind {
+    /// `InvalidVpcID.NotFound`: `The vpc ID 'vpc-1' does not exist`.
+    pub fn not_found(self, ids: &[&str]) -> AwsError {
+        let (code, noun) = match self {
+            Kind::Vpc => ("InvalidVpcID.NotFound", "vpc ID"),
+            Kind::Subnet => ("InvalidSubnetID.NotFound", "subnet ID"),
+            Kind::SecurityGroup => ("InvalidGroup.NotFound", "security group"),
+            Kind::SecurityGroupRule => ("InvalidSecurityGroupRuleId.NotFound", "security group rule ID"),
+            Kind::NetworkInterface => ("InvalidNetworkInterfaceID.NotFound", "networkInterface ID"),
+            Kind::RouteTable => ("InvalidRouteTableID.NotFound", "routeTable ID"),
+            Kind::InternetGateway => ("InvalidInternetGatewayID.NotFound", "internetGateway ID"),
+        };
+        let message = match ids {
+            [id] => format!("The {noun} '{id}' does not exist"),
+            ids => format!("The {noun}s '{}' do not exist", ids.join(", ")),
+        };
+        AwsError::new(code, message)
+    }
+}
+
+/// An id that cannot be a security group's.
+pub fn malformed_group_id(id: &str) -> AwsError {
+    AwsError::new("InvalidGroupId.Malformed", format!("Invalid id: \"{id}\" (expecting \"sg-...\")"))
+}
+
+pub fn group_name_not_found(name: &str, vpc: &str) -> AwsError {
+    AwsError::new("InvalidGroup.NotFound", format!("The security group '{name}' does not exist in default VPC '{vpc}'"))
+}
+
+pub fn no_default_vpc() -> AwsError {
+    AwsError::new(
+        "VPCIdNotSpecified",
+        "No default VPC for this user. GroupName is only supported for EC2-Classic and default VPC.",
+    )
+}
+
+pub fn duplicate_group(name: &str, vpc: &str) -> AwsError {
+    AwsError::new("InvalidGroup.Duplicate", format!("The security group '{name}' already exists for VPC '{vpc}'"))
+}
+
+pub fn group_not_deletable(id: &str, name: &str) -> AwsError {
+    let message = format!("the specified group: \"{id}\" name: \"{name}\" cannot be deleted by a user");
+    AwsError::new("CannotDelete", message)
+}
+
+pub fn dependent_object(id: &str) -> AwsError {
+    AwsError::new("DependencyViolation", format!("resource {id} has a dependent object"))
+}
+
+/// `The subnet 'subnet-1' has dependencies and cannot be deleted.`
+pub fn has_dependencies(noun: &str, id: &str) -> AwsError {
+    AwsError::new("DependencyViolation", format!("The {noun} '{id}' has dependencies and cannot be deleted."))
+}
+
+pub fn duplicate_permission(rule: &str) -> AwsError {
+    AwsError::new("InvalidPermission.Duplicate", format!("the specified rule \"{rule}\" already exists"))
+}
+
+pub fn permission_not_found() -> AwsError {
+    AwsError::new("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
+}
+
+pub fn interface_in_use(id: &str) -> AwsError {
+    invalid_parameter(format!("Network interface '{id}' is currently in use."))
+}
+
+pub fn subnet_range(cidr: &str) -> AwsError {
+    AwsError::new("InvalidSubnet.Range", format!("The CIDR '{cidr}' is invalid."))
+}
+
+pub fn subnet_conflict(cidr: &str) -> AwsError {
+    AwsError::new("InvalidSubnet.Conflict", format!("The CIDR '{cidr}' conflicts with another subnet"))
+}
+
+pub fn vpc_range(cidr: &str) -> AwsError {
+    AwsError::new("InvalidVpc.Range", format!("The CIDR '{cidr}' is invalid."))
+}
+
+impl From<NoAddress> for AwsError {
+    fn from(error: NoAddress) -> Self {
+        match error {
+            NoAddress::NoSubnet(subnet) => Kind::Subnet.not_found(&[subnet.as_str()]),
+            NoAddress::Full(_) => AwsError::new(
+                "InsufficientFreeAddressesInSubnet",
+                "The specified subnet does not have enough free addresses to satisfy the request.",
+            ),
+            NoAddress::PublicPool => {
+                AwsError::new("AddressLimitExceeded", "The maximum number of addresses has been reached.")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_run_that_would_succeed_is_refused() {
+        let error = finish(Some(true), ()).expect_err("a dry run");
+        assert_eq!((error.code.as_ref(), error.http_status), ("DryRunOperation", Some(412)));
+        assert_eq!(finish(Some(false), 1), Ok(1));
+        assert_eq!(finish(None, 1), Ok(1));
+    }
+
+    #[test]
+    fn several_missing_ids_are_told_at_once() {
+        let error = Kind::Subnet.not_found(&["subnet-1", "subnet-2"]);
+        assert_eq!(error.message, "The subnet IDs 'subnet-1, subnet-2' do not exist");
+    }
+}
