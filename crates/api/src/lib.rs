@@ -1,1 +1,32 @@
-//! AWS operations: one file each.
+//! AWS operations: one file each, `src/<service>/<operation>.rs`.
+//!
+//! A handler is a synchronous function of a transaction or a snapshot: it checks, decides through `planner`, writes
+//! intent, and answers. It starts nothing: a committed transaction wakes whoever watches the tables it changed.
+//! `view.rs` of each service is the only bridge from stored types to sent ones.
+
+pub mod cx;
+pub mod page;
+pub mod routes;
+pub mod settings;
+
+pub mod ec2;
+pub mod ecr;
+pub mod ecs;
+pub mod elbv2;
+pub mod iam;
+pub mod logs;
+pub mod sts;
+
+#[cfg(test)]
+mod testing;
+
+pub use cx::{Caller, Cx};
+pub use routes::{Backend, Manifests, Routes};
+pub use settings::Settings;
+
+/// Every operation that is served.
+pub fn routes() -> Routes {
+    [ecs::routes, ec2::routes, elbv2::routes, ecr::routes, logs::routes, iam::routes, sts::routes]
+        .into_iter()
+        .fold(Routes::default(), |routes, add| add(routes))
+}

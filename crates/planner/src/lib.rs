@@ -8,3 +8,4 @@ pub mod dependencies;
 pub mod fargate;
 pub mod service;
 pub mod subnet;
+pub mod task;

@@ -109,6 +109,7 @@ pub struct ContainerDefinition {
     pub init_process: bool,
     /// Path, size in MiB, options.
     pub tmpfs: Vec<(String, u32, Vec<String>)>,
+    pub shared_memory_mib: Option<u32>,
     pub sysctls: Vec<(String, String)>,
     pub mounts: Vec<MountPoint>,
     pub pseudo_terminal: bool,
@@ -212,10 +213,7 @@ pub struct Task {
     pub cpu_units: u32,
     pub memory_mib: u32,
     pub overrides: TaskOverride,
-    pub eni: EniId,
-    pub attachment: String,
-    pub vpc: VpcId,
-    pub subnet: SubnetId,
+    pub network: TaskNetwork,
     pub zone: ZoneName,
     pub node: NodeId,
     pub times: TaskTimes,
@@ -226,6 +224,21 @@ pub struct Task {
     pub tags: Tags,
     /// Access key of the task role's credentials in use.
     pub access_key_id: Option<String>,
+    /// RunTask's idempotency token, and a digest of the request that came with it.
+    pub client_token: Option<(String, u64)>,
+}
+
+/// The interface of a task; kept after the interface itself is gone, as DescribeTasks shows it then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskNetwork {
+    /// A UUID: the attachment's id.
+    pub attachment: String,
+    pub eni: EniId,
+    pub vpc: VpcId,
+    pub subnet: SubnetId,
+    pub address: std::net::Ipv4Addr,
+    pub mac: String,
+    pub private_dns_name: String,
 }
 
 impl Task {
@@ -267,6 +280,13 @@ pub struct TaskContainer {
     pub exit_code: Option<i32>,
     pub reason: Option<String>,
     pub health: HealthStatus,
+    pub essential: bool,
+    /// The definition has a health check.
+    pub has_health_check: bool,
+    /// As asked for, overrides applied.
+    pub cpu_units: u32,
+    pub memory_mib: Option<u32>,
+    pub memory_reservation_mib: Option<u32>,
 }
 
 /// Key: scope, cluster and name.

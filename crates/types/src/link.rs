@@ -5,7 +5,7 @@
 
 use crate::node::{TaskIntent, TaskObservation, VpcIntent};
 use crate::id::{NodeId, TaskId};
-use crate::{Region, Timestamp};
+use crate::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// From the control plane to a node's agent.
@@ -48,8 +48,9 @@ pub enum FromAgent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogBatch {
     pub batch: u64,
-    pub account: crate::AccountId,
-    pub region: Region,
+    /// The account of the task and the region of its log group.
+    pub scope: crate::Scope,
+    pub create_group: bool,
     pub group: String,
     pub stream: String,
     pub events: Vec<(Timestamp, String)>,

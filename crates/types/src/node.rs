@@ -3,7 +3,7 @@
 use crate::ec2::Cidr;
 use crate::ecs::*;
 use crate::id::*;
-use crate::{AccountId, Timestamp};
+use crate::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
@@ -36,8 +36,7 @@ pub struct SecurityGroupIntent {
 pub struct TaskIntent {
     pub id: TaskId,
     pub arn: String,
-    pub account: AccountId,
-    pub region: Region,
+    pub scope: crate::Scope,
     pub cluster: ClusterName,
     pub cluster_arn: String,
     pub family: Family,
@@ -113,6 +112,7 @@ impl std::fmt::Debug for CredentialsIntent {
 /// What a node sees of one task. Sent whole at each change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskObservation {
+    pub scope: crate::Scope,
     pub id: TaskId,
     pub phase: TaskPhase,
     pub containers: Vec<ContainerObservation>,

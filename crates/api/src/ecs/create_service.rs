@@ -1,0 +1,195 @@
+//! CreateService: a service with its first deployment; the scheduler starts the tasks.
+
+use super::run_task::{capacity, check_platform_version};
+use super::unsupported::refuse;
+use super::{error, names, network, view};
+use crate::Cx;
+use longshore_aws_model::AwsError;
+use longshore_aws_model::ecs::{self as wire, CreateServiceInput, CreateServiceOutput};
+use longshore_store::{Snapshot, Tx};
+use longshore_types::Scope;
+use longshore_types::ecs::*;
+use longshore_types::id::{ServiceName, is_ecs_name};
+use std::collections::BTreeMap;
+
+pub fn create_service(tx: &mut Tx, cx: &Cx, input: CreateServiceInput) -> Result<CreateServiceOutput, AwsError> {
+    refuse!(input; service_registries, role, placement_constraints, placement_strategy, enable_execute_command,
+        service_connect_configuration, volume_configurations, vpc_lattice_configurations, gateway_connectors, monitoring);
+    if input.availability_zone_rebalancing.as_deref() == Some("ENABLED") {
+        return Err(error::unsupported("availabilityZoneRebalancing ENABLED"));
+    }
+    check_choice("schedulingStrategy", input.scheduling_strategy.as_deref(), "REPLICA")?;
+    check_choice("deploymentController", input.deployment_controller.and_then(|c| c.r#type).as_deref(), "ECS")?;
+    let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
+    if !is_ecs_name(&input.service_name) {
+        return Err(error::invalid("Service names must contain only letters, numbers, hyphens and underscores, and at most 255 of them."));
+    }
+    let name = ServiceName::from(input.service_name.as_str());
+    let key = (cx.scope.clone(), cluster.name.clone(), name.clone());
+    if let Some(existing) = tx.services().get(&key).filter(|service| service.status != ServiceStatus::Inactive) {
+        return match (&existing.client_token, &input.client_token) {
+            (Some(first), Some(again)) if first == again => {
+                Ok(CreateServiceOutput { service: Some(view::service(tx, &cx.scope, &existing, true)) })
+            }
+            _ => Err(error::invalid("Creation of service was not idempotent.")),
+        };
+    }
+    let given = input.task_definition.ok_or_else(|| error::invalid("TaskDefinition can not be blank."))?;
+    let definition = names::runnable(tx, &cx.scope, &given)?;
+    capacity(input.launch_type.as_deref(), input.capacity_provider_strategy, &definition)?;
+    check_platform_version(input.platform_version.as_deref())?;
+    let network = network::resolve(tx, &cx.scope, input.network_configuration)?;
+    let load_balancers = load_balancers(tx, &cx.scope, input.load_balancers.unwrap_or_default(), &definition)?;
+    let grace = input.health_check_grace_period_seconds;
+    if grace.is_some_and(|seconds| seconds < 0) {
+        return Err(error::invalid("healthCheckGracePeriodSeconds must not be negative."));
+    }
+    if grace.is_some_and(|seconds| seconds > 0) && load_balancers.is_empty() && definition.containers.iter().all(|c| c.health_check.is_none()) {
+        return Err(error::invalid("Health check grace period is only valid for services configured to use load balancers or container health checks."));
+    }
+    let desired_count = desired(input.desired_count)?.ok_or_else(|| error::invalid("DesiredCount can not be blank."))?;
+    let mut service = Service {
+        name,
+        cluster: cluster.name.clone(),
+        status: ServiceStatus::Active,
+        desired_count,
+        launch_type: "FARGATE".to_owned(),
+        platform_version: input.platform_version.unwrap_or_else(|| "LATEST".to_owned()),
+        task_definition: (definition.family.clone(), definition.revision),
+        network,
+        load_balancers,
+        minimum_healthy_percent: 100,
+        maximum_percent: 200,
+        circuit_breaker: CircuitBreaker::default(),
+        health_check_grace_seconds: grace.unwrap_or(0).unsigned_abs(),
+        enable_ecs_managed_tags: input.enable_ecs_managed_tags.unwrap_or(false),
+        propagate_tags: propagate_tags(input.propagate_tags.as_deref())?.unwrap_or(PropagateTags::None),
+        deployments: vec![],
+        events: vec![],
+        created_at: cx.now,
+        created_by: cx.caller.arn.clone(),
+        tags: names::tags(input.tags)?,
+        launch_backoff: LaunchBackoff::default(),
+        client_token: input.client_token,
+    };
+    configure(&mut service, input.deployment_configuration)?;
+    begin_deployment(&mut service, cx);
+    let sent = view::service(tx, &cx.scope, &service, true);
+    tx.services().put(key, service);
+    Ok(CreateServiceOutput { service: Some(sent) })
+}
+
+fn check_choice(parameter: &str, given: Option<&str>, only: &str) -> Result<(), AwsError> {
+    match given {
+        Some(other) if other != only => Err(error::unsupported(&format!("{parameter} {other}"))),
+        _ => Ok(()),
+    }
+}
+
+pub fn desired(given: Option<i32>) -> Result<Option<u32>, AwsError> {
+    match given {
+        Some(n) if !(0..=5000).contains(&n) => Err(error::invalid("Invalid desiredCount: a service has 0 to 5000 tasks.")),
+        n => Ok(n.map(i32::unsigned_abs)),
+    }
+}
+
+pub fn propagate_tags(given: Option<&str>) -> Result<Option<PropagateTags>, AwsError> {
+    given.map(|text| PropagateTags::parse(text).ok_or_else(|| error::invalid(format!("Invalid propagateTags '{text}'.")))).transpose()
+}
+
+/// A new PRIMARY deployment of what the service says now; the others become ACTIVE.
+pub fn begin_deployment(service: &mut Service, cx: &Cx) {
+    for old in &mut service.deployments {
+        old.status = DeploymentStatus::Active;
+        old.updated_at = cx.now;
+    }
+    let id = cx.ids().deployment();
+    let deployment = Deployment {
+        rollout_reason: format!("ECS deployment {id} in progress."),
+        id,
+        status: DeploymentStatus::Primary,
+        task_definition: service.task_definition.clone(),
+        network: service.network.clone(),
+        load_balancers: service.load_balancers.clone(),
+        rollout_state: RolloutState::InProgress,
+        failed_tasks: 0,
+        reached_running: false,
+        created_at: cx.now,
+        updated_at: cx.now,
+        image_digests: BTreeMap::new(),
+    };
+    service.deployments.insert(0, deployment);
+    service.launch_backoff = LaunchBackoff::default();
+}
+
+/// Bounds and circuit breaker of a rolling deployment.
+pub fn configure(service: &mut Service, given: Option<wire::DeploymentConfiguration>) -> Result<(), AwsError> {
+    let Some(given) = given else { return Ok(()) };
+    refuse!(given; bake_time_in_minutes, lifecycle_hooks, linear_configuration, canary_configuration, early_success_criteria);
+    if given.alarms.as_ref().is_some_and(|alarms| alarms.enable == Some(true) || !alarms.alarm_names.iter().flatten().collect::<Vec<_>>().is_empty()) {
+        return Err(error::unsupported("deploymentConfiguration.alarms"));
+    }
+    check_choice("deploymentConfiguration.strategy", given.strategy.as_deref(), "ROLLING")?;
+    if let Some(breaker) = given.deployment_circuit_breaker {
+        refuse!(breaker; threshold_configuration);
+        if breaker.reset_on_healthy_task == Some(false) {
+            return Err(error::unsupported("deploymentCircuitBreaker.resetOnHealthyTask false"));
+        }
+        service.circuit_breaker = CircuitBreaker { enable: breaker.enable == Some(true), rollback: breaker.rollback == Some(true) };
+    }
+    let percent = |name: &str, value: Option<i32>, old: u32| match value {
+        None => Ok(old),
+        Some(n) if n >= 0 => Ok(n.unsigned_abs()),
+        Some(n) => Err(error::invalid(format!("Invalid {name}: {n}"))),
+    };
+    service.minimum_healthy_percent = percent("minimumHealthyPercent", given.minimum_healthy_percent, service.minimum_healthy_percent)?;
+    service.maximum_percent = percent("maximumPercent", given.maximum_percent, service.maximum_percent)?;
+    if service.maximum_percent == 0 {
+        return Err(error::invalid("maximumPercent must be greater than 0."));
+    }
+    if service.minimum_healthy_percent > service.maximum_percent || (service.minimum_healthy_percent == 100 && service.maximum_percent == 100) {
+        return Err(error::invalid("Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments, and minimumHealthyPercent must not be greater than maximumPercent."));
+    }
+    Ok(())
+}
+
+/// Target groups of type `ip` that some load balancer forwards to, and containers with that port.
+pub fn load_balancers(
+    state: &Snapshot,
+    scope: &Scope,
+    given: Vec<wire::LoadBalancer>,
+    definition: &TaskDefinition,
+) -> Result<Vec<ServiceLoadBalancer>, AwsError> {
+    if given.len() > 5 {
+        return Err(error::invalid("load balancers can have at most 5 items."));
+    }
+    given.into_iter().map(|lb| load_balancer(state, scope, lb, definition)).collect()
+}
+
+fn load_balancer(
+    state: &Snapshot,
+    scope: &Scope,
+    lb: wire::LoadBalancer,
+    definition: &TaskDefinition,
+) -> Result<ServiceLoadBalancer, AwsError> {
+    refuse!(lb; load_balancer_name, advanced_configuration);
+    let arn = lb.target_group_arn.ok_or_else(|| error::invalid("targetGroupArn can not be blank."))?;
+    if state.target_groups().get(&(scope.clone(), arn.clone())).is_none() {
+        return Err(error::invalid(format!("The specified target group does not exist. (targetGroupArn {arn})")));
+    }
+    let forwards = |actions: &[longshore_types::elbv2::Action]| actions.iter().any(|a| a.target_groups().any(|group| group == arn));
+    let used = state.listeners().prefix(scope).any(|listener| forwards(&listener.default_actions))
+        || state.rules().prefix(scope).any(|rule| forwards(&rule.actions));
+    if !used {
+        return Err(error::invalid(format!("The target group with targetGroupArn {arn} does not have an associated load balancer.")));
+    }
+    let name = lb.container_name.ok_or_else(|| error::invalid("containerName can not be blank."))?;
+    let Some(container) = definition.containers.iter().find(|c| c.name == name) else {
+        return Err(error::invalid(format!("The container {name} does not exist in the task definition.")));
+    };
+    let port = u16::try_from(lb.container_port.unwrap_or(0)).unwrap_or(0);
+    if !container.ports.iter().any(|p| p.container_port == port) {
+        return Err(error::invalid(format!("The container {name} did not have a container port {port} defined.")));
+    }
+    Ok(ServiceLoadBalancer { target_group: arn, container: name, port })
+}

@@ -1,0 +1,26 @@
+//! DeleteService: DRAINING until its tasks have stopped, then INACTIVE.
+
+use super::{error, names, view};
+use crate::Cx;
+use longshore_aws_model::AwsError;
+use longshore_aws_model::ecs::{DeleteServiceInput, DeleteServiceOutput};
+use longshore_store::Tx;
+use longshore_types::ecs::ServiceStatus;
+
+pub fn delete_service(tx: &mut Tx, cx: &Cx, input: DeleteServiceInput) -> Result<DeleteServiceOutput, AwsError> {
+    let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
+    let key = (cx.scope.clone(), cluster.name.clone(), names::service_name(&input.service));
+    let stored = tx.services().get(&key).ok_or_else(error::service_not_found)?;
+    if stored.status == ServiceStatus::Inactive {
+        return Err(error::service_not_active());
+    }
+    if input.force != Some(true) && stored.desired_count > 0 {
+        return Err(error::invalid("The service cannot be stopped while it is scaled above 0."));
+    }
+    let mut service = (*stored).clone();
+    service.status = ServiceStatus::Draining;
+    service.desired_count = 0;
+    let sent = view::service(tx, &cx.scope, &service, true);
+    tx.services().put(key, service);
+    Ok(DeleteServiceOutput { service: Some(sent) })
+}

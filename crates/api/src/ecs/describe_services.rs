@@ -1,0 +1,36 @@
+//! DescribeServices: up to ten; one that is not there is a failure, not an error.
+
+use super::{error, names, view};
+use crate::Cx;
+use longshore_aws_model::AwsError;
+use longshore_aws_model::ecs::{DescribeServicesInput, DescribeServicesOutput, Failure};
+use longshore_store::Snapshot;
+use longshore_types::arn;
+
+pub fn describe_services(
+    state: &Snapshot,
+    cx: &Cx,
+    input: DescribeServicesInput,
+) -> Result<DescribeServicesOutput, AwsError> {
+    let cluster = names::cluster(state, &cx.scope, input.cluster.as_deref())?;
+    if input.services.is_empty() {
+        return Err(error::invalid("Services cannot be empty."));
+    }
+    if input.services.len() > 10 {
+        return Err(error::invalid("Services can have at most 10 items."));
+    }
+    let with_tags = input.include.iter().flatten().any(|i| i == "TAGS");
+    let (mut services, mut failures) = (Vec::new(), Vec::new());
+    for given in &input.services {
+        let name = names::service_name(given);
+        match state.services().get(&(cx.scope.clone(), cluster.name.clone(), name.clone())) {
+            Some(service) => services.push(view::service(state, &cx.scope, &service, with_tags)),
+            None => failures.push(Failure {
+                arn: Some(arn::service(&cx.scope, &cluster.name, &name)),
+                reason: Some("MISSING".to_owned()),
+                detail: None,
+            }),
+        }
+    }
+    Ok(DescribeServicesOutput { services: Some(services), failures: Some(failures) })
+}

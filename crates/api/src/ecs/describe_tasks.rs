@@ -1,0 +1,38 @@
+//! DescribeTasks: up to 100; one that is not there is a failure, not an error.
+
+use super::{error, names, view};
+use crate::Cx;
+use longshore_aws_model::AwsError;
+use longshore_aws_model::ecs::{DescribeTasksInput, DescribeTasksOutput, Failure};
+use longshore_store::Snapshot;
+use longshore_types::arn;
+use longshore_types::id::TaskId;
+
+pub fn describe_tasks(state: &Snapshot, cx: &Cx, input: DescribeTasksInput) -> Result<DescribeTasksOutput, AwsError> {
+    let cluster = names::cluster(state, &cx.scope, input.cluster.as_deref())?;
+    if input.tasks.is_empty() {
+        return Err(error::invalid("Tasks cannot be empty."));
+    }
+    if input.tasks.len() > 100 {
+        return Err(error::invalid("Tasks can have at most 100 items."));
+    }
+    let with_tags = input.include.iter().flatten().any(|i| i == "TAGS");
+    let (mut tasks, mut failures) = (Vec::new(), Vec::new());
+    for given in &input.tasks {
+        let found = names::task_id(given, &cluster.name)
+            .and_then(|id| state.tasks().get(&(cx.scope.clone(), id)))
+            .filter(|task| task.cluster == cluster.name);
+        match found {
+            Some(task) => tasks.push(view::task(&cx.scope, &task, with_tags)),
+            None => failures.push(Failure {
+                arn: Some(match given.starts_with("arn:") {
+                    true => given.clone(),
+                    false => arn::task(&cx.scope, &cluster.name, &TaskId::from(given.as_str())),
+                }),
+                reason: Some("MISSING".to_owned()),
+                detail: None,
+            }),
+        }
+    }
+    Ok(DescribeTasksOutput { tasks: Some(tasks), failures: Some(failures) })
+}

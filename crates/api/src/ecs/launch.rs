@@ -1,0 +1,212 @@
+//! Writes a new task: role checks, a subnet, an interface, credentials. Shared by RunTask and the service scheduler.
+
+use super::error;
+use crate::Cx;
+use crate::ec2::network::{NewInterface, create_interface, free_addresses};
+use crate::{iam, sts};
+use longshore_aws_model::AwsError;
+use longshore_planner::subnet::{Candidate, choose};
+use longshore_store::Tx;
+use longshore_store::tables::Tasks;
+use longshore_types::arn::{self, Arn};
+use longshore_types::ec2::{EniOwner, Subnet};
+use longshore_types::ecs::*;
+use longshore_types::iam::RoleSession;
+use longshore_types::id::*;
+use longshore_types::{Tags, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Credentials of a task are good for this long; they are renewed before they end.
+pub const CREDENTIALS_LAST: Duration = Duration::from_secs(6 * 3600);
+
+/// One task to start.
+pub struct Launch<'a> {
+    pub cluster: &'a ClusterName,
+    pub definition: &'a TaskDefinition,
+    pub network: &'a AwsVpcConfiguration,
+    pub group: String,
+    pub started_by: Option<String>,
+    pub service: Option<ServiceName>,
+    pub deployment: Option<DeploymentId>,
+    pub capacity_provider: Option<String>,
+    pub overrides: TaskOverride,
+    pub tags: Tags,
+    pub client_token: Option<(String, u64)>,
+    /// Image to digest, as the deployment pinned them.
+    pub image_digests: &'a BTreeMap<String, String>,
+}
+
+/// Why a task could not be written.
+#[derive(Debug, PartialEq)]
+pub enum LaunchError {
+    /// The definition or a role is at fault: RunTask answers with this error.
+    Refused(AwsError),
+    /// There is no room: RunTask answers with a failure.
+    NoAddress,
+}
+
+pub fn launch(tx: &mut Tx, cx: &Cx, wanted: Launch<'_>) -> Result<Task, LaunchError> {
+    let definition = wanted.definition;
+    let task_role = wanted.overrides.task_role_arn.clone().or_else(|| definition.task_role_arn.clone());
+    let execution_role = wanted.overrides.execution_role_arn.clone().or_else(|| definition.execution_role_arn.clone());
+    for role in task_role.iter().chain(&execution_role) {
+        check_role(tx, cx, role).map_err(LaunchError::Refused)?;
+    }
+
+    let id = cx.ids().task();
+    let subnet = choose_subnet(tx, cx, &wanted).ok_or(LaunchError::NoAddress)?;
+    let attachment = cx.ids().uuid();
+    let task_arn = arn::task(&cx.scope, wanted.cluster, &id);
+    let interface = NewInterface {
+        subnet: &subnet,
+        security_groups: wanted.network.security_groups.clone(),
+        owner: EniOwner::Task { cluster: wanted.cluster.clone(), task: id.clone(), attachment: attachment.clone() },
+        description: format!("arn:aws:ecs:{}:{}:attachment/{attachment}", cx.scope.region, cx.scope.account),
+        public: wanted.network.assign_public_ip,
+        tags: Tags::default(),
+    };
+    let eni = create_interface(tx, cx, interface).map_err(|_| LaunchError::NoAddress)?;
+    let access_key_id = task_role.map(|role| new_session(tx, cx, &role, &id));
+
+    let containers = definition.containers.iter().map(|c| container(cx, c, &wanted)).collect();
+    let task = Task {
+        containers,
+        cluster: wanted.cluster.clone(),
+        family: definition.family.clone(),
+        revision: definition.revision,
+        group: wanted.group,
+        started_by: wanted.started_by,
+        service: wanted.service,
+        deployment: wanted.deployment,
+        launch_type: "FARGATE".to_owned(),
+        capacity_provider: wanted.capacity_provider,
+        desired_status: DesiredStatus::Running,
+        last_status: TaskStatus::Provisioning,
+        health: HealthStatus::Unknown,
+        cpu_units: wanted.overrides.cpu_units.unwrap_or(definition.cpu_units),
+        memory_mib: wanted.overrides.memory_mib.unwrap_or(definition.memory_mib),
+        overrides: wanted.overrides,
+        network: TaskNetwork {
+            attachment,
+            private_dns_name: eni.private_dns_name(&cx.scope.region),
+            eni: eni.id,
+            vpc: eni.vpc,
+            subnet: eni.subnet,
+            address: eni.address,
+            mac: eni.mac,
+        },
+        zone: eni.zone,
+        node: NodeId::from("local"),
+        times: TaskTimes { created_at: cx.now, ..Default::default() },
+        stop_code: None,
+        stopped_reason: None,
+        version: 1,
+        tags: wanted.tags,
+        access_key_id,
+        client_token: wanted.client_token,
+        id: id.clone(),
+    };
+    tracing::debug!(task = %task_arn, subnet = %task.network.subnet, address = %task.network.address, "task written");
+    tx.tasks().put((cx.scope.clone(), id), task.clone());
+    Ok(task)
+}
+
+/// The role exists and ECS tasks may assume it.
+fn check_role(tx: &Tx, cx: &Cx, role_arn: &str) -> Result<(), AwsError> {
+    let cannot = || {
+        error::client(format!(
+            "ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that the role being passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this role."
+        ))
+    };
+    let name = role_name(role_arn).ok_or_else(cannot)?;
+    let snapshot: &longshore_store::Snapshot = tx;
+    let role = snapshot.roles().get(&(cx.scope.account.clone(), name.to_owned())).ok_or_else(cannot)?;
+    if iam::trust::may_be_assumed_by(&role.trust_policy, "ecs-tasks.amazonaws.com") { Ok(()) } else { Err(cannot()) }
+}
+
+/// The last part of `role/path/Name`, or a bare name.
+fn role_name(role_arn: &str) -> Option<&str> {
+    match Arn::parse(role_arn) {
+        Some(arn) => arn.resource.strip_prefix("role/").and_then(|path| path.rsplit('/').next()),
+        None => Some(role_arn),
+    }
+}
+
+/// New credentials of a task's role; returns the access key.
+pub fn new_session(tx: &mut Tx, cx: &Cx, role: &str, task: &TaskId) -> String {
+    let account = cx.scope.account.clone();
+    let name = role_name(role).unwrap_or(role).to_owned();
+    let row = tx.roles().get(&(account.clone(), name.clone()));
+    let role_arn = row.as_ref().map_or_else(|| role.to_owned(), |r| arn::role(&account, &r.path, &r.name));
+    let session = RoleSession {
+        access_key_id: format!("ASIA{}", cx.ids().alphanumeric(16)),
+        secret_access_key: sts::secret::new_secret(30),
+        session_token: sts::secret::new_secret(120),
+        account,
+        role_arn,
+        role_id: row.map(|r| r.id.clone()).unwrap_or_default(),
+        session_name: task.to_string(),
+        expires_at: cx.now + CREDENTIALS_LAST,
+        task: Some(task.clone()),
+    };
+    let key = session.access_key_id.clone();
+    tx.role_sessions().put(key.clone(), session);
+    key
+}
+
+fn choose_subnet(tx: &Tx, cx: &Cx, wanted: &Launch<'_>) -> Option<Arc<Subnet>> {
+    let state: &longshore_store::Snapshot = tx;
+    let mut per_zone: BTreeMap<ZoneName, usize> = BTreeMap::new();
+    let mut add = |task: &Task| {
+        if task.is_live() {
+            *per_zone.entry(task.zone.clone()).or_default() += 1;
+        }
+    };
+    match &wanted.service {
+        Some(service) => {
+            let key = (cx.scope.clone(), wanted.cluster.clone(), service.clone());
+            state.tasks().by_index(&Tasks::BY_SERVICE, &key).for_each(|task| add(&task));
+        }
+        // Standalone tasks are spread by free addresses alone: counting a group would cost a walk over the cluster.
+        None => {}
+    }
+    let subnets: Vec<_> =
+        wanted.network.subnets.iter().filter_map(|id| state.subnets().get(&(cx.scope.clone(), id.clone()))).collect();
+    let candidates: Vec<_> = subnets
+        .iter()
+        .map(|subnet| Candidate {
+            subnet: Arc::clone(subnet),
+            zone: subnet.zone.as_str(),
+            tasks_in_zone: per_zone.get(&subnet.zone).copied().unwrap_or(0),
+            free_addresses: free_addresses(state, &cx.scope, subnet),
+        })
+        .collect();
+    choose(&candidates)
+}
+
+fn container(cx: &Cx, c: &ContainerDefinition, wanted: &Launch<'_>) -> TaskContainer {
+    let over = wanted.overrides.containers.iter().find(|o| o.name == c.name);
+    TaskContainer {
+        id: cx.ids().uuid(),
+        name: c.name.clone(),
+        image: c.image.clone(),
+        image_digest: wanted.image_digests.get(&c.image).cloned(),
+        runtime_id: None,
+        status: ContainerStatus::Pending,
+        exit_code: None,
+        reason: None,
+        health: HealthStatus::Unknown,
+        essential: c.essential,
+        has_health_check: c.health_check.is_some(),
+        cpu_units: over.and_then(|o| o.cpu_units).unwrap_or(c.cpu_units),
+        memory_mib: over.and_then(|o| o.memory_mib).or(c.memory_mib),
+        memory_reservation_mib: over.and_then(|o| o.memory_reservation_mib).or(c.memory_reservation_mib),
+    }
+}
+
+/// Whether credentials that end at `expires_at` should be renewed by `now`.
+pub fn is_due(expires_at: Timestamp, now: Timestamp) -> bool {
+    expires_at.since(now) < Duration::from_secs(3600)
+}

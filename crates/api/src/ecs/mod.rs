@@ -1,0 +1,59 @@
+//! Amazon ECS: clusters, task definitions, tasks and services on Fargate.
+
+mod create_cluster;
+mod create_service;
+mod delete_cluster;
+mod delete_service;
+mod delete_task_definitions;
+mod deregister_task_definition;
+mod describe_clusters;
+mod describe_services;
+mod describe_task_definition;
+mod describe_tasks;
+mod error;
+pub mod launch;
+mod list_clusters;
+mod list_services;
+mod list_task_definitions;
+mod list_tasks;
+mod names;
+mod network;
+mod register_task_definition;
+mod run_task;
+mod stop_task;
+mod tags;
+mod unsupported;
+mod update_cluster;
+mod update_service;
+mod view;
+
+use crate::Routes;
+use longshore_aws_model::ecs::*;
+
+pub fn routes(routes: Routes) -> Routes {
+    routes
+        .write::<CreateCluster>(create_cluster::create_cluster)
+        .read::<DescribeClusters>(describe_clusters::describe_clusters)
+        .read::<ListClusters>(list_clusters::list_clusters)
+        .write::<DeleteCluster>(delete_cluster::delete_cluster)
+        .write::<UpdateCluster>(update_cluster::update_cluster)
+        .write::<UpdateClusterSettings>(update_cluster::update_cluster_settings)
+        .write::<RegisterTaskDefinition>(register_task_definition::register_task_definition)
+        .read::<DescribeTaskDefinition>(describe_task_definition::describe_task_definition)
+        .read::<ListTaskDefinitions>(list_task_definitions::list_task_definitions)
+        .read::<ListTaskDefinitionFamilies>(list_task_definitions::list_task_definition_families)
+        .write::<DeregisterTaskDefinition>(deregister_task_definition::deregister_task_definition)
+        .write::<DeleteTaskDefinitions>(delete_task_definitions::delete_task_definitions)
+        .write::<RunTask>(run_task::run_task)
+        .write::<StopTask>(stop_task::stop_task)
+        .read::<DescribeTasks>(describe_tasks::describe_tasks)
+        .read::<ListTasks>(list_tasks::list_tasks)
+        .write::<CreateService>(create_service::create_service)
+        .write::<UpdateService>(update_service::update_service)
+        .write::<DeleteService>(delete_service::delete_service)
+        .read::<DescribeServices>(describe_services::describe_services)
+        .read::<ListServices>(list_services::list_services)
+        .write::<TagResource>(tags::tag_resource)
+        .write::<UntagResource>(tags::untag_resource)
+        .read::<ListTagsForResource>(tags::list_tags_for_resource)
+}

@@ -1,0 +1,122 @@
+//! Names as clients write them: short, or as ARNs.
+
+use super::error;
+use longshore_aws_model::AwsError;
+use longshore_aws_model::ecs as wire;
+use longshore_store::Snapshot;
+use longshore_types::arn::Arn;
+use longshore_types::ecs::{Cluster, ClusterStatus, TaskDefinition, TaskDefinitionStatus};
+use longshore_types::id::*;
+use longshore_types::{Scope, Tags};
+use std::sync::Arc;
+
+/// `default`, a name, or a cluster's ARN.
+pub fn cluster_name(given: Option<&str>) -> Result<ClusterName, AwsError> {
+    let text = given.unwrap_or("default");
+    let name = match Arn::parse(text) {
+        Some(arn) => arn.resource.strip_prefix("cluster/").ok_or_else(|| error::invalid("Invalid identifier: Identifier is for a different resource type."))?,
+        None => text,
+    };
+    if !is_ecs_name(name) {
+        return Err(error::invalid("Cluster names must contain only letters, numbers, hyphens and underscores, and at most 255 of them."));
+    }
+    Ok(ClusterName::from(name))
+}
+
+/// The cluster, if it is ACTIVE.
+pub fn cluster(state: &Snapshot, scope: &Scope, given: Option<&str>) -> Result<Arc<Cluster>, AwsError> {
+    let name = cluster_name(given)?;
+    state
+        .clusters()
+        .get(&(scope.clone(), name))
+        .filter(|cluster| cluster.status == ClusterStatus::Active)
+        .ok_or_else(error::cluster_not_found)
+}
+
+/// A task's id from an id or an ARN; `None` if it is neither, or names another cluster.
+pub fn task_id(given: &str, cluster: &ClusterName) -> Option<TaskId> {
+    let id = match Arn::parse(given) {
+        Some(arn) => {
+            let rest = arn.resource.strip_prefix("task/")?;
+            match rest.split_once('/') {
+                Some((in_cluster, id)) if in_cluster == cluster.as_str() => id,
+                Some(_) => return None,
+                None => rest,
+            }
+        }
+        None => given,
+    };
+    (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| TaskId::from(id))
+}
+
+/// A service's name from a name or an ARN.
+pub fn service_name(given: &str) -> ServiceName {
+    let name = Arn::parse(given).map_or(given, |arn| arn.resource);
+    ServiceName::from(name.rsplit('/').next().unwrap_or(name))
+}
+
+/// Family, and revision where one is given: `web`, `web:3`, or an ARN.
+pub fn family_and_revision(given: &str) -> Result<(Family, Option<u32>), AwsError> {
+    let text = match Arn::parse(given) {
+        Some(arn) => arn.resource.strip_prefix("task-definition/").ok_or_else(|| error::client("Invalid identifier: Identifier is for a different resource type."))?,
+        None => given,
+    };
+    match text.split_once(':') {
+        None => Ok((Family::from(text), None)),
+        Some((family, revision)) => match revision.parse() {
+            Ok(revision) if revision > 0 => Ok((Family::from(family), Some(revision))),
+            _ => Err(error::client(format!("Invalid revision number. Number: {revision}"))),
+        },
+    }
+}
+
+/// The task definition, whatever its status; without a revision the latest ACTIVE one.
+pub fn task_definition(state: &Snapshot, scope: &Scope, given: &str) -> Result<Option<Arc<TaskDefinition>>, AwsError> {
+    let (family, revision) = family_and_revision(given)?;
+    let table = state.task_definitions();
+    Ok(match revision {
+        Some(revision) => table.get(&(scope.clone(), family, revision)),
+        None => latest_active(state, scope, &family),
+    })
+}
+
+fn latest_active(state: &Snapshot, scope: &Scope, family: &Family) -> Option<Arc<TaskDefinition>> {
+    let table = state.task_definitions();
+    let prefix = (scope.clone(), family.clone());
+    match table.last(&prefix) {
+        Some((_, row)) if row.status == TaskDefinitionStatus::Active => Some(row),
+        // The newest one was deregistered: rare, so a walk is fine.
+        _ => table.prefix(&prefix).filter(|row| row.status == TaskDefinitionStatus::Active).last(),
+    }
+}
+
+/// A task definition that new tasks may be started from.
+pub fn runnable(state: &Snapshot, scope: &Scope, given: &str) -> Result<Arc<TaskDefinition>, AwsError> {
+    let found = task_definition(state, scope, given)?.ok_or_else(|| error::client("TaskDefinition not found."))?;
+    if found.status != TaskDefinitionStatus::Active {
+        return Err(error::client("TaskDefinition is inactive"));
+    }
+    Ok(found)
+}
+
+/// Tags of a create call.
+pub fn tags(given: Option<Vec<wire::Tag>>) -> Result<Tags, AwsError> {
+    let mut tags = Tags::default();
+    for tag in given.unwrap_or_default() {
+        let key = tag.key.unwrap_or_default();
+        let value = tag.value.unwrap_or_default();
+        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
+            return Err(error::invalid("Tag keys must have 1 to 128 characters and tag values at most 256."));
+        }
+        if key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(error::invalid("Tag keys that start with aws: are reserved."));
+        }
+        if tags.0.insert(key.clone(), value).is_some() {
+            return Err(error::invalid(format!("Duplicate tag keys: {key}")));
+        }
+    }
+    if tags.0.len() > Tags::MAX {
+        return Err(error::invalid("The maximum number of tags per resource is 50."));
+    }
+    Ok(tags)
+}

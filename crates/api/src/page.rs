@@ -1,0 +1,51 @@
+//! Pages of a list, the same for every operation that has them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// One page and the token of the next.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next_token: Option<String>,
+}
+
+/// The token is not one of ours.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadToken;
+
+/// The page that `token` names, of at most `limit` items (at least one). `items` come in the order of `key`; the token
+/// holds the last key given out, so that a page is right even when rows come and go between two calls.
+pub fn page<T>(
+    items: impl Iterator<Item = T>,
+    key: impl Fn(&T) -> String,
+    token: Option<&str>,
+    limit: usize,
+) -> Result<Page<T>, BadToken> {
+    let after = token.map(decode).transpose()?;
+    let mut rest = items.skip_while(|item| after.as_deref().is_some_and(|after| key(item).as_str() <= after));
+    let items: Vec<T> = rest.by_ref().take(limit.max(1)).collect();
+    let more = rest.next().is_some();
+    let next_token = items.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(key(last)));
+    Ok(Page { items, next_token })
+}
+
+fn decode(token: &str) -> Result<String, BadToken> {
+    URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(BadToken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_follow_each_other_and_survive_removals() {
+        let all = ["a", "b", "c", "d"];
+        let first = page(all.iter(), |s| s.to_string(), None, 2).expect("a page");
+        assert_eq!(first.items, [&"a", &"b"]);
+        let without_b = ["a", "c", "d"];
+        let second = page(without_b.iter(), |s| s.to_string(), first.next_token.as_deref(), 2).expect("a page");
+        assert_eq!((second.items, second.next_token), (vec![&"c", &"d"], None));
+        assert_eq!(page(all.iter(), |s| s.to_string(), Some("%%"), 2), Err(BadToken));
+    }
+}

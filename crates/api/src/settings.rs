@@ -1,0 +1,20 @@
+//! What does not change while the server runs.
+
+use longshore_types::ec2::Cidr;
+use longshore_types::{AccountId, Region};
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The account that open mode answers for.
+    pub account: AccountId,
+    /// The region of requests that name none.
+    pub region: Region,
+    /// `http://127.0.0.1:4566`.
+    pub api_url: String,
+    /// Addresses on the host for internet-facing load balancers, one each.
+    pub load_balancer_pool: Cidr,
+    /// Public addresses of tasks.
+    pub public_pool: Cidr,
+    /// Key that registry passwords are derived from; never leaves the server.
+    pub registry_secret: String,
+}

@@ -1,0 +1,60 @@
+//! A store in memory and a context for tests of handlers.
+
+use crate::{Caller, Cx, Settings};
+use longshore_store::{Snapshot, Store, Tx};
+use longshore_types::{Scope, Timestamp};
+use std::sync::Arc;
+
+/// A fresh account with its default VPC, at a fixed time.
+pub struct Fixture {
+    pub store: Store,
+    pub settings: Arc<Settings>,
+    pub now: Timestamp,
+    seed: std::cell::Cell<u128>,
+}
+
+impl Fixture {
+    pub fn new() -> Self {
+        let settings = Arc::new(Settings {
+            account: "123456789012".into(),
+            region: "us-east-1".into(),
+            api_url: "http://127.0.0.1:4566".into(),
+            load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
+            public_pool: "198.18.0.0/16".parse().expect("a network"),
+            registry_secret: "secret".into(),
+        });
+        let fixture = Self { store: Store::in_memory(), settings, now: Timestamp(1_700_000_000_000), seed: 1.into() };
+        fixture.write(|tx, cx| {
+            crate::ec2::default_vpc::ensure(tx, cx);
+        });
+        fixture
+    }
+
+    pub fn cx(&self) -> Cx {
+        self.seed.set(self.seed.get() + 1);
+        let scope = Scope::new("123456789012", "us-east-1");
+        let caller = Caller::root(&scope, "test");
+        Cx::new(scope, self.now, caller, self.settings.clone(), self.seed.get())
+    }
+
+    /// Runs `f` in a transaction that is kept when it returns (an `Err` inside `T` does not undo: see `try_write`).
+    pub fn write<T: Send + 'static>(&self, f: impl FnOnce(&mut Tx, &Cx) -> T + Send + 'static) -> T {
+        let cx = self.cx();
+        let done = self.store.write_blocking(move |tx| Ok::<T, ()>(f(tx, &cx)));
+        done.expect("a store in memory takes every write").unwrap_or_else(|()| unreachable!("it is always Ok"))
+    }
+
+    /// Runs `f` as a request runs: undone when it fails.
+    pub fn try_write<T: Send + 'static, E: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Tx, &Cx) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        let cx = self.cx();
+        self.store.write_blocking(move |tx| f(tx, &cx)).expect("a store in memory takes every write")
+    }
+
+    pub fn read<T>(&self, f: impl FnOnce(&Snapshot, &Cx) -> T) -> T {
+        let cx = self.cx();
+        self.store.read(|snapshot| f(snapshot, &cx))
+    }
+}
