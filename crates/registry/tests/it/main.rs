@@ -7,6 +7,7 @@ mod clients;
 mod collection;
 mod discovery;
 mod images;
+mod kill;
 mod management;
 mod pull;
 mod push;
