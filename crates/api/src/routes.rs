@@ -1,6 +1,7 @@
 //! The table of operations: one typed line each, decoded, run and encoded in one place.
 
 use crate::cx::Cx;
+use longshore_aws_wire::{Call, Response};
 use longshore_aws_model::{AwsError, Operation, OperationSchema, Protocol, ServiceSchema};
 use longshore_store::{Snapshot, Store, Tx};
 use longshore_telemetry::logs::LogStore;
@@ -33,10 +34,14 @@ pub trait Manifests: Send + Sync {
 pub struct Request {
     pub operation: &'static OperationSchema,
     pub protocol: Protocol,
-    pub body: Vec<u8>,
+    pub payload: Vec<u8>,
 }
 
-pub use longshore_aws_wire::Response;
+impl Request {
+    fn call<'a>(&'a self, request_id: &'a str) -> Call<'a> {
+        Call { operation: self.operation, protocol: self.protocol, payload: &self.payload, request_id }
+    }
+}
 
 type ReadFn<O> = fn(&Snapshot, &Cx, <O as Operation>::Input) -> Result<<O as Operation>::Output, AwsError>;
 type WriteFn<O> = fn(&mut Tx, &Cx, <O as Operation>::Input) -> Result<<O as Operation>::Output, AwsError>;
@@ -53,27 +58,18 @@ impl Routes {
     /// An operation that only reads.
     pub fn read<O: Operation>(self, handler: ReadFn<O>) -> Self {
         self.add::<O>(Box::new(move |backend, cx, request| {
-            let answer = decode::<O>(&request).and_then(|input| backend.store.read(|state| handler(state, &cx, input)));
-            let response = encode::<O>(&request, answer, &cx.request_id);
-            Box::pin(std::future::ready(response))
+            let answer = request
+                .call(&cx.request_id)
+                .answer::<O>(|input| backend.store.read(|state| handler(state, &cx, input)));
+            Box::pin(std::future::ready(answer))
         }))
     }
 
     /// An operation that writes; answered when its transaction is durable.
-    pub fn write<O: Operation>(self, handler: WriteFn<O>) -> Self
-    where
-        O::Output: Send,
-    {
-        self.add::<O>(Box::new(move |backend, cx, request| {
-            Box::pin(async move {
-                let request_id = cx.request_id.clone();
-                let answer = match decode::<O>(&request) {
-                    Ok(input) => write(&backend.store, move |tx| handler(tx, &cx, input)).await,
-                    Err(error) => Err(error),
-                };
-                encode::<O>(&request, answer, &request_id)
-            })
-        }))
+    pub fn write<O: Operation>(self, handler: WriteFn<O>) -> Self {
+        self.asynchronous::<O, _>(move |backend, cx, input| async move {
+            write(&backend.store, move |tx| handler(tx, &cx, input)).await
+        })
     }
 
     /// An operation that reaches further than the store.
@@ -82,14 +78,26 @@ impl Routes {
         O: Operation,
         F: Future<Output = Result<O::Output, AwsError>> + Send + 'static,
     {
+        self.asynchronous::<O, _>(handler)
+    }
+
+    fn asynchronous<O, F>(self, handler: impl Fn(Backend, Cx, O::Input) -> F + Copy + Send + Sync + 'static) -> Self
+    where
+        O: Operation,
+        F: Future<Output = Result<O::Output, AwsError>> + Send + 'static,
+    {
         self.add::<O>(Box::new(move |backend, cx, request| {
             Box::pin(async move {
                 let request_id = cx.request_id.clone();
-                let answer = match decode::<O>(&request) {
+                let answer = match request.call(&request_id).decode::<O>() {
                     Ok(input) => handler(backend, cx, input).await,
                     Err(error) => Err(error),
                 };
-                encode::<O>(&request, answer, &request_id)
+                let call = request.call(&request_id);
+                match answer {
+                    Ok(output) => call.output::<O>(&output),
+                    Err(error) => call.error(&error),
+                }
             })
         }))
     }
@@ -107,9 +115,11 @@ impl Routes {
         match self.runs.get(&(operation.service.name, operation.name)) {
             Some(run) => run(backend, cx, request),
             None => {
-                let error = longshore_aws_wire::not_served(operation.service, operation.name);
-                let response = encode_error(&request, &error, &cx.request_id);
-                Box::pin(std::future::ready(response))
+                let name = operation.name;
+                let text = format!("The operation {}:{name} is not implemented by Longshore yet.", operation.service.name);
+                let error = AwsError::new("NotImplemented", text).with_status(501);
+                let answer = request.call(&cx.request_id).error(&error);
+                Box::pin(std::future::ready(answer))
             }
         }
     }

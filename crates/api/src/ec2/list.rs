@@ -44,17 +44,10 @@ impl Listing<'_> {
     }
 }
 
-/// Checks that every id asked for exists, and tells whether an id was asked for.
-pub fn chosen<'a>(
-    kind: Kind,
-    ids: Option<&'a [String]>,
-    exists: impl Fn(&str) -> bool,
-) -> Result<impl Fn(&str) -> bool + use<'a>, AwsError> {
+/// An error that names the ids that were asked for and do not exist.
+pub fn check_exist(kind: Kind, ids: Option<&[String]>, exists: impl Fn(&str) -> bool) -> Result<(), AwsError> {
     let missing: Vec<&str> = ids.unwrap_or_default().iter().map(String::as_str).filter(|id| !exists(id)).collect();
-    if !missing.is_empty() {
-        return Err(kind.not_found(&missing));
-    }
-    Ok(choice(ids))
+    if missing.is_empty() { Ok(()) } else { Err(kind.not_found(&missing)) }
 }
 
 /// Whether a name is among those asked for; an empty or absent list asks for all.

@@ -60,7 +60,7 @@ pub fn launch(tx: &mut Tx, cx: &Cx, wanted: Launch<'_>) -> Result<Task, LaunchEr
     let attachment = cx.ids().uuid();
     let task_arn = arn::task(&cx.scope, wanted.cluster, &id);
     let interface = NewInterface {
-        subnet: &subnet,
+        subnet: subnet.id.clone(),
         security_groups: wanted.network.security_groups.clone(),
         owner: EniOwner::Task { cluster: wanted.cluster.clone(), task: id.clone(), attachment: attachment.clone() },
         description: format!("arn:aws:ecs:{}:{}:attachment/{attachment}", cx.scope.region, cx.scope.account),
@@ -180,7 +180,7 @@ fn choose_subnet(tx: &Tx, cx: &Cx, wanted: &Launch<'_>) -> Option<Arc<Subnet>> {
             subnet: Arc::clone(subnet),
             zone: subnet.zone.as_str(),
             tasks_in_zone: per_zone.get(&subnet.zone).copied().unwrap_or(0),
-            free_addresses: free_addresses(state, &cx.scope, subnet),
+            free_addresses: free_addresses(state, &cx.scope, &subnet.id),
         })
         .collect();
     choose(&candidates)

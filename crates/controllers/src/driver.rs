@@ -1,0 +1,141 @@
+//! The only loop. It waits for changed rows or for a time that a pass asked for, and runs passes until nothing is left.
+//!
+//! A wake carries no data: what changed is read from the store's change log, and when that has forgotten, everything is
+//! looked at. So a lost or doubled wake costs time and nothing else.
+
+use crate::service::ServiceKey;
+use crate::targets::TargetKey;
+use crate::task::TaskKey;
+use crate::{Environment, prune, service, targets, task};
+use longshore_store::tables::{Listeners, Rules, Services, TargetGroups, Targets, Tasks};
+use longshore_store::{Snapshot, Store};
+use longshore_types::Timestamp;
+use longshore_types::ecs::{DesiredStatus, TaskStatus};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::time::Duration;
+
+const PRUNE_EVERY: Duration = Duration::from_secs(30);
+
+/// What to look at, and when.
+#[derive(Default)]
+struct Agenda {
+    services: BTreeSet<ServiceKey>,
+    tasks: BTreeSet<TaskKey>,
+    targets: BTreeSet<TargetKey>,
+    later_services: BTreeMap<ServiceKey, Timestamp>,
+    later_targets: BTreeMap<TargetKey, Timestamp>,
+}
+
+/// Runs all controllers until `shutdown`.
+pub async fn run(store: Store, environment: Environment, shutdown: impl Future<Output = ()>) {
+    tokio::pin!(shutdown);
+    let mut agenda = Agenda::default();
+    let mut watcher = store.watch();
+    let mut seen = 0;
+    agenda.everything(&store.snapshot());
+    let mut prune_at = environment.now();
+    loop {
+        seen = agenda.add_changes(&store, seen);
+        agenda.add_due(environment.now());
+        agenda.work(&store, &environment).await;
+        if environment.now() >= prune_at {
+            prune::pass(&store, &environment).await;
+            prune_at = environment.now() + PRUNE_EVERY;
+        }
+        let next = agenda.next_time().map_or(prune_at, |at| at.min(prune_at));
+        let wait = next.since(environment.now());
+        tokio::select! {
+            () = &mut shutdown => return,
+            wake = watcher.changed() => if wake.is_none() { return },
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+impl Agenda {
+    fn everything(&mut self, state: &Snapshot) {
+        self.services.extend(state.services().all().keys());
+        self.targets.extend(state.targets().all().keys());
+        self.tasks.extend(state.tasks().all().entries().filter(|(_, t)| is_leaving(t)).map(|(key, _)| key));
+    }
+
+    /// Rows changed since revision `seen`; returns the revision up to which that is known.
+    fn add_changes(&mut self, store: &Store, seen: u64) -> u64 {
+        let changes = store.changes_since(seen);
+        let state = changes.snapshot();
+        let (services, tasks, touched) = (changes.keys::<Services>(), changes.keys::<Tasks>(), changes.keys::<Targets>());
+        let routing = [changes.keys::<Listeners>().map(|k| k.len()), changes.keys::<Rules>().map(|k| k.len()), changes.keys::<TargetGroups>().map(|k| k.len())];
+        let (Some(services), Some(tasks), Some(touched)) = (services, tasks, touched) else {
+            self.everything(state);
+            return state.revision();
+        };
+        self.services.extend(services);
+        for key in touched {
+            if let Some(task) = state.targets().get(&key).and_then(|target| target.task.clone()) {
+                self.add_task(state, (key.0.clone(), task));
+            } else if state.targets().get(&key).is_none() {
+                // It is gone: whoever waited for that is among the leaving tasks.
+                let leaving = state.tasks().by_index(&Tasks::BY_NODE, &"local".into()).entries();
+                self.tasks.extend(leaving.filter(|(_, t)| t.last_status == TaskStatus::Deactivating).map(|(key, _)| key));
+            }
+            self.targets.insert(key);
+        }
+        for key in tasks {
+            self.add_task(state, key);
+        }
+        if routing.iter().any(|changed| *changed != Some(0)) {
+            self.targets.extend(state.targets().all().entries().filter(|(_, t)| t.draining_since.is_some()).map(|(key, _)| key));
+        }
+        state.revision()
+    }
+
+    fn add_task(&mut self, state: &Snapshot, key: TaskKey) {
+        let Some(task) = state.tasks().get(&key) else { return };
+        if let Some(service) = &task.service {
+            self.services.insert((key.0.clone(), task.cluster.clone(), service.clone()));
+        }
+        if is_leaving(&task) {
+            self.tasks.insert(key);
+        }
+    }
+
+    fn add_due(&mut self, now: Timestamp) {
+        take_due(&mut self.later_services, &mut self.services, now);
+        take_due(&mut self.later_targets, &mut self.targets, now);
+    }
+
+    async fn work(&mut self, store: &Store, environment: &Environment) {
+        for key in std::mem::take(&mut self.services) {
+            match service::pass(store, environment, key.clone()).await {
+                Some(at) => self.later_services.insert(key, at),
+                None => self.later_services.remove(&key),
+            };
+        }
+        for key in std::mem::take(&mut self.tasks) {
+            task::pass(store, environment, key).await;
+        }
+        for key in std::mem::take(&mut self.targets) {
+            match targets::pass(store, environment, key.clone()).await {
+                Some(at) => self.later_targets.insert(key, at),
+                None => self.later_targets.remove(&key),
+            };
+        }
+    }
+
+    fn next_time(&self) -> Option<Timestamp> {
+        self.later_services.values().chain(self.later_targets.values()).min().copied()
+    }
+}
+
+fn is_leaving(task: &longshore_types::ecs::Task) -> bool {
+    task.desired_status == DesiredStatus::Stopped && task.last_status < TaskStatus::Stopping
+}
+
+fn take_due<K: Ord + Clone>(later: &mut BTreeMap<K, Timestamp>, now_set: &mut BTreeSet<K>, now: Timestamp) {
+    let due: Vec<K> = later.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
+    for key in due {
+        later.remove(&key);
+        now_set.insert(key);
+    }
+}

@@ -1,0 +1,80 @@
+//! What is kept for a while and then goes: stopped tasks after an hour, deleted task definitions once unused; and
+//! credentials that are renewed before they end.
+
+use crate::Environment;
+use longshore_api::ecs::launch::{is_due, new_session};
+use longshore_store::tables::Tasks;
+use longshore_store::{Snapshot, Store};
+use longshore_types::Timestamp;
+use longshore_types::ecs::{ServiceStatus, TaskDefinitionStatus};
+use std::time::Duration;
+
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>: at least one hour.
+pub const STOPPED_TASKS_STAY: Duration = Duration::from_secs(3600);
+
+/// One pass; call it every minute or so.
+pub async fn pass(store: &Store, environment: &Environment) {
+    let now = environment.now();
+    let state = store.snapshot();
+    let tasks = expired_tasks(&state, now);
+    let definitions = unused_definitions(&state);
+    let sessions = due_sessions(&state, now);
+    if tasks.is_empty() && definitions.is_empty() && sessions.is_empty() {
+        return;
+    }
+    let contexts: Vec<_> = sessions.into_iter().map(|(key, role)| (environment.cx(key.0.clone()), key, role)).collect();
+    let written = store
+        .write(move |tx| {
+            for key in &tasks {
+                tx.tasks().remove(key);
+            }
+            for key in &definitions {
+                tx.task_definitions().remove(key);
+            }
+            for (cx, key, role) in &contexts {
+                // The old key stays valid until it ends: containers may still hold it.
+                let access_key = new_session(tx, cx, role, &key.1);
+                tx.tasks().update(key, |task| task.access_key_id = Some(access_key));
+            }
+            Ok::<_, ()>(())
+        })
+        .await;
+    if let Err(error) = written {
+        tracing::error!(%error, "expired rows could not be removed");
+    }
+}
+
+type TaskKey = crate::task::TaskKey;
+
+fn expired_tasks(state: &Snapshot, now: Timestamp) -> Vec<TaskKey> {
+    let before = now - STOPPED_TASKS_STAY;
+    let stopped = state.tasks().all().entries();
+    stopped.filter(|(_, task)| task.times.stopped_at.is_some_and(|at| at <= before)).map(|(key, _)| key).collect()
+}
+
+fn unused_definitions(state: &Snapshot) -> Vec<<longshore_store::tables::TaskDefinitions as longshore_store::Table>::Key> {
+    let deleted = state.task_definitions().all().entries().filter(|(_, row)| row.status == TaskDefinitionStatus::DeleteInProgress);
+    deleted
+        .map(|(key, _)| key)
+        .filter(|(scope, family, revision)| {
+            let by_service = state.services().prefix(scope).any(|service| {
+                service.status != ServiceStatus::Inactive
+                    && service.deployments.iter().any(|d| d.task_definition == (family.clone(), *revision))
+            });
+            let by_task = state
+                .tasks()
+                .by_index(&Tasks::BY_NODE, &"local".into())
+                .any(|task| task.family == *family && task.revision == *revision);
+            !by_service && !by_task
+        })
+        .collect()
+}
+
+fn due_sessions(state: &Snapshot, now: Timestamp) -> Vec<(TaskKey, String)> {
+    let live = state.tasks().by_index(&Tasks::BY_NODE, &"local".into()).entries();
+    live.filter_map(|(key, task)| {
+        let session = state.role_sessions().get(task.access_key_id.as_ref()?)?;
+        is_due(session.expires_at, now).then(|| (key, session.role_arn.clone()))
+    })
+    .collect()
+}
