@@ -25,6 +25,9 @@ struct Inner {
     writer: Option<JoinHandle<()>>,
 }
 
+/// The store's failure outside, the transaction's own result inside: `store.write(..).await?` gives the latter.
+pub type Answer<T, E> = Result<Result<T, E>, StoreError>;
+
 /// What readers see: always durable.
 pub(crate) struct Shared(pub(crate) RwLock<Published>);
 
@@ -83,7 +86,7 @@ impl Store {
     ///
     /// `transaction` runs on the writer's thread, one at a time, and must not block. When it returns an error, its changes
     /// are undone. The outer error is the store's: then the changes are undone too.
-    pub async fn write<T, E, F>(&self, transaction: F) -> Result<Result<T, E>, StoreError>
+    pub async fn write<T, E, F>(&self, transaction: F) -> Answer<T, E>
     where
         F: FnOnce(&mut Tx) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -93,7 +96,7 @@ impl Store {
     }
 
     /// [`write`](Self::write) for threads outside an async runtime; inside one it panics.
-    pub fn write_blocking<T, E, F>(&self, transaction: F) -> Result<Result<T, E>, StoreError>
+    pub fn write_blocking<T, E, F>(&self, transaction: F) -> Answer<T, E>
     where
         F: FnOnce(&mut Tx) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -121,7 +124,7 @@ impl Store {
         (changes.snapshot().clone(), changes.keys::<T>())
     }
 
-    fn send<T, E, F>(&self, transaction: F) -> Result<oneshot::Receiver<Result<Result<T, E>, StoreError>>, StoreError>
+    fn send<T, E, F>(&self, transaction: F) -> Result<oneshot::Receiver<Answer<T, E>>, StoreError>
     where
         F: FnOnce(&mut Tx) -> Result<T, E> + Send + 'static,
         T: Send + 'static,

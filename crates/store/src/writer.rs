@@ -14,7 +14,7 @@
 use crate::engine::{Batch, Engine, RowChange};
 use crate::error::StoreError;
 use crate::snapshot::{Schema, Snapshot};
-use crate::store::Shared;
+use crate::store::{Answer, Shared};
 use crate::tx::{Changes, RowId, Tx};
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -36,11 +36,11 @@ pub(crate) trait Job: Send {
 pub(crate) struct Transaction<F, T, E> {
     transaction: Option<F>,
     result: Option<Result<T, E>>,
-    reply: oneshot::Sender<Result<Result<T, E>, StoreError>>,
+    reply: oneshot::Sender<Answer<T, E>>,
 }
 
 impl<F, T, E> Transaction<F, T, E> {
-    pub(crate) fn new(transaction: F, reply: oneshot::Sender<Result<Result<T, E>, StoreError>>) -> Self {
+    pub(crate) fn new(transaction: F, reply: oneshot::Sender<Answer<T, E>>) -> Self {
         Self { transaction: Some(transaction), result: None, reply }
     }
 }
@@ -106,10 +106,10 @@ pub(crate) fn load(engine: &mut impl Engine, schema: Schema) -> Result<(Snapshot
         };
         snapshot.any_mut(position).load(key, value, stored_versions[position])
     })?;
-    for position in 0..names.len() {
+    for (position, stored) in stored_versions.into_iter().enumerate() {
         snapshot.any_mut(position).set_changed_at(meta.revision);
         let table = &snapshot.tables()[position];
-        if stored_versions[position] != table.version() {
+        if stored != table.version() {
             outdated.rows.extend(table.keys().into_iter().map(|key| (position, key)));
         }
     }

@@ -10,12 +10,16 @@
 //!
 //! **A failing disk.** redb refuses everything after an I/O error until the file is opened again. So an error closes it,
 //! and each later commit first tries to open it.
+//!
+//! **A damaged file.** Some damage makes redb panic instead of returning an error. No byte on disk may do that to us, so
+//! each call into it is guarded.
 
 use super::{Batch, Engine, Meta, RowVisitor};
 use crate::StoreError;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableHandle};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,7 +44,7 @@ impl RedbEngine {
     /// Opens the file, or creates it readable by its owner only (it holds secrets). The directory must exist.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        let database = open_database(&path)?;
+        let database = guarded(&path, || open_database(&path))?;
         Ok(Self { path, database: Some(database) })
     }
 
@@ -55,7 +59,9 @@ impl RedbEngine {
 
 impl Engine for RedbEngine {
     fn meta(&mut self) -> Result<Meta, StoreError> {
-        let (format, meta) = read_meta(self.database()?).map_err(|error| self.io("read", error))?;
+        let database = self.database()?;
+        let read = || read_meta(database).map_err(|error| self.io("read", error));
+        let (format, meta) = guarded(&self.path, read)?;
         if format != FORMAT {
             let reason = format!("its format is {format}, this release reads format {FORMAT}");
             return Err(StoreError::Corrupt { path: self.path.clone(), reason });
@@ -66,31 +72,38 @@ impl Engine for RedbEngine {
     fn load(&mut self, row: &mut RowVisitor<'_>) -> Result<(), StoreError> {
         // Two kinds of error cross the reading loop; the visitor's waits here.
         let mut refused = Ok(());
-        let read = read_rows(self.database()?, &mut |table, key, value| {
+        let database = self.database()?;
+        let visit = |table: &str, key: &[u8], value: &[u8]| {
             refused = row(table, key, value);
             refused.is_ok()
-        });
-        read.map_err(|error| self.io("read", error))?;
+        };
+        guarded(&self.path, || read_rows(database, visit).map_err(|error| self.io("read", error)))?;
         refused
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let database = match self.database.take() {
-            Some(database) => database,
-            None => open_database(&self.path)?,
-        };
-        match write(&database, batch) {
-            Ok(()) => {
-                self.database = Some(database);
-                Ok(())
-            }
-            Err(error) => {
-                // Dropping it closes the file; the next commit opens it again.
-                drop(database);
-                Err(self.io("write", error))
-            }
-        }
+        let before = self.database.take();
+        let database = guarded(&self.path, || {
+            let database = match before {
+                Some(database) => database,
+                None => open_database(&self.path)?,
+            };
+            // On an error the database is dropped here, which closes the file; the next commit opens it again.
+            write(&database, batch).map_err(|error| self.io("write", error))?;
+            Ok(database)
+        })?;
+        self.database = Some(database);
+        Ok(())
     }
+}
+
+/// Turns a panic of redb over what it finds in the file into an error that says so.
+fn guarded<T>(path: &Path, call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    // Nothing of what `call` captured is used after a panic: a database it held is dropped with it.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
+        let reason = "its pages contradict each other".to_owned();
+        Err(StoreError::Corrupt { path: path.to_owned(), reason })
+    })
 }
 
 fn read_meta(database: &Database) -> Result<(u64, Meta), redb::Error> {
@@ -115,7 +128,7 @@ fn read_meta(database: &Database) -> Result<(u64, Meta), redb::Error> {
 }
 
 /// Visits rows until `row` says false.
-fn read_rows(database: &Database, row: &mut dyn FnMut(&str, &[u8], &[u8]) -> bool) -> Result<(), redb::Error> {
+fn read_rows(database: &Database, mut row: impl FnMut(&str, &[u8], &[u8]) -> bool) -> Result<(), redb::Error> {
     let tx = database.begin_read()?;
     let names: Vec<String> = tx.list_tables()?.map(|table| table.name().to_owned()).collect();
     for name in names.iter().filter(|name| *name != META.name()) {
