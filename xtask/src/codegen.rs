@@ -54,7 +54,10 @@ fn generate(root: &Path) -> anyhow::Result<BTreeMap<PathBuf, String>> {
             .with_context(|| format!("generate {service}"))?;
         files.insert(PathBuf::from(format!("{OUTPUT}/{service}.rs")), module);
     }
-    files.insert(PathBuf::from(format!("{OUTPUT}/mod.rs")), emit::index(served.keys()));
+    files.insert(
+        PathBuf::from(format!("{OUTPUT}/mod.rs")),
+        emit::index(served.keys()),
+    );
     Ok(files)
 }
 
@@ -68,7 +71,10 @@ fn check(root: &Path, files: &BTreeMap<PathBuf, String>) -> anyhow::Result<()> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the repository")
+        .to_owned()
 }
 
 #[cfg(test)]

@@ -109,13 +109,21 @@ pub enum ReadError {
 impl ReadError {
     /// A type mismatch here; the path is added on the way out by [`ReadError::inside`].
     pub fn mismatch(found: impl Into<String>, expected: &'static str) -> Self {
-        Self::Type { at: String::new(), found: found.into(), expected }
+        Self::Type {
+            at: String::new(),
+            found: found.into(),
+            expected,
+        }
     }
 
     /// The same error, one member further out.
     pub fn inside(mut self, name: &str) -> Self {
         if let Self::Type { at, .. } = &mut self {
-            *at = if at.is_empty() { name.to_owned() } else { format!("{name}.{at}") };
+            *at = if at.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{name}.{at}")
+            };
         }
         self
     }
@@ -125,7 +133,11 @@ impl std::fmt::Display for ReadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Syntax(text) => f.write_str(text),
-            Self::Type { at, found, expected } => write!(f, "{at}: {found} is not of type {expected}"),
+            Self::Type {
+                at,
+                found,
+                expected,
+            } => write!(f, "{at}: {found} is not of type {expected}"),
         }
     }
 }
@@ -159,19 +171,19 @@ pub trait Shape: Default {
 /// Anything that can stand as a member, an element or a map's value.
 pub trait Value: Sized {
     /// Hands the value to the writer.
-    fn write(&self, schema: &'static Schema, w: &mut dyn ShapeWriter);
+    fn write_value(&self, schema: &'static Schema, w: &mut dyn ShapeWriter);
     /// Reads the value that stands here.
-    fn read(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError>;
+    fn read_value(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError>;
 }
 
 macro_rules! simple {
     ($($t:ty, |$v:ident| $write:expr, $method:ident;)*) => {$(
         impl Value for $t {
-            fn write(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
+            fn write_value(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
                 let $v = self;
                 w.$method(schema, $write)
             }
-            fn read(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
+            fn read_value(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
                 r.$method(schema)
             }
         }
@@ -188,46 +200,46 @@ simple! {
 }
 
 impl Value for i32 {
-    fn write(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
+    fn write_value(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
         w.integer(schema, i64::from(*self));
     }
-    fn read(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
+    fn read_value(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
         let wide = r.integer(schema)?;
         i32::try_from(wide).map_err(|_| ReadError::mismatch(wide.to_string(), "Integer"))
     }
 }
 
 impl Value for f32 {
-    fn write(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
+    fn write_value(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
         w.float(schema, f64::from(*self));
     }
-    fn read(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
+    fn read_value(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
         Ok(r.float(schema)? as f32)
     }
 }
 
 impl Value for Document {
-    fn write(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
+    fn write_value(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
         w.document(schema, &self.0);
     }
-    fn read(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
+    fn read_value(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
         r.document(schema).map(Self)
     }
 }
 
 impl<T: Value> Value for Vec<T> {
-    fn write(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
+    fn write_value(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
         w.begin_list(schema, self.len());
         for v in self {
             w.element();
-            v.write(schema.inner(), w);
+            v.write_value(schema.inner(), w);
         }
         w.end_list();
     }
-    fn read(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
+    fn read_value(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
         let mut list = Vec::new();
         r.list(schema, &mut |r| {
-            list.push(T::read(schema.inner(), r)?);
+            list.push(T::read_value(schema.inner(), r)?);
             Ok(())
         })?;
         Ok(list)
@@ -235,18 +247,18 @@ impl<T: Value> Value for Vec<T> {
 }
 
 impl<T: Value> Value for BTreeMap<String, T> {
-    fn write(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
+    fn write_value(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
         w.begin_map(schema, self.len());
         for (key, v) in self {
             w.entry(key);
-            v.write(schema.inner(), w);
+            v.write_value(schema.inner(), w);
         }
         w.end_map();
     }
-    fn read(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
+    fn read_value(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
         let mut map = BTreeMap::new();
         r.map(schema, &mut |key, r| {
-            map.insert(key, T::read(schema.inner(), r)?);
+            map.insert(key, T::read_value(schema.inner(), r)?);
             Ok(())
         })?;
         Ok(map)
@@ -254,11 +266,11 @@ impl<T: Value> Value for BTreeMap<String, T> {
 }
 
 impl<T: Value> Value for Box<T> {
-    fn write(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
-        (**self).write(schema, w);
+    fn write_value(&self, schema: &'static Schema, w: &mut dyn ShapeWriter) {
+        (**self).write_value(schema, w);
     }
-    fn read(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
-        T::read(schema, r).map(Box::new)
+    fn read_value(schema: &'static Schema, r: &mut dyn ShapeReader) -> Result<Self, ReadError> {
+        T::read_value(schema, r).map(Box::new)
     }
 }
 
@@ -273,10 +285,10 @@ pub trait Field {
 impl<T: Value> Field for T {
     fn put(&self, member: &'static Member, w: &mut dyn ShapeWriter) {
         w.member(member);
-        self.write(member.schema, w);
+        self.write_value(member.schema, w);
     }
     fn take(&mut self, member: &'static Member, r: &mut dyn ShapeReader) -> Result<(), ReadError> {
-        *self = T::read(member.schema, r).map_err(|e| e.inside(member.name))?;
+        *self = T::read_value(member.schema, r).map_err(|e| e.inside(member.name))?;
         Ok(())
     }
 }
@@ -288,7 +300,7 @@ impl<T: Value> Field for Option<T> {
         }
     }
     fn take(&mut self, member: &'static Member, r: &mut dyn ShapeReader) -> Result<(), ReadError> {
-        *self = Some(T::read(member.schema, r).map_err(|e| e.inside(member.name))?);
+        *self = Some(T::read_value(member.schema, r).map_err(|e| e.inside(member.name))?);
         Ok(())
     }
 }
@@ -311,10 +323,10 @@ macro_rules! shape {
             }
         }
         impl crate::Value for $t {
-            fn write(&self, _: &'static crate::Schema, w: &mut dyn crate::ShapeWriter) {
+            fn write_value(&self, _: &'static crate::Schema, w: &mut dyn crate::ShapeWriter) {
                 crate::Shape::write(self, w)
             }
-            fn read(_: &'static crate::Schema, r: &mut dyn crate::ShapeReader) -> Result<Self, crate::ReadError> {
+            fn read_value(_: &'static crate::Schema, r: &mut dyn crate::ShapeReader) -> Result<Self, crate::ReadError> {
                 crate::Shape::read(r)
             }
         }

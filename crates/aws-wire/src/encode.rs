@@ -1,6 +1,8 @@
 //! From an output or an error to a response: the envelopes of each protocol.
 
-use longshore_aws_model::{AwsError, Operation, OperationSchema, Protocol, ServiceSchema, Shape, ShapeWriter};
+use longshore_aws_model::{
+    AwsError, Operation, OperationSchema, Protocol, ServiceSchema, Shape, ShapeWriter,
+};
 
 use crate::json::{JsonWriter, write_string};
 use crate::query::XmlWriter;
@@ -24,21 +26,37 @@ impl Response {
             Protocol::Ec2 => "text/xml;charset=UTF-8",
             _ => "application/x-amz-json-1.1",
         };
-        let headers = [("content-type", content_type.to_owned()), ("x-amzn-requestid", request_id.to_owned())];
-        Self { status, headers, body: body.into_bytes() }
+        let headers = [
+            ("content-type", content_type.to_owned()),
+            ("x-amzn-requestid", request_id.to_owned()),
+        ];
+        Self {
+            status,
+            headers,
+            body: body.into_bytes(),
+        }
     }
 
     /// Value of a header by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v.as_str())
     }
 }
 
 const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 /// The response to a call that succeeded.
-pub fn encode_output<O: Operation>(protocol: Protocol, output: &O::Output, request_id: &str) -> Response {
-    encode(O::SCHEMA, protocol, request_id, &|w| output.write_members(w))
+pub fn encode_output<O: Operation>(
+    protocol: Protocol,
+    output: &O::Output,
+    request_id: &str,
+) -> Response {
+    encode(O::SCHEMA, protocol, request_id, &|w| {
+        output.write_members(w)
+    })
 }
 
 fn encode(
@@ -63,10 +81,17 @@ fn encode(
     Response::new(200, protocol, request_id, body)
 }
 
-fn query_output(operation: &OperationSchema, request_id: &str, write: &dyn Fn(&mut dyn ShapeWriter)) -> String {
+fn query_output(
+    operation: &OperationSchema,
+    request_id: &str,
+    write: &dyn Fn(&mut dyn ShapeWriter),
+) -> String {
     let mut w = XmlWriter::with_capacity(1024);
     let name = operation.name;
-    w.raw(&format!("<{name}Response xmlns=\"{}\">", operation.service.xml_namespace));
+    w.raw(&format!(
+        "<{name}Response xmlns=\"{}\">",
+        operation.service.xml_namespace
+    ));
     if let Some(wrapper) = operation.result_wrapper {
         w.open(wrapper);
         write(&mut w);
@@ -80,11 +105,18 @@ fn query_output(operation: &OperationSchema, request_id: &str, write: &dyn Fn(&m
     w.finish()
 }
 
-fn ec2_output(operation: &OperationSchema, request_id: &str, write: &dyn Fn(&mut dyn ShapeWriter)) -> String {
+fn ec2_output(
+    operation: &OperationSchema,
+    request_id: &str,
+    write: &dyn Fn(&mut dyn ShapeWriter),
+) -> String {
     let mut w = XmlWriter::with_capacity(1024);
     let name = operation.name;
     w.raw(XML);
-    w.raw(&format!("<{name}Response xmlns=\"{}/\">", operation.service.xml_namespace.trim_end_matches('/')));
+    w.raw(&format!(
+        "<{name}Response xmlns=\"{}/\">",
+        operation.service.xml_namespace.trim_end_matches('/')
+    ));
     w.leaf("requestId", request_id);
     if operation.has_output {
         write(&mut w);
@@ -105,7 +137,9 @@ pub fn encode_error(
     request_id: &str,
 ) -> Response {
     let status = error.status(operation);
-    let code = operation.and_then(|o| o.error(&error.code)).map_or(error.code.as_ref(), |e| e.code);
+    let code = operation
+        .and_then(|o| o.error(&error.code))
+        .map_or(error.code.as_ref(), |e| e.code);
     let body = match protocol {
         Protocol::Ec2 => {
             let mut w = XmlWriter::with_capacity(256);
@@ -119,7 +153,10 @@ pub fn encode_error(
             w.finish()
         }
         Protocol::Query => {
-            let namespace = service.map_or("http://webservices.amazon.com/AWSFault/2005-15-09", |s| s.xml_namespace);
+            let namespace = service
+                .map_or("http://webservices.amazon.com/AWSFault/2005-15-09", |s| {
+                    s.xml_namespace
+                });
             let mut w = XmlWriter::with_capacity(256);
             w.raw(&format!("<ErrorResponse xmlns=\"{namespace}\"><Error>"));
             w.leaf("Type", if status < 500 { "Sender" } else { "Receiver" });
@@ -158,19 +195,35 @@ mod tests {
             task_arn: Some("arn\n\"x\"".to_owned()),
             created_at: Some(Timestamp(1_767_323_045_678)),
             containers: Some(vec![]),
-            tags: Some(vec![ecs::Tag { key: Some("k".to_owned()), value: None }, ecs::Tag::default()]),
+            tags: Some(vec![
+                ecs::Tag {
+                    key: Some("k".to_owned()),
+                    value: None,
+                },
+                ecs::Tag::default(),
+            ]),
             version: Some(3),
             ..Default::default()
         };
-        let output = ecs::DescribeTasksOutput { tasks: Some(vec![task]), failures: Some(vec![]) };
+        let output = ecs::DescribeTasksOutput {
+            tasks: Some(vec![task]),
+            failures: Some(vec![]),
+        };
         assert_eq!(
             body::<ecs::DescribeTasks>(Protocol::Json11, &output),
             r#"{"tasks":[{"containers":[],"createdAt":1767323045.678,"tags":[{"key":"k"},{}],"taskArn":"arn\n\"x\"","version":3}],"failures":[]}"#
         );
-        assert_eq!(body::<logs::CreateLogGroup>(Protocol::Json11, &Default::default()), "");
-        let response = encode_output::<ecs::TagResource>(Protocol::Json11, &Default::default(), "id-1");
+        assert_eq!(
+            body::<logs::CreateLogGroup>(Protocol::Json11, &Default::default()),
+            ""
+        );
+        let response =
+            encode_output::<ecs::TagResource>(Protocol::Json11, &Default::default(), "id-1");
         assert_eq!(response.body, b"{}");
-        assert_eq!(response.header("content-type"), Some("application/x-amz-json-1.1"));
+        assert_eq!(
+            response.header("content-type"),
+            Some("application/x-amz-json-1.1")
+        );
         assert_eq!(response.header("x-amzn-requestid"), Some("id-1"));
     }
 
@@ -197,34 +250,89 @@ mod tests {
 
     #[test]
     fn ec2_has_items_and_a_return_value() {
-        let vpc = ec2::Vpc { vpc_id: Some("vpc-1".to_owned()), is_default: Some(false), tags: Some(vec![]), ..Default::default() };
-        let output = ec2::DescribeVpcsOutput { vpcs: Some(vec![vpc]), next_token: None };
+        let vpc = ec2::Vpc {
+            vpc_id: Some("vpc-1".to_owned()),
+            is_default: Some(false),
+            tags: Some(vec![]),
+            ..Default::default()
+        };
+        let output = ec2::DescribeVpcsOutput {
+            vpcs: Some(vec![vpc]),
+            next_token: None,
+        };
         let text = body::<ec2::DescribeVpcs>(Protocol::Ec2, &output);
         assert!(text.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<DescribeVpcsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>id-1</requestId><vpcSet><item>"), "{text}");
-        assert!(text.contains("<isDefault>false</isDefault>") && text.contains("<vpcId>vpc-1</vpcId>") && text.contains("<tagSet></tagSet>"), "{text}");
-        assert!(body::<ec2::DeleteVpc>(Protocol::Ec2, &Default::default()).ends_with("<return>true</return></DeleteVpcResponse>"));
+        assert!(
+            text.contains("<isDefault>false</isDefault>")
+                && text.contains("<vpcId>vpc-1</vpcId>")
+                && text.contains("<tagSet></tagSet>"),
+            "{text}"
+        );
+        assert!(
+            body::<ec2::DeleteVpc>(Protocol::Ec2, &Default::default())
+                .ends_with("<return>true</return></DeleteVpcResponse>")
+        );
     }
 
     #[test]
     fn errors_take_status_and_code_of_the_model() {
-        let check = |protocol, op: &'static OperationSchema, error: AwsError, status: u16, body: &str| {
-            let response = encode_error(protocol, Some(op.service), Some(op), &error, "id-1");
-            assert_eq!((response.status, String::from_utf8_lossy(&response.body).as_ref()), (status, body));
-        };
+        let check =
+            |protocol, op: &'static OperationSchema, error: AwsError, status: u16, body: &str| {
+                let response = encode_error(protocol, Some(op.service), Some(op), &error, "id-1");
+                assert_eq!(
+                    (
+                        response.status,
+                        String::from_utf8_lossy(&response.body).as_ref()
+                    ),
+                    (status, body)
+                );
+            };
         let missing = AwsError::new(iam::codes::NO_SUCH_ENTITY, "no <role>");
         let xml = "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error><Type>Sender</Type><Code>NoSuchEntity</Code><Message>no &lt;role&gt;</Message></Error><RequestId>id-1</RequestId></ErrorResponse>";
         check(Protocol::Query, iam::GetRole::SCHEMA, missing, 404, xml);
         // The shape's name serves as well as the code.
-        check(Protocol::Query, iam::GetRole::SCHEMA, AwsError::new("NoSuchEntityException", "no <role>"), 404, xml);
-        check(Protocol::Json11, ecs::RunTask::SCHEMA, AwsError::new("ClusterNotFoundException", "Cluster not found."), 400, r#"{"__type":"ClusterNotFoundException","message":"Cluster not found."}"#);
-        check(Protocol::Json11, ecr::PutImage::SCHEMA, AwsError::fault("ServerException", "x"), 500, r#"{"__type":"ServerException","message":"x"}"#);
-        check(Protocol::Ec2, ec2::DeleteVpc::SCHEMA, AwsError::new("InvalidVpcID.NotFound", "gone"), 400, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>InvalidVpcID.NotFound</Code><Message>gone</Message></Error></Errors><RequestID>id-1</RequestID></Response>");
+        check(
+            Protocol::Query,
+            iam::GetRole::SCHEMA,
+            AwsError::new("NoSuchEntityException", "no <role>"),
+            404,
+            xml,
+        );
+        check(
+            Protocol::Json11,
+            ecs::RunTask::SCHEMA,
+            AwsError::new("ClusterNotFoundException", "Cluster not found."),
+            400,
+            r#"{"__type":"ClusterNotFoundException","message":"Cluster not found."}"#,
+        );
+        check(
+            Protocol::Json11,
+            ecr::PutImage::SCHEMA,
+            AwsError::fault("ServerException", "x"),
+            500,
+            r#"{"__type":"ServerException","message":"x"}"#,
+        );
+        check(
+            Protocol::Ec2,
+            ec2::DeleteVpc::SCHEMA,
+            AwsError::new("InvalidVpcID.NotFound", "gone"),
+            400,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>InvalidVpcID.NotFound</Code><Message>gone</Message></Error></Errors><RequestID>id-1</RequestID></Response>",
+        );
     }
 
     #[test]
     fn no_text_breaks_the_xml() {
-        let output = ec2::CreateSecurityGroupOutput { group_id: Some("a\0b\u{1}\u{ffff}\r\n\"<>&".to_owned()), ..Default::default() };
+        let output = ec2::CreateSecurityGroupOutput {
+            group_id: Some("a\0b\u{1}\u{ffff}\r\n\"<>&".to_owned()),
+            ..Default::default()
+        };
         let text = body::<ec2::CreateSecurityGroup>(Protocol::Ec2, &output);
-        assert!(text.contains("<groupId>a\u{fffd}b\u{fffd}\u{fffd}&#xD;\n&quot;&lt;&gt;&amp;</groupId>"), "{text}");
+        assert!(
+            text.contains(
+                "<groupId>a\u{fffd}b\u{fffd}\u{fffd}&#xD;\n&quot;&lt;&gt;&amp;</groupId>"
+            ),
+            "{text}"
+        );
     }
 }

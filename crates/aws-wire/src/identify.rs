@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use longshore_aws_model::{AwsError, OperationSchema, Protocol, SERVICES, ServiceSchema};
 
+use crate::call::Call;
 use crate::encode::{Response, encode_error};
 use crate::form::{self, Pair};
 use crate::sigv4::Credential;
@@ -40,6 +41,18 @@ pub struct Identified<'a> {
     pub payload: Cow<'a, [u8]>,
 }
 
+impl Identified<'_> {
+    /// The call to hand to a route.
+    pub fn call<'c>(&'c self, request_id: &'c str) -> Call<'c> {
+        Call {
+            operation: self.operation,
+            protocol: self.protocol,
+            payload: &self.payload,
+            request_id,
+        }
+    }
+}
+
 /// A request that is answered without a handler.
 #[derive(Debug)]
 pub struct Refused {
@@ -60,7 +73,8 @@ impl Refused {
 
 /// True when the request is an AWS call, as opposed to the registry's, a health check or a browser.
 pub fn is_aws(parts: &Parts<'_>) -> bool {
-    let signed = (parts.header)("authorization").is_some_and(|a| a.trim_start().starts_with("AWS4-"));
+    let signed =
+        (parts.header)("authorization").is_some_and(|a| a.trim_start().starts_with("AWS4-"));
     signed
         || (parts.header)("x-amz-target").is_some()
         || parts.query.contains("X-Amz-Algorithm=AWS4-")
@@ -79,18 +93,48 @@ pub fn identify<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
 
 fn by_target<'a>(parts: &Parts<'a>, target: &str) -> Result<Identified<'a>, Refused> {
     let content_type = (parts.header)("content-type").unwrap_or("");
-    let protocol = if content_type.contains("json-1.0") { Protocol::Json10 } else { Protocol::Json11 };
-    let refuse = |service, error| Refused { protocol, service, error };
-    let query = form::pairs(parts.query.as_bytes());
-    let credential = Credential::find(parts.header, &query).map_err(|e| refuse(None, e))?;
-    let (prefix, name) = target.split_once('.').unwrap_or((target, ""));
-    let service = SERVICES.iter().copied().find(|s| !s.target_prefix.is_empty() && s.target_prefix == prefix);
-    let Some(service) = service else {
-        let text = format!("The service of the target {target:?} is not implemented by Longshore yet.");
-        return Err(refuse(None, AwsError::new("UnknownOperationException", text)));
+    let protocol = if content_type.contains("json-1.0") {
+        Protocol::Json10
+    } else {
+        Protocol::Json11
     };
-    let operation = service.operation(name).ok_or_else(|| refuse(Some(service), unserved(service, name, protocol)))?;
-    Ok(Identified { service, operation, protocol, credential, payload: Cow::Borrowed(parts.body) })
+    let refuse = |service, error| Refused {
+        protocol,
+        service,
+        error,
+    };
+    let query = form::pairs(parts.query.as_bytes());
+    let credential = Credential::find(parts.header, &query).map_err(|e| {
+        // The JSON services' name of it.
+        refuse(
+            None,
+            AwsError {
+                code: "IncompleteSignatureException".into(),
+                ..e
+            },
+        )
+    })?;
+    let (prefix, name) = target.split_once('.').unwrap_or((target, ""));
+    let service = SERVICES
+        .iter()
+        .copied()
+        .find(|s| !s.target_prefix.is_empty() && s.target_prefix == prefix);
+    let Some(service) = service else {
+        return Err(refuse(
+            None,
+            unknown_service(credential.as_ref().map_or(prefix, |c| c.service.as_str())),
+        ));
+    };
+    let operation = service
+        .operation(name)
+        .ok_or_else(|| refuse(Some(service), unserved(service, name, protocol)))?;
+    Ok(Identified {
+        service,
+        operation,
+        protocol,
+        credential,
+        payload: Cow::Borrowed(parts.body),
+    })
 }
 
 fn by_action<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
@@ -101,20 +145,56 @@ fn by_action<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
     };
     let query = form::pairs(parts.query.as_bytes());
     let credential = Credential::find(parts.header, &query).map_err(|e| refuse(None, e))?;
+    // A service that speaks only JSON needs a target.
+    let scope = credential.as_ref().map_or("", |c| c.service.as_str());
+    if let Some(service) = SERVICES
+        .iter()
+        .copied()
+        .find(|s| s.signing_name == scope && !has_forms(s))
+    {
+        let error = AwsError::new(
+            "UnknownOperationException",
+            "The request has no X-Amz-Target header.",
+        );
+        return Err(Refused {
+            protocol: Protocol::Json11,
+            service: Some(service),
+            error,
+        });
+    }
     let parameters = parameters(parts);
-    let (action, version) = (form::get(&parameters, "Action"), form::get(&parameters, "Version").unwrap_or(""));
-    let service = find_service(credential.as_ref(), action, version, (parts.header)("host").unwrap_or(""));
+    let (action, version) = (
+        form::get(&parameters, "Action"),
+        form::get(&parameters, "Version").unwrap_or(""),
+    );
+    let service = find_service(
+        credential.as_ref(),
+        action,
+        version,
+        (parts.header)("host").unwrap_or(""),
+    );
     let Some(action) = action else {
         return Err(match (&credential, service) {
-            (None, None) => {
-                refuse(None, AwsError::new("MissingAuthenticationToken", "Missing Authentication Token").with_status(403))
-            }
-            (_, Some(s)) => refuse(Some(s), AwsError::new("MissingAction", "The request must contain the parameter Action")),
+            (None, None) => refuse(
+                None,
+                AwsError::new("MissingAuthenticationToken", "Missing Authentication Token")
+                    .with_status(403),
+            ),
+            (_, Some(s)) => refuse(
+                Some(s),
+                AwsError::new(
+                    "MissingAction",
+                    "The request must contain the parameter Action",
+                ),
+            ),
             (Some(c), None) => refuse(None, unknown_service(&c.service)),
         });
     };
     let Some(service) = service else {
-        let name = credential.as_ref().map_or_else(|| format!("{action} (version {version})"), |c| c.service.clone());
+        let name = credential.as_ref().map_or_else(
+            || format!("{action} (version {version})"),
+            |c| c.service.clone(),
+        );
         return Err(refuse(None, unknown_service(&name)));
     };
     let protocol = form_protocol(service);
@@ -124,21 +204,29 @@ fn by_action<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
         let text = format!("Could not find operation {action} for version {version}");
         return Err(refuse(Some(service), AwsError::new("InvalidAction", text)));
     }
-    let operation =
-        service.operation(action).ok_or_else(|| refuse(Some(service), unserved(service, action, protocol)))?;
+    let operation = service
+        .operation(action)
+        .ok_or_else(|| refuse(Some(service), unserved(service, action, protocol)))?;
     let body = is_form(parts) && !parts.body.is_empty();
     let payload = match (body, parts.query.is_empty()) {
         (true, true) => Cow::Borrowed(parts.body),
         (true, false) => Cow::Owned([parts.query.as_bytes(), b"&", parts.body].concat()),
         (false, _) => Cow::Borrowed(parts.query.as_bytes()),
     };
-    Ok(Identified { service, operation, protocol, credential, payload })
+    Ok(Identified {
+        service,
+        operation,
+        protocol,
+        credential,
+        payload,
+    })
 }
 
 /// A form without a content type is still one: nothing else comes without a target.
 fn is_form(parts: &Parts<'_>) -> bool {
-    let content_type = (parts.header)("content-type").unwrap_or("application/x-www-form-urlencoded");
-    parts.method != "GET" && content_type.starts_with("application/x-www-form-urlencoded")
+    let content_type =
+        (parts.header)("content-type").unwrap_or("application/x-www-form-urlencoded");
+    parts.method == "POST" && content_type.starts_with("application/x-www-form-urlencoded")
 }
 
 fn parameters(parts: &Parts<'_>) -> Vec<Pair> {
@@ -159,9 +247,13 @@ fn find_service(
     if let Some(c) = credential {
         // Several APIs share a signing name; their versions tell them apart.
         let signed = || forms().filter(|s| s.signing_name == c.service);
-        return signed().find(|s| s.api_version == version).or_else(|| signed().next());
+        return signed()
+            .find(|s| s.api_version == version)
+            .or_else(|| signed().next());
     }
-    let knows = |s: &&ServiceSchema| action.is_some_and(|a| s.operation(a).is_some() || s.unserved(a).is_some());
+    let knows = |s: &&ServiceSchema| {
+        action.is_some_and(|a| s.operation(a).is_some() || s.unserved(a).is_some())
+    };
     forms()
         .find(|s| s.api_version == version && knows(s))
         .or_else(|| forms().find(|s| names_service(host, s)))
@@ -170,35 +262,61 @@ fn find_service(
 /// `ec2.eu-central-1.amazonaws.com`, `ec2.localhost:4566`
 fn names_service(host: &str, service: &ServiceSchema) -> bool {
     let labels = [service.endpoint_prefix, service.name];
-    labels.iter().any(|l| host.strip_prefix(l).is_some_and(|rest| rest.starts_with('.')))
+    labels.iter().any(|l| {
+        host.strip_prefix(l)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
 }
 
 fn has_forms(service: &ServiceSchema) -> bool {
-    service.protocols.iter().any(|p| matches!(p, Protocol::Query | Protocol::Ec2))
+    service
+        .protocols
+        .iter()
+        .any(|p| matches!(p, Protocol::Query | Protocol::Ec2))
 }
 
 fn form_protocol(service: &ServiceSchema) -> Protocol {
-    if service.protocols.contains(&Protocol::Ec2) { Protocol::Ec2 } else { Protocol::Query }
+    if service.protocols.contains(&Protocol::Ec2) {
+        Protocol::Ec2
+    } else {
+        Protocol::Query
+    }
 }
 
 fn unknown_service(name: &str) -> AwsError {
-    AwsError::new("NotImplemented", format!("The service {name} is not implemented by Longshore yet.")).with_status(501)
+    AwsError::new(
+        "NotImplemented",
+        format!("The service {name} is not implemented by Longshore yet."),
+    )
+    .with_status(501)
 }
 
 /// The answer to an operation without a handler: of AWS's and not ours yet, or of nobody's.
 fn unserved(service: &ServiceSchema, name: &str, protocol: Protocol) -> AwsError {
     if let Some(known) = service.unserved(name) {
-        let text = format!("The operation {}:{known} is not implemented by Longshore yet.", service.name);
+        let text = format!(
+            "The operation {}:{known} is not implemented by Longshore yet.",
+            service.name
+        );
         // 501 is the one server error that SDKs do not retry.
         return AwsError::fault("NotImplemented", text).with_status(501);
     }
     match protocol {
-        Protocol::Ec2 => AwsError::new("InvalidAction", format!("The action {name} is not valid for this web service.")),
+        Protocol::Ec2 => AwsError::new(
+            "InvalidAction",
+            format!("The action {name} is not valid for this web service."),
+        ),
         Protocol::Query => {
-            let text = format!("Could not find operation {name} for version {}", service.api_version);
+            let text = format!(
+                "Could not find operation {name} for version {}",
+                service.api_version
+            );
             AwsError::new("InvalidAction", text)
         }
-        _ => AwsError::new("UnknownOperationException", format!("The operation {}:{name} is unknown.", service.name)),
+        _ => AwsError::new(
+            "UnknownOperationException",
+            format!("The operation {}:{name} is unknown.", service.name),
+        ),
     }
 }
 
@@ -210,7 +328,12 @@ mod tests {
     fn check(headers: &[(&str, &str)], query: &str, body: &str, want: &str) {
         let header = |name: &str| headers.iter().find(|(k, _)| *k == name).map(|(_, v)| *v);
         let method = if body.is_empty() { "GET" } else { "POST" };
-        let parts = Parts { method, query, header: &header, body: body.as_bytes() };
+        let parts = Parts {
+            method,
+            query,
+            header: &header,
+            body: body.as_bytes(),
+        };
         let got = match identify(&parts) {
             Ok(i) => format!("{}:{} {:?}", i.service.name, i.operation.name, i.protocol),
             Err(r) => format!("{:?} {} {}", r.protocol, r.error.code, r.error.message),
@@ -221,42 +344,146 @@ mod tests {
     const ECS: &str = "AWS4-HMAC-SHA256 Credential=AK/20260102/us-east-1/ecs/aws4_request, SignedHeaders=host, Signature=a";
     const ELB: &str = "AWS4-HMAC-SHA256 Credential=AK/20260102/us-east-1/elasticloadbalancing/aws4_request, SignedHeaders=host, Signature=a";
     const S3: &str = "AWS4-HMAC-SHA256 Credential=AK/20260102/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=a";
-    const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+    const FORM: (&str, &str) = (
+        "content-type",
+        "application/x-www-form-urlencoded; charset=utf-8",
+    );
 
     #[test]
     fn targets_name_service_and_operation() {
-        let target = |t| [("x-amz-target", t), ("authorization", ECS), ("content-type", "application/x-amz-json-1.1")];
-        check(&target("AmazonEC2ContainerServiceV20141113.RunTask"), "", "{}", "ecs:RunTask Json11");
-        check(&target("AmazonEC2ContainerServiceV20141113.CreateTaskSet"), "", "{}", "Json11 NotImplemented The operation ecs:CreateTaskSet is not implemented by Longshore yet.");
-        check(&target("AmazonEC2ContainerServiceV20141113.Nope"), "", "{}", "Json11 UnknownOperationException The operation ecs:Nope is unknown.");
-        check(&target("DynamoDB_20120810.ListTables"), "", "{}", "Json11 UnknownOperationException The service of the target \"DynamoDB_20120810.ListTables\" is not implemented by Longshore yet.");
-        check(&target(""), "", "{}", "Json11 UnknownOperationException The service of the target \"\" is not implemented by Longshore yet.");
+        let target = |t| {
+            [
+                ("x-amz-target", t),
+                ("authorization", ECS),
+                ("content-type", "application/x-amz-json-1.1"),
+            ]
+        };
+        check(
+            &target("AmazonEC2ContainerServiceV20141113.RunTask"),
+            "",
+            "{}",
+            "ecs:RunTask Json11",
+        );
+        check(
+            &target("AmazonEC2ContainerServiceV20141113.CreateTaskSet"),
+            "",
+            "{}",
+            "Json11 NotImplemented The operation ecs:CreateTaskSet is not implemented by Longshore yet.",
+        );
+        check(
+            &target("AmazonEC2ContainerServiceV20141113.Nope"),
+            "",
+            "{}",
+            "Json11 UnknownOperationException The operation ecs:Nope is unknown.",
+        );
+        let dynamo = [("x-amz-target", "DynamoDB_20120810.ListTables")];
+        check(
+            &dynamo,
+            "",
+            "{}",
+            "Json11 NotImplemented The service DynamoDB_20120810 is not implemented by Longshore yet.",
+        );
+        check(
+            &target("AmazonEC2ContainerServiceV20141113"),
+            "",
+            "{}",
+            "Json11 UnknownOperationException The operation ecs: is unknown.",
+        );
+        check(
+            &[("authorization", ECS)],
+            "",
+            "{}",
+            "Json11 UnknownOperationException The request has no X-Amz-Target header.",
+        );
+        let unsigned = [
+            ("x-amz-target", "AmazonEC2ContainerServiceV20141113.RunTask"),
+            ("authorization", "AWS4-HMAC-SHA256 x"),
+        ];
+        check(
+            &unsigned,
+            "",
+            "{}",
+            "Json11 IncompleteSignatureException 'x' not a valid key=value pair (missing equal-sign) in Authorization header: 'AWS4-HMAC-SHA256 x'.",
+        );
     }
 
     #[test]
     fn forms_name_action_and_version() {
-        check(&[FORM, ("authorization", ELB)], "", "Action=DescribeLoadBalancers&Version=2015-12-01", "elbv2:DescribeLoadBalancers Query");
-        check(&[FORM, ("authorization", ELB)], "", "Action=DescribeLoadBalancers&Version=2012-06-01", "Query InvalidAction Could not find operation DescribeLoadBalancers for version 2012-06-01");
-        check(&[FORM, ("authorization", ELB)], "", "Action=DescribeSSLPolicies&Version=2015-12-01", "Query NotImplemented The operation elbv2:DescribeSSLPolicies is not implemented by Longshore yet.");
-        check(&[FORM, ("authorization", ELB)], "", "Action=Nope&Version=2015-12-01", "Query InvalidAction Could not find operation Nope for version 2015-12-01");
-        check(&[FORM, ("authorization", S3)], "", "Action=Nope&Version=2015-12-01", "Query NotImplemented The service s3 is not implemented by Longshore yet.");
+        check(
+            &[FORM, ("authorization", ELB)],
+            "",
+            "Action=DescribeLoadBalancers&Version=2015-12-01",
+            "elbv2:DescribeLoadBalancers Query",
+        );
+        check(
+            &[FORM, ("authorization", ELB)],
+            "",
+            "Action=DescribeLoadBalancers&Version=2012-06-01",
+            "Query InvalidAction Could not find operation DescribeLoadBalancers for version 2012-06-01",
+        );
+        check(
+            &[FORM, ("authorization", ELB)],
+            "",
+            "Action=DescribeSSLPolicies&Version=2015-12-01",
+            "Query NotImplemented The operation elbv2:DescribeSSLPolicies is not implemented by Longshore yet.",
+        );
+        check(
+            &[FORM, ("authorization", ELB)],
+            "",
+            "Action=Nope&Version=2015-12-01",
+            "Query InvalidAction Could not find operation Nope for version 2015-12-01",
+        );
+        check(
+            &[FORM, ("authorization", S3)],
+            "",
+            "Action=Nope&Version=2015-12-01",
+            "Query NotImplemented The service s3 is not implemented by Longshore yet.",
+        );
     }
 
     #[test]
     fn unsigned_forms_are_told_by_version_then_host() {
-        check(&[FORM], "", "Action=DescribeTags&Version=2016-11-15", "ec2:DescribeTags Ec2");
-        check(&[FORM], "", "Action=DescribeTags&Version=2015-12-01", "elbv2:DescribeTags Query");
-        check(&[FORM, ("host", "ec2.localhost:4566")], "", "Action=Nope", "Ec2 InvalidAction The action Nope is not valid for this web service.");
-        check(&[("host", "localhost")], "", "", "Query MissingAuthenticationToken Missing Authentication Token");
+        check(
+            &[FORM],
+            "",
+            "Action=DescribeTags&Version=2016-11-15",
+            "ec2:DescribeTags Ec2",
+        );
+        check(
+            &[FORM],
+            "",
+            "Action=DescribeTags&Version=2015-12-01",
+            "elbv2:DescribeTags Query",
+        );
+        check(
+            &[FORM, ("host", "ec2.localhost:4566")],
+            "",
+            "Action=Nope",
+            "Ec2 InvalidAction The action Nope is not valid for this web service.",
+        );
+        check(
+            &[("host", "localhost")],
+            "",
+            "",
+            "Query MissingAuthenticationToken Missing Authentication Token",
+        );
     }
 
     #[test]
     fn a_get_has_its_form_in_the_url() {
         let presigned = "Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AK%2F20260102%2Fus-east-1%2Fsts%2Faws4_request&X-Amz-Date=20260102T030405Z&X-Amz-SignedHeaders=host&X-Amz-Signature=ff";
         check(&[], presigned, "", "sts:GetCallerIdentity Query");
-        let parts = Parts { method: "GET", query: presigned, header: &|_| None, body: b"" };
+        let parts = Parts {
+            method: "GET",
+            query: presigned,
+            header: &|_| None,
+            body: b"",
+        };
         assert!(is_aws(&parts));
-        assert_eq!(identify(&parts).expect("identified").payload.as_ref(), presigned.as_bytes());
+        assert_eq!(
+            identify(&parts).expect("identified").payload.as_ref(),
+            presigned.as_bytes()
+        );
         assert!(!is_aws(&Parts { query: "", ..parts }));
     }
 }

@@ -24,10 +24,3 @@ pub use encode::{Response, encode_error, encode_output};
 pub use form::percent_encode;
 pub use identify::{Identified, Parts, Refused, identify, is_aws};
 pub use sigv4::{Credential, parse_header};
-
-impl<'a> Identified<'a> {
-    /// The call to hand to a route.
-    pub fn call<'c>(&'c self, request_id: &'c str) -> Call<'c> {
-        Call { operation: self.operation, protocol: self.protocol, payload: &self.payload, request_id }
-    }
-}

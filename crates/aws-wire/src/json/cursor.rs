@@ -29,9 +29,16 @@ impl<'a> Cursor<'a> {
     /// Fails only for bytes that are not UTF-8.
     pub(crate) fn new(body: &'a [u8]) -> Result<Self, ReadError> {
         let text = std::str::from_utf8(body).map_err(|e| {
-            ReadError::Syntax(format!("Invalid UTF-8 at byte {} of the request body", e.valid_up_to()))
+            ReadError::Syntax(format!(
+                "Invalid UTF-8 at byte {} of the request body",
+                e.valid_up_to()
+            ))
         })?;
-        Ok(Self { text, at: 0, depth: 0 })
+        Ok(Self {
+            text,
+            at: 0,
+            depth: 0,
+        })
     }
 
     pub(crate) fn unexpected(&self) -> ReadError {
@@ -43,7 +50,10 @@ impl<'a> Cursor<'a> {
 
     fn peek_byte(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
-        let blank = rest.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')).count();
+        let blank = rest
+            .iter()
+            .take_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'))
+            .count();
         self.at += blank;
         rest.get(blank).copied()
     }
@@ -73,7 +83,11 @@ impl<'a> Cursor<'a> {
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), ReadError> {
-        if self.eat(byte) { Ok(()) } else { Err(self.unexpected()) }
+        if self.eat(byte) {
+            Ok(())
+        } else {
+            Err(self.unexpected())
+        }
     }
 
     fn word(&mut self, word: &str) -> Result<(), ReadError> {
@@ -148,7 +162,9 @@ impl<'a> Cursor<'a> {
     fn enter(&mut self) -> Result<(), ReadError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(ReadError::Syntax(format!("The request body is nested more than {MAX_DEPTH} levels deep")));
+            return Err(ReadError::Syntax(format!(
+                "The request body is nested more than {MAX_DEPTH} levels deep"
+            )));
         }
         Ok(())
     }
@@ -161,7 +177,10 @@ impl<'a> Cursor<'a> {
         let mut copied = start;
         loop {
             let rest = &self.text.as_bytes()[self.at..];
-            let plain = rest.iter().take_while(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f)).count();
+            let plain = rest
+                .iter()
+                .take_while(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f))
+                .count();
             self.at += plain;
             match rest.get(plain) {
                 Some(b'"') => {
@@ -224,12 +243,18 @@ impl<'a> Cursor<'a> {
     }
 
     fn hex4(&mut self) -> Result<u32, ReadError> {
-        let digits = self.text.as_bytes().get(self.at..self.at + 4).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
+        let digits = self
+            .text
+            .as_bytes()
+            .get(self.at..self.at + 4)
+            .filter(|d| d.iter().all(u8::is_ascii_hexdigit));
         let Some(digits) = digits else {
             return Err(self.unexpected());
         };
         self.at += 4;
-        Ok(digits.iter().fold(0, |n, d| n * 16 + char::from(*d).to_digit(16).unwrap_or(0)))
+        Ok(digits
+            .iter()
+            .fold(0, |n, d| n * 16 + char::from(*d).to_digit(16).unwrap_or(0)))
     }
 
     /// Consumes a number and gives its text, which follows JSON's grammar.
@@ -257,7 +282,11 @@ impl<'a> Cursor<'a> {
             self.at += usize::from(matches!(bytes.get(self.at), Some(b'+' | b'-')));
             good &= digits(&mut self.at);
         }
-        if good { Ok(&self.text[start..self.at]) } else { Err(self.unexpected()) }
+        if good {
+            Ok(&self.text[start..self.at])
+        } else {
+            Err(self.unexpected())
+        }
     }
 
     /// Consumes any value and gives its text.
@@ -286,9 +315,17 @@ mod tests {
 
     #[test]
     fn strings_are_unescaped() {
-        let read = |text: &str| Cursor::new(text.as_bytes()).expect("utf-8").string().map(Cow::into_owned);
+        let read = |text: &str| {
+            Cursor::new(text.as_bytes())
+                .expect("utf-8")
+                .string()
+                .map(Cow::into_owned)
+        };
         assert_eq!(read(r#""plain""#).as_deref(), Ok("plain"));
-        assert_eq!(read(r#""a\n\"\u00e9\ud83d\ude00\/ä""#).as_deref(), Ok("a\n\"é😀/ä"));
+        assert_eq!(
+            read(r#""a\n\"\u00e9\ud83d\ude00\/ä""#).as_deref(),
+            Ok("a\n\"é😀/ä")
+        );
         assert_eq!(read(r#""\ud83dx""#).as_deref(), Ok("\u{fffd}x"));
         assert_eq!(read(r#""\ud83d\u0041""#).as_deref(), Ok("\u{fffd}A"));
         assert!(read(r#""\u12""#).is_err());
@@ -298,7 +335,8 @@ mod tests {
 
     #[test]
     fn grammar_agrees_with_serde_json_on_mutated_bodies() {
-        let seed = br#"{"a":[1,-2.5e+3,true,null,{"b":"x\u00e9\\"}], "c":{} ,"d":[],"e":0.1,"f":"\t"}"#;
+        let seed =
+            br#"{"a":[1,-2.5e+3,true,null,{"b":"x\u00e9\\"}], "c":{} ,"d":[],"e":0.1,"f":"\t"}"#;
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut next = |n: usize| {
             state ^= state << 13;
@@ -323,7 +361,13 @@ mod tests {
             match theirs {
                 Ok(_) => assert!(ours, "refused {shown}"),
                 // We take lone surrogates and numbers beyond f64, which serde_json refuses.
-                Err(e) => assert!(!ours || e.to_string().contains("surrogate") || e.to_string().contains("hex escape") || e.to_string().contains("out of range"), "accepted {shown}: {e}"),
+                Err(e) => assert!(
+                    !ours
+                        || e.to_string().contains("surrogate")
+                        || e.to_string().contains("hex escape")
+                        || e.to_string().contains("out of range"),
+                    "accepted {shown}: {e}"
+                ),
             }
         }
     }
@@ -332,6 +376,8 @@ mod tests {
     fn deep_nesting_is_refused_and_not_a_crash() {
         assert!(!accepts("[".repeat(60).as_bytes()));
         assert!(!accepts("[".repeat(1_000_000).as_bytes()));
-        assert!(accepts(format!("{}{}", "[".repeat(60), "]".repeat(60)).as_bytes()));
+        assert!(accepts(
+            format!("{}{}", "[".repeat(60), "]".repeat(60)).as_bytes()
+        ));
     }
 }

@@ -18,7 +18,10 @@ pub(crate) struct JsonWriter {
 
 impl JsonWriter {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self { out: String::with_capacity(bytes), first: false }
+        Self {
+            out: String::with_capacity(bytes),
+            first: false,
+        }
     }
 
     pub(crate) fn finish(self) -> String {
@@ -86,7 +89,9 @@ impl ShapeWriter for JsonWriter {
     fn float(&mut self, _: &'static Schema, value: f64) {
         let _ = match value {
             v if v.is_nan() => write!(self.out, "\"NaN\""),
-            v if v.is_infinite() => write!(self.out, "\"{}Infinity\"", if v < 0.0 { "-" } else { "" }),
+            v if v.is_infinite() => {
+                write!(self.out, "\"{}Infinity\"", if v < 0.0 { "-" } else { "" })
+            }
             // Always with a point, as AWS writes doubles.
             v => write!(self.out, "{v:?}"),
         };

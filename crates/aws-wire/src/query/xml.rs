@@ -31,7 +31,11 @@ struct Frame {
 
 impl XmlWriter {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self { out: String::with_capacity(bytes), next: None, frames: Vec::new() }
+        Self {
+            out: String::with_capacity(bytes),
+            next: None,
+            frames: Vec::new(),
+        }
     }
 
     pub(crate) fn finish(self) -> String {
@@ -69,15 +73,27 @@ impl XmlWriter {
         self.close(element);
     }
 
-    fn begin(&mut self, element: Option<&'static str>, child: &'static str, map: Option<(MapSchema, &'static str)>) {
+    fn begin(
+        &mut self,
+        element: Option<&'static str>,
+        child: &'static str,
+        map: Option<(MapSchema, &'static str)>,
+    ) {
         if let Some(element) = element {
             self.open(element);
         }
-        self.frames.push(Frame { element, child, map, in_entry: false });
+        self.frames.push(Frame {
+            element,
+            child,
+            map,
+            in_entry: false,
+        });
     }
 
     fn end(&mut self) {
-        let Some(frame) = self.frames.pop() else { return };
+        let Some(frame) = self.frames.pop() else {
+            return;
+        };
         if let (Some((_, entry)), true) = (frame.map, frame.in_entry) {
             self.close(entry);
         }
@@ -117,14 +133,20 @@ impl ShapeWriter for XmlWriter {
     fn begin_map(&mut self, schema: &'static Schema, _: usize) {
         let element = self.next.take();
         match schema.kind {
-            Kind::Map(m) if m.flattened => self.begin(None, "", Some((m, element.unwrap_or("entry")))),
+            Kind::Map(m) if m.flattened => {
+                self.begin(None, "", Some((m, element.unwrap_or("entry"))))
+            }
             Kind::Map(m) => self.begin(element, "", Some((m, "entry"))),
             _ => self.begin(element, "", None),
         }
     }
     fn entry(&mut self, key: &str) {
-        let Some(frame) = self.frames.last_mut() else { return };
-        let Some((map, entry)) = frame.map else { return };
+        let Some(frame) = self.frames.last_mut() else {
+            return;
+        };
+        let Some((map, entry)) = frame.map else {
+            return;
+        };
         if std::mem::replace(&mut frame.in_entry, true) {
             self.close(entry);
         }
