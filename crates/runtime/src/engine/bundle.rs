@@ -1,0 +1,271 @@
+//! An OCI bundle: the directory with `config.json` from which a runtime makes a container. Namespaces, devices, mounts,
+//! masked and read-only paths are those of Docker.
+
+use crate::capability::Capabilities;
+use crate::cgroup::{Hierarchies, Limits};
+use crate::rootfs::user::User;
+use crate::spec::{ContainerSpec, TaskSpec, Tmpfs, Ulimit};
+use crate::{seccomp, sys};
+use serde_json::{Value, json};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// One container, as the engine sees it.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    pub id: String,
+    /// Holds `config.json` and `rootfs`.
+    pub directory: PathBuf,
+    /// Path of the container's cgroup below each hierarchy's root.
+    pub cgroup: String,
+    pub capabilities: Capabilities,
+    pub terminal: bool,
+    /// Process 1 is our small init.
+    pub init: bool,
+}
+
+impl Bundle {
+    pub(super) const CONSOLE_SOCKET: &str = "console.sock";
+
+    pub fn rootfs(&self) -> PathBuf {
+        self.directory.join("rootfs")
+    }
+
+    /// Where a runtime sends the terminal of a container that has one.
+    pub fn console_socket(&self) -> PathBuf {
+        self.directory.join(Self::CONSOLE_SOCKET)
+    }
+
+    /// The `process` of the container with another command and no terminal, for an exec.
+    pub fn process_for(&self, argv: &[String]) -> io::Result<Value> {
+        let config: Value = serde_json::from_slice(&std::fs::read(self.directory.join("config.json"))?)?;
+        let mut process = config["process"].clone();
+        process["args"] = json!(argv);
+        process["terminal"] = json!(false);
+        Ok(process)
+    }
+}
+
+/// What differs between the two kinds of runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// Cgroups, the view of them, the seccomp filter and the last capability drop are ours.
+    Embedded,
+    /// All of it is in the configuration.
+    External,
+}
+
+/// Name of the small init inside a container.
+pub const INIT_PATH: &str = "/dev/init";
+
+/// Everything `config.json` depends on.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    pub task: &'a TaskSpec,
+    pub container: &'a ContainerSpec,
+    pub bundle: &'a Bundle,
+    pub user: &'a User,
+    /// Supervisor's directory, where `hosts`, `hostname`, `resolv.conf` and `init` are.
+    pub files: &'a Path,
+    pub cgroups: &'a Hierarchies,
+    pub limits: &'a Limits,
+}
+
+impl Plan<'_> {
+    /// The content of `config.json`.
+    pub fn config(&self, flavour: Flavour) -> Value {
+        let mut namespaces = vec![json!({"type": "pid"}), json!({"type": "ipc"}), json!({"type": "uts"}), json!({"type": "mount"})];
+        if matches!(self.cgroups, Hierarchies::V2(_)) {
+            namespaces.push(json!({"type": "cgroup"}));
+        }
+        let mut linux = json!({
+            "cgroupsPath": format!("/{}", self.bundle.cgroup),
+            "namespaces": namespaces,
+            "rootfsPropagation": "private",
+            "maskedPaths": MASKED_PATHS,
+            "readonlyPaths": READONLY_PATHS,
+        });
+        // Network parameters are the task's, and already set by the supervisor.
+        let ipc: serde_json::Map<String, Value> = self.container.sysctls.iter()
+            .filter(|(name, _)| !name.starts_with("net."))
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect();
+        if !ipc.is_empty() {
+            linux["sysctl"] = Value::Object(ipc);
+        }
+        if flavour == Flavour::External {
+            linux["seccomp"] = seccomp::oci(self.bundle.capabilities);
+            linux["resources"] = self.resources();
+        }
+        json!({
+            "ociVersion": "1.0.2",
+            "process": self.process(flavour),
+            "root": {"path": self.bundle.rootfs(), "readonly": self.container.readonly_rootfs},
+            "hostname": self.task.hostname,
+            "mounts": self.mounts(flavour),
+            "linux": linux,
+        })
+    }
+
+    fn process(&self, flavour: Flavour) -> Value {
+        // To load the filter without no_new_privs, and to place the cgroup mounts, the embedded runtime's payload keeps
+        // CAP_SYS_ADMIN until right before the exec; it drops to the real set itself.
+        let capabilities = match flavour {
+            Flavour::Embedded => self.bundle.capabilities.with("CAP_SYS_ADMIN"),
+            Flavour::External => self.bundle.capabilities,
+        }
+        .names();
+        let mut args = self.container.args.clone();
+        if self.container.init {
+            args.insert(0, INIT_PATH.to_owned());
+        }
+        let cwd = if self.container.cwd.is_empty() { "/" } else { &self.container.cwd };
+        let mut process = json!({
+            "terminal": self.container.terminal,
+            "user": {"uid": self.user.uid, "gid": self.user.gid, "additionalGids": self.user.groups},
+            "args": args,
+            "env": self.environment(),
+            "cwd": cwd,
+            "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
+            "rlimits": rlimits(&self.container.ulimits),
+        });
+        // `false` must not be written: libcontainer takes its presence for a yes.
+        if self.container.no_new_privileges {
+            process["noNewPrivileges"] = json!(true);
+        }
+        process
+    }
+
+    /// The container's own, and what Docker adds where it is not given.
+    fn environment(&self) -> Vec<String> {
+        let mut environment = self.container.env.clone();
+        let mut default = |name: &str, value: &str| {
+            let given = environment.iter().any(|pair| pair.split_once('=').is_some_and(|(key, _)| key == name));
+            if !given {
+                environment.push(format!("{name}={value}"));
+            }
+        };
+        default("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        default("HOSTNAME", &self.task.hostname);
+        default("HOME", &self.user.home);
+        if self.container.terminal {
+            default("TERM", "xterm");
+        }
+        environment
+    }
+
+    fn mounts(&self, flavour: Flavour) -> Vec<Value> {
+        let mount = |destination: &str, kind: &str, options: &[&str]| {
+            json!({"destination": destination, "type": kind, "source": kind, "options": options})
+        };
+        let shm = format!("size={}", self.container.shm_bytes.unwrap_or(ContainerSpec::SHM_BYTES_DEFAULT));
+        let mut mounts = vec![
+            mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+            mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+            mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+            mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+            mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+            mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &shm]),
+        ];
+        if flavour == Flavour::External {
+            mounts.push(mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"]));
+        }
+        let bind = |destination: &str, source: &Path, readonly: bool| {
+            let access = if readonly { "ro" } else { "rw" };
+            json!({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rprivate", access]})
+        };
+        mounts.push(bind("/etc/hostname", &self.files.join("hostname"), false));
+        if self.task.hosts.is_some() {
+            mounts.push(bind("/etc/hosts", &self.files.join("hosts"), false));
+        }
+        if self.task.resolv_conf.is_some() {
+            mounts.push(bind("/etc/resolv.conf", &self.files.join("resolv.conf"), false));
+        }
+        if self.container.init {
+            mounts.push(bind(INIT_PATH, &self.files.join("init"), true));
+        }
+        mounts.extend(self.container.tmpfs.iter().map(tmpfs));
+        mounts.extend(self.container.mounts.iter().map(|m| bind(&m.destination, &m.source, m.readonly)));
+        mounts
+    }
+
+    fn resources(&self) -> Value {
+        let mut devices = vec![json!({"allow": false, "access": "rwm"})];
+        for (kind, major, minor) in [("c", 1, 3), ("c", 1, 5), ("c", 1, 7), ("c", 1, 8), ("c", 1, 9), ("c", 5, 0), ("c", 5, 1), ("c", 5, 2)] {
+            devices.push(json!({"allow": true, "type": kind, "major": major, "minor": minor, "access": "rwm"}));
+        }
+        devices.push(json!({"allow": true, "type": "c", "major": 136, "access": "rwm"}));
+        let mut resources = json!({"devices": devices, "cpu": {"shares": self.limits.cpu_shares}});
+        if let Some(bytes) = self.limits.memory_bytes {
+            resources["memory"] = json!({"limit": bytes});
+        }
+        if let Some(bytes) = self.limits.memory_reservation_bytes {
+            resources["memory"]["reservation"] = json!(bytes);
+        }
+        resources
+    }
+}
+
+fn tmpfs(tmpfs: &Tmpfs) -> Value {
+    let mut options = vec!["nosuid".to_owned(), "nodev".to_owned(), format!("size={}", tmpfs.size_bytes)];
+    options.extend(tmpfs.options.iter().cloned());
+    json!({"destination": tmpfs.path, "type": "tmpfs", "source": "tmpfs", "options": options})
+}
+
+/// Fargate's default for open files.
+const NOFILE_DEFAULT: u64 = 65_535;
+
+fn rlimits(ulimits: &[Ulimit]) -> Vec<Value> {
+    let mut all = vec![Ulimit { name: "nofile".to_owned(), soft: NOFILE_DEFAULT, hard: NOFILE_DEFAULT }];
+    all.retain(|default| !ulimits.iter().any(|given| given.name == default.name));
+    all.extend(ulimits.iter().cloned());
+    let permitted = all.iter().map(|ulimit| {
+        let hard = ulimit.hard.min(hard_limit_max(&ulimit.name, ulimit.hard));
+        json!({"type": format!("RLIMIT_{}", ulimit.name.to_ascii_uppercase()), "soft": ulimit.soft.min(hard), "hard": hard})
+    });
+    permitted.collect()
+}
+
+/// The highest hard limit up to `wanted` that this machine lets us give. Raising our own is the only way to know.
+fn hard_limit_max(name: &str, wanted: u64) -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let resource = match name {
+        "core" => Resource::Core,
+        "cpu" => Resource::Cpu,
+        "data" => Resource::Data,
+        "fsize" => Resource::Fsize,
+        "locks" => Resource::Locks,
+        "memlock" => Resource::Memlock,
+        "msgqueue" => Resource::Msgqueue,
+        "nice" => Resource::Nice,
+        "nofile" => Resource::Nofile,
+        "nproc" => Resource::Nproc,
+        "rss" => Resource::Rss,
+        "rtprio" => Resource::Rtprio,
+        "rttime" => Resource::Rttime,
+        "sigpending" => Resource::Sigpending,
+        "stack" => Resource::Stack,
+        _ => return wanted,
+    };
+    let own = getrlimit(resource);
+    match own.maximum {
+        Some(maximum) if maximum < wanted => {
+            let raised = setrlimit(resource, Rlimit { current: own.current, maximum: Some(wanted) });
+            if raised.is_ok() { wanted } else { maximum }
+        }
+        _ => wanted,
+    }
+}
+
+const MASKED_PATHS: &[&str] = &[
+    "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+    "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
+];
+
+const READONLY_PATHS: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Writes the bundle's `config.json`.
+pub fn write(plan: &Plan<'_>, flavour: Flavour) -> io::Result<()> {
+    let path = plan.bundle.directory.join("config.json");
+    sys::replace_file(&path, &serde_json::to_vec(&plan.config(flavour))?)
+}

@@ -1,0 +1,129 @@
+//! Opens paths inside an image. The kernel resolves them with the image as the root (`openat2`, `RESOLVE_IN_ROOT`), so
+//! that neither `..` nor a symbolic link leads out, even while the container changes them.
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// An image's root directory, held open.
+#[derive(Debug)]
+pub struct Root {
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{action} {path} in the image at {root}")]
+pub struct ResolveError {
+    action: &'static str,
+    path: String,
+    root: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl Root {
+    pub fn open(path: &Path) -> Result<Self, ResolveError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(|source| ResolveError {
+            action: "open",
+            path: "/".to_owned(),
+            root: path.to_owned(),
+            source: source.into(),
+        })?;
+        Ok(Root { directory, path: path.to_owned() })
+    }
+
+    fn at(&self, path: &str, flags: OFlags) -> Result<OwnedFd, ResolveError> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(&self.directory, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+            .map_err(|source| self.failed("open", path, source.into()))
+    }
+
+    fn failed(&self, action: &'static str, path: &str, source: io::Error) -> ResolveError {
+        ResolveError { action, path: path.to_owned(), root: self.path.clone(), source }
+    }
+
+    /// A regular file's text, at most `limit` bytes, or `None` if there is no such file.
+    pub fn read(&self, path: &str, limit: u64) -> Result<Option<String>, ResolveError> {
+        // Without O_NONBLOCK a FIFO of this name would hold us up.
+        let file = match self.at(path, OFlags::RDONLY | OFlags::NONBLOCK) {
+            Ok(fd) => File::from(fd),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        let read = file.metadata().and_then(|metadata| {
+            if metadata.is_file() { file.take(limit).read_to_end(&mut bytes).map(drop) } else { Ok(()) }
+        });
+        read.map_err(|source| self.failed("read", path, source))?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Makes the directory and its parents where they are missing, owned by root.
+    pub fn make_directories(&self, path: &str) -> Result<(), ResolveError> {
+        let directory = OFlags::PATH | OFlags::DIRECTORY;
+        if self.at(path, directory).is_ok() {
+            return Ok(());
+        }
+        let mut reached = String::new();
+        let mut parent = self.at("/", directory)?;
+        for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            reached.push('/');
+            reached.push_str(part);
+            parent = match self.at(&reached, directory) {
+                Ok(found) => found,
+                Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+                    rustix::fs::mkdirat(&parent, part, Mode::from_raw_mode(0o755))
+                        .map_err(|source| self.failed("make directory", &reached, source.into()))?;
+                    self.at(&reached, directory)?
+                }
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_and_dots_stay_in_the_image() {
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("secret"), "s").unwrap();
+        let image = tempfile::tempdir().unwrap();
+        std::fs::create_dir(image.path().join("etc")).unwrap();
+        std::fs::write(image.path().join("etc/passwd"), "inside").unwrap();
+        symlink(outside.path().join("secret"), image.path().join("etc/absolute")).unwrap();
+        symlink("../../../../../../etc/passwd", image.path().join("etc/up")).unwrap();
+        symlink(outside.path(), image.path().join("away")).unwrap();
+        let root = Root::open(image.path()).unwrap();
+        assert_eq!(root.read("etc/absolute", 99).unwrap(), None);
+        assert_eq!(root.read("/etc/up", 99).unwrap().unwrap(), "inside");
+        assert_eq!(root.read("/../../etc/passwd", 3).unwrap().unwrap(), "ins");
+        assert!(root.make_directories("/away/made").is_err(), "the link leads nowhere inside");
+        assert!(!outside.path().join("made").exists());
+    }
+
+    #[test]
+    fn directories_are_made_once() {
+        let image = tempfile::tempdir().unwrap();
+        let root = Root::open(image.path()).unwrap();
+        root.make_directories("/a/./b//c").unwrap();
+        root.make_directories("/a/b/c/").unwrap();
+        assert!(image.path().join("a/b/c").is_dir());
+    }
+
+    #[test]
+    fn a_fifo_does_not_hold_us_up() {
+        let image = tempfile::tempdir().unwrap();
+        let path = std::ffi::CString::new(image.path().join("f").to_str().unwrap()).unwrap();
+        assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+        assert_eq!(Root::open(image.path()).unwrap().read("f", 9).unwrap().unwrap(), "");
+    }
+}

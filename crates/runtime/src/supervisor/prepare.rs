@@ -1,0 +1,163 @@
+//! Makes what a task and its containers need before they are created: files, cgroups, overlay mounts, bundles.
+
+use super::container::{Container, LogPipe};
+use crate::capability::Capabilities;
+use crate::cgroup::{CgroupError, Hierarchies, Limits};
+use crate::engine::bundle::{self, Bundle, Flavour, Plan};
+use crate::engine::{self, Output};
+use crate::protocol::Stream;
+use crate::rootfs::{overlay, resolve, user};
+use crate::spec::{ContainerSpec, RuntimeChoice, TaskLimits, TaskSpec};
+use crate::sys;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+/// Why a task or container cannot be made; texts start with ECS's name of the error.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    #[error("ResourceInitializationError: {0}")]
+    Spec(String),
+    #[error("ResourceInitializationError: {}", whole(.inner))]
+    Cgroup { #[from] inner: CgroupError },
+    #[error("ResourceInitializationError: kernel parameter {0}: {1}")]
+    Sysctl(String, #[source] io::Error),
+    #[error("CannotCreateContainerError: {what} {path}: {source}")]
+    File { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("CannotCreateContainerError: {}", whole(.inner))]
+    Overlay { #[from] inner: overlay::OverlayError },
+    #[error("CannotCreateContainerError: {}", whole(.inner))]
+    Image { #[from] inner: resolve::ResolveError },
+    #[error("CannotStartContainerError: {0}")]
+    User(#[from] user::UserError),
+}
+
+/// The error with its causes: these texts go to a person, in one line.
+fn whole(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", whole(source)),
+        None => error.to_string(),
+    }
+}
+
+fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
+    let path = path.to_owned();
+    move |source| PrepareError::File { what, path, source }
+}
+
+/// Reads and checks the spec in `directory`.
+pub fn read_spec(directory: &Path) -> Result<TaskSpec, PrepareError> {
+    let path = directory.join(crate::spec::SPEC_FILE);
+    let bytes = std::fs::read(&path).map_err(|error| PrepareError::Spec(format!("read {}: {error}", path.display())))?;
+    let spec: TaskSpec =
+        serde_json::from_slice(&bytes).map_err(|error| PrepareError::Spec(format!("{}: {error}", path.display())))?;
+    spec.validate().map_err(|error| PrepareError::Spec(error.to_string()))?;
+    Ok(spec)
+}
+
+/// The task's files and its cgroup.
+pub fn task(spec: &TaskSpec, directory: &Path, cgroups: &Hierarchies) -> Result<(), PrepareError> {
+    let write = |name: &str, content: &[u8], mode: u32| {
+        let path = directory.join(name);
+        std::fs::write(&path, content)
+            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)))
+            .map_err(file_error("write", &path))
+    };
+    write("hostname", format!("{}\n", spec.hostname).as_bytes(), 0o644)?;
+    if let Some(hosts) = &spec.hosts {
+        write("hosts", hosts.as_bytes(), 0o644)?;
+    }
+    if let Some(resolv_conf) = &spec.resolv_conf {
+        write("resolv.conf", resolv_conf.as_bytes(), 0o644)?;
+    }
+    if spec.containers.iter().any(|container| container.init) {
+        write("init", &engine::init_image(), 0o755)?;
+    }
+    cgroups.group(spec.cgroup.as_str()).create(&Limits {
+        cpu_millis: spec.limits.cpu_millis,
+        memory_bytes: spec.limits.memory_bytes,
+        pids: Some(spec.limits.pids.unwrap_or(TaskLimits::PIDS_DEFAULT)),
+        ..Limits::default()
+    })?;
+    Ok(())
+}
+
+/// Network parameters are per namespace, and that is ours. Called when the interfaces are there.
+pub fn network_parameters<'a>(containers: impl Iterator<Item = &'a ContainerSpec>) -> Result<(), PrepareError> {
+    for (name, value) in containers.flat_map(|container| &container.sysctls).filter(|(name, _)| name.starts_with("net.")) {
+        let path = Path::new("/proc/sys").join(name.replace('.', "/"));
+        sys::write_value(&path, value).map_err(|error| PrepareError::Sysctl(name.clone(), error))?;
+    }
+    Ok(())
+}
+
+/// Mounts the container's root, makes its cgroup and writes its bundle, once for all of its runs.
+pub fn container(
+    task: &TaskSpec,
+    spec: &ContainerSpec,
+    directory: &Path,
+    cgroups: &Hierarchies,
+) -> Result<Bundle, PrepareError> {
+    let bundle = Bundle {
+        id: spec.id.clone(),
+        directory: directory.join("bundles").join(&spec.id),
+        cgroup: format!("{}/{}", task.cgroup, spec.id),
+        capabilities: Capabilities::resolve(&spec.capabilities_add, &spec.capabilities_drop).and(Capabilities::available()),
+        terminal: spec.terminal,
+        init: spec.init,
+    };
+    let limits = Limits {
+        cpu_shares: Some(spec.cpu_shares.unwrap_or(0).max(2)),
+        memory_bytes: spec.memory_bytes,
+        memory_reservation_bytes: spec.memory_reservation_bytes,
+        confine_devices: true,
+        ..Limits::default()
+    };
+    cgroups.group(bundle.cgroup.as_str()).create(&limits)?;
+    let rootfs = bundle.rootfs();
+    overlay::mount(&spec.layers, &spec.upper, &spec.work, &rootfs)?;
+    let root = resolve::Root::open(&rootfs)?;
+    let user = user::find(&root, &spec.user)?;
+    if !spec.cwd.is_empty() {
+        root.make_directories(&spec.cwd)?;
+    }
+    let flavour = match task.runtime {
+        RuntimeChoice::Builtin => Flavour::Embedded,
+        RuntimeChoice::External(_) => Flavour::External,
+    };
+    let plan = Plan { task, container: spec, bundle: &bundle, user: &user, files: directory, cgroups, limits: &limits };
+    bundle::write(&plan, flavour).map_err(file_error("write the bundle in", &bundle.directory))?;
+    Ok(bundle)
+}
+
+/// Fresh pipes, or a socket for the terminal, for the next run.
+pub fn output(container: &mut Container, bundle: &Bundle) -> io::Result<Output> {
+    if bundle.terminal {
+        let path = bundle.console_socket();
+        let _ = std::fs::remove_file(&path);
+        let listener = super::listen(&path)?;
+        container.console = Some(listener);
+        return Ok(Output::Terminal);
+    }
+    let (stdout, stdout_write) = sys::pipe()?;
+    let (stderr, stderr_write) = sys::pipe()?;
+    container.pipes.push(LogPipe::new(stdout, Stream::Stdout)?);
+    container.pipes.push(LogPipe::new(stderr, Stream::Stderr)?);
+    Ok(Output::Pipes { stdout: stdout_write, stderr: stderr_write })
+}
+
+/// Takes the terminal that the runtime sent.
+pub fn receive_terminal(listener: &UnixListener) -> io::Result<LogPipe> {
+    let (stream, _) = listener.accept()?;
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
+    let mut name = [0; 256];
+    let flags = rustix::net::RecvFlags::CMSG_CLOEXEC;
+    rustix::net::recvmsg(&stream, &mut [io::IoSliceMut::new(&mut name)], &mut control, flags)?;
+    let sent = control.drain().find_map(|message| match message {
+        rustix::net::RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    LogPipe::new(sent.ok_or_else(|| io::Error::other("the runtime sent no terminal"))?, Stream::Stdout)
+}

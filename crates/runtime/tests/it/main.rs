@@ -1,0 +1,13 @@
+//! Real containers: needs root, cgroups and overlayfs. Each test makes its own task and leaves nothing behind, which the
+//! harness checks.
+
+mod dependencies;
+mod exec;
+mod harness;
+mod health;
+mod lifecycle;
+mod logs;
+mod resources;
+mod runtimes;
+mod security;
+mod supervisor;

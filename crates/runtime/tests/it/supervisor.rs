@@ -1,0 +1,158 @@
+use crate::harness::{Client, Task, find, shell};
+use longshore_runtime::protocol::{Command, ContainerStatus, Event, State, TaskPhase};
+use serde_json::json;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn saved(task: &Task) -> State {
+    serde_json::from_slice(&std::fs::read(task.directory.join("state.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn killing_the_supervisor_takes_its_containers_along() {
+    let mut task = Task::run(vec![shell("app", "sleep 1000 & sleep 1000"), shell("other", "sleep 1000")]);
+    let app = task.wait_status("app", ContainerStatus::Running);
+    task.wait_status("other", ContainerStatus::Running);
+    task.kill_supervisor();
+    let pid = app.pid.unwrap();
+    eventually("process 1 dies with the supervisor", || !Path::new(&format!("/proc/{pid}")).exists());
+    let state = saved(&task);
+    assert_eq!((state.supervisor_pid, &state.cgroup), (task.supervisor_pid(), &task.cgroup));
+    assert_eq!(find(&state, "app").pid, Some(pid));
+    longshore_runtime::cleanup(&task.directory).unwrap();
+    longshore_runtime::cleanup(&task.directory).unwrap();
+    task.assert_nothing_left();
+}
+
+#[test]
+fn cleanup_ends_a_living_supervisor_too() {
+    let mut task = Task::run(vec![shell("app", "sleep 1000")]);
+    task.wait_status("app", ContainerStatus::Running);
+    longshore_runtime::cleanup(&task.directory).unwrap();
+    task.assert_nothing_left();
+}
+
+#[test]
+fn killing_it_before_go_leaves_nothing() {
+    let mut task = Task::prepare(vec![shell("app", "sleep 1000")], json!({}));
+    let groups = task.group_directories();
+    let memory = groups.iter().find(|group| group.to_str().unwrap().contains("memory")).unwrap_or(&groups[0]).clone();
+    let processes = || -> usize {
+        let entries = std::fs::read_dir(&memory).into_iter().flatten().flatten();
+        entries.filter_map(|e| std::fs::read_to_string(e.path().join("cgroup.procs")).ok()).map(|t| t.lines().count()).sum()
+    };
+    eventually("its first process waits for go", || processes() == 1);
+    task.kill_supervisor();
+    eventually("it dies too", || processes() == 0);
+    longshore_runtime::cleanup(&task.directory).unwrap();
+    task.assert_nothing_left();
+}
+
+#[test]
+fn signals_do_not_end_it() {
+    let mut task = Task::run(vec![shell("app", "sleep 1000")]);
+    task.wait_status("app", ContainerStatus::Running);
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
+        assert_eq!(unsafe { libc::kill(task.supervisor_pid(), signal) }, 0);
+    }
+    assert_eq!(task.exec("app", &["true"]).exit_code, Some(0));
+    let session = unsafe { libc::getsid(task.supervisor_pid()) };
+    assert_eq!(session, task.supervisor_pid(), "a session of its own");
+    task.exit();
+}
+
+#[test]
+fn the_agent_may_come_and_go() {
+    let mut task = Task::run(vec![shell("app", "sleep 1000")]);
+    task.wait_status("app", ContainerStatus::Running);
+    for _ in 0..50 {
+        drop(Client::connect(&task.directory));
+    }
+    let mut second = Client::connect(&task.directory);
+    second.send(&Command::Subscribe { logs: true });
+    second.wait("running", |state| find(state, "app").status == ContainerStatus::Running);
+    second.send(&Command::Stop { reason: "from the second".into() });
+    second.wait("stopped", |state| state.task.phase == TaskPhase::Stopped);
+    task.ended();
+    assert_eq!(saved(&task).task, task.client().state.task);
+    task.exit();
+}
+
+#[test]
+fn strange_lines_are_answered_and_do_no_harm() {
+    let mut task = Task::run(vec![shell("app", "sleep 1000")]);
+    task.wait_status("app", ContainerStatus::Running);
+    let mut other = Client::connect(&task.directory);
+    for (line, command) in [("{\"command\":\"dance\"}", "dance"), ("nonsense", ""), ("[]", ""), ("{\"command\":\"exec\"}", "exec")] {
+        other.send_line(line);
+        let named = other.wait_event("error", |event| match event {
+            Event::Error { command, .. } => Some(command.clone()),
+            _ => None,
+        });
+        assert_eq!(named, command);
+    }
+    assert_eq!(task.exec("app", &["true"]).exit_code, Some(0));
+    task.exit();
+}
+
+#[test]
+fn a_pooled_supervisor_moves_into_the_tasks_directory() {
+    let mut task = Task::pooled();
+    let pool = task.directory.clone();
+    let home = task.scratch().join("home");
+    std::fs::create_dir(&home).unwrap();
+    task.directory = home.clone();
+    task.write_spec(vec![shell("app", "echo moved; sleep 1000")], json!({}));
+    task.send(&Command::Spec { dir: home.clone() });
+    task.send(&Command::Go);
+    task.client().wait_log("moved");
+    assert!(home.join("state.json").exists() && !pool.join("control.sock").exists());
+    let mut there = Client::connect(&home);
+    there.send(&Command::Subscribe { logs: false });
+    there.wait("running", |state| find(state, "app").status == ContainerStatus::Running);
+    there.send(&Command::Spec { dir: pool });
+    there.wait_event("refusal", |event| matches!(event, Event::Error { command, .. } if command == "spec").then_some(()));
+    task.wait_status("app", ContainerStatus::Running);
+    task.exit();
+}
+
+#[test]
+fn a_pooled_supervisor_without_a_task_leaves_when_told() {
+    Task::pooled().exit();
+}
+
+#[test]
+fn an_interface_can_be_wired_before_go() {
+    let mut task = Task::prepare(vec![shell("app", "cat /proc/net/dev; ip addr show eth0")], json!({}));
+    let pid = task.supervisor_pid();
+    let ip = |arguments: &str| {
+        let status = std::process::Command::new("nsenter").args(["-t", &pid.to_string(), "-n", "ip"])
+            .args(arguments.split(' ')).status().unwrap();
+        assert!(status.success(), "ip {arguments}");
+    };
+    ip("link add eth0 type dummy");
+    ip("addr add 10.9.8.7/24 dev eth0");
+    ip("link set eth0 up");
+    task.send(&Command::Go);
+    let (_, output) = task.output("app");
+    assert!(output.contains("10.9.8.7/24"), "{output}");
+}
+
+#[test]
+fn many_containers_start_together() {
+    let containers = (0..8).map(|n| shell(&format!("c{n}"), "sleep 1000")).collect();
+    let mut task = Task::run(containers);
+    let state = task.wait("all running", |state| {
+        state.containers.len() == 8 && state.containers.iter().all(|c| c.status == ContainerStatus::Running)
+    });
+    assert_eq!(state.task.phase, TaskPhase::Running);
+    task.exit();
+}
