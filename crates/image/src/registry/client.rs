@@ -1,0 +1,254 @@
+//! Connections to registries.
+
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt};
+use oci_client::client::{BlobResponse, ClientConfig, ClientProtocol};
+use oci_client::errors::OciDistributionError;
+use oci_client::secrets::RegistryAuth;
+use oci_client::{Client, Reference, RegistryOperation};
+
+use super::Cause;
+use crate::manifest::{ACCEPTED, Descriptor};
+use crate::reference::ImageRef;
+
+/// How to prove to a registry who is asking.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub enum Auth {
+    #[default]
+    Anonymous,
+    Basic { username: String, password: String },
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Anonymous => f.write_str("Anonymous"),
+            Self::Basic { username, .. } => write!(f, "Basic({username})"),
+        }
+    }
+}
+
+/// Where a registry is reached instead of `https://<its host>`: plain HTTP, on this machine.
+///
+/// Longshore's own registry has the host name of ECR, which nothing resolves. Requests carry the registry's real host in
+/// the query parameter `ns`, as containerd's mirrors do, since the `Host` header is that of the endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    authority: String,
+}
+
+/// A text that is no endpoint.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("invalid registry endpoint `{0}`: expected `http://HOST:PORT`")]
+pub struct EndpointError(String);
+
+impl Endpoint {
+    /// An endpoint such as `http://127.0.0.1:4566`.
+    pub fn plain_http(base_url: &str) -> Result<Self, EndpointError> {
+        let authority = base_url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+        match authority.map(str::parse::<http::uri::Authority>) {
+            Some(Ok(authority)) if !authority.as_str().contains('@') => Ok(Self { authority: authority.to_string() }),
+            _ => Err(EndpointError(base_url.to_owned())),
+        }
+    }
+}
+
+/// Clients that were made lately: each holds a connection pool and the tokens it was given.
+#[derive(Default)]
+pub(crate) struct Clients {
+    known: Mutex<Vec<Known>>,
+}
+
+struct Known {
+    host: String,
+    auth: Auth,
+    endpoint: Option<Endpoint>,
+    made: Instant,
+    client: Client,
+}
+
+/// Longer than a pull, shorter than a token.
+const CLIENT_LIFETIME: Duration = Duration::from_secs(600);
+const CLIENTS_MAX: usize = 16;
+
+impl Clients {
+    /// A connection for `image`'s repository.
+    pub fn remote(&self, image: &ImageRef, auth: &Auth, endpoint: Option<&Endpoint>) -> Result<Remote, Cause> {
+        let mut reference = image.inner().clone();
+        if let Some(endpoint) = endpoint {
+            reference.set_mirror_registry(endpoint.authority.clone());
+        }
+        let host = image.host().to_owned();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|k| k.made.elapsed() < CLIENT_LIFETIME);
+        let found = known.iter().find(|k| k.host == host && k.auth == *auth && k.endpoint.as_ref() == endpoint);
+        let client = match found {
+            Some(known) => known.client.clone(),
+            None => {
+                let client = connect(&host, endpoint)?;
+                if known.len() >= CLIENTS_MAX {
+                    known.remove(0);
+                }
+                let (auth, endpoint) = (auth.clone(), endpoint.cloned());
+                known.push(Known { host, auth, endpoint, made: Instant::now(), client: client.clone() });
+                client
+            }
+        };
+        let auth = match auth {
+            Auth::Anonymous => RegistryAuth::Anonymous,
+            Auth::Basic { username, password } => RegistryAuth::Basic(username.clone(), password.clone()),
+        };
+        Ok(Remote { client, reference, auth })
+    }
+
+    /// Drops what is known of a host, because its credentials turned out not to work.
+    pub fn forget(&self, host: &str) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|k| k.host != host);
+    }
+}
+
+fn connect(host: &str, endpoint: Option<&Endpoint>) -> Result<Client, Cause> {
+    static PROVIDER: Once = Once::new();
+    // The process may have installed one already: then that one serves.
+    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+    let mut config = ClientConfig {
+        // One PUT with the whole blob: every registry takes it, and a blob is one request.
+        use_monolithic_push: true,
+        connect_timeout: Some(Duration::from_secs(10)),
+        read_timeout: Some(Duration::from_secs(60)),
+        user_agent: concat!("longshore/", env!("CARGO_PKG_VERSION")),
+        platform_resolver: None,
+        ..ClientConfig::default()
+    };
+    let plain = endpoint.map(|e| e.authority.as_str()).or_else(|| is_loopback(host).then_some(host));
+    if let Some(authority) = plain {
+        config.protocol = ClientProtocol::HttpsExcept(vec![authority.to_owned()]);
+        // No TLS is spoken. This only keeps the client from loading the system's certificates, which costs more than the
+        // whole request and fails on machines that have none.
+        config.accept_invalid_certificates = true;
+        // A proxy of the environment must not come between this machine and itself. The client offers no other way to
+        // say so than a proxy that is used for no host.
+        config.http_proxy = Some("http://127.0.0.1:9".to_owned());
+        config.no_proxy = Some("*,0.0.0.0/0,::/0".to_owned());
+    }
+    Client::try_from(config).map_err(|e| Cause::of(e, host))
+}
+
+/// As with Docker, a registry on the loopback interface needs no TLS.
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name == "localhost" || name == "[::1]" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// One repository of a registry.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    client: Client,
+    reference: Reference,
+    auth: RegistryAuth,
+}
+
+impl Remote {
+    /// Proves who is asking, where the registry wants to know.
+    pub async fn authorize(&self, operation: RegistryOperation) -> Result<(), Cause> {
+        let token = self.client.auth(&self.reference, &self.auth, operation).await;
+        token.map(drop).map_err(|e| Cause::of(e, &self.describe("/v2/")))
+    }
+
+    /// The manifest or index of the reference, or of `digest` in the same repository.
+    pub async fn manifest(&self, digest: Option<crate::digest::Digest>) -> Result<Bytes, Cause> {
+        let reference = match digest {
+            Some(digest) => self.reference.clone_with_digest(digest.to_string()),
+            None => self.reference.clone(),
+        };
+        let answer = self.client.pull_manifest_raw(&reference, &self.auth, ACCEPTED).await;
+        let name = reference.digest().or(reference.tag()).unwrap_or_default();
+        answer.map(|(bytes, _)| bytes).map_err(|e| Cause::of(e, &self.describe(&format!("/manifests/{name}"))))
+    }
+
+    /// The blob's bytes from `offset` on. The stream ends early, without an error, when the connection is closed early.
+    pub async fn blob(&self, blob: &Descriptor, offset: u64) -> Result<BoxStream<'static, std::io::Result<Bytes>>, Cause> {
+        let digest = blob.digest.to_string();
+        let what = || self.describe(&format!("/blobs/{digest}"));
+        self.client.store_auth_if_needed(self.reference.resolve_registry(), &self.auth).await;
+        if offset == 0 {
+            let whole = self.client.pull_blob_stream(&self.reference, digest.as_str()).await;
+            return whole.map(|sized| sized.stream).map_err(|e| Cause::of(e, &what()));
+        }
+        let rest = self.client.pull_blob_stream_partial(&self.reference, digest.as_str(), offset, None).await;
+        match rest.map_err(|e| Cause::of(e, &what()))? {
+            BlobResponse::Partial(sized) => Ok(sized.stream),
+            // The registry does not do ranges: what we have already is passed over.
+            BlobResponse::Full(sized) => Ok(skip(sized.stream, offset).boxed()),
+        }
+    }
+
+    /// True if the repository has the blob.
+    pub async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Cause> {
+        self.client.store_auth_if_needed(self.reference.resolve_registry(), &self.auth).await;
+        let answer = self.client.blob_exists(&self.reference, &blob.digest.to_string()).await;
+        answer.map_err(|e| Cause::of(e, &self.describe("/blobs/")))
+    }
+
+    /// Uploads a blob.
+    pub async fn put_blob(&self, blob: &Descriptor, content: BoxStream<'static, std::io::Result<Bytes>>) -> Result<(), Cause> {
+        let content = content.map(|chunk| chunk.map_err(OciDistributionError::IoError));
+        let answer =
+            self.client.push_blob_stream(&self.reference, content, &blob.digest.to_string(), Some(blob.size)).await;
+        answer.map(drop).map_err(|e| Cause::of(e, &self.describe("/blobs/uploads/")))
+    }
+
+    /// Names a manifest, whose blobs are there, by the reference's tag or digest.
+    pub async fn put_manifest(&self, bytes: Vec<u8>, media_type: &str) -> Result<(), Cause> {
+        let kind = media_type
+            .parse()
+            .map_err(|_| Cause::Rejected(format!("`{media_type}` is no media type")))?;
+        let answer = self.client.push_manifest_raw(&self.reference, bytes, kind).await;
+        answer.map(drop).map_err(|e| Cause::of(e, &self.describe("/manifests/")))
+    }
+
+    /// A request's address, for messages: the host that is really asked.
+    fn describe(&self, path: &str) -> String {
+        if path == "/v2/" {
+            return format!("{}/v2/", self.reference.resolve_registry());
+        }
+        format!("{}/v2/{}{path}", self.reference.resolve_registry(), self.reference.repository())
+    }
+}
+
+/// Passes over the first `bytes` bytes.
+fn skip(
+    stream: BoxStream<'static, std::io::Result<Bytes>>,
+    bytes: u64,
+) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send {
+    let mut left = bytes;
+    stream.map(move |chunk| {
+        chunk.map(|mut chunk| {
+            let now = left.min(chunk.len() as u64);
+            left -= now;
+            chunk.split_off(now as usize)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_plain_http_authorities() {
+        assert_eq!(Endpoint::plain_http("http://127.0.0.1:4566/").expect("valid").authority, "127.0.0.1:4566");
+        for wrong in ["127.0.0.1:4566", "https://x", "http://", "http://a/b", "http://u:p@h"] {
+            assert!(Endpoint::plain_http(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn credentials_never_show_in_debug_output() {
+        let auth = Auth::Basic { username: "AWS".into(), password: "hunter2".into() };
+        assert!(!format!("{auth:?}").contains("hunter2"));
+    }
+}

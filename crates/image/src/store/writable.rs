@@ -1,0 +1,71 @@
+//! The writable layer of a container: overlayfs' upper and work directories.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use super::error::StoreError;
+use super::{ImageStore, layers};
+use crate::image::Image;
+
+/// Two empty directories on the store's file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writable {
+    /// What the container writes.
+    pub upper: PathBuf,
+    /// overlayfs' own scratch space; must stay beside `upper`.
+    pub work: PathBuf,
+}
+
+impl ImageStore {
+    /// Makes the writable layer `name` (letters, digits, `_`, `-`, `.`) for a container of `image`, or finds it.
+    ///
+    /// The upper directory has the owner and mode of the image's root, since they become those of `/`.
+    pub fn create_writable(&self, name: &str, image: &Image) -> Result<Writable, StoreError> {
+        let dir = self.writable_dir(name)?;
+        make(&dir, image.layers.first().map(PathBuf::as_path))
+    }
+
+    /// Removes the writable layer `name`; nothing happens when it is not there. It must not be mounted. Blocking.
+    pub fn remove_writable(&self, name: &str) -> Result<(), StoreError> {
+        // Renamed first, so that a removal that is cut off is finished when the session's remains are swept.
+        layers::discard(&self.inner.session, &self.writable_dir(name)?)
+    }
+
+    /// The names of all writable layers, for an agent that looks for those without a container.
+    pub fn list_writable(&self) -> Result<Vec<String>, StoreError> {
+        let dir = self.inner.layout.root.join("writable");
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(StoreError::io("list", &dir))? {
+            names.extend(entry.map_err(StoreError::io("list", &dir))?.file_name().into_string());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn writable_dir(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        if name.is_empty() || name.len() > 200 || name.starts_with('.') || !name.chars().all(plain) {
+            return Err(StoreError::Name(name.chars().take(250).collect()));
+        }
+        Ok(self.inner.layout.writable(name))
+    }
+}
+
+/// Makes `dir/upper` and `dir/work`; the upper one looks like `root`, the uppermost layer.
+pub(crate) fn make(dir: &Path, root: Option<&Path>) -> Result<Writable, StoreError> {
+    let writable = Writable { upper: dir.join("upper"), work: dir.join("work") };
+    for path in [&writable.work, &writable.upper] {
+        fs::create_dir_all(path).map_err(StoreError::io("make", path))?;
+    }
+    if let Some(root) = root {
+        let adopt = || -> io::Result<()> {
+            let meta = fs::metadata(root)?;
+            chown(&writable.upper, Some(meta.uid()), Some(meta.gid()))?;
+            fs::set_permissions(&writable.upper, fs::Permissions::from_mode(meta.mode() & 0o7777))
+        };
+        adopt().map_err(StoreError::io("set up", &writable.upper))?;
+    }
+    Ok(writable)
+}

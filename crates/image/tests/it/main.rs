@@ -1,0 +1,9 @@
+//! Tests of the whole crate against real files, real mounts and a registry in this process. They need root, and no network.
+
+mod escape;
+mod import;
+mod overlay;
+mod pull;
+mod push;
+mod registry;
+mod support;
