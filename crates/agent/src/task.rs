@@ -1,0 +1,560 @@
+//! One task on this node, from intent to nothing left.
+//!
+//! ```text
+//!  prepare (images, supervisor, network) → go → follow events → stopped: clean up, report
+//!      └────── asked to stop, or failed ──────────────────────────┘
+//!  adopt (an earlier agent's supervisor) ──────► follow events
+//! ```
+
+use crate::hub::Node;
+use crate::spec::{self, Ready};
+use crate::supervisor::{Supervisor, SupervisorError, read_state};
+use crate::networks;
+use longshore_image::{Auth, Endpoint, Image, PullOptions, Writable};
+use longshore_runtime::protocol as rt;
+use longshore_types::Timestamp;
+use longshore_types::ecs::{ContainerStatus, HealthStatus, StopCode};
+use longshore_types::link::LogBatch;
+use longshore_types::node::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Notify, mpsc, watch};
+
+/// Log lines of a stopped task wait this long for a control plane that stores them.
+const LOGS_WAIT: Duration = Duration::from_secs(10);
+/// Lines of one container on their way to the control plane; further ones stay with the supervisor.
+const LINES_IN_FLIGHT: usize = 4000;
+const BATCH_LINES: usize = 500;
+/// How long a line waits for others to travel with.
+const BATCH_WAIT: Duration = Duration::from_millis(20);
+
+/// Why a task did not start; its text is the stopped reason.
+#[derive(Debug)]
+struct StartError(String);
+
+/// The name of the file that says which interface a task directory holds.
+const ENI_FILE: &str = "eni";
+
+struct Shell {
+    node: Arc<Node>,
+    directory: PathBuf,
+    seen: TaskObservation,
+    /// Containers that have run, and when the last of them began.
+    started: BTreeSet<String>,
+    latest_start: Option<Timestamp>,
+}
+
+/// Runs one task to its end, and until the control plane has forgotten it.
+pub async fn run(node: Arc<Node>, mut intent: watch::Receiver<TaskIntent>, forget: Arc<Notify>) {
+    let first = intent.borrow_and_update().clone();
+    let directory = node.options.run_dir.join("tasks").join(first.id.as_str());
+    let seen = TaskObservation {
+        scope: first.scope.clone(),
+        id: first.id.clone(),
+        phase: TaskPhase::Pending,
+        containers: first.containers.iter().map(pending).collect(),
+        pull_started_at: None,
+        pull_stopped_at: None,
+        connectivity_at: None,
+        started_at: None,
+        execution_stopped_at: None,
+        stop: None,
+    };
+    let mut shell = Shell { node: Arc::clone(&node), directory, seen, started: BTreeSet::new(), latest_start: None };
+    tokio::select! {
+        () = shell.live(&mut intent) => {}
+        () = forget.notified() => {
+            shell.clean_up(&first).await;
+            node.remove(&first.id);
+            return;
+        }
+    }
+    shell.clean_up(&first).await;
+    shell.seen.phase = TaskPhase::Stopped;
+    node.observed(shell.seen.clone());
+    // The row is STOPPED now; the control plane takes the task off this node's list.
+    forget.notified().await;
+    node.remove(&first.id);
+}
+
+fn pending(container: &ContainerIntent) -> ContainerObservation {
+    ContainerObservation {
+        name: container.definition.name.clone(),
+        status: ContainerStatus::Pending,
+        runtime_id: Some(spec::runtime_id(container)),
+        image_digest: container.image_digest.clone(),
+        exit_code: None,
+        reason: None,
+        health: HealthStatus::Unknown,
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_millis() as i64)
+}
+
+fn is_stop(intent: &TaskIntent) -> bool {
+    matches!(intent.run, RunIntent::Stop { .. })
+}
+
+/// Waits until the task should stop.
+async fn stop_wanted(intent: &mut watch::Receiver<TaskIntent>) {
+    if intent.wait_for(is_stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Shell {
+    async fn live(&mut self, intent: &mut watch::Receiver<TaskIntent>) {
+        let wanted = intent.borrow().clone();
+        let supervisor = match Supervisor::adopt(&self.directory).await {
+            Some(supervisor) => Some(supervisor),
+            None if self.directory.exists() => {
+                // It started once and its supervisor is dead: containers are never started twice.
+                self.from_last_state();
+                None
+            }
+            None => {
+                let mut stop = intent.clone();
+                let started = tokio::select! {
+                    started = self.start(&wanted) => started,
+                    () = stop_wanted(&mut stop) => return,
+                };
+                match started {
+                    Ok(supervisor) => Some(supervisor),
+                    Err(StartError(reason)) => {
+                        tracing::warn!(task = %wanted.id, reason, "a task could not be started");
+                        self.seen.stop = Some((StopCode::TaskFailedToStart, reason));
+                        None
+                    }
+                }
+            }
+        };
+        let Some(supervisor) = supervisor else { return };
+        if self.follow(supervisor, intent).await.is_err() {
+            tracing::warn!(task = %wanted.id, "the task's supervisor is gone");
+            self.from_last_state();
+        }
+    }
+
+    /// The supervisor was killed: what it last wrote down is all there is to know.
+    fn from_last_state(&mut self) {
+        if let Some(state) = read_state(&self.directory) {
+            self.merge(&state.task, &state.containers);
+        }
+        for container in self.seen.containers.iter_mut().filter(|c| c.status == ContainerStatus::Running) {
+            container.exit_code = Some(137);
+            container.reason = Some("ContainerRuntimeError: the task's supervisor was killed".to_owned());
+        }
+        self.seen.stop.get_or_insert_with(|| {
+            (StopCode::EssentialContainerExited, "ContainerRuntimeError: the task's supervisor was killed".to_owned())
+        });
+    }
+
+    fn report(&self) {
+        self.node.observed(self.seen.clone());
+    }
+
+    async fn start(&mut self, intent: &TaskIntent) -> Result<Supervisor, StartError> {
+        self.seen.phase = TaskPhase::Activating;
+        self.seen.pull_started_at = Some(now());
+        let images = self.pull(intent).await?;
+        self.seen.pull_stopped_at = Some(now());
+        for (container, image) in self.seen.containers.iter_mut().zip(&images) {
+            container.image_digest = Some(image.id.to_string());
+        }
+        let _turn = self.node.starts.acquire().await;
+        self.write_spec(intent, &images)?;
+        let initialization = |error: &dyn std::error::Error| StartError(format!("ResourceInitializationError: {}", chain(error)));
+        let mut supervisor =
+            Supervisor::start(&self.node.options.executable, &self.directory).await.map_err(|e| initialization(&e))?;
+        let eni = networks::eni(&intent.network).map_err(|e| initialization(&e))?;
+        self.node
+            .network
+            .attach(intent.network.vpc.as_str(), &eni, supervisor.pid)
+            .await
+            .map_err(|e| StartError(format!("ResourceInitializationError: the network interface could not be attached: {}", chain(&e))))?;
+        self.seen.connectivity_at = Some(now());
+        supervisor.send(&rt::Command::Go).await.map_err(|e| initialization(&e))?;
+        Ok(supervisor)
+    }
+
+    /// All images, each asked for once.
+    async fn pull(&self, intent: &TaskIntent) -> Result<Vec<Arc<Image>>, StartError> {
+        let pulls = intent.containers.iter().map(|container| self.pull_one(container));
+        futures_util::future::try_join_all(pulls).await
+    }
+
+    async fn pull_one(&self, container: &ContainerIntent) -> Result<Arc<Image>, StartError> {
+        let name = &container.definition.image;
+        let failed = |error: &dyn std::error::Error| StartError(format!("CannotPullContainerError: {}", chain(error)));
+        let reference = match &container.image_digest {
+            Some(digest) if !name.contains('@') => format!("{name}@{digest}"),
+            _ => name.clone(),
+        };
+        if reference.contains("@sha256:")
+            && let Some(image) = self.node.images.resolve(&reference)
+        {
+            return Ok(image);
+        }
+        let mut options = PullOptions::default();
+        let welcome = self.node.welcome.borrow().clone();
+        if let Some(welcome) = welcome.filter(|welcome| spec::registry_reference(name, welcome)) {
+            let (username, password) = welcome.registry_auth;
+            options.auth = Auth::Basic { username, password };
+            options.endpoint = Some(Endpoint::plain_http(&welcome.api_url).map_err(|e| failed(&e))?);
+        }
+        self.node.images.pull(&reference, options).await.map_err(|e| failed(&e))
+    }
+
+    fn write_spec(&self, intent: &TaskIntent, images: &[Arc<Image>]) -> Result<(), StartError> {
+        let failed = |error: &dyn std::error::Error| StartError(format!("ResourceInitializationError: {}", chain(error)));
+        std::fs::create_dir_all(&self.directory).map_err(|e| failed(&e))?;
+        std::fs::write(self.directory.join(ENI_FILE), intent.network.id.as_str()).map_err(|e| failed(&e))?;
+        for name in &intent.volumes {
+            std::fs::create_dir_all(spec::volume(&self.directory, name)).map_err(|e| failed(&e))?;
+        }
+        let writables: Vec<Writable> = intent
+            .containers
+            .iter()
+            .zip(images)
+            .map(|(container, image)| self.node.images.create_writable(&writable_name(intent, container), image))
+            .collect::<Result<_, _>>()
+            .map_err(|e| failed(&e))?;
+        let ready: Vec<Ready<'_>> = intent
+            .containers
+            .iter()
+            .zip(images)
+            .zip(&writables)
+            .map(|((intent, image), writable)| Ready { intent, image, writable })
+            .collect();
+        let options = &self.node.options;
+        let spec = spec::task(intent, &ready, &options.cgroup, &self.directory, options.external_runtime.as_ref())
+            .map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
+        spec.validate().map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
+        let bytes = serde_json::to_vec(&spec).map_err(|e| failed(&e))?;
+        std::fs::write(self.directory.join(longshore_runtime::spec::SPEC_FILE), bytes).map_err(|e| failed(&e))
+    }
+
+    /// Follows a supervisor until all containers have stopped and their log lines are stored.
+    async fn follow(&mut self, mut supervisor: Supervisor, intent: &mut watch::Receiver<TaskIntent>) -> Result<(), SupervisorError> {
+        supervisor.send(&rt::Command::Subscribe { logs: true }).await?;
+        let mut logs = Logs::new(&intent.borrow());
+        let mut told_to_stop = false;
+        let mut eni = intent.borrow().network.clone();
+        let mut give_up_logs = None;
+        loop {
+            if is_stop(&intent.borrow()) && !told_to_stop {
+                told_to_stop = true;
+                let reason = match &intent.borrow().run {
+                    RunIntent::Stop { reason } => reason.clone(),
+                    RunIntent::Run => String::new(),
+                };
+                supervisor.send(&rt::Command::Stop { reason }).await?;
+            }
+            let over = self.seen.phase == TaskPhase::Stopping && self.all_stopped();
+            if over && (logs.is_done(&self.node) || give_up_logs.is_some_and(|at| tokio::time::Instant::now() >= at)) {
+                let _ = supervisor.send(&rt::Command::Exit).await;
+                // The supervisor removes its cgroups and leaves; cleaning up after it is idempotent.
+                while let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(2), supervisor.next()).await {}
+                return Ok(());
+            }
+            if over && give_up_logs.is_none() {
+                give_up_logs = Some(tokio::time::Instant::now() + LOGS_WAIT);
+            }
+            tokio::select! {
+                event = supervisor.next() => self.handle(event?, &mut logs),
+                changed = intent.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    let network = intent.borrow_and_update().network.clone();
+                    if network != eni {
+                        eni = network;
+                        self.update_interface(&eni).await;
+                    }
+                }
+                Some(batch) = logs.done.recv() => {
+                    for command in logs.acknowledged(batch) {
+                        supervisor.send(&command).await?;
+                    }
+                    if logs.wants_again() {
+                        supervisor.send(&rt::Command::Subscribe { logs: true }).await?;
+                    }
+                }
+                () = logs.due() => logs.flush(&self.node),
+                () = async {
+                    match give_up_logs {
+                        Some(at) => tokio::time::sleep_until(at).await,
+                        None => std::future::pending().await,
+                    }
+                } => {}
+            }
+        }
+    }
+
+    fn handle(&mut self, event: rt::Event, logs: &mut Logs) {
+        match event {
+            rt::Event::State(state) => {
+                for container in &state.containers {
+                    logs.last.insert(container.name.clone(), container.log_sequence);
+                }
+                self.merge(&state.task, &state.containers);
+                self.report();
+            }
+            rt::Event::Container(container) => {
+                logs.last.insert(container.name.clone(), container.log_sequence);
+                self.merge_container(&container);
+                self.derive();
+                self.report();
+            }
+            rt::Event::Task(task) => {
+                self.merge(&task, &[]);
+                self.report();
+            }
+            rt::Event::Log(line) => logs.add(line),
+            rt::Event::Error { command, message } => tracing::warn!(task = %self.seen.id, command, message, "the supervisor refused a command"),
+            _ => {}
+        }
+    }
+
+    fn merge(&mut self, task: &rt::TaskState, containers: &[rt::ContainerState]) {
+        containers.iter().for_each(|container| self.merge_container(container));
+        self.derive();
+        if matches!(task.phase, rt::TaskPhase::Stopping | rt::TaskPhase::Stopped) {
+            self.seen.phase = self.seen.phase.max(TaskPhase::Stopping);
+        }
+        if let Some(cause) = &task.cause {
+            self.seen.stop = stop(cause);
+        }
+        if task.phase == rt::TaskPhase::Stopped && self.seen.execution_stopped_at.is_none() {
+            self.seen.execution_stopped_at = Some(now());
+        }
+    }
+
+    fn merge_container(&mut self, from: &rt::ContainerState) {
+        let Some(to) = self.seen.containers.iter_mut().find(|c| c.name == from.name) else { return };
+        to.status = match from.status {
+            rt::ContainerStatus::Pending => ContainerStatus::Pending,
+            rt::ContainerStatus::Running => ContainerStatus::Running,
+            rt::ContainerStatus::Stopped => ContainerStatus::Stopped,
+        };
+        to.health = match from.health {
+            rt::Health::Healthy => HealthStatus::Healthy,
+            rt::Health::Unhealthy => HealthStatus::Unhealthy,
+            rt::Health::Unknown => HealthStatus::Unknown,
+        };
+        to.exit_code = from.exit_code;
+        to.reason = from.reason.clone();
+        if let Some(at) = from.started_at_ms {
+            let at = Timestamp(at as i64);
+            let latest = self.latest_start.get_or_insert(at);
+            *latest = (*latest).max(at);
+            self.started.insert(from.name.clone());
+        }
+    }
+
+    /// RUNNING once every container has started.
+    fn derive(&mut self) {
+        if self.seen.containers.iter().all(|c| self.started.contains(&c.name)) && self.seen.started_at.is_none() {
+            self.seen.started_at = self.latest_start;
+            self.seen.phase = self.seen.phase.max(TaskPhase::Running);
+        }
+    }
+
+    fn all_stopped(&self) -> bool {
+        self.seen.execution_stopped_at.is_some()
+    }
+
+    async fn update_interface(&self, network: &EniIntent) {
+        match networks::eni(network) {
+            Ok(eni) => {
+                if let Err(error) = self.node.network.update_eni(network.vpc.as_str(), &eni).await {
+                    tracing::warn!(%error, task = %self.seen.id, "the interface could not be changed");
+                }
+            }
+            Err(error) => tracing::error!(%error, task = %self.seen.id, "the interface makes no sense"),
+        }
+    }
+
+    /// Removes everything the task has on this node. Idempotent.
+    async fn clean_up(&self, intent: &TaskIntent) {
+        let network = &intent.network;
+        let directory = self.directory.clone();
+        let processes = tokio::task::spawn_blocking(move || longshore_runtime::cleanup(&directory)).await;
+        if let Ok(Err(error)) = processes {
+            tracing::warn!(%error, task = %intent.id, "the task's processes could not all be ended");
+        }
+        if let Err(error) = self.node.network.detach(network.vpc.as_str(), network.id.as_str()).await {
+            tracing::warn!(%error, task = %intent.id, "the interface could not be removed");
+        }
+        for container in &intent.containers {
+            if let Err(error) = self.node.images.remove_writable(&writable_name(intent, container)) {
+                tracing::warn!(%error, task = %intent.id, "a writable layer could not be removed");
+            }
+        }
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// `<task id>-<container name>`: the first part says whose it is.
+fn writable_name(intent: &TaskIntent, container: &ContainerIntent) -> String {
+    format!("{}-{}", intent.id, container.definition.name)
+}
+
+fn stop(cause: &rt::StopCause) -> Option<(StopCode, String)> {
+    match cause {
+        rt::StopCause::EssentialContainerExited { .. } | rt::StopCause::AllExited => {
+            Some((StopCode::EssentialContainerExited, "Essential container in task exited".to_owned()))
+        }
+        rt::StopCause::FailedToStart { reason, .. } => Some((StopCode::TaskFailedToStart, reason.clone())),
+        // Whoever asked has written why.
+        rt::StopCause::Asked { reason } => Some((StopCode::UserInitiated, reason.clone())),
+    }
+}
+
+/// An error and what caused it, in one line; a cause that its parent already tells is left out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Log lines between supervisor and control plane.
+struct Logs {
+    /// Group, stream and the rest of a batch, by container; containers without a log driver are only acknowledged.
+    sinks: HashMap<String, Option<LogBatch>>,
+    waiting: BTreeMap<String, Vec<rt::LogLine>>,
+    since: Option<tokio::time::Instant>,
+    /// Batch to container, last sequence and number of lines.
+    sent: HashMap<u64, (String, u64, usize)>,
+    in_flight: usize,
+    acked: HashMap<String, u64>,
+    received: HashMap<String, u64>,
+    /// Last sequence that the supervisor has, by container.
+    last: HashMap<String, u64>,
+    /// Lines were left with the supervisor, to be asked for again.
+    left: bool,
+    acks: Vec<rt::Command>,
+    done_sender: mpsc::UnboundedSender<u64>,
+    done: mpsc::UnboundedReceiver<u64>,
+}
+
+impl Logs {
+    fn new(intent: &TaskIntent) -> Self {
+        let (done_sender, done) = mpsc::unbounded_channel();
+        let sink = |container: &ContainerIntent| {
+            container.definition.log.as_ref().map(|log| LogBatch {
+                batch: 0,
+                scope: longshore_types::Scope { account: intent.scope.account.clone(), region: log.region.clone() },
+                create_group: log.create_group,
+                group: log.group.clone(),
+                stream: format!("{}/{}/{}", log.stream_prefix, container.definition.name, intent.id),
+                events: vec![],
+            })
+        };
+        Self {
+            sinks: intent.containers.iter().map(|c| (c.definition.name.clone(), sink(c))).collect(),
+            waiting: BTreeMap::new(),
+            since: None,
+            sent: HashMap::new(),
+            in_flight: 0,
+            acked: HashMap::new(),
+            received: HashMap::new(),
+            last: HashMap::new(),
+            left: false,
+            acks: vec![],
+            done_sender,
+            done,
+        }
+    }
+
+    fn add(&mut self, line: rt::LogLine) {
+        let received = self.received.entry(line.container.clone()).or_default();
+        if line.sequence <= *received {
+            return;
+        }
+        if self.left || self.in_flight >= LINES_IN_FLIGHT {
+            // It stays with the supervisor, whose buffer has a bound and a policy.
+            self.left = true;
+            return;
+        }
+        *received = line.sequence;
+        self.in_flight += 1;
+        self.since.get_or_insert_with(tokio::time::Instant::now);
+        self.waiting.entry(line.container.clone()).or_default().push(line);
+    }
+
+    /// Returns when it is time to send what waits.
+    async fn due(&self) {
+        match self.since {
+            Some(since) if self.in_flight < BATCH_LINES => tokio::time::sleep_until(since + BATCH_WAIT).await,
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+
+    fn flush(&mut self, node: &Node) {
+        self.since = None;
+        for (container, lines) in std::mem::take(&mut self.waiting) {
+            for lines in lines.chunks(BATCH_LINES) {
+                let Some(last) = lines.last().map(|line| line.sequence) else { continue };
+                match self.sinks.get(&container).cloned().flatten() {
+                    Some(mut batch) => {
+                        batch.events =
+                            lines.iter().map(|line| (Timestamp(line.timestamp_ms as i64), line.message.clone())).collect();
+                        let number = node.ship(batch, self.done_sender.clone());
+                        self.sent.insert(number, (container.clone(), last, lines.len()));
+                    }
+                    None => {
+                        // Nobody wants them: the supervisor may forget them at once.
+                        let number = u64::MAX - last;
+                        self.sent.insert(number, (container.clone(), last, lines.len()));
+                        let _ = self.done_sender.send(number);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the supervisor may forget now.
+    fn acknowledged(&mut self, batch: u64) -> Vec<rt::Command> {
+        if let Some((container, sequence, lines)) = self.sent.remove(&batch) {
+            self.in_flight -= lines;
+            let acked = self.acked.entry(container.clone()).or_default();
+            *acked = (*acked).max(sequence);
+            // Batches of a container can only be forgotten in order.
+            if !self.sent.values().any(|(c, s, _)| *c == container && *s < sequence) {
+                let sequence = *acked;
+                self.acks.push(rt::Command::LogAck { container, sequence });
+            }
+        }
+        std::mem::take(&mut self.acks)
+    }
+
+    /// There is room again for the lines that were left.
+    fn wants_again(&mut self) -> bool {
+        let again = self.left && self.in_flight == 0;
+        if again {
+            self.left = false;
+        }
+        again
+    }
+
+    fn is_done(&mut self, node: &Node) -> bool {
+        if !self.waiting.is_empty() {
+            self.flush(node);
+        }
+        self.in_flight == 0 && self.last.iter().all(|(name, last)| self.acked.get(name).copied().unwrap_or(0) >= *last)
+    }
+}
