@@ -72,6 +72,14 @@ pub fn dup_onto(from: RawFd, to: RawFd) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether somebody still reads from the pipe that `fd` writes to.
+pub fn has_reader(fd: RawFd) -> bool {
+    let mut polled = libc::pollfd { fd, events: 0, revents: 0 };
+    // SAFETY: one valid element.
+    unsafe { libc::poll(&mut polled, 1, 0) };
+    polled.revents & libc::POLLERR == 0
+}
+
 /// A file's content as text, at most `limit` bytes of it.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let mut text = String::new();
@@ -139,11 +147,14 @@ pub fn signal_number(name: &str) -> Option<i32> {
 
 /// Unblocks every signal and gives each its default action, as a program expects to be started.
 pub fn reset_signals() {
-    // SAFETY: sets are initialised before use; SIG_DFL is valid for every signal, and where it is not allowed the call
-    // only fails.
+    // The kernel's own struct, all zero: default action. The C library's function refuses the two signals that it keeps
+    // for itself, and those too may be ignored by whoever started us.
+    let default = [0u64; 4];
+    // SAFETY: the struct has 32 bytes; the set is initialised before use; where a default is not allowed the call only
+    // fails.
     unsafe {
         for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u64>(), size_of::<u64>());
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut none);

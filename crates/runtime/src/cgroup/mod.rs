@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_group_is_made_limited_joined_killed_and_removed() {
         let hierarchies = Hierarchies::detect().unwrap();
-        let name = format!("longshore-test/cgroup-{}", std::process::id());
+        let name = format!("longshore-test-cgroup-{}", std::process::id());
         let (task, leaf) = (hierarchies.group(name.clone()), hierarchies.group(format!("{name}/a")));
         let limits = Limits { cpu_millis: Some(500), memory_bytes: Some(64 << 20), pids: Some(32), ..Limits::default() };
         task.create(&limits).unwrap();

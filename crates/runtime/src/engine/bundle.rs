@@ -109,9 +109,9 @@ impl Plan<'_> {
 
     fn process(&self, flavour: Flavour) -> Value {
         // To load the filter without no_new_privs, and to place the cgroup mounts, the embedded runtime's payload keeps
-        // CAP_SYS_ADMIN until right before the exec; it drops to the real set itself.
+        // CAP_SYS_ADMIN until right before the exec; it drops to the real set itself, for which it needs CAP_SETPCAP.
         let capabilities = match flavour {
-            Flavour::Embedded => self.bundle.capabilities.with("CAP_SYS_ADMIN"),
+            Flavour::Embedded => self.bundle.capabilities.with("CAP_SYS_ADMIN").with("CAP_SETPCAP"),
             Flavour::External => self.bundle.capabilities,
         }
         .names();

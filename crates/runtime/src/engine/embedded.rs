@@ -62,10 +62,14 @@ impl Engine for Embedded {
     fn create(&mut self, bundle: &Bundle, output: Output) -> io::Result<Job> {
         std::fs::create_dir_all(&self.directory)?;
         let (executed, write) = sys::pipe()?;
+        let reader = executed.as_raw_fd();
         let cgroups = self.cgroups.clone();
         let root = self.directory.clone();
         let mut job = self.fork(bundle, || {
             redirect(&output)?;
+            // Only the supervisor may hold this end: by it the payload sees whether the supervisor lives.
+            // SAFETY: this process does not use the descriptor, and does not run the destructor of its owner.
+            unsafe { libc::close(reader) };
             let view = View::prepare(&cgroups, &bundle.cgroup).map_err(because("prepare the cgroup view"))?;
             let payload = payload(bundle, Some(view), Some(write.as_raw_fd()))?;
             cgroup_view::hide(&cgroups).map_err(because("hide the host's cgroups"))?;
@@ -220,6 +224,8 @@ fn outcome(report: Option<OwnedFd>, status: i32) -> Result<Pid, Failure> {
 
 /// Texts of the payload come back wrapped by libcontainer; they start with a code or with `exec: `.
 fn failure(text: &str) -> Failure {
+    // Its reader works in pieces of three bytes and fills the last one up.
+    let text = text.trim_end_matches('\0');
     if let Some(at) = text.find("exec: ") {
         return Failure::new(&text[at..]);
     }

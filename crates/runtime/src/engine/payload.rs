@@ -33,6 +33,9 @@ impl Executor for Payload {
         let failed = |text: String| ExecutorValidationError::ArgValidationError(text);
         // Not earlier: a change of user clears it.
         sys::die_with_parent().map_err(|error| failed(format!("parent-death signal: {error}")))?;
+        if self.report.is_some_and(|report| !sys::has_reader(report)) {
+            return Err(failed("the supervisor has died".to_owned()));
+        }
         if let Some(view) = &self.view {
             view.attach().map_err(|error| failed(format!("mount the cgroup view: {error}")))?;
         }

@@ -7,7 +7,7 @@ use super::resolve::{ResolveError, Root};
 pub struct User {
     pub uid: u32,
     pub gid: u32,
-    /// Supplementary groups.
+    /// Supplementary groups, the primary one first.
     pub groups: Vec<u32>,
     pub home: String,
 }
@@ -64,6 +64,9 @@ fn resolve(user: &str, passwd: &str, group: &str) -> Result<User, UserError> {
             groups.extend(group.lines().filter_map(Group::parse).filter(member).map(|group| group.gid));
         }
     }
+    // A process that drops its primary group must not gain access by it; so it is a supplementary one too.
+    groups.retain(|group| *group != gid);
+    groups.insert(0, gid);
     let home = if home.is_empty() { "/" } else { home };
     Ok(User { uid, gid, groups, home: home.to_owned() })
 }
@@ -115,18 +118,18 @@ mod tests {
 
     #[test]
     fn names_and_numbers_find_the_same_account() {
-        let app = User { uid: 1000, gid: 1001, groups: vec![10, 50], home: "/home/app".into() };
+        let app = User { uid: 1000, gid: 1001, groups: vec![1001, 10, 50], home: "/home/app".into() };
         assert_eq!(user("app"), app);
         assert_eq!(user("1000"), app);
-        assert_eq!(user("app:staff"), User { gid: 50, groups: vec![], ..app.clone() });
-        assert_eq!(user("1000:7"), User { gid: 7, groups: vec![], ..app });
+        assert_eq!(user("app:staff"), User { gid: 50, groups: vec![50], ..app.clone() });
+        assert_eq!(user("1000:7"), User { gid: 7, groups: vec![7], ..app });
     }
 
     #[test]
     fn nobody_is_root_and_strange_numbers_are_fine() {
-        assert_eq!(user(""), User { uid: 0, gid: 0, groups: vec![10], home: "/root".into() });
-        assert_eq!(user("4242"), User { uid: 4242, gid: 0, groups: vec![], home: "/".into() });
-        assert_eq!(resolve("0", "", "").unwrap(), User { home: "/".into(), ..User::default() });
+        assert_eq!(user(""), User { uid: 0, gid: 0, groups: vec![0, 10], home: "/root".into() });
+        assert_eq!(user("4242"), User { uid: 4242, gid: 0, groups: vec![0], home: "/".into() });
+        assert_eq!(resolve("0", "", "").unwrap(), User { home: "/".into(), groups: vec![0], ..User::default() });
     }
 
     #[test]

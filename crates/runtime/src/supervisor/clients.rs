@@ -6,7 +6,7 @@ use crate::protocol::{Command, Event, LogLine, State, TaskState};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
-/// More connections than this are closed at once.
+/// More connections than this wait until one of them ends.
 pub const CLIENTS_MAX: usize = 16;
 /// No further log lines are queued for a client that has this much to read.
 const OUTPUT_SOFT_MAX: usize = 64 << 10;

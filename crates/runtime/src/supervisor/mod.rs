@@ -269,7 +269,8 @@ impl Supervisor {
             polled.push(libc::pollfd { fd, events, revents: 0 });
         };
         add(Source::Signals, self.process.signals.as_raw_fd(), libc::POLLIN);
-        for (index, listener) in self.listeners.iter().enumerate() {
+        let room = self.clients.len() < CLIENTS_MAX;
+        for (index, listener) in self.listeners.iter().enumerate().filter(|_| room) {
             add(Source::Listener(index), listener.as_raw_fd(), libc::POLLIN);
         }
         for (index, client) in self.clients.iter().enumerate() {
@@ -318,14 +319,11 @@ impl Supervisor {
     }
 
     fn accept(&mut self, listener: usize) {
-        while let Ok((stream, _)) = self.listeners[listener].accept() {
+        while self.clients.len() < CLIENTS_MAX
+            && let Ok((stream, _)) = self.listeners[listener].accept()
+        {
             self.client_serial += 1;
-            // Over the limit the connection is closed by dropping it.
-            if self.clients.len() < CLIENTS_MAX
-                && let Ok(client) = Client::new(self.client_serial, stream)
-            {
-                self.clients.push(client);
-            }
+            self.clients.extend(Client::new(self.client_serial, stream).ok());
         }
     }
 

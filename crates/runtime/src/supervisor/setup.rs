@@ -40,6 +40,10 @@ pub fn detach() -> Result<Process, SetupError> {
         check(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)).map_err(failed("become a subreaper"))?;
         check(libc::prctl(libc::PR_SET_NAME, c"longshore-task".as_ptr())).map_err(failed("take a name"))?;
     }
+    // Whoever started us may have ignored some, and a container would inherit that.
+    sys::reset_signals();
+    // SAFETY: a valid disposition. A client that goes away is an error of a write.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     let signals = block_signals().map_err(failed("block signals"))?;
     std::env::set_current_dir("/").map_err(failed("change to /"))?;
     let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();

@@ -39,7 +39,8 @@ fn a_dependency_without_success_ends_the_task() {
 fn healthy_waits_for_the_health_check() {
     let base = with(
         shell("base", "sleep 0.3; touch /tmp/ok; sleep 1000"),
-        json!({"health_check": {"command": ["CMD-SHELL", "test -f /tmp/ok"], "interval_ms": 50, "retries": 100}}),
+        json!({"health_check": {"command": ["CMD-SHELL", "test -f /tmp/ok"], "interval_ms": 50, "retries": 100},
+               "stop_timeout_ms": 50}),
     );
     let mut task = Task::run(vec![after(shell("app", "exit 0"), "base", "HEALTHY"), base]);
     let state = task.ended();

@@ -6,7 +6,7 @@ use serde_json::json;
 fn the_exit_code_is_that_of_the_command() {
     for (line, code) in [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)] {
         // Process 1 ignores signals to itself, so a child gets it, and the shell passes its end on.
-        let line = if line.starts_with("kill") { "sh -c 'kill -9 $$'" } else { line };
+        let line = if line.starts_with("kill") { "sh -c 'kill -9 $$'; exit $?" } else { line };
         let (container, _) = Task::run(vec![shell("app", line)]).output("app");
         assert_eq!((container.exit_code, container.reason), (Some(code), None), "{line}");
     }

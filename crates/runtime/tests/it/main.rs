@@ -7,6 +7,7 @@ mod harness;
 mod health;
 mod lifecycle;
 mod logs;
+mod measure;
 mod resources;
 mod runtimes;
 mod security;

@@ -23,7 +23,7 @@ fn the_tasks_limit_holds_for_its_containers_together() {
 
 #[test]
 fn a_kill_without_memory_shortage_has_no_such_reason() {
-    let app = with(shell("app", "sh -c 'kill -9 $$'"), json!({"memory_bytes": 64 << 20}));
+    let app = with(shell("app", "sh -c 'kill -9 $$'; exit $?"), json!({"memory_bytes": 64 << 20}));
     let (container, _) = Task::run(vec![app]).output("app");
     assert_eq!((container.exit_code, container.reason), (Some(137), None));
 }

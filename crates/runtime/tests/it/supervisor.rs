@@ -1,4 +1,4 @@
-use crate::harness::{Client, Task, find, shell};
+use crate::harness::{Client, Task, find, shell, with};
 use longshore_runtime::protocol::{Command, ContainerStatus, Event, State, TaskPhase};
 use serde_json::json;
 use std::path::Path;
@@ -71,7 +71,8 @@ fn signals_do_not_end_it() {
 
 #[test]
 fn the_agent_may_come_and_go() {
-    let mut task = Task::run(vec![shell("app", "sleep 1000")]);
+    let app = with(shell("app", "sleep 1000"), json!({"stop_timeout_ms": 50}));
+    let mut task = Task::run(vec![app]);
     task.wait_status("app", ContainerStatus::Running);
     for _ in 0..50 {
         drop(Client::connect(&task.directory));
@@ -138,7 +139,7 @@ fn an_interface_can_be_wired_before_go() {
             .args(arguments.split(' ')).status().unwrap();
         assert!(status.success(), "ip {arguments}");
     };
-    ip("link add eth0 type dummy");
+    ip("link add eth0 type veth peer name other");
     ip("addr add 10.9.8.7/24 dev eth0");
     ip("link set eth0 up");
     task.send(&Command::Go);
