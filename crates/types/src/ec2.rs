@@ -211,6 +211,9 @@ pub struct NetworkInterface {
     pub owner: EniOwner,
     pub created_at: Timestamp,
     pub tags: Tags,
+    /// CreateNetworkInterface's: the same one again makes no second interface.
+    #[serde(default)]
+    pub client_token: Option<String>,
 }
 
 impl NetworkInterface {

@@ -133,6 +133,7 @@ fn parse_pattern(pattern: &str) -> Vec<Piece> {
 mod tests {
     use super::*;
 
+    #[derive(Debug)]
     struct Item(Vec<Tag>);
     impl Tagged for Item {
         fn tags(&self) -> &[Tag] {

@@ -61,19 +61,22 @@ pub fn create_interface_at(
         true => Some(free_public_address(tx, cx).ok_or(NoAddress::PublicPool)?),
         false => None,
     };
+    let id = EniId(cx.ids().ec2("eni"));
+    let mac = mac(cx.ids().next_u64());
     let interface = NetworkInterface {
-        id: EniId(cx.ids().ec2("eni")),
+        id,
         vpc: subnet.vpc.clone(),
         subnet: subnet.id.clone(),
         zone: subnet.zone.clone(),
         address,
-        mac: mac(cx.ids().next_u64()),
+        mac,
         security_groups: new.security_groups,
         public_address,
         description: new.description,
         owner: new.owner,
         created_at: cx.now,
         tags: new.tags,
+        client_token: None,
     };
     tx.network_interfaces().put((cx.scope.clone(), interface.id.clone()), interface.clone());
     Ok(interface)
