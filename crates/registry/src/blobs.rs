@@ -17,6 +17,9 @@
 //! 3. What nothing refers to yet (pushed blobs whose manifest is still to come) is left alone for a grace time after
 //!    it was last renewed.
 //!
+//! Rule 3 also covers a request that is given up while its catalogue entry is on the way: its hold ends early, but what
+//! it refers to was renewed just before.
+//!
 //! A clock that jumps can only break rule 3: it can fail a push that is under way, never lose an acknowledged image.
 
 use std::collections::HashSet;
@@ -30,7 +33,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::digest::Digest;
 use crate::name::{RepositoryId, RepositoryName, Scope};
-use crate::storage::{At as _, StorageError, create_directory, if_there, names_in, sync_directory};
+use crate::storage::{At as _, StorageError, check_free, create_directory, if_there, names_in, sync_directory};
 
 /// A link's time is written anew only when it is older than this: a push asks for the same blob several times.
 const RENEW_AFTER: Duration = Duration::from_secs(300);
@@ -40,6 +43,7 @@ const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 
 pub(crate) struct Blobs {
     root: PathBuf,
+    free_bytes_min: u64,
     gate: Arc<RwLock<()>>,
     /// While a collection runs: what requests renewed since it began.
     renewed: Mutex<Option<HashSet<Digest>>>,
@@ -49,8 +53,8 @@ pub(crate) struct Blobs {
 pub(crate) struct Hold(#[expect(dead_code, reason = "held, not read")] OwnedRwLockReadGuard<()>);
 
 impl Blobs {
-    /// Prepares the directories below `root`.
-    pub(crate) fn open(root: &Path) -> Result<Blobs, StorageError> {
+    /// Prepares the directories below `root`. No manifest is stored when the disk has less than `free_bytes_min` left.
+    pub(crate) fn open(root: &Path, free_bytes_min: u64) -> Result<Blobs, StorageError> {
         let blobs = root.join("blobs/sha256");
         create_directory(root, &blobs)?;
         for first in 0..=255u8 {
@@ -69,7 +73,7 @@ impl Blobs {
                 fs::remove_file(&path).at("remove", &path)?;
             }
         }
-        Ok(Blobs { root: root.to_owned(), gate: Arc::default(), renewed: Mutex::new(None) })
+        Ok(Blobs { root: root.to_owned(), free_bytes_min, gate: Arc::default(), renewed: Mutex::new(None) })
     }
 
     pub(crate) async fn hold(&self) -> Hold {
@@ -173,33 +177,27 @@ impl Blobs {
         Ok(Some(bytes))
     }
 
-    /// Stores a small object under its digest, durably.
-    pub(crate) fn store_bytes(&self, hold: &Hold, digest: &Digest, bytes: &[u8]) -> Result<(), StorageError> {
+    /// Stores a manifest under its digest, durably.
+    pub(crate) fn store_manifest(&self, hold: &Hold, digest: &Digest, bytes: &[u8]) -> Result<(), StorageError> {
         self.renew(hold, digest);
-        if self.stored_size(digest)? == Some(bytes.len() as u64) {
+        if self.read_manifest(digest)?.is_some() {
             return self.touch(&self.blob_path(digest));
         }
         let staged = self.root.join("staging").join(crate::uploads::UploadId::draw().to_string());
         let write = || {
-            let mut file = File::create_new(&staged)?;
-            file.write_all(bytes)?;
-            file.sync_data()
+            let mut file = File::create_new(&staged).at("create", &staged)?;
+            check_free(&file, &staged, bytes.len() as u64, self.free_bytes_min)?;
+            file.write_all(bytes).and_then(|()| file.sync_data()).at("write", &staged)?;
+            self.adopt(hold, digest, &staged)
         };
-        write().at("write", &staged).inspect_err(|_| drop(fs::remove_file(&staged)))?;
-        self.adopt(hold, digest, &staged, bytes.len() as u64)
+        write().inspect_err(|_| drop(fs::remove_file(&staged)))
     }
 
-    /// Makes a complete, synced file the blob of this digest. The file is gone from its old place afterwards.
-    pub(crate) fn adopt(
-        &self, hold: &Hold, digest: &Digest, staged: &Path, size_bytes: u64,
-    ) -> Result<(), StorageError> {
+    /// Makes a complete, synced file the blob of this digest. It takes the place of one that is there, which may have
+    /// been damaged since: who pushes an image again gets a good one.
+    pub(crate) fn adopt(&self, hold: &Hold, digest: &Digest, staged: &Path) -> Result<(), StorageError> {
         self.renew(hold, digest);
         let path = self.blob_path(digest);
-        // A file of another length there is damaged: the new one heals it.
-        if self.stored_size(digest)? == Some(size_bytes) {
-            self.touch(&path)?;
-            return fs::remove_file(staged).at("remove", staged);
-        }
         fs::rename(staged, &path).at("rename", staged)?;
         sync_directory(path.parent().expect("a blob's path has a shard"))
     }

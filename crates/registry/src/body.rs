@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::storage::StorageError;
@@ -24,7 +25,11 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Incoming = UnsyncBoxBody<Bytes, BoxError>;
 
 const WRITE_BUFFER_BYTES: usize = 512 << 10;
+/// A body that begins with less is probably short, and its buffer grows as needed.
+const SMALL_BODY_BYTES: usize = 16 << 10;
 const READ_BUFFER_BYTES: u64 = 256 << 10;
+/// Hardly any manifest is longer.
+const COLLECTED_FREELY_BYTES_MAX: usize = 64 << 10;
 
 /// A body of bytes at hand.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
@@ -50,17 +55,30 @@ async fn next_data(body: &mut Incoming, idle_max: Duration) -> Result<Bytes, End
     }
 }
 
-/// Reads a small body whole.
-pub(crate) async fn collect(body: &mut Incoming, bytes_max: usize, idle_max: Duration) -> Result<Bytes, End> {
-    let mut bytes = Vec::new();
-    loop {
-        match next_data(body, idle_max).await {
-            Ok(data) if data.len() > bytes_max - bytes.len() => return Err(End::TooLong),
-            Ok(data) => bytes.extend_from_slice(&data),
-            Err(End::Whole) => return Ok(bytes.into()),
-            Err(end) => return Err(end),
+/// Reads a small body whole, in `time_max`. One that is not so small waits for a permit, which bounds the memory of
+/// all of them; it is given back with the bytes, to be kept as long as they are.
+pub(crate) async fn collect<'a>(
+    body: &mut Incoming, bytes_max: usize, time_max: Duration, permits: &'a Semaphore,
+) -> Result<(Bytes, Option<SemaphorePermit<'a>>), End> {
+    let whole = async {
+        let mut bytes = Vec::new();
+        let mut permit = None;
+        loop {
+            match next_data(body, time_max).await {
+                Ok(data) if data.len() > bytes_max - bytes.len() => return Err(End::TooLong),
+                Ok(data) => {
+                    if permit.is_none() && bytes.len() + data.len() > COLLECTED_FREELY_BYTES_MAX {
+                        permit = Some(permits.acquire().await.expect("the semaphore is never closed"));
+                    }
+                    bytes.extend_from_slice(&data);
+                }
+                Err(End::Whole) => return Ok((bytes.into(), permit)),
+                Err(end) => return Err(end),
+            }
         }
-    }
+    };
+    // A limit for all of it: byte by byte, a body could hold its permit for days.
+    tokio::time::timeout(time_max, whole).await.unwrap_or(Err(End::Stalled))
 }
 
 /// Appends a body to an upload, up to `bytes_max`; what arrived before a bad end is written, too.
@@ -74,21 +92,26 @@ pub(crate) async fn append(
     let mut buffer = Vec::new();
     let mut left = bytes_max;
     loop {
-        match next_data(body, idle_max).await {
-            Ok(data) => {
-                let Some(rest) = left.checked_sub(data.len() as u64) else {
-                    return Ok((pen.rest().await?.0, End::TooLong));
-                };
-                left = rest;
-                buffer.extend_from_slice(&data);
-            }
+        let mut data = match next_data(body, idle_max).await {
+            Ok(data) => data,
             Err(end) => {
                 let (writer, _) = pen.write(buffer).await?.0.rest().await?;
                 return Ok((writer, end));
             }
-        }
-        if buffer.len() >= WRITE_BUFFER_BYTES {
-            (pen, buffer) = pen.write(buffer).await?;
+        };
+        let Some(rest) = left.checked_sub(data.len() as u64) else {
+            return Ok((pen.rest().await?.0, End::TooLong));
+        };
+        left = rest;
+        while !data.is_empty() {
+            if buffer.len() == WRITE_BUFFER_BYTES {
+                (pen, buffer) = pen.write(buffer).await?;
+            }
+            if buffer.capacity() == 0 && data.len() > SMALL_BODY_BYTES {
+                buffer.reserve_exact(WRITE_BUFFER_BYTES);
+            }
+            let room = WRITE_BUFFER_BYTES - buffer.len();
+            buffer.extend_from_slice(&data.split_to(room.min(data.len())));
         }
     }
 }

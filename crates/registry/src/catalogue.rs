@@ -4,7 +4,6 @@
 //! exactly when the catalogue names it, so that deleting an image through the ECR API needs no word to the registry.
 //! Reads are synchronous, because they come from memory; writes are futures that end when the change is durable.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -27,13 +26,14 @@ pub trait Catalogue: Send + Sync + 'static {
     /// The image a tag or digest names.
     fn image(&self, repository: &RepositoryId, reference: &Reference) -> Option<ImageRecord>;
 
-    /// All tags, in byte order.
-    fn tags(&self, repository: &RepositoryId) -> BTreeSet<Tag>;
+    /// The first `count_max` tags that come after `after` (which need not be one) in the order of their bytes.
+    fn tags(&self, repository: &RepositoryId, after: &str, count_max: usize) -> Vec<Tag>;
 
     /// The images whose `subject` is this digest.
     fn referrers(&self, repository: &RepositoryId, subject: &Digest) -> Vec<ImageRecord>;
 
-    /// Every image of every repository: what the garbage collector must keep.
+    /// Every image of every repository. What is not in it the garbage collector deletes: it must be complete, and
+    /// have all that `put_image` returned `Ok` for.
     fn images(&self) -> Vec<(RepositoryId, Digest)>;
 
     /// Adds an image, or moves tags to it, in one transaction. Durable when it returns `Ok`.
@@ -143,7 +143,7 @@ pub struct Image {
     /// The manifest's own artifact type, else `config_media_type`.
     pub artifact_type: Option<String>,
     pub subject: Option<Digest>,
-    /// Images that an index lists, all present in the repository.
+    /// Images that an index lists; they were in the repository a moment ago. `put_image` may look again, and refuse.
     pub children: Vec<Digest>,
 }
 

@@ -3,10 +3,11 @@
 //! Only what the registry obeys is read; everything else in the document is skipped without being kept, so that a
 //! manifest costs little more memory than its bytes.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::digest::Digest;
 
@@ -35,7 +36,7 @@ impl ManifestType {
 
     /// From a media type without parameters.
     pub fn parse(media_type: &str) -> Option<ManifestType> {
-        ManifestType::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(media_type))
+        ManifestType::ALL.into_iter().find(|kind| kind.as_str() == media_type)
     }
 
     /// Whether it lists other manifests, rather than a configuration and layers.
@@ -78,15 +79,15 @@ pub struct Descriptor {
     pub media_type: String,
     pub digest: Digest,
     pub size: u64,
-    #[serde(default)]
-    urls: Option<Vec<String>>,
+    #[serde(default, rename = "urls", deserialize_with = "is_filled")]
+    has_urls: bool,
 }
 
 impl Descriptor {
     /// Layers that licences forbid to redistribute are fetched from elsewhere and need not be here.
     fn is_foreign(&self) -> bool {
         let marked = self.media_type.contains(".foreign.") || self.media_type.contains(".nondistributable.");
-        marked && self.urls.as_ref().is_some_and(|urls| !urls.is_empty())
+        marked && self.has_urls
     }
 }
 
@@ -101,7 +102,8 @@ pub struct Manifest {
     pub manifests: Vec<Descriptor>,
     pub subject: Option<Descriptor>,
     pub artifact_type: Option<String>,
-    pub annotations: Option<BTreeMap<String, String>>,
+    /// A JSON object of texts, as written.
+    pub annotations: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -114,7 +116,7 @@ struct Document {
     layers: Option<Vec<Descriptor>>,
     manifests: Option<Vec<Descriptor>>,
     subject: Option<Descriptor>,
-    annotations: Option<BTreeMap<String, String>>,
+    annotations: Option<Box<RawValue>>,
 }
 
 impl Manifest {
@@ -125,9 +127,12 @@ impl Manifest {
         if document.schema_version != 2 {
             return Err(ManifestError::SchemaVersion(document.schema_version));
         }
+        if let Some(annotations) = &document.annotations {
+            serde_json::from_str::<Texts>(annotations.get()).map_err(ManifestError::Json)?;
+        }
         let declared = declared.map(|text| text.split(';').next().unwrap_or_default().trim());
         let media_type = match (document.media_type.as_deref(), declared) {
-            (Some(document), Some(declared)) if !document.eq_ignore_ascii_case(declared) => {
+            (Some(document), Some(declared)) if document != declared => {
                 return Err(ManifestError::MediaTypeMismatch { document: clip(document), declared: clip(declared) });
             }
             (Some(media_type), _) | (None, Some(media_type)) => media_type,
@@ -174,6 +179,53 @@ impl Manifest {
     pub fn artifact_type(&self) -> Option<&str> {
         self.artifact_type.as_deref().or(self.config.as_ref().map(|config| config.media_type.as_str()))
     }
+}
+
+/// An object of texts, seen to be one and not kept: as a map it would take ten times the memory of its JSON.
+struct Texts;
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Texts, D::Error> {
+        deserializer.deserialize_map(Texts)
+    }
+}
+
+impl<'de> Visitor<'de> for Texts {
+    type Value = Texts;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
+        while map.next_entry::<String, String>()?.is_some() {}
+        Ok(Texts)
+    }
+}
+
+/// Whether a list (or nothing) has an element.
+fn is_filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    struct IsFilled;
+    impl<'de> Visitor<'de> for IsFilled {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list or null")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+            let mut filled = false;
+            while list.next_element::<IgnoredAny>()?.is_some() {
+                filled = true;
+            }
+            Ok(filled)
+        }
+
+        fn visit_unit<E>(self) -> Result<bool, E> {
+            Ok(false)
+        }
+    }
+    deserializer.deserialize_any(IsFilled)
 }
 
 /// All blobs and images that a stored manifest refers to, whatever its kind; not its subject. `None` if it is none.
@@ -248,6 +300,9 @@ mod tests {
             (format!(r#"{{"schemaVersion":2,"config":{config},"manifests":[]}}"#), Some(OCI)),
             (r#"{"schemaVersion":2,"layers":[],"manifests":[]}"#.into(), Some(INDEX)),
             (r#"{"schemaVersion":2,"layers":[]}"#.into(), Some(OCI)),
+            (format!(r#"{{"schemaVersion":2,"config":{config},"annotations":{{"a":1}}}}"#), Some(OCI)),
+            (format!(r#"{{"schemaVersion":2,"config":{config},"annotations":["a"]}}"#), Some(OCI)),
+            (format!(r#"{{"schemaVersion":2,"config":{config}}}"#), Some("application/vnd.OCI.image.manifest.v1+json")),
             (r#"{"schemaVersion":2,"config":{"mediaType":"x","digest":"sha256:../..","size":1}}"#.into(), Some(OCI)),
         ] {
             assert!(Manifest::parse(text.as_bytes(), declared).is_err(), "{}", clip(&text));

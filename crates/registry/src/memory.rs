@@ -1,6 +1,7 @@
 //! A catalogue in memory: for tests, and the shortest description of what a catalogue has to do.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::catalogue::{
@@ -62,7 +63,7 @@ impl MemoryCatalogue {
 impl State {
     fn put(&mut self, repository: &RepositoryId, image: Image) -> Result<PutImageOutcome, PutImageError> {
         let repository = self.repositories.get_mut(repository).ok_or(PutImageError::RepositoryNotFound)?;
-        let moved: Vec<&Tag> = image.tags.iter().filter(|tag| repository.tags.get(tag) != Some(&image.digest)).collect();
+        let moved: Vec<&Tag> = image.tags.iter().filter(|tag| repository.tags.get(*tag) != Some(&image.digest)).collect();
         let taken = moved.iter().find(|tag| repository.tags_immutable && repository.tags.contains_key(**tag));
         if let Some(tag) = taken {
             return Err(PutImageError::TagImmutable { tag: (*tag).clone() });
@@ -117,9 +118,11 @@ impl Catalogue for MemoryCatalogue {
         repository.images.get(digest).map(record)
     }
 
-    fn tags(&self, repository: &RepositoryId) -> BTreeSet<Tag> {
+    fn tags(&self, repository: &RepositoryId, after: &str, count_max: usize) -> Vec<Tag> {
         let state = self.state();
-        state.repositories.get(repository).map(|r| r.tags.keys().cloned().collect()).unwrap_or_default()
+        let Some(repository) = state.repositories.get(repository) else { return Vec::new() };
+        let following = repository.tags.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        following.take(count_max).map(|(tag, _)| tag.clone()).collect()
     }
 
     fn referrers(&self, repository: &RepositoryId, subject: &Digest) -> Vec<ImageRecord> {

@@ -3,6 +3,7 @@
 //! Each is parsed once, by hand, into a type that cannot be wrong; paths in the data directory are built of these
 //! types only. None of them can hold `..`, a leading dot, a slash at an end, or a byte outside its grammar.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use crate::digest::Digest;
@@ -167,6 +168,13 @@ impl fmt::Display for Reference {
             Reference::Tag(tag) => tag.fmt(f),
             Reference::Digest(digest) => digest.fmt(f),
         }
+    }
+}
+
+/// Tags are in the order of their bytes, so that sorted ones can be searched by text.
+impl Borrow<str> for Tag {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -164,5 +164,5 @@ fn store(
     if !missing.is_empty() {
         return Err(PutManifestError::ImagesNotFound { digests: missing });
     }
-    Ok(blobs.store_bytes(hold, &digest, bytes)?)
+    Ok(blobs.store_manifest(hold, &digest, bytes)?)
 }

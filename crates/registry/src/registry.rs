@@ -1,6 +1,7 @@
 //! The registry's operations on one repository, as the HTTP side and the ECR API's handlers use them.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +22,8 @@ use crate::uploads::{UploadError, UploadId, Uploads, Writer};
 #[derive(Debug, Clone)]
 pub struct Limits {
     pub manifest_bytes_max: usize,
-    /// Manifests being received at a time; more wait.
-    pub manifests_in_flight_max: usize,
+    /// Manifests of unusual size (over 64 KiB) being taken in at a time; more wait.
+    pub large_manifests_max: usize,
     /// Layers of an image, or images of an index.
     pub references_max: usize,
     pub blob_bytes_max: u64,
@@ -30,8 +31,10 @@ pub struct Limits {
     pub uploads_open_max: usize,
     /// An upload is given up when nothing was written to it for this long.
     pub upload_idle_max: Duration,
-    /// A request is given up when its body brings nothing for this long.
+    /// A request is given up when its body brings nothing for this long; a manifest must be whole by then.
     pub body_idle_max: Duration,
+    /// Uploads are refused when the disk has less left: what shares it must go on.
+    pub free_bytes_min: u64,
     /// How long a blob that no image refers to stays after it was pushed or asked for. Must be longer than any push.
     pub unreferenced_grace: Duration,
     /// Time between two collections of [`Registry::run`].
@@ -42,12 +45,13 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             manifest_bytes_max: 4 << 20,
-            manifests_in_flight_max: 32,
+            large_manifests_max: 16,
             references_max: 4200,
             blob_bytes_max: 52_000 << 20,
             uploads_open_max: 1000,
             upload_idle_max: Duration::from_secs(24 * 3600),
             body_idle_max: Duration::from_secs(60),
+            free_bytes_min: 512 << 20,
             unreferenced_grace: Duration::from_secs(24 * 3600),
             gc_period: Duration::from_secs(3600),
         }
@@ -74,7 +78,7 @@ pub(crate) struct Inner {
     pub uploads: Arc<Uploads>,
     pub catalogue: Arc<dyn Catalogue>,
     pub limits: Limits,
-    pub manifests_in_flight: Semaphore,
+    pub large_manifests: Semaphore,
     pub collecting: Arc<tokio::sync::Mutex<()>>,
     /// Released by the kernel, however the process ends.
     _lock: File,
@@ -92,6 +96,8 @@ impl Registry {
     /// Opens the registry in `directory`, creating it if need be; blocks. One process at a time.
     pub fn open(directory: &Path, catalogue: Arc<dyn Catalogue>, limits: Limits) -> Result<Registry, OpenError> {
         create_directory(directory, directory)?;
+        // Images may hold what other users of the machine are not to see.
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).at("protect", directory)?;
         let path = directory.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&path).at("open", &path)?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -100,10 +106,10 @@ impl Registry {
             Err(error) => Err(error.into()).at("lock", &path)?,
         }
         let inner = Inner {
-            blobs: Arc::new(Blobs::open(directory)?),
-            uploads: Arc::new(Uploads::open(directory, limits.uploads_open_max)?),
+            blobs: Arc::new(Blobs::open(directory, limits.free_bytes_min)?),
+            uploads: Arc::new(Uploads::open(directory, limits.uploads_open_max, limits.free_bytes_min)?),
             catalogue,
-            manifests_in_flight: Semaphore::new(limits.manifests_in_flight_max),
+            large_manifests: Semaphore::new(limits.large_manifests_max),
             collecting: Arc::default(),
             limits,
             _lock: lock,
@@ -113,6 +119,9 @@ impl Registry {
 
     /// Bytes of a blob, if the repository has it. Asking keeps it from being collected for the grace time.
     pub async fn blob_size(&self, repository: &RepositoryId, digest: &Digest) -> Result<Option<u64>, StorageError> {
+        if !self.inner.catalogue.repository_exists(repository) {
+            return Ok(None);
+        }
         let (blobs, repository, digest) = (self.inner.blobs.clone(), repository.clone(), *digest);
         let hold = blobs.hold().await;
         off_reactor(move || blobs.size_renewed(&hold, &repository, &digest)).await
@@ -123,7 +132,8 @@ impl Registry {
     pub async fn mount_blob(
         &self, from: &RepositoryId, to: &RepositoryId, digest: &Digest,
     ) -> Result<bool, StorageError> {
-        if from.scope != to.scope {
+        let both = [from, to].into_iter().all(|repository| self.inner.catalogue.repository_exists(repository));
+        if !both || from.scope != to.scope {
             return Ok(false);
         }
         let (blobs, from, to, digest) = (self.inner.blobs.clone(), from.clone(), to.clone(), *digest);
@@ -194,8 +204,8 @@ impl Registry {
         let (blobs, repository) = (self.inner.blobs.clone(), repository.clone());
         let hold = blobs.hold().await;
         let kept = off_reactor(move || {
-            sealed.keep(|digest, path, size_bytes| {
-                blobs.adopt(&hold, digest, path, size_bytes)?;
+            sealed.keep(|digest, path| {
+                blobs.adopt(&hold, digest, path)?;
                 blobs.link(&hold, &repository, digest)
             })
         });

@@ -53,6 +53,16 @@ pub(crate) async fn off_reactor<T: Send + 'static>(work: impl FnOnce() -> T + Se
     }
 }
 
+/// Refuses to write `bytes` more when the file's disk would have less than `free_bytes_min` left.
+pub(crate) fn check_free(file: &File, path: &Path, bytes: u64, free_bytes_min: u64) -> Result<(), StorageError> {
+    let disk = rustix::fs::fstatvfs(file).map_err(io::Error::from).at("examine", path)?;
+    let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free_bytes.saturating_sub(bytes) < free_bytes_min {
+        return Err(io::ErrorKind::StorageFull.into()).at("write", path);
+    }
+    Ok(())
+}
+
 /// Makes the names in a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> Result<(), StorageError> {
     File::open(path).and_then(|directory| directory.sync_all()).at("sync directory", path)

@@ -25,10 +25,12 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::digest::{self, Digest};
 use crate::name::{RepositoryId, RepositoryName, Scope};
-use crate::storage::{At as _, StorageError, create_directory, if_there, names_in};
+use crate::storage::{At as _, StorageError, check_free, create_directory, if_there, names_in};
 
 /// How long a request waits for an earlier one on the same upload, which may be a connection about to break.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
+/// In a registry with as many uploads as it may have, who has not written for this long makes room.
+const CROWDED_IDLE_MAX: Duration = Duration::from_secs(3600);
 const REHASH_BUFFER_BYTES: usize = 1 << 20;
 
 /// Names an upload; 128 random bits, so that it cannot be guessed. Written as 32 hex digits.
@@ -100,6 +102,7 @@ struct OwnerFile {
 pub(crate) struct Uploads {
     directory: PathBuf,
     open_max: usize,
+    free_bytes_min: u64,
     index: Mutex<HashMap<UploadId, Arc<Upload>>>,
 }
 
@@ -118,8 +121,9 @@ struct Session {
 }
 
 impl Uploads {
-    /// Finds the uploads of the last run. `open_max` limits those of one registry.
-    pub(crate) fn open(root: &Path, open_max: usize) -> Result<Uploads, StorageError> {
+    /// Finds the uploads of the last run. `open_max` limits those of one registry; none goes on when the disk has
+    /// less than `free_bytes_min` left.
+    pub(crate) fn open(root: &Path, open_max: usize, free_bytes_min: u64) -> Result<Uploads, StorageError> {
         let directory = root.join("uploads");
         create_directory(root, &directory)?;
         let mut index = HashMap::new();
@@ -137,7 +141,7 @@ impl Uploads {
                 }
             }
         }
-        Ok(Uploads { directory, open_max, index: Mutex::new(index) })
+        Ok(Uploads { directory, open_max, free_bytes_min, index: Mutex::new(index) })
     }
 
     fn index(&self) -> MutexGuard<'_, HashMap<UploadId, Arc<Upload>>> {
@@ -161,9 +165,16 @@ impl Uploads {
         let _locked = session.clone().try_lock_owned().expect("nobody else knows it yet");
         let upload = Upload { owner: owner.clone(), session };
         {
+            let is_full = |index: &HashMap<UploadId, Arc<Upload>>| {
+                index.values().filter(|upload| upload.owner.scope == owner.scope).count() >= self.open_max
+            };
+            let crowded = is_full(&self.index());
+            if crowded {
+                self.expire(CROWDED_IDLE_MAX, Some(&owner.scope));
+            }
             // Counted and entered under one lock, so that the limit holds for simultaneous requests.
             let mut index = self.index();
-            if index.values().filter(|upload| upload.owner.scope == owner.scope).count() >= self.open_max {
+            if is_full(&index) {
                 return Err(UploadError::TooMany);
             }
             index.insert(id, Arc::new(upload));
@@ -207,11 +218,15 @@ impl Uploads {
         }
     }
 
-    /// Removes uploads that nothing was written to for `idle_max`, except those a request works on. Returns how many.
-    pub(crate) fn expire(&self, idle_max: Duration) -> usize {
+    /// Removes uploads (of all registries, or of one) that nothing was written to for `idle_max`, except those a request
+    /// works on. Returns how many.
+    pub(crate) fn expire(&self, idle_max: Duration, only: Option<&Scope>) -> usize {
         let uploads: Vec<_> = self.index().iter().map(|(id, upload)| (*id, upload.clone())).collect();
         let mut expired = 0;
         for (id, upload) in uploads {
+            if only.is_some_and(|scope| upload.owner.scope != *scope) {
+                continue;
+            }
             let Ok(mut session) = upload.session.clone().try_lock_owned() else { continue };
             let written = fs::metadata(self.data_path(id)).and_then(|metadata| metadata.modified());
             let fresh = written.is_ok_and(|at| SystemTime::now().duration_since(at).unwrap_or_default() < idle_max);
@@ -316,6 +331,7 @@ impl Writer {
     }
 
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        check_free(&self.file, &self.path, bytes.len() as u64, self.locked.uploads.free_bytes_min)?;
         let session = &mut *self.locked.session;
         let written = self.file.write_all_at(bytes, session.offset);
         if written.is_err() {
@@ -365,13 +381,13 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    /// Ends the upload: `keep` (digest, path, size) moves the file away. When it fails, the upload stays as it was.
+    /// Ends the upload: `keep` (digest, path) moves the file away. When it fails, the upload stays as it was.
     /// Returns the size.
     pub(crate) fn keep(
-        mut self, keep: impl FnOnce(&Digest, &Path, u64) -> Result<(), StorageError>,
+        mut self, keep: impl FnOnce(&Digest, &Path) -> Result<(), StorageError>,
     ) -> Result<u64, StorageError> {
+        keep(&self.digest, &self.path)?;
         let size_bytes = self.locked.session.offset;
-        keep(&self.digest, &self.path, size_bytes)?;
         self.locked.session.closed = true;
         self.locked.uploads.forget(self.locked.id);
         Ok(size_bytes)
@@ -390,7 +406,7 @@ mod tests {
     #[tokio::test]
     async fn an_upload_is_known_in_its_repository_only() {
         let root = tempfile::tempdir().unwrap();
-        let uploads = Arc::new(Uploads::open(root.path(), 10).unwrap());
+        let uploads = Arc::new(Uploads::open(root.path(), 10, 0).unwrap());
         let id = uploads.begin(&owner("a")).unwrap();
         assert!(uploads.lock(&owner("a"), id).await.is_ok());
         assert!(matches!(uploads.lock(&owner("b"), id).await, Err(UploadError::Unknown)));
@@ -400,16 +416,16 @@ mod tests {
     #[tokio::test]
     async fn an_upload_goes_on_after_a_restart() {
         let root = tempfile::tempdir().unwrap();
-        let uploads = Arc::new(Uploads::open(root.path(), 10).unwrap());
+        let uploads = Arc::new(Uploads::open(root.path(), 10, 0).unwrap());
         let id = uploads.begin(&owner("a")).unwrap();
         uploads.lock(&owner("a"), id).await.unwrap().writer().unwrap().append(b"hello ").unwrap();
-        let uploads = Arc::new(Uploads::open(root.path(), 10).unwrap());
+        let uploads = Arc::new(Uploads::open(root.path(), 10, 0).unwrap());
         let mut writer = uploads.lock(&owner("a"), id).await.unwrap().writer().unwrap();
         assert_eq!(writer.offset(), 6);
         writer.append(b"world").unwrap();
         let kept = root.path().join("kept");
         let sealed = writer.seal(Digest::of(b"hello world")).unwrap();
-        let size = sealed.keep(|_, path, _| fs::rename(path, &kept).at("rename", path)).unwrap();
+        let size = sealed.keep(|_, path| fs::rename(path, &kept).at("rename", path)).unwrap();
         assert_eq!((size, fs::read(&kept).unwrap()), (11, b"hello world".to_vec()));
         assert!(matches!(uploads.lock(&owner("a"), id).await, Err(UploadError::Unknown)));
         assert_eq!(names_in(&uploads.directory).unwrap(), Vec::<String>::new());
@@ -418,11 +434,11 @@ mod tests {
     #[tokio::test]
     async fn half_an_upload_is_swept_at_start() {
         let root = tempfile::tempdir().unwrap();
-        let uploads = Uploads::open(root.path(), 10).unwrap();
+        let uploads = Uploads::open(root.path(), 10, 0).unwrap();
         let (no_data, no_owner) = (uploads.begin(&owner("a")).unwrap(), uploads.begin(&owner("a")).unwrap());
         fs::remove_file(uploads.data_path(no_data)).unwrap();
         fs::remove_file(uploads.owner_path(no_owner)).unwrap();
-        let uploads = Uploads::open(root.path(), 10).unwrap();
+        let uploads = Uploads::open(root.path(), 10, 0).unwrap();
         assert!(uploads.index().is_empty());
         assert_eq!(names_in(&uploads.directory).unwrap(), Vec::<String>::new());
     }
@@ -430,23 +446,38 @@ mod tests {
     #[tokio::test]
     async fn the_number_of_uploads_is_limited_by_registry_and_idle_ones_expire() {
         let root = tempfile::tempdir().unwrap();
-        let uploads = Arc::new(Uploads::open(root.path(), 2).unwrap());
+        let uploads = Arc::new(Uploads::open(root.path(), 2, 0).unwrap());
         let held = uploads.begin(&owner("a")).unwrap();
         uploads.begin(&owner("b")).unwrap();
         assert!(matches!(uploads.begin(&owner("a")), Err(UploadError::TooMany)));
         let other = RepositoryId { scope: Scope::new("210987654321", "eu-west-1").unwrap(), ..owner("a") };
         uploads.begin(&other).unwrap();
-        assert_eq!(uploads.expire(Duration::from_secs(60)), 0);
+        assert_eq!(uploads.expire(Duration::from_secs(60), None), 0);
         let locked = uploads.lock(&owner("a"), held).await.unwrap();
-        assert_eq!(uploads.expire(Duration::ZERO), 2);
+        assert_eq!(uploads.expire(Duration::ZERO, None), 2);
         drop(locked);
-        assert_eq!(uploads.expire(Duration::ZERO), 1);
+        assert_eq!(uploads.expire(Duration::ZERO, None), 1);
+    }
+
+    #[tokio::test]
+    async fn a_crowded_registry_gives_up_its_own_idle_uploads_first() {
+        let root = tempfile::tempdir().unwrap();
+        let uploads = Arc::new(Uploads::open(root.path(), 1, 0).unwrap());
+        let other = RepositoryId { scope: Scope::new("210987654321", "eu-west-1").unwrap(), ..owner("a") };
+        let (mine, theirs) = (uploads.begin(&owner("a")).unwrap(), uploads.begin(&other).unwrap());
+        let old = SystemTime::now() - CROWDED_IDLE_MAX;
+        for id in [mine, theirs] {
+            File::options().write(true).open(uploads.data_path(id)).unwrap().set_modified(old).unwrap();
+        }
+        assert!(uploads.begin(&owner("b")).is_ok());
+        assert!(uploads.lock(&owner("a"), mine).await.is_err());
+        assert!(uploads.lock(&other, theirs).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_mark_can_be_returned_to() {
         let root = tempfile::tempdir().unwrap();
-        let uploads = Arc::new(Uploads::open(root.path(), 2).unwrap());
+        let uploads = Arc::new(Uploads::open(root.path(), 2, 0).unwrap());
         let id = uploads.begin(&owner("a")).unwrap();
         let mut writer = uploads.lock(&owner("a"), id).await.unwrap().writer().unwrap();
         writer.append(b"one").unwrap();
@@ -454,6 +485,6 @@ mod tests {
         writer.append(b"two").unwrap();
         writer.roll_back(mark).unwrap();
         writer.append(b"three").unwrap();
-        assert_eq!(writer.seal(Digest::of(b"onethree")).unwrap().keep(|_, _, _| Ok(())).unwrap(), 8);
+        assert_eq!(writer.seal(Digest::of(b"onethree")).unwrap().keep(|_, _| Ok(())).unwrap(), 8);
     }
 }

@@ -59,7 +59,8 @@ fn host(parts: &Parts) -> Option<&str> {
     if hosts.next().is_some() {
         return None;
     }
-    let host = header.or_else(|| parts.uri.authority().map(|authority| authority.as_str()))?;
+    // A target with an authority overrules the header (RFC 9112, 3.2.2).
+    let host = parts.uri.authority().map(|authority| authority.as_str()).or(header)?;
     let is_host_byte = |b: u8| b.is_ascii_alphanumeric() || b".-:[]".contains(&b);
     (!host.is_empty() && host.len() <= 255 && host.bytes().all(is_host_byte)).then_some(host)
 }

@@ -165,7 +165,7 @@ impl Failure {
         Failure::new(Code::BlobUnknown, "blob unknown to registry")
     }
 
-    pub(super) fn manifest_unknown(_reference: impl ToString) -> Failure {
+    pub(super) fn manifest_unknown() -> Failure {
         Failure::new(Code::ManifestUnknown, "Requested image not found")
     }
 
@@ -242,7 +242,7 @@ impl Failure {
     pub(super) fn of_delete(error: DeleteImageError, repository: &RepositoryId) -> Failure {
         match error {
             DeleteImageError::RepositoryNotFound => Failure::repository_unknown(repository),
-            DeleteImageError::ImageNotFound => Failure::manifest_unknown(""),
+            DeleteImageError::ImageNotFound => Failure::manifest_unknown(),
             DeleteImageError::Referenced { .. } => Failure::new(Code::Denied, error.to_string()),
             DeleteImageError::Refused { message } => Failure::new(Code::Denied, message),
             DeleteImageError::Unavailable(_) => Failure::internal(&error),

@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use http::{StatusCode, header};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::Cx;
 use super::failure::{Code, Failure};
@@ -18,9 +19,13 @@ use crate::range::decimal;
 use crate::storage::off_reactor;
 
 const TAGS_PER_PAGE_MAX: usize = 1000;
-const REFERRERS_PER_PAGE_MAX: usize = 500;
-/// The specification permits a page of 4 MiB; annotations are what can make one long.
+/// Manifests looked at for one page, whether the filter lets them through or not.
+const REFERRERS_READ_MAX: usize = 1000;
+/// The specification permits a page of 4 MiB; annotations are what can make one long, but a page has at least one
+/// descriptor, and annotations of one manifest are always shorter than that.
 const REFERRERS_PAGE_BYTES_MAX: usize = 3 << 20;
+/// What a descriptor has besides annotations, and an artifact type of usual length.
+const DESCRIPTOR_BYTES: usize = 400;
 
 #[derive(Serialize)]
 struct TagList<'a> {
@@ -34,12 +39,11 @@ pub(super) fn tags(cx: &Cx<'_>) -> Result<Reply, Failure> {
         None => u64::MAX,
     };
     let page = usize::try_from(wanted).unwrap_or(usize::MAX).min(TAGS_PER_PAGE_MAX);
-    let all = cx.registry.inner.catalogue.tags(&cx.repository);
     let after = cx.query.first("last").unwrap_or_default();
-    // `last` need not be a tag, so it is compared as text; tags are in the order of their bytes.
-    let mut following = all.iter().map(Tag::as_str).filter(|tag| *tag > after);
-    let tags: Vec<&str> = following.by_ref().take(page).collect();
-    let next = tags.last().copied().filter(|_| following.next().is_some());
+    // One more than asked for tells whether there is a next page.
+    let following = cx.registry.inner.catalogue.tags(&cx.repository, after, page + 1);
+    let tags: Vec<&str> = following.iter().take(page).map(Tag::as_str).collect();
+    let next = tags.last().copied().filter(|_| following.len() > page);
     let next = next.map(|last| format!("</v2/{}/tags/list?n={page}&last={}>; rel=\"next\"", cx.name(), escape(last)));
     let list = TagList { name: cx.name().as_str(), tags };
     let reply = Reply::new(StatusCode::OK).json(serde_json::to_vec(&list).expect("texts are serializable"));
@@ -66,7 +70,7 @@ struct Referrer {
     #[serde(skip_serializing_if = "Option::is_none")]
     artifact_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    annotations: Option<BTreeMap<String, String>>,
+    annotations: Option<Box<RawValue>>,
 }
 
 /// One page of an image's referrers, in the order of their digests.
@@ -88,18 +92,23 @@ pub(super) async fn referrers(cx: &Cx<'_>, subject: &Digest) -> Result<Reply, Fa
     let mut manifests = Vec::new();
     let mut page_bytes = 0;
     let mut next = None;
-    for record in records.range((after, Bound::Unbounded)).map(|(_, record)| record) {
+    for (count, (digest, record)) in records.range((after, Bound::Unbounded)).enumerate() {
         let Some(referrer) = read(cx, record).await? else { continue };
-        if filter.is_some() && referrer.artifact_type.as_deref() != filter {
-            continue;
+        if filter.is_none() || referrer.artifact_type.as_deref() == filter {
+            let bytes = referrer.annotations.as_ref().map_or(0, |annotations| annotations.get().len());
+            page_bytes += bytes + DESCRIPTOR_BYTES;
+            if page_bytes > REFERRERS_PAGE_BYTES_MAX && !manifests.is_empty() {
+                break;
+            }
+            manifests.push(referrer);
         }
-        page_bytes += serde_json::to_vec(&referrer).expect("texts are serializable").len();
-        if manifests.len() == REFERRERS_PER_PAGE_MAX || page_bytes > REFERRERS_PAGE_BYTES_MAX && !manifests.is_empty() {
-            next = manifests.last().map(|last: &Referrer| last.digest);
+        next = Some(*digest);
+        if count + 1 == REFERRERS_READ_MAX {
             break;
         }
-        manifests.push(referrer);
     }
+    // The page ends with the last one looked at, unless that was the last of all.
+    let next = next.filter(|next| records.keys().next_back() != Some(next));
     let media_type = ManifestType::OciIndex.as_str();
     let index = Index { schema_version: 2, media_type, manifests };
     let mut reply = Reply::new(StatusCode::OK)

@@ -15,7 +15,7 @@ const TAGS_AT_ONCE_MAX: usize = 100;
 
 pub(super) async fn read(cx: &Cx<'_>, reference: &Reference) -> Result<Reply, Failure> {
     let catalogue = &cx.registry.inner.catalogue;
-    let image = catalogue.image(&cx.repository, reference).ok_or_else(|| Failure::manifest_unknown(reference))?;
+    let image = catalogue.image(&cx.repository, reference).ok_or_else(Failure::manifest_unknown)?;
     if !accepts(cx, image.manifest_type) {
         let message = format!("The image is of type {}, which the Accept header does not allow", image.manifest_type);
         return Err(Failure::new(Code::ManifestUnknown, message));
@@ -33,13 +33,13 @@ pub(super) async fn read(cx: &Cx<'_>, reference: &Reference) -> Result<Reply, Fa
     if cx.head {
         let blobs = cx.registry.inner.blobs.clone();
         let size_bytes = off_reactor(move || blobs.stored_size(&image.digest)).await?;
-        let size_bytes = size_bytes.ok_or_else(|| Failure::manifest_unknown(reference))?;
+        let size_bytes = size_bytes.ok_or_else(Failure::manifest_unknown)?;
         return Ok(reply(StatusCode::OK).header(header::CONTENT_LENGTH, size_bytes));
     }
     // By digest, as the tag may move meanwhile.
     let by_digest = Reference::Digest(image.digest);
     let manifest = cx.registry.manifest(&cx.repository, &by_digest).await?;
-    let manifest = manifest.ok_or_else(|| Failure::manifest_unknown(reference))?;
+    let manifest = manifest.ok_or_else(Failure::manifest_unknown)?;
     catalogue.pulled(&cx.repository, &image.digest);
     Ok(reply(StatusCode::OK).content(manifest.bytes))
 }
@@ -88,10 +88,9 @@ pub(super) async fn put(cx: &Cx<'_>, reference: Reference, mut body: Incoming) -
 
     let registry = cx.registry;
     let limits = &registry.inner.limits;
-    // Bounds the memory of all manifests under way together; each is bounded by its size and the idle time.
-    let _permit = registry.inner.manifests_in_flight.acquire().await.expect("the semaphore is never closed");
-    let bytes = body::collect(&mut body, limits.manifest_bytes_max, limits.body_idle_max).await;
-    let bytes = bytes.map_err(|end| Failure::of_manifest_body(end, limits.manifest_bytes_max))?;
+    let permits = &registry.inner.large_manifests;
+    let collected = body::collect(&mut body, limits.manifest_bytes_max, limits.body_idle_max, permits).await;
+    let (bytes, _permit) = collected.map_err(|end| Failure::of_manifest_body(end, limits.manifest_bytes_max))?;
     let put = PutManifest { bytes, media_type, tags: tags.clone(), digest };
     let put = registry.put_manifest(&cx.repository, put).await;
     let put = put.map_err(|error| Failure::of_put_manifest(error, &cx.repository))?;

@@ -54,7 +54,6 @@ impl Registry {
             }
             failure.reply()
         });
-        tracing::debug!(method = %parts.method, path = parts.uri.path(), status = reply.status().as_u16(), "registry");
         reply.into_response()
     }
 
@@ -62,6 +61,7 @@ impl Registry {
         let target = Target::parse(&parts.method, parts.uri.path());
         let action = target.as_ref().map_or(Action::Ping, Target::action);
         let grant = access::authorize(self, parts, action, target.as_ref().ok().and_then(Target::repository))?;
+        tracing::debug!(method = %parts.method, path = parts.uri.path(), caller = grant.caller, ?action, "registry request");
         let target = target?;
         let Some(name) = target.repository() else {
             return Ok(Reply::new(StatusCode::OK).json(b"{}".as_slice()));
@@ -94,6 +94,9 @@ impl Registry {
     pub async fn serve_blob(
         &self, repository: &RepositoryId, digest: &Digest, headers: &HeaderMap, head: bool,
     ) -> Response<Body> {
+        if !self.inner.catalogue.repository_exists(repository) {
+            return Failure::repository_unknown(repository).reply().into_response();
+        }
         let cx = Cx { registry: self, repository: repository.clone(), headers, query: Query::parse(""), head };
         blob::read(&cx, digest).await.unwrap_or_else(Failure::reply).into_response()
     }

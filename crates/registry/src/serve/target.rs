@@ -74,7 +74,7 @@ impl Target {
                 let reference = Reference::parse(last);
                 match *method {
                     Method::GET | Method::HEAD => {
-                        let reference = reference.ok_or_else(|| Failure::manifest_unknown(last))?;
+                        let reference = reference.ok_or_else(Failure::manifest_unknown)?;
                         Ok(Target::ReadManifest { name, reference })
                     }
                     Method::PUT => {
@@ -82,7 +82,7 @@ impl Target {
                         Ok(Target::PutManifest { name, reference })
                     }
                     Method::DELETE => {
-                        let reference = reference.ok_or_else(|| Failure::manifest_unknown(last))?;
+                        let reference = reference.ok_or_else(Failure::manifest_unknown)?;
                         Ok(Target::DeleteManifest { name, reference })
                     }
                     _ => Err(Failure::method_not_allowed("GET, HEAD, PUT, DELETE")),

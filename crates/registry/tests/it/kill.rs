@@ -1,6 +1,5 @@
 //! The process is killed while clients push: what was acknowledged is there afterwards.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::net::SocketAddr;
@@ -74,8 +73,8 @@ impl Catalogue for FileCatalogue {
         self.memory.image(repository, reference)
     }
 
-    fn tags(&self, repository: &RepositoryId) -> BTreeSet<Tag> {
-        self.memory.tags(repository)
+    fn tags(&self, repository: &RepositoryId, after: &str, count_max: usize) -> Vec<Tag> {
+        self.memory.tags(repository, after, count_max)
     }
 
     fn referrers(&self, repository: &RepositoryId, subject: &Digest) -> Vec<ImageRecord> {

@@ -186,6 +186,47 @@ async fn blobs_and_uploads_have_limits() {
 }
 
 #[tokio::test]
+async fn uploads_stop_before_the_disk_is_full() {
+    let site = Site::start_with(Limits { free_bytes_min: u64::MAX, ..Limits::default() }).await;
+    let location = site.begin("app").await;
+    let reply = site.call(Method::PATCH, &location, &[], "content").await.expect_error(507, "UNKNOWN");
+    assert_eq!(reply.json()["errors"][0]["message"], "the registry's disk is full");
+    let manifest = bytes(&index(&[]));
+    site.put_manifest("app", "v1", INDEX, &manifest).await.expect_error(507, "UNKNOWN");
+    assert_eq!(std::fs::read_dir(site.path().join("staging")).unwrap().count(), 0);
+    assert_eq!(std::fs::metadata(site.path().join("uploads").join(id_of(&location).to_string())).unwrap().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trickle_of_manifests_does_not_keep_others_out() {
+    let limits = Limits { large_manifests_max: 1, body_idle_max: Duration::from_millis(600), ..Limits::default() };
+    let site = Site::start_with(limits).await;
+    let start = std::time::Instant::now();
+    let mut stream = TcpStream::connect(site.address).unwrap();
+    let head = format!(
+        "PUT /v2/app/manifests/v1 HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\ncontent-length: 1000000\r\n\r\n",
+        basic(PUSHER),
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&[b' '; 100_000]).unwrap();
+    let trickle = std::thread::spawn(move || {
+        while stream.write_all(b" ").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // A usual one passes by, an unusual one waits until the trickle's time is over.
+    push_image(&site, "app", "v1", "a").await;
+    assert!(start.elapsed() < Duration::from_millis(500));
+    let config = Digest::of(b"config of a");
+    let mut large = image(b"config of a", &[]);
+    large["annotations"] = json!({ "a": "x".repeat(200_000) });
+    site.put_manifest("app", "large", OCI, &bytes(&large)).await.expect(201);
+    site.get(&format!("/v2/app/blobs/{config}")).await.expect(200);
+    tokio::task::spawn_blocking(move || trickle.join().unwrap()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_blob_is_mounted_from_another_repository() {
     let site = Site::start().await;
     let digest = site.push_blob("app", b"shared").await;

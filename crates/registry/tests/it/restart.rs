@@ -55,7 +55,7 @@ async fn a_damaged_manifest_is_not_served_and_a_damaged_blob_heals() {
     let path = |digest: Digest| site.path().join("blobs/sha256").join(&digest.hex()[..2]).join(digest.hex());
     let layer = Digest::of(b"layer of a");
     std::fs::write(path(Digest::of(&manifest)), "damaged").unwrap();
-    std::fs::write(path(layer), "short").unwrap();
+    std::fs::write(path(layer), "LAYER of a").unwrap();
     site.get("/v2/app/manifests/v1").await.expect_error(404, "MANIFEST_UNKNOWN");
     push_image(&site, "app", "v1", "a").await;
     assert_eq!(site.get("/v2/app/manifests/v1").await.expect(200).body, manifest);
