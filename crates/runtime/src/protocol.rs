@@ -171,8 +171,12 @@ pub struct ContainerState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at_ms: Option<u64>,
     pub restart_count: u32,
-    /// Sequence of the last log line that was read; when STOPPED there is no later one.
+    /// Sequence of the last log line that was read.
     pub log_sequence: u64,
+    /// No later line will come: the container has stopped and its output is read to the end. A blocking log that is full
+    /// is read on as lines are acknowledged.
+    #[serde(default)]
+    pub log_complete: bool,
     /// Lines lost to a full buffer.
     pub log_dropped: u64,
 }

@@ -298,10 +298,12 @@ mod tests {
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             let joined = leaf.join().is_ok();
+            let _memory = vec![1u8; 1 << 20];
             unsafe { if joined { libc::pause() } else { libc::_exit(1) } };
         }
         let deadline = sys::monotonic_ms() + 5000;
-        while task.processes() != [pid] && sys::monotonic_ms() < deadline {
+        // One hierarchy after the other; memory comes as it is used.
+        while (leaf.usage().pids, leaf.usage().memory_bytes) < (1, 1) && sys::monotonic_ms() < deadline {
             std::thread::sleep(Duration::from_millis(2));
         }
         assert_eq!(task.processes(), [pid]);

@@ -128,6 +128,8 @@ impl Plan<'_> {
             "cwd": cwd,
             "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
             "rlimits": rlimits(&self.container.ulimits),
+            // Not that of the supervisor, which is protected.
+            "oomScoreAdj": 0,
         });
         // `false` must not be written: libcontainer takes its presence for a yes.
         if self.container.no_new_privileges {

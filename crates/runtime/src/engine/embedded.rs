@@ -189,13 +189,19 @@ fn because(what: &'static str) -> impl Fn(io::Error) -> String {
     move |error| format!("{what}: {error}")
 }
 
-/// The innermost cause is what helps; the layers around it only say that something failed.
+/// The error with its causes. Some layers repeat the text of the one below.
 fn chain(error: libcontainer::error::LibcontainerError) -> String {
-    let mut innermost: &dyn std::error::Error = &error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(&error);
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
     }
-    innermost.to_string()
+    text
 }
 
 /// The pid in a builder's report, or what went wrong.

@@ -126,7 +126,12 @@ impl Container {
 
     /// The state with the current log counters.
     pub fn snapshot(&self) -> ContainerState {
-        ContainerState { log_sequence: self.logs.sequence(), log_dropped: self.logs.dropped(), ..self.state.clone() }
+        ContainerState {
+            log_sequence: self.logs.sequence(),
+            log_dropped: self.logs.dropped(),
+            log_complete: self.is_stopped() && self.pipes.is_empty(),
+            ..self.state.clone()
+        }
     }
 
     /// Reads what one pipe has, at most a little at a time so that no container holds up the others.

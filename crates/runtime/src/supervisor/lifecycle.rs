@@ -298,8 +298,14 @@ impl Supervisor {
         for index in 0..self.containers.len() {
             match &self.containers[index].phase {
                 Phase::Waiting => self.stopped(index, None, None),
-                // They soon become something that can be stopped.
-                Phase::Creating(_) | Phase::Starting { .. } | Phase::Stopped => {}
+                Phase::Stopped => {}
+                // They soon become something that can be stopped; if not, there is an end to that too.
+                Phase::Creating(_) | Phase::Starting { .. } => {
+                    let container = &mut self.containers[index];
+                    let patience = if self.kill { 0 } else { container.spec.stop_timeout_ms };
+                    let at = container.kill_at_ms.unwrap_or(u64::MAX).min(now + patience);
+                    container.kill_at_ms = Some(at);
+                }
                 Phase::Created(_) => self.kill_container(index, now),
                 Phase::Running { .. } if self.kill => self.kill_container(index, now),
                 Phase::Running { pid } => {
@@ -331,7 +337,11 @@ impl Supervisor {
         }
         container.probe = None;
         container.kill_at_ms = Some(now + KILL_AGAIN_MS);
-        if let Some(pid) = container.pid() {
+        let job = match &container.phase {
+            Phase::Creating(job) | Phase::Starting { starting: Starting::Job(job), .. } => Some(job.pid),
+            _ => None,
+        };
+        for pid in container.pid().into_iter().chain(job) {
             let _ = sys::kill(pid, libc::SIGKILL);
         }
         if let Some(bundle) = &container.bundle {

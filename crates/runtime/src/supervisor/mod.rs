@@ -281,8 +281,9 @@ impl Supervisor {
             if let Phase::Starting { starting: Starting::Report(report), .. } = &container.phase {
                 add(Source::Start(index), report.as_raw_fd(), libc::POLLIN);
             }
-            // A full blocking buffer leaves the bytes in the pipe, and so the writer waiting.
-            if !container.logs.is_full() {
+            // A full blocking buffer leaves the bytes in the pipe, and so the writer waiting. After the end, lines are
+            // read as they are acknowledged.
+            if !container.logs.is_full() && !container.is_stopped() {
                 for (pipe_index, pipe) in container.pipes.iter().enumerate().filter(|(_, pipe)| !pipe.closed) {
                     add(Source::Log(index, pipe_index), pipe.fd.as_raw_fd(), libc::POLLIN);
                 }
@@ -404,8 +405,9 @@ impl Supervisor {
     fn acknowledge(&mut self, name: &str, sequence: u64) {
         if let Some(container) = self.containers.iter_mut().find(|container| container.spec.name == name) {
             container.logs.acknowledge(sequence);
-            if container.is_stopped() {
+            if container.is_stopped() && !container.pipes.is_empty() {
                 container.drain_logs();
+                container.version += 1;
             }
         }
     }

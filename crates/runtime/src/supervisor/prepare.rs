@@ -10,7 +10,7 @@ use crate::rootfs::{overlay, resolve, user};
 use crate::spec::{ContainerSpec, RuntimeChoice, TaskLimits, TaskSpec};
 use crate::sys;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,8 @@ pub enum PrepareError {
     Cgroup { #[from] inner: CgroupError },
     #[error("ResourceInitializationError: kernel parameter {0}: {1}")]
     Sysctl(String, #[source] io::Error),
+    #[error("CannotCreateContainerError: bind source path does not exist: {0}")]
+    BindSource(PathBuf),
     #[error("CannotCreateContainerError: {what} {path}: {source}")]
     File { what: &'static str, path: PathBuf, source: io::Error },
     #[error("CannotCreateContainerError: {}", whole(.inner))]
@@ -64,6 +66,7 @@ pub fn task(spec: &TaskSpec, directory: &Path, cgroups: &Hierarchies) -> Result<
             .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)))
             .map_err(file_error("write", &path))
     };
+    private_directory(&directory.join("engine"))?;
     write("hostname", format!("{}\n", spec.hostname).as_bytes(), 0o644)?;
     if let Some(hosts) = &spec.hosts {
         write("hosts", hosts.as_bytes(), 0o644)?;
@@ -83,6 +86,11 @@ pub fn task(spec: &TaskSpec, directory: &Path, cgroups: &Hierarchies) -> Result<
     Ok(())
 }
 
+/// Bundles and the engine's files hold the containers' environment, and so secrets.
+fn private_directory(path: &Path) -> Result<(), PrepareError> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(file_error("make", path))
+}
+
 /// Network parameters are per namespace, and that is ours. Called when the interfaces are there.
 pub fn network_parameters<'a>(containers: impl Iterator<Item = &'a ContainerSpec>) -> Result<(), PrepareError> {
     for (name, value) in containers.flat_map(|container| &container.sysctls).filter(|(name, _)| name.starts_with("net.")) {
@@ -99,6 +107,9 @@ pub fn container(
     directory: &Path,
     cgroups: &Hierarchies,
 ) -> Result<Bundle, PrepareError> {
+    if let Some(missing) = spec.mounts.iter().find(|mount| !mount.source.exists()) {
+        return Err(PrepareError::BindSource(missing.source.clone()));
+    }
     let bundle = Bundle {
         id: spec.id.clone(),
         directory: directory.join("bundles").join(&spec.id),
@@ -107,6 +118,7 @@ pub fn container(
         terminal: spec.terminal,
         init: spec.init,
     };
+    private_directory(&directory.join("bundles"))?;
     let limits = Limits {
         cpu_shares: Some(spec.cpu_shares.unwrap_or(0).max(2)),
         memory_bytes: spec.memory_bytes,

@@ -40,6 +40,8 @@ pub fn detach() -> Result<Process, SetupError> {
         check(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)).map_err(failed("become a subreaper"))?;
         check(libc::prctl(libc::PR_SET_NAME, c"longshore-task".as_ptr())).map_err(failed("take a name"))?;
     }
+    // A container's hunger must not end its supervisor. Not every machine lets us.
+    let _ = sys::write_value(Path::new("/proc/self/oom_score_adj"), "-500");
     // Whoever started us may have ignored some, and a container would inherit that.
     sys::reset_signals();
     // SAFETY: a valid disposition. A client that goes away is an error of a write.

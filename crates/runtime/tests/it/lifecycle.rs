@@ -194,6 +194,16 @@ fn a_spec_that_cannot_be_run_ends_the_task_with_the_reason() {
 }
 
 #[test]
+fn a_bind_source_that_is_not_there_is_named() {
+    let app = with(shell("app", "true"), json!({"mounts": [{"source": "/nowhere/at/all", "destination": "/x"}]}));
+    let mut task = Task::run(vec![app]);
+    let state = task.ended();
+    let reason = "CannotCreateContainerError: bind source path does not exist: /nowhere/at/all";
+    assert_eq!(find(&state, "app").reason.as_deref(), Some(reason));
+    task.exit();
+}
+
+#[test]
 fn a_layer_that_is_not_there_is_named() {
     let mut task = Task::run(vec![with(shell("app", "true"), json!({"layers": ["/nowhere/at/all"]}))]);
     let state = task.ended();

@@ -78,8 +78,9 @@ fn a_blocking_log_holds_the_writer_until_lines_are_acknowledged() {
         }
     }
     assert_eq!(task.client().logs.len(), 20_001, "nothing is lost");
-    let state = task.ended();
-    assert_eq!(find(&state, "app").log_dropped, 0);
+    let state = task.wait("complete", |state| find(state, "app").log_complete);
+    assert_eq!((find(&state, "app").log_dropped, find(&state, "app").log_sequence), (0, 20_001));
+    task.ended();
     task.exit();
 }
 

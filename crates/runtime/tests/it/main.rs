@@ -1,6 +1,8 @@
 //! Real containers: needs root, cgroups and overlayfs. Each test makes its own task and leaves nothing behind, which the
 //! harness checks.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
+
 mod dependencies;
 mod exec;
 mod harness;
