@@ -1,0 +1,103 @@
+//! The handle: sends work to the thread that owns the network, and awaits the result.
+
+use std::sync::mpsc;
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use crate::config::{Eni, NetworkConfig};
+use crate::error::NetworkError;
+use crate::ledger::Attached;
+use crate::netlink::route::LinkCounters;
+use crate::options::NetworkOptions;
+use crate::plane::{self, Plane};
+
+type Job = Box<dyn FnOnce(&mut Plane) + Send>;
+
+/// The network of this node. Cheap to clone; when the last handle is dropped, the thread behind it ends and everything in
+/// the kernel stays, for the next [`Network::open`] to adopt.
+#[derive(Clone, Debug)]
+pub struct Network {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Network {
+    /// Opens the node's network and adopts what exists: namespaces, interfaces and rules of a former process.
+    /// The host is the network namespace of the calling thread. One process at a time ([`NetworkError::Busy`]).
+    pub async fn open(options: NetworkOptions) -> Result<Network, NetworkError> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let (opened, has_opened) = oneshot::channel();
+        spawn(move || match Plane::open(options) {
+            Ok(mut plane) => {
+                if opened.send(Ok(())).is_ok() {
+                    queue.into_iter().for_each(|job| job(&mut plane));
+                }
+            }
+            // The caller went away: nobody to tell.
+            Err(error) => drop(opened.send(Err(error))),
+        })?;
+        has_opened.await.map_err(|_| NetworkError::Gone)??;
+        Ok(Network { jobs })
+    }
+
+    /// Makes the network as `config` says: all of it, every time. Idempotent; refuses older generations
+    /// ([`NetworkError::Stale`]). Interfaces of VPCs that are no longer there go with them.
+    pub async fn apply(&self, config: &NetworkConfig) -> Result<(), NetworkError> {
+        let config = config.clone();
+        self.call(move |plane| plane.apply(config)).await
+    }
+
+    /// Connects a task: `eth0` with its address, MAC and default route appears in the network namespace of process
+    /// `pid`, which must be its own and without `eth0`. Its groups must be in the configuration. What was attached under the id before is replaced.
+    pub async fn attach(&self, vpc: &str, eni: &Eni, pid: u32) -> Result<(), NetworkError> {
+        let (vpc, eni) = (vpc.to_owned(), eni.clone());
+        self.call(move |plane| plane.attach(&vpc, eni, pid)).await
+    }
+
+    /// Takes an interface away and forgets its connections. Fine if it, its task or its VPC is gone already.
+    pub async fn detach(&self, vpc: &str, eni: &str) -> Result<(), NetworkError> {
+        let (vpc, eni) = (vpc.to_owned(), eni.to_owned());
+        self.call(move |plane| plane.detach(&vpc, &eni)).await
+    }
+
+    /// Changes the security groups and the public address of an attached interface; established connections stay.
+    pub async fn update_eni(&self, vpc: &str, eni: &Eni) -> Result<(), NetworkError> {
+        let (vpc, eni) = (vpc.to_owned(), eni.clone());
+        self.call(move |plane| plane.update_eni(&vpc, eni)).await
+    }
+
+    /// Every attached interface, with its VPC: after a restart, what a former process attached and is still there.
+    pub async fn attached(&self) -> Result<Vec<Attached>, NetworkError> {
+        self.call(|plane| Ok(plane.attached())).await
+    }
+
+    /// Packets and bytes of an interface since it was attached, as its task sees them.
+    pub async fn counters(&self, eni: &str) -> Result<LinkCounters, NetworkError> {
+        let eni = eni.to_owned();
+        self.call(move |plane| plane.counters(&eni)).await
+    }
+
+    async fn call<T: Send + 'static>(&self, work: impl FnOnce(&mut Plane) -> Result<T, NetworkError> + Send + 'static) -> Result<T, NetworkError> {
+        let (done, result) = oneshot::channel();
+        // A caller that stopped waiting does not stop the work: it would be half done.
+        let job: Job = Box::new(move |plane| drop(done.send(work(plane))));
+        self.jobs.send(job).map_err(|_| NetworkError::Gone)?;
+        result.await.map_err(|_| NetworkError::Gone)?
+    }
+}
+
+/// Removes every trace of the network of `options` from the host, with or without a former [`Network`]: namespaces,
+/// links, routes, tables, files, the forwarding setting. Refused while a [`Network`] has it open. The host is the
+/// network namespace of the calling thread.
+pub async fn teardown(options: &NetworkOptions) -> Result<(), NetworkError> {
+    let options = options.clone();
+    let (done, result) = oneshot::channel();
+    spawn(move || drop(done.send(plane::teardown(&options))))?;
+    result.await.map_err(|_| NetworkError::Gone)?
+}
+
+/// A thread of our own: it changes its network namespace, which a runtime's worker must not.
+fn spawn(work: impl FnOnce() + Send + 'static) -> Result<(), NetworkError> {
+    thread::Builder::new().name("network".to_owned()).spawn(work).map_err(NetworkError::Thread)?;
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! The host's side: forwarding, our table, what other firewalls on the host need to let our links pass.
+
+use std::process::{Command, Stdio};
+
+use crate::error::{Doing, NetworkError};
+use crate::nft;
+use crate::options::NetworkOptions;
+use crate::ruleset::host;
+use crate::sysctl;
+
+const FORWARDING: &str = "ipv4/ip_forward";
+
+/// Whether the host forwards nothing yet. The caller remembers it before it calls [`set_up`].
+pub fn forwarding_is_off() -> Result<bool, NetworkError> {
+    Ok(sysctl::get(FORWARDING)? == "0")
+}
+
+/// Sets the host up: forwarding, table, other firewalls. Idempotent.
+pub fn set_up(options: &NetworkOptions) -> Result<(), NetworkError> {
+    if forwarding_is_off()? {
+        sysctl::set(FORWARDING, "1")?;
+    }
+    let table = host::table(&options.tag, options.uplink_pool, options.public_pool);
+    nft::run(&table.full([])).doing(|| format!("load the host's table {}", table.name))?;
+    pass_docker(&options.tag);
+    Ok(())
+}
+
+/// Undoes [`set_up`].
+pub fn take_down(tag: &str, forwarding_was_off: bool) -> Result<(), NetworkError> {
+    let docker = docker_user("-S", &[]);
+    if docker {
+        for way in WAYS {
+            docker_rule("-D", way, tag);
+        }
+    }
+    let table = host::name(tag);
+    nft::run(&format!("table ip {table} {{}}\ndelete table ip {table}\n")).doing(|| format!("remove the host's table {table}"))?;
+    // Docker came to rely on it since, and does not set it again until it restarts.
+    if forwarding_was_off && !docker {
+        sysctl::set(FORWARDING, "0")?;
+    }
+    Ok(())
+}
+
+/// Into and out of our links.
+const WAYS: [&str; 2] = ["-i", "-o"];
+
+/// Docker sets the host's forward policy to drop and leaves the chain `DOCKER-USER` to others. It is in the
+/// tables of `iptables`, so its rules go through that command; our own table still drops what it drops.
+fn pass_docker(tag: &str) {
+    if !docker_user("-S", &[]) {
+        return;
+    }
+    for way in WAYS {
+        if !docker_rule("-C", way, tag) && !docker_rule("-I", way, tag) {
+            tracing::warn!(way, tag, "cannot add to DOCKER-USER: Docker's firewall may drop the traffic of tasks");
+        }
+    }
+}
+
+fn docker_rule(verb: &str, way: &str, tag: &str) -> bool {
+    docker_user(verb, &[way, &format!("{tag}-+"), "-j", "ACCEPT"])
+}
+
+/// Runs `iptables <verb> DOCKER-USER <rule>`; whether it succeeded.
+fn docker_user(verb: &str, rule: &[&str]) -> bool {
+    Command::new("iptables")
+        .args(["-w", "5", verb, "DOCKER-USER"])
+        .args(rule)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}

@@ -1,0 +1,233 @@
+//! The one owner of the node's network: state and sockets, on a thread of its own.
+//!
+//! Every method runs to its end before the next begins. That costs little, because the kernel does such work one
+//! at a time anyway, and it makes each a transaction that a reader can follow.
+
+mod host;
+mod interface;
+mod vpc;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use crate::config::{NetworkConfig, Vpc};
+use crate::error::{Doing, NetworkError};
+use crate::ledger::{Attached, Ledger, State};
+use crate::namespace::{self, Namespace};
+use crate::netlink::Socket;
+use crate::netlink::route::{self, Route, Via};
+use crate::netlink::socket::missing_is_fine;
+use crate::options::NetworkOptions;
+use crate::ruleset::UPLINK;
+use vpc::{Host, VpcPlane};
+
+/// State of the network of one node. Lives on a thread whose network namespace is the host's.
+#[derive(Debug)]
+pub struct Plane {
+    options: NetworkOptions,
+    host: Host,
+    ledger: Ledger,
+    state: State,
+    vpcs: BTreeMap<String, VpcPlane>,
+}
+
+impl Plane {
+    /// Takes over what a former process left, finishing or removing what it left half done.
+    pub fn open(options: NetworkOptions) -> Result<Plane, NetworkError> {
+        options.check()?;
+        let ledger = Ledger::open(&options.run_dir)?;
+        let host = Host { namespace: Namespace::current()?, route: Socket::route().doing(|| "open a socket".to_owned())? };
+        let mut state = ledger.state()?;
+        state.forwarding_was_off |= host::forwarding_is_off()?;
+        ledger.set_state(&state)?;
+        host::set_up(&options)?;
+        let mut plane = Plane { options, host, ledger, state, vpcs: BTreeMap::new() };
+        plane.adopt()?;
+        Ok(plane)
+    }
+
+    /// Makes the kernel as the ledger says.
+    fn adopt(&mut self) -> Result<(), NetworkError> {
+        for vpc in self.state.config.vpcs.clone() {
+            self.open_vpc(vpc)?;
+        }
+        self.remove_unknown_namespaces()?;
+        for Attached { vpc, eni } in self.ledger.attached()? {
+            let there = match self.vpcs.get_mut(&vpc) {
+                Some(plane) => plane.route.link(&interface::link_name(&eni.id)).doing(|| format!("look for {}", eni.id))?.is_some(),
+                None => false,
+            };
+            match self.vpcs.get_mut(&vpc).filter(|_| there) {
+                Some(plane) => drop(plane.enis.insert(eni.id.clone(), eni)),
+                // Its task ended meanwhile, and the link with it.
+                None => self.ledger.remove(&eni.id)?,
+            }
+        }
+        for plane in self.vpcs.values_mut() {
+            let known: BTreeSet<_> = plane.enis.keys().map(|eni| interface::link_name(eni)).chain([UPLINK.to_owned(), "lo".to_owned()]).collect();
+            let links = plane.route.links().doing(|| format!("list the links of {}", plane.config.id))?;
+            for debris in links.into_iter().filter(|link| !known.contains(&link.name)) {
+                tracing::info!(vpc = plane.config.id, link = debris.name, "removing a link that was never finished");
+                missing_is_fine(plane.route.request(&[route::delete_link(debris.index)])).doing(|| format!("delete link {}", debris.name))?;
+            }
+            plane.sync(&self.host)?;
+        }
+        self.sync_public_routes()
+    }
+
+    /// Makes the network as `config` says. The same generation may come again; an older one is refused.
+    pub fn apply(&mut self, config: NetworkConfig) -> Result<(), NetworkError> {
+        config.check()?;
+        let current = self.state.config.generation;
+        if config.generation < current {
+            return Err(NetworkError::Stale { current, offered: config.generation });
+        }
+        let wanted: BTreeSet<&String> = config.vpcs.iter().map(|vpc| &vpc.id).collect();
+        let mut state = self.state.clone();
+        for vpc in &wanted {
+            if !state.slots.contains_key(*vpc) {
+                let used: BTreeSet<_> = state.slots.values().collect();
+                let free = (0..self.options.slots()).find(|slot| !used.contains(slot)).ok_or(NetworkError::PoolExhausted)?;
+                state.slots.insert((*vpc).clone(), free);
+            }
+        }
+        // Intent first: after a crash from here on, `adopt` finishes it.
+        state.config = config.clone();
+        self.ledger.set_state(&state)?;
+        self.state = state;
+
+        let gone: Vec<_> = self.vpcs.keys().filter(|id| !wanted.contains(id)).cloned().collect();
+        for id in gone {
+            self.remove_vpc(&id)?;
+        }
+        for vpc in config.vpcs {
+            match self.vpcs.get_mut(&vpc.id) {
+                Some(plane) => plane.config = vpc,
+                None => self.open_vpc(vpc)?,
+            }
+        }
+        for plane in self.vpcs.values_mut() {
+            plane.sync(&self.host)?;
+        }
+        self.sync_public_routes()
+    }
+
+    /// Every interface that is attached, with its VPC.
+    pub fn attached(&self) -> Vec<Attached> {
+        let of = |(vpc, plane): (&String, &VpcPlane)| plane.enis.values().map(|eni| Attached { vpc: vpc.clone(), eni: eni.clone() }).collect::<Vec<_>>();
+        self.vpcs.iter().flat_map(of).collect()
+    }
+
+    fn open_vpc(&mut self, config: Vpc) -> Result<(), NetworkError> {
+        let id = config.id.clone();
+        let slot = *self.state.slots.get(&id).ok_or_else(|| NetworkError::UnknownVpc(id.clone()))?;
+        let plane = VpcPlane::open(config, slot, &self.options, &mut self.host)?;
+        self.vpcs.insert(id, plane);
+        Ok(())
+    }
+
+    fn remove_vpc(&mut self, id: &str) -> Result<(), NetworkError> {
+        if let Some(plane) = self.vpcs.remove(id) {
+            for eni in plane.enis.keys() {
+                self.ledger.remove(eni)?;
+            }
+            plane.remove(&self.options)?;
+        }
+        self.state.slots.remove(id);
+        self.ledger.set_state(&self.state)
+    }
+
+    fn remove_unknown_namespaces(&self) -> Result<(), NetworkError> {
+        for id in mounted(&self.options.run_dir)? {
+            if !self.vpcs.contains_key(&id) {
+                remove_namespace(&self.options.run_dir, &id, &self.host.namespace)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Routes of the host to public addresses: exactly those of attached interfaces.
+    fn sync_public_routes(&mut self) -> Result<(), NetworkError> {
+        let wanted: BTreeSet<Route> = self.vpcs.values().flat_map(VpcPlane::public_routes).collect();
+        let ours: BTreeSet<u32> = self.vpcs.values().map(|plane| plane.uplink.host_index).collect();
+        let host = &mut self.host.route;
+        let doing = || "set the host's routes to public addresses".to_owned();
+        let is_ours = |route: &Route| matches!(route.via, Via::Router(_, link) if ours.contains(&link));
+        let present: BTreeSet<Route> = host.routes().doing(doing)?.into_iter().filter(is_ours).collect();
+        for route in present.difference(&wanted) {
+            missing_is_fine(host.request(&[route::delete_route(*route)])).doing(doing)?;
+        }
+        for route in wanted.difference(&present) {
+            host.request(&[route::set_route(*route)]).doing(doing)?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes every trace of the network of `options`, whether or not anything is there. Goes on after a failure
+/// and returns the first.
+pub fn teardown(options: &NetworkOptions) -> Result<(), NetworkError> {
+    options.check()?;
+    if !options.run_dir.exists() {
+        fs::create_dir_all(&options.run_dir).map_err(|error| NetworkError::File { doing: "make folder", path: options.run_dir.clone(), error })?;
+    }
+    let ledger = Ledger::open(&options.run_dir)?;
+    let home = Namespace::current()?;
+    // A damaged file must not keep the rest from being removed.
+    let state = ledger.state().unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot tell whether forwarding was on before");
+        State::default()
+    });
+    let mut first = Ok(());
+    let mut also = |result: Result<(), NetworkError>| {
+        if let Err(error) = result {
+            tracing::warn!(%error, "teardown goes on after a failure");
+            if first.is_ok() {
+                first = Err(error);
+            }
+        }
+    };
+    match mounted(&options.run_dir) {
+        Ok(ids) => ids.iter().for_each(|id| also(remove_namespace(&options.run_dir, id, &home))),
+        Err(error) => also(Err(error)),
+    }
+    also(delete_uplinks(&options.tag));
+    also(host::take_down(&options.tag, state.forwarding_was_off));
+    also(ledger.destroy());
+    // Other things of the instance may still be in the run directory; what is empty goes.
+    let _ = fs::remove_dir(options.run_dir.join("netns"));
+    let _ = fs::remove_dir(&options.run_dir);
+    first
+}
+
+fn delete_uplinks(tag: &str) -> Result<(), NetworkError> {
+    let doing = || "delete the host's links".to_owned();
+    let mut host = Socket::route().doing(doing)?;
+    let prefix = format!("{tag}-");
+    for link in host.links().doing(doing)?.into_iter().filter(|link| link.name.starts_with(&prefix)) {
+        missing_is_fine(host.request(&[route::delete_link(link.index)])).doing(doing)?;
+    }
+    Ok(())
+}
+
+/// Ids of the VPCs that have a file in `<run>/netns`.
+fn mounted(run_dir: &Path) -> Result<Vec<String>, NetworkError> {
+    let folder = run_dir.join("netns");
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(NetworkError::File { doing: "list", path: folder, error }),
+    };
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+}
+
+fn remove_namespace(run_dir: &Path, id: &str, home: &Namespace) -> Result<(), NetworkError> {
+    let path = namespace::path_of(run_dir, id);
+    if namespace::is_mounted(&path) {
+        let doing = || format!("delete the links of {id}");
+        let mut route = Namespace::open(&path)?.inside(home, Socket::route)?.doing(doing)?;
+        vpc::delete_links(&mut route).doing(doing)?;
+    }
+    Ok(namespace::remove(&path)?)
+}

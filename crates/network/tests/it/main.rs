@@ -1,0 +1,9 @@
+//! Real namespaces, links and rules. Needs root, `nft` and `ip`. Each test has a network namespace as its host, so that
+//! nothing of the machine's own network is touched and tests run side by side.
+
+mod egress;
+mod groups;
+mod lab;
+mod lifecycle;
+mod services;
+mod speed;
