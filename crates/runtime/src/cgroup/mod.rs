@@ -29,7 +29,11 @@ pub enum CgroupError {
 /// How the machine's cgroups are mounted.
 #[derive(Debug, Clone)]
 pub enum Hierarchies {
-    V1(Vec<v1::Hierarchy>),
+    V1 {
+        hierarchies: Vec<v1::Hierarchy>,
+        /// Mounts without controllers, of systemd and of version 2. We make nothing there, but an external runtime does.
+        others: Vec<PathBuf>,
+    },
     V2(PathBuf),
 }
 
@@ -67,7 +71,8 @@ impl Hierarchies {
     }
 
     fn parse(mountinfo: &str) -> Option<Self> {
-        let mut v1 = Vec::new();
+        let mut hierarchies = Vec::new();
+        let mut others = Vec::new();
         let mut v2 = None;
         for line in mountinfo.lines() {
             let (before, after) = line.split_once(" - ")?;
@@ -77,12 +82,16 @@ impl Hierarchies {
             let mut after = after.split(' ');
             match after.next()? {
                 "cgroup2" if v2.is_none() => v2 = Some(PathBuf::from(point)),
-                "cgroup" => v1.extend(v1::Hierarchy::new(point, after.nth(1).unwrap_or(""))),
+                "cgroup" => match v1::Hierarchy::new(point, after.nth(1).unwrap_or("")) {
+                    Some(hierarchy) => hierarchies.push(hierarchy),
+                    None => others.push(PathBuf::from(point)),
+                },
                 _ => {}
             }
         }
-        if v1.iter().any(|hierarchy| hierarchy.has("memory")) {
-            return Some(Hierarchies::V1(v1));
+        if hierarchies.iter().any(|hierarchy| hierarchy.has("memory")) {
+            others.extend(v2);
+            return Some(Hierarchies::V1 { hierarchies, others });
         }
         v2.map(Hierarchies::V2)
     }
@@ -104,15 +113,24 @@ impl Group<'_> {
     /// Its directory in each hierarchy.
     pub fn directories(&self) -> Vec<PathBuf> {
         match self.hierarchies {
-            Hierarchies::V1(all) => all.iter().map(|hierarchy| hierarchy.path.join(&self.path)).collect(),
+            Hierarchies::V1 { hierarchies, .. } => hierarchies.iter().map(|h| h.path.join(&self.path)).collect(),
             Hierarchies::V2(root) => vec![root.join(&self.path)],
         }
+    }
+
+    /// Where it may exist, by whoever's hand.
+    fn traces(&self) -> Vec<PathBuf> {
+        let mut directories = self.directories();
+        if let Hierarchies::V1 { others, .. } = self.hierarchies {
+            directories.extend(others.iter().map(|mount| mount.join(&self.path)));
+        }
+        directories
     }
 
     /// Makes it with its parents and sets the limits. Doing so again only sets the limits.
     pub fn create(&self, limits: &Limits) -> Result<(), CgroupError> {
         match self.hierarchies {
-            Hierarchies::V1(all) => all.iter().try_for_each(|hierarchy| hierarchy.create(&self.path, limits)),
+            Hierarchies::V1 { hierarchies, .. } => hierarchies.iter().try_for_each(|h| h.create(&self.path, limits)),
             Hierarchies::V2(root) => v2::create(root, &self.path, limits),
         }
     }
@@ -123,7 +141,7 @@ impl Group<'_> {
     /// that `cgroup.procs` takes, whose first use waits for an RCU grace period.
     pub fn join(&self) -> Result<(), CgroupError> {
         let file = match self.hierarchies {
-            Hierarchies::V1(_) => "tasks",
+            Hierarchies::V1 { .. } => "tasks",
             Hierarchies::V2(_) => "cgroup.procs",
         };
         self.directories().iter().try_for_each(|directory| write(directory, file, "0"))
@@ -132,7 +150,7 @@ impl Group<'_> {
     /// The directory to give to `clone3` with `CLONE_INTO_CGROUP`; version 2 only.
     pub fn clone_target(&self) -> Option<OwnedFd> {
         match self.hierarchies {
-            Hierarchies::V1(_) => None,
+            Hierarchies::V1 { .. } => None,
             Hierarchies::V2(root) => {
                 use rustix::fs::{Mode, OFlags};
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -143,9 +161,9 @@ impl Group<'_> {
 
     pub fn usage(&self) -> Usage {
         match self.hierarchies {
-            Hierarchies::V1(all) => {
+            Hierarchies::V1 { hierarchies, .. } => {
                 let mut usage = Usage::default();
-                all.iter().for_each(|hierarchy| hierarchy.usage(&self.path, &mut usage));
+                hierarchies.iter().for_each(|hierarchy| hierarchy.usage(&self.path, &mut usage));
                 usage
             }
             Hierarchies::V2(root) => v2::usage(&root.join(&self.path)),
@@ -155,8 +173,8 @@ impl Group<'_> {
     /// How many processes of this group the kernel killed for want of memory, in it or in a group above.
     pub fn oom_kills(&self) -> u64 {
         match self.hierarchies {
-            Hierarchies::V1(all) => {
-                let memory = all.iter().find(|hierarchy| hierarchy.has("memory"));
+            Hierarchies::V1 { hierarchies, .. } => {
+                let memory = hierarchies.iter().find(|hierarchy| hierarchy.has("memory"));
                 memory.map_or(0, |memory| keyed(&memory.path.join(&self.path), "memory.oom_control", "oom_kill"))
             }
             Hierarchies::V2(root) => keyed(&root.join(&self.path), "memory.events", "oom_kill"),
@@ -166,7 +184,7 @@ impl Group<'_> {
     /// Processes in it and in the groups below.
     pub fn processes(&self) -> Vec<Pid> {
         let mut pids = Vec::new();
-        for directory in self.directories() {
+        for directory in self.traces() {
             walk(&directory, &mut |directory| {
                 if let Ok(text) = std::fs::read_to_string(directory.join("cgroup.procs")) {
                     pids.extend(text.lines().filter_map(|line| line.parse::<Pid>().ok()).filter(|pid| *pid > 0));
@@ -209,7 +227,7 @@ impl Group<'_> {
 
     /// Removes it with the groups below; they must have no processes.
     pub fn remove(&self) -> Result<(), CgroupError> {
-        for directory in self.directories() {
+        for directory in self.traces() {
             let mut found = Vec::new();
             walk(&directory, &mut |directory| found.push(directory.to_owned()));
             for directory in found.into_iter().rev() {
@@ -275,9 +293,10 @@ mod tests {
 
     #[test]
     fn the_version_with_the_memory_controller_is_used() {
-        let Some(Hierarchies::V1(all)) = Hierarchies::parse(HYBRID) else { panic!("not version 1") };
-        let paths: Vec<&str> = all.iter().filter_map(|h| h.path.to_str()).collect();
+        let Some(Hierarchies::V1 { hierarchies, others }) = Hierarchies::parse(HYBRID) else { panic!("not version 1") };
+        let paths: Vec<&str> = hierarchies.iter().filter_map(|h| h.path.to_str()).collect();
         assert_eq!(paths, ["/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/memory"], "not systemd's own");
+        assert_eq!(others, [Path::new("/sys/fs/cgroup/systemd"), Path::new("/sys/fs/cgroup/unified")]);
         let unified = "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         let Some(Hierarchies::V2(root)) = Hierarchies::parse(unified) else { panic!("not version 2") };
         assert_eq!(root, Path::new("/sys/fs/cgroup"));

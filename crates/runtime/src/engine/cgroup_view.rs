@@ -27,7 +27,7 @@ pub enum View {
 impl View {
     /// Prepares the view of the group at `path`.
     pub fn prepare(cgroups: &Hierarchies, path: &str) -> io::Result<Self> {
-        let Hierarchies::V1(hierarchies) = cgroups else { return Ok(View::V2) };
+        let Hierarchies::V1 { hierarchies, .. } = cgroups else { return Ok(View::V2) };
         let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
         fsconfig_set_string(&context, "mode", "755")?;
         fsconfig_set_string(&context, "size", "64k")?;
@@ -70,7 +70,7 @@ impl View {
 pub fn hide(cgroups: &Hierarchies) -> io::Result<()> {
     // SAFETY: the process is single-threaded; a flag is passed.
     crate::sys::check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
-    if let Hierarchies::V1(hierarchies) = cgroups {
+    if let Hierarchies::V1 { hierarchies, .. } = cgroups {
         for hierarchy in hierarchies.iter().filter(|hierarchy| !hierarchy.path.starts_with(PLACE)) {
             unmount(&hierarchy.path, UnmountFlags::DETACH)?;
         }

@@ -213,8 +213,9 @@ impl Task {
     }
 
     pub fn assert_nothing_left(&self) {
-        for directory in self.group_directories() {
-            assert!(!directory.exists(), "{} is left", directory.display());
+        let roots = std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|entry| entry.path());
+        for root in roots.chain(["/sys/fs/cgroup".into()]) {
+            assert!(!root.join(&self.cgroup).exists(), "cgroup {} is left in {}", self.cgroup, root.display());
         }
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         let scratch = self.scratch().to_str().unwrap();
