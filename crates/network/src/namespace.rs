@@ -61,7 +61,10 @@ impl Namespace {
     /// Opens the namespace mounted at, or otherwise found at, `path`.
     pub fn open(path: &Path) -> Result<Namespace, NamespaceError> {
         let file = File::open(path).map_err(failed("open", path))?;
-        Ok(Namespace { file: file.into(), path: path.to_owned() })
+        Ok(Namespace {
+            file: file.into(),
+            path: path.to_owned(),
+        })
     }
 
     /// The namespace of the calling thread.
@@ -77,7 +80,8 @@ impl Namespace {
     /// Whether both are one namespace.
     pub fn is_same(&self, other: &Namespace) -> Result<bool, NamespaceError> {
         let identity = |namespace: &Namespace| {
-            let status = rustix::fs::fstat(namespace).map_err(|error| failed("inspect", &namespace.path)(error.into()))?;
+            let status = rustix::fs::fstat(namespace)
+                .map_err(|error| failed("inspect", &namespace.path)(error.into()))?;
             Ok((status.st_dev, status.st_ino))
         };
         Ok(identity(self)? == identity(other)?)
@@ -85,7 +89,11 @@ impl Namespace {
 
     /// Runs `work` with the calling thread inside the namespace, then returns to `home`. Only for threads of
     /// our own; ends the process if the way home fails, because nothing after that could be trusted.
-    pub(crate) fn inside<T>(&self, home: &Namespace, work: impl FnOnce() -> T) -> Result<T, NamespaceError> {
+    pub(crate) fn inside<T>(
+        &self,
+        home: &Namespace,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, NamespaceError> {
         struct Return<'a>(&'a Namespace);
         impl Drop for Return<'_> {
             fn drop(&mut self) {
@@ -122,7 +130,8 @@ pub(crate) fn create(path: &Path, home: &Namespace) -> Result<Namespace, Namespa
     // Entering `home` first costs nothing and lets `inside` see to the return.
     home.inside(home, || {
         // SAFETY: only the network namespace is unshared, never the file descriptor table.
-        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }.map_err(|error| failed("make", path)(error.into()))?;
+        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }
+            .map_err(|error| failed("make", path)(error.into()))?;
         mount_bind(CURRENT, path).map_err(|error| failed("mount", path)(error.into()))
     })??;
     Namespace::open(path)
@@ -153,7 +162,10 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Namespa
 
 /// Runs `work` inside the namespace at `path`, on a thread that ends afterwards. Blocks the caller for as
 /// long: about 0.1 ms plus the work. What needs many sockets uses a [`NamespaceThread`].
-pub fn open_in_namespace<T: Send + 'static>(path: &Path, work: impl FnOnce() -> T + Send + 'static) -> Result<T, NamespaceError> {
+pub fn open_in_namespace<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NamespaceError> {
     NamespaceThread::start(path)?.run(work)
 }
 
@@ -164,7 +176,12 @@ pub fn tcp_listener_in(path: &Path, address: SocketAddr) -> Result<TcpListener, 
         listener.set_nonblocking(true)?;
         Ok(listener)
     };
-    open_in_namespace(path, open)?.map_err(|error| NamespaceError::Socket { what: "a TCP listener", address, path: path.to_owned(), error })
+    open_in_namespace(path, open)?.map_err(|error| NamespaceError::Socket {
+        what: "a TCP listener",
+        address,
+        path: path.to_owned(),
+        error,
+    })
 }
 
 /// A UDP socket in the VPC whose namespace is at `path`. Non-blocking, ready for `tokio::net::UdpSocket::from_std`.
@@ -174,7 +191,12 @@ pub fn udp_socket_in(path: &Path, address: SocketAddr) -> Result<UdpSocket, Name
         socket.set_nonblocking(true)?;
         Ok(socket)
     };
-    open_in_namespace(path, open)?.map_err(|error| NamespaceError::Socket { what: "a UDP socket", address, path: path.to_owned(), error })
+    open_in_namespace(path, open)?.map_err(|error| NamespaceError::Socket {
+        what: "a UDP socket",
+        address,
+        path: path.to_owned(),
+        error,
+    })
 }
 
 /// A thread that stays inside a namespace and runs what it is sent: one hop (about 20 µs) instead of a new
@@ -205,46 +227,78 @@ impl NamespaceThread {
                 }
             })
             .map_err(|error| NamespaceError::Thread(path.to_owned(), error))?;
-        has_entered.recv().map_err(|_| NamespaceError::Gone(path.to_owned()))??;
-        Ok(NamespaceThread { work, path: path.to_owned() })
+        has_entered
+            .recv()
+            .map_err(|_| NamespaceError::Gone(path.to_owned()))??;
+        Ok(NamespaceThread {
+            work,
+            path: path.to_owned(),
+        })
     }
 
     /// Runs `work` inside and waits for its result, blocking the caller.
-    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, NamespaceError> {
+    pub fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NamespaceError> {
         let (done, result) = mpsc::channel();
         self.send(move || {
             // Nobody waits any more if this fails.
             let _ = done.send(work());
         })?;
-        result.recv().map_err(|_| NamespaceError::Gone(self.path.clone()))
+        result
+            .recv()
+            .map_err(|_| NamespaceError::Gone(self.path.clone()))
     }
 
     /// Runs `work` inside without blocking the calling thread.
-    pub async fn run_async<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, NamespaceError> {
+    pub async fn run_async<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NamespaceError> {
         let (done, result) = tokio::sync::oneshot::channel();
         self.send(move || {
             let _ = done.send(work());
         })?;
-        result.await.map_err(|_| NamespaceError::Gone(self.path.clone()))
+        result
+            .await
+            .map_err(|_| NamespaceError::Gone(self.path.clone()))
     }
 
     /// An unconnected TCP socket of the VPC, bound to `source` (port 0: any, chosen when it connects), for
     /// `tokio::net::TcpSocket::from_std_stream`. Outgoing connections need an address that has security groups:
     /// the load balancer's own.
-    pub async fn tcp_socket(&self, source: SocketAddr) -> Result<std::net::TcpStream, NamespaceError> {
+    pub async fn tcp_socket(
+        &self,
+        source: SocketAddr,
+    ) -> Result<std::net::TcpStream, NamespaceError> {
         let open = move || -> io::Result<std::net::TcpStream> {
-            let fd = net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, Some(ipproto::TCP))?;
+            let fd = net::socket_with(
+                AddressFamily::INET,
+                SocketType::STREAM,
+                SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+                Some(ipproto::TCP),
+            )?;
             // Ports are shared between destinations, as for a socket that was never bound.
             share_ports(&fd)?;
             net::bind(&fd, &source)?;
             Ok(fd.into())
         };
         let what = "a TCP socket";
-        self.run_async(open).await?.map_err(|error| NamespaceError::Socket { what, address: source, path: self.path.clone(), error })
+        self.run_async(open)
+            .await?
+            .map_err(|error| NamespaceError::Socket {
+                what,
+                address: source,
+                path: self.path.clone(),
+                error,
+            })
     }
 
     fn send(&self, job: impl FnOnce() + Send + 'static) -> Result<(), NamespaceError> {
-        self.work.send(Box::new(job)).map_err(|_| NamespaceError::Gone(self.path.clone()))
+        self.work
+            .send(Box::new(job))
+            .map_err(|_| NamespaceError::Gone(self.path.clone()))
     }
 }
 
@@ -253,6 +307,18 @@ fn share_ports(fd: &OwnedFd) -> io::Result<()> {
     let on: libc::c_int = 1;
     let length = size_of_val(&on) as libc::socklen_t;
     // SAFETY: `fd` is open for the call; the pointer and length are those of `on`, which outlives it.
-    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, (&raw const on).cast(), length) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            length,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

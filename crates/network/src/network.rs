@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -13,6 +14,10 @@ use crate::options::NetworkOptions;
 use crate::plane::{self, Plane};
 
 type Job = Box<dyn FnOnce(&mut Plane) + Send>;
+
+/// How long, and how many, links of detached interfaces wait to be deleted together.
+const DEBRIS_AGE: Duration = Duration::from_millis(200);
+const DEBRIS_LINKS: usize = 64;
 
 /// The network of this node. Cheap to clone; when the last handle is dropped, the thread behind it ends and everything in
 /// the kernel stays, for the next [`Network::open`] to adopt.
@@ -30,7 +35,7 @@ impl Network {
         spawn(move || match Plane::open(options) {
             Ok(mut plane) => {
                 if opened.send(Ok(())).is_ok() {
-                    queue.into_iter().for_each(|job| job(&mut plane));
+                    work(&mut plane, &queue);
                 }
             }
             // The caller went away: nobody to tell.
@@ -54,7 +59,7 @@ impl Network {
         self.call(move |plane| plane.attach(&vpc, eni, pid)).await
     }
 
-    /// Takes an interface away and forgets its connections. Fine if it, its task or its VPC is gone already.
+    /// Takes an interface away and forgets its connections; its `eth0` disappears within a fraction of a second. Fine if it, its task or its VPC is gone already.
     pub async fn detach(&self, vpc: &str, eni: &str) -> Result<(), NetworkError> {
         let (vpc, eni) = (vpc.to_owned(), eni.to_owned());
         self.call(move |plane| plane.detach(&vpc, &eni)).await
@@ -77,13 +82,43 @@ impl Network {
         self.call(move |plane| plane.counters(&eni)).await
     }
 
-    async fn call<T: Send + 'static>(&self, work: impl FnOnce(&mut Plane) -> Result<T, NetworkError> + Send + 'static) -> Result<T, NetworkError> {
+    async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Plane) -> Result<T, NetworkError> + Send + 'static,
+    ) -> Result<T, NetworkError> {
         let (done, result) = oneshot::channel();
         // A caller that stopped waiting does not stop the work: it would be half done.
         let job: Job = Box::new(move |plane| drop(done.send(work(plane))));
         self.jobs.send(job).map_err(|_| NetworkError::Gone)?;
         result.await.map_err(|_| NetworkError::Gone)?
     }
+}
+
+/// Runs jobs until the last handle is gone, and deletes the links of detached interfaces a few at a time between them.
+fn work(plane: &mut Plane, queue: &mpsc::Receiver<Job>) {
+    let mut oldest_debris: Option<Instant> = None;
+    loop {
+        let wait = oldest_debris.map_or(Duration::MAX, |since| {
+            DEBRIS_AGE.saturating_sub(since.elapsed())
+        });
+        match queue.recv_timeout(wait) {
+            Ok(job) => job(plane),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+        let debris = plane.debris();
+        let is_due = debris >= DEBRIS_LINKS
+            || oldest_debris.is_some_and(|since| since.elapsed() >= DEBRIS_AGE);
+        oldest_debris = match (debris, is_due) {
+            (0, _) => None,
+            (_, false) => oldest_debris.or_else(|| Some(Instant::now())),
+            (_, true) => {
+                plane.remove_debris();
+                None
+            }
+        };
+    }
+    plane.remove_debris();
 }
 
 /// Removes every trace of the network of `options` from the host, with or without a former [`Network`]: namespaces,
@@ -98,6 +133,9 @@ pub async fn teardown(options: &NetworkOptions) -> Result<(), NetworkError> {
 
 /// A thread of our own: it changes its network namespace, which a runtime's worker must not.
 fn spawn(work: impl FnOnce() + Send + 'static) -> Result<(), NetworkError> {
-    thread::Builder::new().name("network".to_owned()).spawn(work).map_err(NetworkError::Thread)?;
+    thread::Builder::new()
+        .name("network".to_owned())
+        .spawn(work)
+        .map_err(NetworkError::Thread)?;
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! Forgetting the connections of an address, so that its next owner does not inherit what they were allowed.
+//! Forgetting the connections of addresses, so that their next owners do not inherit what was allowed to them.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::message::{Attributes, Message, Reply, address};
@@ -15,17 +16,22 @@ const IP_DESTINATION: u16 = 2;
 const HEADER: [u8; 4] = [libc::AF_INET as u8, 0, 0, 0];
 const DELETES_PER_REQUEST: usize = 256;
 
-/// Deletes every tracked connection that `address` is an end of, in either direction. Reads the whole
-/// table of the namespace: about a millisecond per thousand connections.
-pub fn forget_address(socket: &mut Socket, address: Ipv4Addr) -> Result<(), NetlinkError> {
-    let deletions = socket.query(&Message::new(GET, 0, &HEADER), true, |reply| deletion(reply, address))?;
+/// Deletes every tracked connection that one of `addresses` is an end of, in either direction. The kernel walks the
+/// machine's whole table for it, about ten milliseconds: to be done for many addresses at a time.
+pub fn forget_addresses(
+    socket: &mut Socket,
+    addresses: &BTreeSet<Ipv4Addr>,
+) -> Result<(), NetlinkError> {
+    let deletions = socket.query(&Message::new(GET, 0, &HEADER), true, |reply| {
+        deletion(reply, addresses)
+    })?;
     for deletions in deletions.chunks(DELETES_PER_REQUEST) {
         missing_is_fine(socket.request(deletions))?;
     }
     Ok(())
 }
 
-fn deletion(reply: Reply<'_>, wanted: Ipv4Addr) -> Option<Message> {
+fn deletion(reply: Reply<'_>, wanted: &BTreeSet<Ipv4Addr>) -> Option<Message> {
     let attributes = reply.attributes(HEADER.len());
     let original = attributes.get(TUPLE_ORIGINAL)?;
     if !has_end(original, wanted) && !has_end(attributes.get(TUPLE_REPLY)?, wanted) {
@@ -39,7 +45,14 @@ fn deletion(reply: Reply<'_>, wanted: Ipv4Addr) -> Option<Message> {
     Some(message)
 }
 
-fn has_end(tuple: &[u8], wanted: Ipv4Addr) -> bool {
-    let Some(ip) = Attributes(tuple).get(TUPLE_IP) else { return false };
-    [IP_SOURCE, IP_DESTINATION].into_iter().any(|end| Attributes(ip).get(end).and_then(address) == Some(wanted))
+fn has_end(tuple: &[u8], wanted: &BTreeSet<Ipv4Addr>) -> bool {
+    let Some(ip) = Attributes(tuple).get(TUPLE_IP) else {
+        return false;
+    };
+    [IP_SOURCE, IP_DESTINATION].into_iter().any(|end| {
+        Attributes(ip)
+            .get(end)
+            .and_then(address)
+            .is_some_and(|address| wanted.contains(&address))
+    })
 }

@@ -41,13 +41,17 @@ pub fn add_veth(near: VethEnd<'_>, far: VethEnd<'_>, peer_namespace: BorrowedFd<
     let mut message = Message::new(libc::RTM_NEWLINK, CREATE | EXCLUSIVE, &ifinfo(0, IFF_UP));
     end(&mut message, near);
     message.nest(libc::IFLA_LINKINFO, |info| {
-        info.attr_str(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
-            data.nest(VETH_INFO_PEER, |peer| {
-                peer.raw(&ifinfo(0, 0));
-                end(peer, far);
-                peer.attr_u32(libc::IFLA_NET_NS_FD, peer_namespace.as_raw_fd().cast_unsigned());
+        info.attr_str(IFLA_INFO_KIND, "veth")
+            .nest(IFLA_INFO_DATA, |data| {
+                data.nest(VETH_INFO_PEER, |peer| {
+                    peer.raw(&ifinfo(0, 0));
+                    end(peer, far);
+                    peer.attr_u32(
+                        libc::IFLA_NET_NS_FD,
+                        peer_namespace.as_raw_fd().cast_unsigned(),
+                    );
+                });
             });
-        });
     });
     message
 }
@@ -58,7 +62,9 @@ fn end(message: &mut Message, end: VethEnd<'_>) {
         message.attr(libc::IFLA_ADDRESS, &bytes);
     }
     // Left to itself the kernel makes one queue a CPU: memory on every task for a throughput few tasks need.
-    message.attr_u32(libc::IFLA_NUM_TX_QUEUES, 1).attr_u32(libc::IFLA_NUM_RX_QUEUES, 1);
+    message
+        .attr_u32(libc::IFLA_NUM_TX_QUEUES, 1)
+        .attr_u32(libc::IFLA_NUM_RX_QUEUES, 1);
 }
 
 /// Brings a link up.
@@ -69,6 +75,21 @@ pub fn set_up(index: u32) -> Message {
 /// Deletes a link, and so its peer, addresses and routes.
 pub fn delete_link(index: u32) -> Message {
     Message::new(libc::RTM_DELLINK, 0, &ifinfo(index, 0))
+}
+
+/// Puts a link into a group, to be deleted with [`delete_group`].
+pub fn set_group(index: u32, group: u32) -> Message {
+    let mut message = Message::new(libc::RTM_NEWLINK, 0, &ifinfo(index, 0));
+    message.attr_u32(libc::IFLA_GROUP, group);
+    message
+}
+
+/// Deletes all links of a group at once: one grace period of the kernel for all of them, where each alone takes
+/// tens of milliseconds with every other change of any network waiting.
+pub fn delete_group(group: u32) -> Message {
+    let mut message = Message::new(libc::RTM_DELLINK, 0, &ifinfo(0, 0));
+    message.attr_u32(libc::IFLA_GROUP, group);
+    message
 }
 
 fn ifinfo(index: u32, flags: u32) -> [u8; IFINFOMSG_LEN] {
@@ -99,7 +120,9 @@ fn address_message(kind: u16, flags: u16, index: u32, address: Ipv4Addr, prefix:
     fixed[1] = prefix;
     fixed[4..8].copy_from_slice(&index.to_ne_bytes());
     let mut message = Message::new(kind, flags, &fixed);
-    message.attr(libc::IFA_LOCAL, &address.octets()).attr(libc::IFA_ADDRESS, &address.octets());
+    message
+        .attr(libc::IFA_LOCAL, &address.octets())
+        .attr(libc::IFA_ADDRESS, &address.octets());
     message
 }
 
@@ -153,7 +176,9 @@ fn route_message(kind: u16, flags: u16, route: Route) -> Message {
             message.attr_u32(libc::RTA_OIF, index);
         }
         Via::Router(router, index) => {
-            message.attr(libc::RTA_GATEWAY, &router.octets()).attr_u32(libc::RTA_OIF, index);
+            message
+                .attr(libc::RTA_GATEWAY, &router.octets())
+                .attr_u32(libc::RTA_OIF, index);
         }
         Via::Blackhole => {}
     }
@@ -167,7 +192,9 @@ pub fn add_neighbour(index: u32, address: Ipv4Addr, mac: MacAddr) -> Message {
     fixed[4..8].copy_from_slice(&index.to_ne_bytes());
     fixed[8..10].copy_from_slice(&libc::NUD_PERMANENT.to_ne_bytes());
     let mut message = Message::new(libc::RTM_NEWNEIGH, CREATE | REPLACE, &fixed);
-    message.attr(libc::NDA_DST, &address.octets()).attr(libc::NDA_LLADDR, &mac.0);
+    message
+        .attr(libc::NDA_DST, &address.octets())
+        .attr(libc::NDA_LLADDR, &mac.0);
     message
 }
 
@@ -222,7 +249,11 @@ impl Socket {
 
     /// Every link of the namespace.
     pub fn links(&mut self) -> Result<Vec<Link>, NetlinkError> {
-        self.query(&Message::new(libc::RTM_GETLINK, 0, &ifinfo(0, 0)), true, read_link)
+        self.query(
+            &Message::new(libc::RTM_GETLINK, 0, &ifinfo(0, 0)),
+            true,
+            read_link,
+        )
     }
 
     /// IPv4 addresses of a link, with their prefix lengths.
@@ -240,14 +271,25 @@ impl Socket {
     pub fn routes(&mut self) -> Result<Vec<Route>, NetlinkError> {
         let mut fixed = [0; RTMSG_LEN];
         fixed[0] = INET;
-        self.query(&Message::new(libc::RTM_GETROUTE, 0, &fixed), true, read_route)
+        self.query(
+            &Message::new(libc::RTM_GETROUTE, 0, &fixed),
+            true,
+            read_route,
+        )
     }
 }
 
 fn read_link(reply: Reply<'_>) -> Option<Link> {
     let attributes = reply.attributes(IFINFOMSG_LEN);
-    let counters = attributes.get(IFLA_STATS64).and_then(read_counters).unwrap_or_default();
-    Some(Link { index: u32_at(reply.payload, 4)?, name: text(attributes.get(libc::IFLA_IFNAME)?), counters })
+    let counters = attributes
+        .get(IFLA_STATS64)
+        .and_then(read_counters)
+        .unwrap_or_default();
+    Some(Link {
+        index: u32_at(reply.payload, 4)?,
+        name: text(attributes.get(libc::IFLA_IFNAME)?),
+        counters,
+    })
 }
 
 fn read_counters(bytes: &[u8]) -> Option<LinkCounters> {
@@ -270,13 +312,25 @@ fn read_route(reply: Reply<'_>) -> Option<Route> {
         return None;
     }
     let attributes: Attributes<'_> = reply.attributes(RTMSG_LEN);
-    let network = attributes.get(libc::RTA_DST).and_then(address).unwrap_or(Ipv4Addr::UNSPECIFIED);
-    let link = attributes.get(libc::RTA_OIF).and_then(|bytes| u32_at(bytes, 0));
-    let via = match (kind, attributes.get(libc::RTA_GATEWAY).and_then(address), link) {
+    let network = attributes
+        .get(libc::RTA_DST)
+        .and_then(address)
+        .unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let link = attributes
+        .get(libc::RTA_OIF)
+        .and_then(|bytes| u32_at(bytes, 0));
+    let via = match (
+        kind,
+        attributes.get(libc::RTA_GATEWAY).and_then(address),
+        link,
+    ) {
         (libc::RTN_BLACKHOLE, _, _) => Via::Blackhole,
         (libc::RTN_UNICAST, Some(router), Some(index)) => Via::Router(router, index),
         (libc::RTN_UNICAST, None, Some(index)) => Via::Link(index),
         _ => return None,
     };
-    Some(Route { to: Cidr::containing(network, prefix)?, via })
+    Some(Route {
+        to: Cidr::containing(network, prefix)?,
+        via,
+    })
 }

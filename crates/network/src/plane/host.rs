@@ -35,7 +35,8 @@ pub fn take_down(tag: &str, forwarding_was_off: bool) -> Result<(), NetworkError
         }
     }
     let table = host::name(tag);
-    nft::run(&format!("table ip {table} {{}}\ndelete table ip {table}\n")).doing(|| format!("remove the host's table {table}"))?;
+    nft::run(&format!("table ip {table} {{}}\ndelete table ip {table}\n"))
+        .doing(|| format!("remove the host's table {table}"))?;
     // Docker came to rely on it since, and does not set it again until it restarts.
     if forwarding_was_off && !docker {
         sysctl::set(FORWARDING, "0")?;
@@ -54,7 +55,11 @@ fn pass_docker(tag: &str) {
     }
     for way in WAYS {
         if !docker_rule("-C", way, tag) && !docker_rule("-I", way, tag) {
-            tracing::warn!(way, tag, "cannot add to DOCKER-USER: Docker's firewall may drop the traffic of tasks");
+            tracing::warn!(
+                way,
+                tag,
+                "cannot add to DOCKER-USER: Docker's firewall may drop the traffic of tasks"
+            );
         }
     }
 }

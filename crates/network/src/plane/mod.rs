@@ -37,12 +37,21 @@ impl Plane {
     pub fn open(options: NetworkOptions) -> Result<Plane, NetworkError> {
         options.check()?;
         let ledger = Ledger::open(&options.run_dir)?;
-        let host = Host { namespace: Namespace::current()?, route: Socket::route().doing(|| "open a socket".to_owned())? };
+        let host = Host {
+            namespace: Namespace::current()?,
+            route: Socket::route().doing(|| "open a socket".to_owned())?,
+        };
         let mut state = ledger.state()?;
         state.forwarding_was_off |= host::forwarding_is_off()?;
         ledger.set_state(&state)?;
         host::set_up(&options)?;
-        let mut plane = Plane { options, host, ledger, state, vpcs: BTreeMap::new() };
+        let mut plane = Plane {
+            options,
+            host,
+            ledger,
+            state,
+            vpcs: BTreeMap::new(),
+        };
         plane.adopt()?;
         Ok(plane)
     }
@@ -55,7 +64,11 @@ impl Plane {
         self.remove_unknown_namespaces()?;
         for Attached { vpc, eni } in self.ledger.attached()? {
             let there = match self.vpcs.get_mut(&vpc) {
-                Some(plane) => plane.route.link(&interface::link_name(&eni.id)).doing(|| format!("look for {}", eni.id))?.is_some(),
+                Some(plane) => plane
+                    .route
+                    .link(&interface::link_name(&eni.id))
+                    .doing(|| format!("look for {}", eni.id))?
+                    .is_some(),
                 None => false,
             };
             match self.vpcs.get_mut(&vpc).filter(|_| there) {
@@ -65,14 +78,24 @@ impl Plane {
             }
         }
         for plane in self.vpcs.values_mut() {
-            let known: BTreeSet<_> = plane.enis.keys().map(|eni| interface::link_name(eni)).chain([UPLINK.to_owned(), "lo".to_owned()]).collect();
-            let links = plane.route.links().doing(|| format!("list the links of {}", plane.config.id))?;
-            for debris in links.into_iter().filter(|link| !known.contains(&link.name)) {
-                tracing::info!(vpc = plane.config.id, link = debris.name, "removing a link that was never finished");
-                missing_is_fine(plane.route.request(&[route::delete_link(debris.index)])).doing(|| format!("delete link {}", debris.name))?;
-            }
+            let known: BTreeSet<_> = plane
+                .enis
+                .keys()
+                .map(|eni| interface::link_name(eni))
+                .chain([UPLINK.to_owned(), "lo".to_owned()])
+                .collect();
+            let links = plane
+                .route
+                .links()
+                .doing(|| format!("list the links of {}", plane.config.id))?;
+            plane.debris.links = links
+                .into_iter()
+                .filter(|link| !known.contains(&link.name))
+                .map(|link| link.index)
+                .collect();
             plane.sync(&self.host)?;
         }
+        self.remove_debris();
         self.sync_public_routes()
     }
 
@@ -81,14 +104,19 @@ impl Plane {
         config.check()?;
         let current = self.state.config.generation;
         if config.generation < current {
-            return Err(NetworkError::Stale { current, offered: config.generation });
+            return Err(NetworkError::Stale {
+                current,
+                offered: config.generation,
+            });
         }
         let wanted: BTreeSet<&String> = config.vpcs.iter().map(|vpc| &vpc.id).collect();
         let mut state = self.state.clone();
         for vpc in &wanted {
             if !state.slots.contains_key(*vpc) {
                 let used: BTreeSet<_> = state.slots.values().collect();
-                let free = (0..self.options.slots()).find(|slot| !used.contains(slot)).ok_or(NetworkError::PoolExhausted)?;
+                let free = (0..self.options.slots())
+                    .find(|slot| !used.contains(slot))
+                    .ok_or(NetworkError::PoolExhausted)?;
                 state.slots.insert((*vpc).clone(), free);
             }
         }
@@ -97,7 +125,12 @@ impl Plane {
         self.ledger.set_state(&state)?;
         self.state = state;
 
-        let gone: Vec<_> = self.vpcs.keys().filter(|id| !wanted.contains(id)).cloned().collect();
+        let gone: Vec<_> = self
+            .vpcs
+            .keys()
+            .filter(|id| !wanted.contains(id))
+            .cloned()
+            .collect();
         for id in gone {
             self.remove_vpc(&id)?;
         }
@@ -113,15 +146,46 @@ impl Plane {
         self.sync_public_routes()
     }
 
+    /// Deletes links and connections of detached interfaces. A failure is logged: the next [`Plane::open`] finds
+    /// the links again.
+    pub fn remove_debris(&mut self) {
+        for plane in self.vpcs.values_mut() {
+            if let Err(error) = plane.remove_debris() {
+                tracing::warn!(vpc = plane.config.id, %error, "cannot delete what detached interfaces left");
+            }
+        }
+    }
+
+    /// Number of detached interfaces that wait for [`Plane::remove_debris`].
+    pub fn debris(&self) -> usize {
+        self.vpcs
+            .values()
+            .map(|plane| plane.debris.links.len().max(plane.debris.addresses.len()))
+            .sum()
+    }
+
     /// Every interface that is attached, with its VPC.
     pub fn attached(&self) -> Vec<Attached> {
-        let of = |(vpc, plane): (&String, &VpcPlane)| plane.enis.values().map(|eni| Attached { vpc: vpc.clone(), eni: eni.clone() }).collect::<Vec<_>>();
+        let of = |(vpc, plane): (&String, &VpcPlane)| {
+            plane
+                .enis
+                .values()
+                .map(|eni| Attached {
+                    vpc: vpc.clone(),
+                    eni: eni.clone(),
+                })
+                .collect::<Vec<_>>()
+        };
         self.vpcs.iter().flat_map(of).collect()
     }
 
     fn open_vpc(&mut self, config: Vpc) -> Result<(), NetworkError> {
         let id = config.id.clone();
-        let slot = *self.state.slots.get(&id).ok_or_else(|| NetworkError::UnknownVpc(id.clone()))?;
+        let slot = *self
+            .state
+            .slots
+            .get(&id)
+            .ok_or_else(|| NetworkError::UnknownVpc(id.clone()))?;
         let plane = VpcPlane::open(config, slot, &self.options, &mut self.host)?;
         self.vpcs.insert(id, plane);
         Ok(())
@@ -149,12 +213,26 @@ impl Plane {
 
     /// Routes of the host to public addresses: exactly those of attached interfaces.
     fn sync_public_routes(&mut self) -> Result<(), NetworkError> {
-        let wanted: BTreeSet<Route> = self.vpcs.values().flat_map(VpcPlane::public_routes).collect();
-        let ours: BTreeSet<u32> = self.vpcs.values().map(|plane| plane.uplink.host_index).collect();
+        let wanted: BTreeSet<Route> = self
+            .vpcs
+            .values()
+            .flat_map(VpcPlane::public_routes)
+            .collect();
+        let ours: BTreeSet<u32> = self
+            .vpcs
+            .values()
+            .map(|plane| plane.uplink.host_index)
+            .collect();
         let host = &mut self.host.route;
         let doing = || "set the host's routes to public addresses".to_owned();
-        let is_ours = |route: &Route| matches!(route.via, Via::Router(_, link) if ours.contains(&link));
-        let present: BTreeSet<Route> = host.routes().doing(doing)?.into_iter().filter(is_ours).collect();
+        let is_ours =
+            |route: &Route| matches!(route.via, Via::Router(_, link) if ours.contains(&link));
+        let present: BTreeSet<Route> = host
+            .routes()
+            .doing(doing)?
+            .into_iter()
+            .filter(is_ours)
+            .collect();
         for route in present.difference(&wanted) {
             missing_is_fine(host.request(&[route::delete_route(*route)])).doing(doing)?;
         }
@@ -170,7 +248,11 @@ impl Plane {
 pub fn teardown(options: &NetworkOptions) -> Result<(), NetworkError> {
     options.check()?;
     if !options.run_dir.exists() {
-        fs::create_dir_all(&options.run_dir).map_err(|error| NetworkError::File { doing: "make folder", path: options.run_dir.clone(), error })?;
+        fs::create_dir_all(&options.run_dir).map_err(|error| NetworkError::File {
+            doing: "make folder",
+            path: options.run_dir.clone(),
+            error,
+        })?;
     }
     let ledger = Ledger::open(&options.run_dir)?;
     let home = Namespace::current()?;
@@ -189,7 +271,9 @@ pub fn teardown(options: &NetworkOptions) -> Result<(), NetworkError> {
         }
     };
     match mounted(&options.run_dir) {
-        Ok(ids) => ids.iter().for_each(|id| also(remove_namespace(&options.run_dir, id, &home))),
+        Ok(ids) => ids
+            .iter()
+            .for_each(|id| also(remove_namespace(&options.run_dir, id, &home))),
         Err(error) => also(Err(error)),
     }
     also(delete_uplinks(&options.tag));
@@ -205,7 +289,12 @@ fn delete_uplinks(tag: &str) -> Result<(), NetworkError> {
     let doing = || "delete the host's links".to_owned();
     let mut host = Socket::route().doing(doing)?;
     let prefix = format!("{tag}-");
-    for link in host.links().doing(doing)?.into_iter().filter(|link| link.name.starts_with(&prefix)) {
+    for link in host
+        .links()
+        .doing(doing)?
+        .into_iter()
+        .filter(|link| link.name.starts_with(&prefix))
+    {
         missing_is_fine(host.request(&[route::delete_link(link.index)])).doing(doing)?;
     }
     Ok(())
@@ -217,17 +306,27 @@ fn mounted(run_dir: &Path) -> Result<Vec<String>, NetworkError> {
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
-        Err(error) => return Err(NetworkError::File { doing: "list", path: folder, error }),
+        Err(error) => {
+            return Err(NetworkError::File {
+                doing: "list",
+                path: folder,
+                error,
+            });
+        }
     };
-    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+    Ok(entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect())
 }
 
 fn remove_namespace(run_dir: &Path, id: &str, home: &Namespace) -> Result<(), NetworkError> {
     let path = namespace::path_of(run_dir, id);
     if namespace::is_mounted(&path) {
         let doing = || format!("delete the links of {id}");
-        let mut route = Namespace::open(&path)?.inside(home, Socket::route)?.doing(doing)?;
-        vpc::delete_links(&mut route).doing(doing)?;
+        let mut route = Namespace::open(&path)?
+            .inside(home, Socket::route)?
+            .doing(doing)?;
+        vpc::delete_all_links(&mut route).doing(doing)?;
     }
     Ok(namespace::remove(&path)?)
 }
