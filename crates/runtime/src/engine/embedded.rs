@@ -10,7 +10,7 @@ use super::cgroup_view::{self, View};
 use super::payload::Payload;
 use super::{Created, Engine, Executed, Failure, Job, Output, Starting};
 use crate::cgroup::{Group, Hierarchies};
-use crate::seccomp::Filters;
+use crate::seccomp::Filter;
 use crate::sys::{self, Pid};
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::container::{Container, ContainerStatus};
@@ -71,7 +71,7 @@ impl Engine for Embedded {
             // SAFETY: this process does not use the descriptor, and does not run the destructor of its owner.
             unsafe { libc::close(reader) };
             let view = View::prepare(&cgroups, &bundle.cgroup).map_err(because("prepare the cgroup view"))?;
-            let payload = payload(bundle, Some(view), Some(write.as_raw_fd()))?;
+            let payload = payload(bundle, Some(view), Some(write.as_raw_fd()));
             cgroup_view::hide(&cgroups).map_err(because("hide the host's cgroups"))?;
             let console = bundle.terminal.then(|| bundle.console_socket());
             let container = ContainerBuilder::new(bundle.id.clone(), SyscallType::default())
@@ -126,7 +126,7 @@ impl Engine for Embedded {
             Container::new(&bundle.id, ContainerStatus::Running, Some(init), &bundle.directory, &own)
                 .and_then(|container| container.save())
                 .map_err(chain)?;
-            let payload = payload(bundle, None, None)?;
+            let payload = payload(bundle, None, None);
             cgroup_view::hide(&cgroups).map_err(because("hide the host's cgroups"))?;
             let pid = ContainerBuilder::new(bundle.id.clone(), SyscallType::default())
                 .with_executor(payload)
@@ -179,10 +179,14 @@ fn redirect(output: &Output) -> Result<(), String> {
     sys::dup_onto(stderr.as_raw_fd(), 2).map_err(because("redirect"))
 }
 
-fn payload(bundle: &Bundle, view: Option<View>, report: Option<RawFd>) -> Result<Payload, String> {
-    let filters = Filters::compile(bundle.capabilities).map_err(|error| error.to_string())?;
-    let own_arguments = usize::from(bundle.init && report.is_some());
-    Ok(Payload { filters, capabilities: bundle.capabilities, view: view.map(Rc::new), report, own_arguments })
+fn payload(bundle: &Bundle, view: Option<View>, report: Option<RawFd>) -> Payload {
+    Payload {
+        filter: Filter::compile(bundle.capabilities),
+        capabilities: bundle.capabilities,
+        own_arguments: usize::from(bundle.init && report.is_some()),
+        view: view.map(Rc::new),
+        report,
+    }
 }
 
 fn because(what: &'static str) -> impl Fn(io::Error) -> String {

@@ -3,7 +3,7 @@
 
 use super::cgroup_view::View;
 use crate::capability::Capabilities;
-use crate::seccomp::Filters;
+use crate::seccomp::Filter;
 use crate::sys;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use oci_spec::runtime::Spec;
@@ -16,7 +16,7 @@ use std::rc::Rc;
 /// An executor for libcontainer. Its files are closed on exec.
 #[derive(Clone)]
 pub struct Payload {
-    pub filters: Filters,
+    pub filter: Filter,
     /// Final set; the process has `CAP_SYS_ADMIN` until then.
     pub capabilities: Capabilities,
     /// For process 1: mounts to put in place.
@@ -68,8 +68,8 @@ impl Payload {
             Err(text) => return format!("- {text}"),
         };
         sys::reset_signals();
-        if let Err(error) = self.filters.load() {
-            return format!("- {error}");
+        if let Err(error) = self.filter.load() {
+            return format!("- load the seccomp filter: {error}");
         }
         if let Err(error) = self.capabilities.confine() {
             return format!("- drop capabilities: {error}");

@@ -1,104 +1,74 @@
-//! The system calls a container may make: Docker's default profile, as a BPF filter or as OCI JSON.
+//! The system calls a container may make: Docker's default profile, as a BPF program or as OCI JSON.
 //!
-//! `profile.rs` is the data. One seccompiler filter has one action for what matches, so there are two: the list of what
-//! is allowed, and `clone3`, which must seem not to exist (`ENOSYS`) so that C libraries fall back to `clone`, whose
-//! flags can be checked. The kernel takes the strictest answer of all loaded filters.
+//! `profile.rs` is the data, `compile.rs` makes the program. `clone3` seems not to exist (`ENOSYS`), so that C libraries
+//! fall back to `clone`, whose flags can be checked. Programs for other architectures (32-bit x86) are ended.
 
+mod compile;
 mod profile;
 
 use crate::capability::Capabilities;
-use profile::{Argument, Rule};
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
-};
+use compile::Verdict;
+use profile::Argument;
 use std::collections::BTreeMap;
 use std::io;
 
-#[derive(Debug, thiserror::Error)]
-pub enum SeccompError {
-    #[error("compile the seccomp filter")]
-    Compile(#[from] seccompiler::BackendError),
-    #[error("load the seccomp filter")]
-    Load(#[source] io::Error),
+#[cfg(target_arch = "x86_64")]
+const AUDIT_ARCH: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const AUDIT_ARCH: u32 = 0xc000_00b7;
+
+/// A compiled filter.
+#[derive(Clone)]
+pub struct Filter(Vec<libc::sock_filter>);
+
+impl Filter {
+    /// The profile for a process with these capabilities, some of which allow more calls.
+    pub fn compile(capabilities: Capabilities) -> Self {
+        Filter(compile::compile(AUDIT_ARCH, &verdicts(capabilities), libc::EPERM as u16))
+    }
+
+    /// Confines the calling process for good. Needs `CAP_SYS_ADMIN` or `no_new_privs`.
+    pub fn load(&self) -> io::Result<()> {
+        let program = libc::sock_fprog { len: self.0.len() as u16, filter: self.0.as_ptr().cast_mut() };
+        // SAFETY: the kernel only reads the program, which lives longer than the call.
+        let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &program) };
+        crate::sys::check(result).map(drop)
+    }
 }
 
-#[cfg(target_arch = "x86_64")]
-const ARCH: TargetArch = TargetArch::x86_64;
-#[cfg(target_arch = "aarch64")]
-const ARCH: TargetArch = TargetArch::aarch64;
-
-/// Compiled filters, in the order of loading.
-#[derive(Debug, Clone)]
-pub struct Filters(Vec<BpfProgram>);
-
-impl Filters {
-    /// The profile for a process with these capabilities, some of which allow more calls.
-    pub fn compile(capabilities: Capabilities) -> Result<Self, SeccompError> {
-        let mut allowed: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-        for rule in profile::rules(capabilities) {
-            for number in rule.names.iter().filter_map(|name| number(name)) {
-                let conditions = conditions(rule)?;
-                if conditions.is_empty() {
-                    allowed.insert(number, Vec::new());
-                } else if allowed.get(&number).is_none_or(|rules| !rules.is_empty()) {
-                    allowed.entry(number).or_default().push(SeccompRule::new(conditions)?);
+/// What happens to each call that is not simply denied.
+fn verdicts(capabilities: Capabilities) -> BTreeMap<u32, Verdict> {
+    let mut verdicts = BTreeMap::new();
+    for rule in profile::rules(capabilities) {
+        for number in rule.names.iter().filter_map(|name| number(name)) {
+            match (rule.argument, verdicts.get_mut(&number)) {
+                (_, Some(Verdict::Allow)) => {}
+                (Argument::Any, _) => {
+                    verdicts.insert(number, Verdict::Allow);
+                }
+                (argument, Some(Verdict::Check(arguments))) => arguments.push(argument),
+                (argument, _) => {
+                    verdicts.insert(number, Verdict::Check(vec![argument]));
                 }
             }
         }
-        let mut missing = BTreeMap::new();
-        for number in profile::missing(capabilities).iter().filter_map(|name| number(name)) {
-            // Allowed by the list, so that its EPERM does not hide the ENOSYS.
-            allowed.insert(number, Vec::new());
-            missing.insert(number, Vec::new());
-        }
-        let denied = SeccompAction::Errno(libc::EPERM as u32);
-        let mut programs: Vec<BpfProgram> =
-            vec![SeccompFilter::new(allowed, denied, SeccompAction::Allow, ARCH)?.try_into()?];
-        if !missing.is_empty() {
-            let absent = SeccompAction::Errno(libc::ENOSYS as u32);
-            programs.push(SeccompFilter::new(missing, SeccompAction::Allow, absent, ARCH)?.try_into()?);
-        }
-        Ok(Filters(programs))
     }
-
-    /// Confines the calling process for good. Needs `CAP_SYS_ADMIN` or `no_new_privs`; seccompiler's own function is of
-    /// no use here, because it always sets the latter.
-    pub fn load(&self) -> Result<(), SeccompError> {
-        for program in &self.0 {
-            let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr() as *mut libc::sock_filter };
-            // SAFETY: `sock_filter` is the kernel's struct under two names, and the kernel only reads the program.
-            let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &filter) };
-            if result != 0 {
-                return Err(SeccompError::Load(io::Error::last_os_error()));
-            }
-        }
-        Ok(())
-    }
+    let missing = profile::missing(capabilities).iter().filter_map(|name| number(name));
+    verdicts.extend(missing.map(|number| (number, Verdict::Fail(libc::ENOSYS as u16))));
+    verdicts
 }
 
-fn number(name: &str) -> Option<i64> {
-    name.parse::<syscalls::Sysno>().ok().map(|number| i64::from(number.id()))
-}
-
-fn conditions(rule: &Rule) -> Result<Vec<SeccompCondition>, SeccompError> {
-    let condition = match rule.argument {
-        Argument::Any => return Ok(Vec::new()),
-        // These arguments are 32 bits wide in the kernel: what a caller leaves in the upper half is not looked at there,
-        // and must not be here.
-        Argument::Is(index, value) => (index, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, u64::from(value)),
-        Argument::IsNot(index, value) => (index, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, u64::from(value)),
-        Argument::HasNone(index, mask) => (index, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask.into()), 0),
-    };
-    let (index, length, operator, value) = condition;
-    Ok(vec![SeccompCondition::new(index, length, operator, value)?])
+fn number(name: &str) -> Option<u32> {
+    name.parse::<syscalls::Sysno>().ok().map(|number| number.id() as u32)
 }
 
 /// The same profile as `linux.seccomp` of an OCI `config.json`, for an external runtime.
 pub fn oci(capabilities: Capabilities) -> serde_json::Value {
     use serde_json::json;
-    let architectures = match ARCH {
-        TargetArch::x86_64 => json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]),
-        _ => json!(["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]),
+    let architectures = if cfg!(target_arch = "x86_64") {
+        json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"])
+    } else {
+        json!(["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"])
     };
     let mut calls: Vec<serde_json::Value> = profile::rules(capabilities)
         .map(|rule| {
@@ -131,11 +101,11 @@ mod tests {
 
     /// Runs `probe` in a child under the filter for `capabilities`; its result is the child's exit code.
     fn under(capabilities: Capabilities, probe: fn() -> i32) -> i32 {
-        let filters = Filters::compile(capabilities).unwrap();
+        let filter = Filter::compile(capabilities);
         // SAFETY: the child makes system calls only and ends.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
-            let code = if filters.load().is_ok() { probe() } else { 99 };
+            let code = if filter.load().is_ok() { probe() } else { 99 };
             unsafe { libc::_exit(code) };
         }
         let mut status = 0;
@@ -183,6 +153,66 @@ mod tests {
         assert_eq!(under(Capabilities::resolve(&[], &["SYS_CHROOT".into()]), chroot), libc::EPERM);
         let unshare = || unsafe { libc::unshare(0) };
         assert_eq!(under(Capabilities::resolve(&["SYS_ADMIN".into()], &[]), unshare), 0);
+    }
+
+    /// The same rules compiled by seccompiler, as two programs of which the stricter answer counts.
+    fn reference(capabilities: Capabilities) -> Vec<Vec<libc::sock_filter>> {
+        use seccompiler::*;
+        let condition = |argument: &Argument| {
+            let (index, length, operator, value) = match *argument {
+                Argument::Any => unreachable!("not a condition"),
+                Argument::Is(index, value) => (index, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, u64::from(value)),
+                Argument::IsNot(index, value) => (index, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, u64::from(value)),
+                Argument::HasNone(index, mask) => (index, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask.into()), 0),
+            };
+            SeccompRule::new(vec![SeccompCondition::new(index, length, operator, value).unwrap()]).unwrap()
+        };
+        let (mut allowed, mut missing) = (BTreeMap::new(), BTreeMap::new());
+        for (number, verdict) in verdicts(capabilities) {
+            let rules = match &verdict {
+                Verdict::Check(arguments) => arguments.iter().map(condition).collect(),
+                _ => Vec::new(),
+            };
+            if matches!(verdict, Verdict::Fail(_)) {
+                missing.insert(i64::from(number), Vec::new());
+            }
+            allowed.insert(i64::from(number), rules);
+        }
+        let arch = std::env::consts::ARCH.try_into().unwrap();
+        let (denied, absent) = (SeccompAction::Errno(1), SeccompAction::Errno(38));
+        let first = SeccompFilter::new(allowed, denied, SeccompAction::Allow, arch).unwrap();
+        let mut filters = vec![first];
+        if !missing.is_empty() {
+            filters.push(SeccompFilter::new(missing, SeccompAction::Allow, absent, arch).unwrap());
+        }
+        let program = |filter: SeccompFilter| -> Vec<libc::sock_filter> {
+            let program: BpfProgram = filter.try_into().unwrap();
+            program.iter().map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect()
+        };
+        filters.into_iter().map(program).collect()
+    }
+
+    #[test]
+    fn the_program_answers_as_seccompilers_does() {
+        let all = ["ALL".to_owned()];
+        let admin = ["SYS_ADMIN".to_owned(), "SYS_PTRACE".to_owned()];
+        for capabilities in [Capabilities::resolve(&[], &[]), Capabilities::resolve(&admin, &all), Capabilities::resolve(&[], &all),
+                             Capabilities::resolve(&all, &[])] {
+            let (ours, theirs) = (Filter::compile(capabilities).0, reference(capabilities));
+            assert!(ours.len() < 300, "{} instructions", ours.len());
+            let values = [0, 1, 8, 40, 0x2_0000, 0x2_0008, 0x1000_0000, 0x0200_0000, 0x7e02_0000, 0xffff_ffff, 0x1_0000_0000,
+                          0x1_0000_0028, u64::MAX, 0x0010_0000, 17];
+            for number in (0..700).chain([0x4000_0000, 0x4000_0001, u32::MAX]) {
+                for value in values {
+                    let arguments = [value, 0, 0, 0, 0, 0];
+                    let answers = theirs.iter().map(|program| compile::run(program, number, AUDIT_ARCH, arguments));
+                    // Of failure and permission the kernel takes the smaller value.
+                    let expected = answers.min().unwrap();
+                    let answer = compile::run(&ours, number, AUDIT_ARCH, arguments);
+                    assert_eq!(answer, expected, "call {number} with {value:#x}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(super) struct Rule {
 }
 
 /// Index of the argument, and a value.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Argument {
     Any,
     Is(u8, u32),
