@@ -49,7 +49,11 @@ impl Node {
     }
 
     pub fn metadata(&self) -> io::Result<Metadata> {
-        fs::symlink_metadata(self.path())
+        match self {
+            // The root's own path may be a link to the layer.
+            Self::Dir(dir) => dir.metadata(),
+            _ => fs::symlink_metadata(self.path()),
+        }
     }
 }
 
@@ -155,6 +159,11 @@ impl DirNode {
             }
         }
         Ok((!parts.is_empty()).then_some(Node::Dir(DirNode { parts })))
+    }
+
+    /// The metadata that count: those of the uppermost directory.
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        fs::metadata(&self.parts[0])
     }
 
     /// The directory's entries, sorted by name.

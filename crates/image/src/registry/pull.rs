@@ -18,7 +18,7 @@ use crate::ingest::{self, IngestError, Staged};
 use crate::manifest::{DOCKER_MANIFEST, Descriptor, Document, Manifest, OCI_MANIFEST};
 use crate::reference::ImageRef;
 use crate::store::record::{LayerRecord, Record};
-use crate::store::{ImageStore, Inner, StoreError, blobs, layers};
+use crate::store::{ImageStore, Inner, blobs, layers};
 
 /// How to pull.
 #[derive(Clone, Default)]

@@ -11,12 +11,12 @@ mod files;
 mod gc;
 mod layout;
 mod locks;
-mod writable;
 
 pub(crate) mod blobs;
 pub(crate) mod layers;
 pub(crate) mod record;
 pub(crate) mod session;
+pub(crate) mod writable;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;

@@ -24,7 +24,7 @@ impl ImageStore {
     /// The upper directory has the owner and mode of the image's root, since they become those of `/`.
     pub fn create_writable(&self, name: &str, image: &Image) -> Result<Writable, StoreError> {
         let dir = self.writable_dir(name)?;
-        make(&dir, image.layers.first().map(PathBuf::as_path))
+        make(dir.join("upper"), dir.join("work"), image.layers.first().map(PathBuf::as_path))
     }
 
     /// Removes the writable layer `name`; nothing happens when it is not there. It must not be mounted. Blocking.
@@ -53,9 +53,9 @@ impl ImageStore {
     }
 }
 
-/// Makes `dir/upper` and `dir/work`; the upper one looks like `root`, the uppermost layer.
-pub(crate) fn make(dir: &Path, root: Option<&Path>) -> Result<Writable, StoreError> {
-    let writable = Writable { upper: dir.join("upper"), work: dir.join("work") };
+/// Makes both directories; the upper one looks like `root`, the uppermost layer.
+pub(crate) fn make(upper: PathBuf, work: PathBuf, root: Option<&Path>) -> Result<Writable, StoreError> {
+    let writable = Writable { upper, work };
     for path in [&writable.work, &writable.upper] {
         fs::create_dir_all(path).map_err(StoreError::io("make", path))?;
     }

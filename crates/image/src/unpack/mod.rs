@@ -20,7 +20,7 @@ use std::path::Path;
 pub(crate) use decode::{Compression, decoder};
 pub(crate) use entry::xattr_is_kept;
 pub(crate) use root::XATTR_OPAQUE;
-pub(crate) use tar_reader::{Kind, TarEntry, TarReader};
+pub(crate) use tar_reader::{Kind, TarReader};
 
 use crate::digest::{Digest, Hasher};
 use crate::limits::Limits;

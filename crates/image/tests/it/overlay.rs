@@ -8,31 +8,11 @@ use longshore_image::{Image, PullOptions, Writable};
 use tar::EntryType;
 
 use crate::registry::Registry;
-use crate::support::{Layer, TestImage, gzip, names, store};
+use crate::support::{Layer, TestImage, gzip, names, store, with_overlay};
 
-/// Runs `look` on the mounted image, in a mount namespace of a thread's own: nothing is left whatever happens.
+/// Runs `look` on the mounted image.
 fn mounted(image: &Image, writable: &Writable, look: impl FnOnce(&Path) + Send) {
-    let target = tempfile::tempdir().expect("tmp");
-    let lower = image.lower_dirs();
-    let options = lower.overlay_options(&writable.upper, &writable.work).expect("fits in a page");
-    let options = std::ffi::CString::new(options.into_encoded_bytes()).expect("no NUL");
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
-            // FS unshared too: the working directory below is this thread's alone.
-            let flags = rustix::thread::UnshareFlags::NEWNS | rustix::thread::UnshareFlags::FS;
-            // SAFETY: the thread shares no state with others that depends on its mount namespace or working directory.
-            unsafe { rustix::thread::unshare_unsafe(flags) }.expect("root");
-            mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("private");
-            std::env::set_current_dir(&lower.base).expect("base");
-            mount("overlay", target.path(), "overlay", MountFlags::empty(), Some(options.as_c_str())).expect("mounted");
-            look(target.path());
-            rustix::mount::unmount(target.path(), rustix::mount::UnmountFlags::empty()).expect("unmounted");
-        });
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
+    with_overlay(&image.lower_dirs(), &writable.upper, &writable.work, look);
 }
 
 async fn pulled(archives: &[Vec<u8>], tmp: &Path) -> (longshore_image::ImageStore, std::sync::Arc<Image>) {

@@ -1,0 +1,449 @@
+//! COPY and ADD: what is copied where, the digest of it, and the copying itself.
+//!
+//! Three steps, so that the cache can be asked between them: [`Plan::make`] reads names and metadata of the sources,
+//! [`Plan::digest`] their content, [`Plan::apply`] writes an upper directory. Paths on both sides are walked in a
+//! [`LayerStack`], so a link in an image or in the context cannot lead out of it.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown, symlink};
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::BuildError;
+use super::ignore::Ignore;
+use super::pattern::Pattern;
+use crate::digest::{Digest, Hasher};
+use crate::limits::Limits;
+use crate::stack::{DirNode, LayerStack, Node};
+use crate::unpack::{self, TarReader, decoder};
+
+/// Where files come from.
+pub(super) struct Origin<'a> {
+    pub tree: &'a LayerStack,
+    pub ignore: &'a Ignore,
+    /// What an error calls it.
+    pub name: &'a str,
+    /// Files of another image keep their owners; those of the context have root's.
+    pub keep_owner: bool,
+}
+
+/// How files arrive.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Rights {
+    pub owner: Option<(u32, u32)>,
+    /// For files and directories alike.
+    pub mode: Option<u32>,
+}
+
+/// What an instruction copies, sources first come first.
+pub(super) struct Plan {
+    line: usize,
+    rights: Rights,
+    items: Vec<Item>,
+}
+
+struct Item {
+    /// Relative to the image's root, as far as possible free of links.
+    dest: PathBuf,
+    what: What,
+    mode: u32,
+    owner: (u32, u32),
+}
+
+enum What {
+    /// Made if it is not there. Its own metadata count only then.
+    Dir,
+    File(PathBuf),
+    Inline(Vec<u8>),
+    Symlink(PathBuf),
+    /// To be extracted into `dest`.
+    Archive(PathBuf),
+}
+
+impl Plan {
+    pub fn new(line: usize, rights: Rights) -> Self {
+        Self { line, rights, items: Vec::new() }
+    }
+
+    /// Finds the sources and where each goes. `sources` are expanded; `dest` is absolute. `add` extracts archives.
+    pub fn make(
+        line: usize,
+        from: &Origin<'_>,
+        to: &LayerStack,
+        sources: &[String],
+        inline: Vec<(String, Vec<u8>)>,
+        dest: &str,
+        rights: Rights,
+        add: bool,
+    ) -> Result<Self, BuildError> {
+        let mut plan = Self::new(line, rights);
+        let mut found = Vec::new();
+        let mut special = false;
+        for source in sources {
+            special |= Pattern::is_special(source);
+            let matches = plan.sources(from, source)?;
+            if matches.is_empty() {
+                return Err(plan.wrong(format!("`{source}` is not in {} (or is ignored by .dockerignore)", from.name)));
+            }
+            found.extend(matches);
+        }
+        let several = found.len() + inline.len() > 1;
+        let names_dir = dest.ends_with('/') || dest.ends_with("/.");
+        if several && !names_dir && !special {
+            return Err(plan.wrong(format!("with several sources the destination must be a directory and end in a slash, not `{dest}`")));
+        }
+        let walk = to.walk(Path::new(dest), true).map_err(|e| plan.walk_error(Path::new(dest), e))?;
+        let dest = walk.resolved.join(&walk.missing);
+        let is_dir = walk.missing.as_os_str().is_empty() && matches!(walk.node, Node::Dir(_));
+        let into_dir = names_dir || is_dir || several;
+        for (path, node) in found {
+            let name = path.file_name().map(PathBuf::from).unwrap_or_default();
+            match node {
+                // A directory's content is copied, not the directory.
+                Node::Dir(dir) => {
+                    plan.add_dir(&dest, dir.metadata().map_err(|e| plan.io("look at", &path)(e))?, from.keep_owner);
+                    plan.tree(from, &path, &dir, &dest)?;
+                }
+                Node::File(file) if add && is_archive(&file) => {
+                    plan.items.push(Item { dest: dest.clone(), what: What::Archive(file), mode: 0o755, owner: (0, 0) });
+                }
+                node => plan.leaf(&path, &node, if into_dir { dest.join(name) } else { dest.clone() }, from.keep_owner)?,
+            }
+        }
+        for (name, content) in inline {
+            let dest = if into_dir { dest.join(name) } else { dest.clone() };
+            let (mode, owner) = (rights.mode.unwrap_or(0o644), rights.owner.unwrap_or((0, 0)));
+            plan.items.push(Item { dest, what: What::Inline(content), mode, owner });
+        }
+        Ok(plan)
+    }
+
+    /// A plan that only makes a directory (WORKDIR).
+    pub fn directory(line: usize, dest: &Path) -> Self {
+        let item = Item { dest: dest.to_owned(), what: What::Dir, mode: 0o755, owner: (0, 0) };
+        Self { line, rights: Rights::default(), items: vec![item] }
+    }
+
+    /// What `source` names, a path or a pattern.
+    fn sources(&self, from: &Origin<'_>, source: &str) -> Result<Vec<(PathBuf, Node)>, BuildError> {
+        let clean = clean(Path::new(source));
+        let failed = |e: io::Error| self.io("look at", Path::new(source))(e);
+        if !Pattern::is_special(source) {
+            let walk = match from.tree.walk(&clean, true) {
+                Ok(walk) => walk,
+                Err(e) if e.kind() == io::ErrorKind::NotADirectory => return Ok(Vec::new()),
+                Err(e) => return Err(failed(e)),
+            };
+            let there = walk.missing.as_os_str().is_empty();
+            // An ignored directory may hold exceptions.
+            let hidden = from.ignore.ignores(&walk.resolved) && !matches!(walk.node, Node::Dir(_) if from.ignore.has_exceptions());
+            // The name that was asked for counts, even when it is a link to another.
+            return Ok(if there && !hidden { vec![(clean, walk.node)] } else { Vec::new() });
+        }
+        let mut found = vec![(PathBuf::new(), from.tree.get(Path::new(""), true).map_err(failed)?)];
+        for part in clean.components() {
+            let text = part.as_os_str().to_string_lossy();
+            let pattern = Pattern::new(&text).map_err(|e| self.wrong(e))?;
+            let mut next = Vec::new();
+            for (path, node) in found {
+                let Some(Node::Dir(dir)) = node else { continue };
+                for (name, _) in dir.entries().map_err(failed)? {
+                    if name.to_str().is_some_and(|name| pattern.matches(name)) {
+                        let path = path.join(name);
+                        let node = from.tree.get(&path, true).map_err(failed)?;
+                        next.push((path, node));
+                    }
+                }
+            }
+            found = next;
+        }
+        let seen = found.into_iter().filter_map(|(path, node)| node.map(|node| (path, node)));
+        Ok(seen.filter(|(path, _)| !from.ignore.ignores(path)).collect())
+    }
+
+    /// Everything below `dir`, whose path in the source tree is `path`.
+    fn tree(&mut self, from: &Origin<'_>, path: &Path, dir: &DirNode, dest: &Path) -> Result<(), BuildError> {
+        for (name, node) in dir.entries().map_err(self.io("list", path))? {
+            let (path, dest) = (path.join(&name), dest.join(&name));
+            let ignored = from.ignore.ignores(&path);
+            match node {
+                Node::Dir(dir) => {
+                    if ignored && !from.ignore.has_exceptions() {
+                        continue;
+                    }
+                    let before = self.items.len();
+                    self.add_dir(&dest, dir.metadata().map_err(self.io("look at", &path))?, from.keep_owner);
+                    self.tree(from, &path, &dir, &dest)?;
+                    // An ignored directory is there only for what was brought back.
+                    if ignored && self.items.len() == before + 1 {
+                        self.items.pop();
+                    }
+                }
+                _ if ignored => {}
+                node => self.leaf(&path, &node, dest, from.keep_owner)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn add_dir(&mut self, dest: &Path, meta: fs::Metadata, keep_owner: bool) {
+        let (mode, owner) = self.rights(&meta, keep_owner);
+        self.items.push(Item { dest: dest.to_owned(), what: What::Dir, mode, owner });
+    }
+
+    fn leaf(&mut self, path: &Path, node: &Node, dest: PathBuf, keep_owner: bool) -> Result<(), BuildError> {
+        let meta = node.metadata().map_err(self.io("look at", path))?;
+        let (mode, owner) = self.rights(&meta, keep_owner);
+        let what = match node {
+            Node::File(file) => What::File(file.clone()),
+            Node::Symlink { target, .. } => What::Symlink(target.clone()),
+            _ => return Err(self.wrong(format!("`{}` is neither a file, a directory nor a link", path.display()))),
+        };
+        self.items.push(Item { dest, what, mode, owner });
+        Ok(())
+    }
+
+    fn rights(&self, meta: &fs::Metadata, keep_owner: bool) -> (u32, (u32, u32)) {
+        let own = if keep_owner { (meta.uid(), meta.gid()) } else { (0, 0) };
+        (self.rights.mode.unwrap_or(meta.mode() & 0o7777), self.rights.owner.unwrap_or(own))
+    }
+
+    /// A digest of all that the result depends on. Reads every file.
+    pub fn digest(&self) -> Result<Digest, BuildError> {
+        let mut all = Hasher::default();
+        let mut add = |bytes: &[u8]| {
+            all.update(&(bytes.len() as u64).to_le_bytes());
+            all.update(bytes);
+        };
+        for item in &self.items {
+            add(item.dest.as_os_str().as_bytes());
+            add(format!("{:o} {}:{}", item.mode, item.owner.0, item.owner.1).as_bytes());
+            match &item.what {
+                What::Dir => add(b"directory"),
+                What::Symlink(target) => add(target.as_os_str().as_bytes()),
+                What::Inline(content) => add(content),
+                What::File(path) | What::Archive(path) => {
+                    let mut file = File::open(path).map_err(self.io("open", path))?;
+                    let mut hasher = Hasher::default();
+                    let mut buffer = vec![0; 128 << 10];
+                    loop {
+                        let n = file.read(&mut buffer).map_err(self.io("read", path))?;
+                        if n == 0 {
+                            break;
+                        }
+                        hasher.update(&buffer[..n]);
+                    }
+                    add(hasher.finish().to_string().as_bytes());
+                    for (name, value) in capability(path) {
+                        add(name.as_bytes());
+                        add(&value);
+                    }
+                }
+            }
+        }
+        Ok(all.finish())
+    }
+
+    /// Writes what the plan says into `upper`, to be laid over `below` (top first). New files are dated `epoch`.
+    pub fn apply(&self, upper: &Path, below: &[PathBuf], epoch: i64, limits: &Limits) -> Result<(), BuildError> {
+        let mut writer = Writer {
+            plan: self,
+            upper,
+            stack: LayerStack::new([&[upper.to_owned()], below].concat()),
+            parents: HashMap::new(),
+            dir_times: Vec::new(),
+            time: SystemTime::UNIX_EPOCH + Duration::from_secs(epoch.max(0) as u64),
+        };
+        for item in &self.items {
+            writer.item(item, limits)?;
+        }
+        for (path, time) in writer.dir_times.iter().rev() {
+            File::open(path).and_then(|dir| dir.set_modified(*time)).map_err(self.io("date", path))?;
+        }
+        Ok(())
+    }
+
+    fn walk_error(&self, dest: &Path, error: io::Error) -> BuildError {
+        match error.kind() {
+            io::ErrorKind::NotADirectory => {
+                self.wrong(format!("`{}` leads through something that is no directory", Path::new("/").join(dest).display()))
+            }
+            _ => self.io("look at", dest)(error),
+        }
+    }
+
+    fn wrong(&self, message: String) -> BuildError {
+        BuildError::Copy { line: self.line, message }
+    }
+
+    fn io(&self, doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildError + use<> {
+        let (line, path) = (self.line, path.to_owned());
+        move |source| BuildError::Io { line, doing, path, source }
+    }
+}
+
+/// Writes into an upper directory, as overlayfs would when told to in the merged tree.
+struct Writer<'a> {
+    plan: &'a Plan,
+    upper: &'a Path,
+    /// The upper directory on top of the image.
+    stack: LayerStack,
+    /// Directories that exist in `upper`, by the path they were asked for.
+    parents: HashMap<PathBuf, PathBuf>,
+    /// Times to set at the end.
+    dir_times: Vec<(PathBuf, SystemTime)>,
+    time: SystemTime,
+}
+
+impl Writer<'_> {
+    fn item(&mut self, item: &Item, limits: &Limits) -> Result<(), BuildError> {
+        if matches!(item.what, What::Dir) {
+            return self.dir(&item.dest, item.mode, item.owner).map(drop);
+        }
+        if let What::Archive(archive) = &item.what {
+            let dir = self.dir(&item.dest, item.mode, item.owner)?;
+            return self.extract(archive, &dir, limits);
+        }
+        let parent = item.dest.parent().unwrap_or(Path::new(""));
+        let name = item.dest.file_name().ok_or_else(|| self.plan.wrong("the destination of a file is the root".to_owned()))?;
+        let owner = self.plan.rights.owner.unwrap_or((0, 0));
+        let parent = self.dir(parent, 0o755, owner)?;
+        let path = parent.join(name);
+        let io = |doing| self.plan.io(doing, &path);
+        let below = self.stack.get(path.strip_prefix(self.upper).unwrap_or(&path), false).map_err(io("look at"))?;
+        if matches!(below, Some(Node::Dir(_))) {
+            return Err(self.plan.wrong(format!("cannot copy over the directory `/{}`", item.dest.display())));
+        }
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io("replace")(e)),
+            _ => {}
+        }
+        let mut attributes = Vec::new();
+        match &item.what {
+            What::Symlink(target) => {
+                symlink(target, &path).map_err(io("link"))?;
+                lchown(&path, Some(item.owner.0), Some(item.owner.1)).map_err(io("own"))?;
+                let since = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+                let time = rustix::fs::Timespec { tv_sec: since as i64, tv_nsec: 0 };
+                let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+                rustix::fs::utimensat(rustix::fs::CWD, &path, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(|e| io("date")(e.into()))?;
+                // The link may be what a path that was looked up before leads through.
+                self.parents.clear();
+                return Ok(());
+            }
+            What::File(source) => {
+                let mut source_file = File::open(source).map_err(self.plan.io("open", source))?;
+                let mut file = self.create(&path)?;
+                io::copy(&mut source_file, &mut file).map_err(io("write"))?;
+                attributes = capability(source);
+            }
+            What::Inline(content) => {
+                let mut file = self.create(&path)?;
+                io::Write::write_all(&mut file, content).map_err(io("write"))?;
+            }
+            What::Dir | What::Archive(_) => {}
+        }
+        chown(&path, Some(item.owner.0), Some(item.owner.1)).map_err(io("own"))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(item.mode)).map_err(io("set the mode of"))?;
+        for (name, value) in attributes {
+            rustix::fs::setxattr(&path, name, &value, rustix::fs::XattrFlags::empty())
+                .map_err(|e| io("set attributes of")(e.into()))?;
+        }
+        File::open(&path).and_then(|file| file.set_modified(self.time)).map_err(io("date"))
+    }
+
+    fn create(&self, path: &Path) -> Result<File, BuildError> {
+        let mut options = File::options();
+        options.write(true).create_new(true).mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+        options.open(path).map_err(self.plan.io("make", path))
+    }
+
+    /// The directory `dest` in the upper directory, made where it is missing in the image with these rights.
+    fn dir(&mut self, dest: &Path, mode: u32, owner: (u32, u32)) -> Result<PathBuf, BuildError> {
+        if let Some(known) = self.parents.get(dest) {
+            return Ok(known.clone());
+        }
+        let walk = self.stack.walk(dest, true).map_err(|e| self.plan.walk_error(dest, e))?;
+        if !matches!(walk.node, Node::Dir(_)) {
+            return Err(self.plan.wrong(format!("cannot copy into `/{}`: it is no directory", dest.display())));
+        }
+        // What exists in the merged tree gets a copy of itself in the upper directory, as overlayfs does ("copy up").
+        let mut path = self.upper.to_owned();
+        let mut resolved = PathBuf::new();
+        for part in walk.resolved.components() {
+            path.push(part);
+            resolved.push(part);
+            if fs::symlink_metadata(&path).is_ok() {
+                continue;
+            }
+            let Some(node) = self.stack.get(&resolved, false).map_err(self.plan.io("look at", &resolved))? else { break };
+            let meta = node.metadata().map_err(self.plan.io("look at", &resolved))?;
+            let time = meta.modified().map_err(self.plan.io("look at", &resolved))?;
+            self.make(&path, meta.mode() & 0o7777, (meta.uid(), meta.gid()), time)?;
+        }
+        let missing: Vec<_> = walk.missing.components().collect();
+        for (i, part) in missing.iter().enumerate() {
+            path.push(part);
+            // Parents that the instruction only implies are ordinary directories.
+            let mode = if i + 1 == missing.len() { mode } else { 0o755 };
+            self.make(&path, mode, owner, self.time)?;
+        }
+        self.parents.insert(dest.to_owned(), path.clone());
+        Ok(path)
+    }
+
+    fn make(&mut self, path: &Path, mode: u32, owner: (u32, u32), time: SystemTime) -> Result<(), BuildError> {
+        fs::DirBuilder::new().mode(0o700).create(path).map_err(self.plan.io("make", path))?;
+        chown(path, Some(owner.0), Some(owner.1)).map_err(self.plan.io("own", path))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(self.plan.io("set the mode of", path))?;
+        self.dir_times.push((path.to_owned(), time));
+        Ok(())
+    }
+
+    fn extract(&mut self, archive: &Path, dir: &Path, limits: &Limits) -> Result<(), BuildError> {
+        let file = File::open(archive).map_err(self.plan.io("open", archive))?;
+        let source = io::BufReader::with_capacity(128 << 10, file);
+        unpack::unpack(source, dir, limits).map_err(|source| BuildError::Archive {
+            line: self.plan.line,
+            path: archive.display().to_string(),
+            source,
+        })?;
+        self.parents.clear();
+        Ok(())
+    }
+}
+
+/// A relative path without `.` and `..`; what climbs ends at the root.
+pub(super) fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => drop(clean.pop()),
+            _ => {}
+        }
+    }
+    clean
+}
+
+/// The file's capabilities, which are content.
+fn capability(path: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let mut value = [0; 64];
+    match rustix::fs::lgetxattr(path, "security.capability", &mut value) {
+        Ok(len) => vec![("security.capability", value[..len].to_vec())],
+        Err(_) => Vec::new(),
+    }
+}
+
+/// True if the file is a tar archive, compressed or not, as far as its first header tells.
+fn is_archive(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    match decoder(io::BufReader::new(file)) {
+        Ok((_, decoded)) => matches!(TarReader::new(decoded).next(), Ok(Some(_))),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,387 @@
+//! Builds from Dockerfiles, with commands run for real: busybox in a chroot on an overlay.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use longshore_image::build::{BuildError, BuildEvent, BuildOptions, OutputStream, RunFuture, RunRequest, RunStep};
+use longshore_image::{Image, ImageStore, PullOptions, PushOptions};
+
+use crate::registry::Registry;
+use crate::support::{Layer, TestImage, gzip, names, store, with_overlay};
+
+/// Runs commands as root in a chroot.
+#[derive(Default)]
+struct Chroot {
+    runs: AtomicUsize,
+}
+
+impl RunStep for Chroot {
+    fn run<'a>(&'a self, request: RunRequest<'a>) -> RunFuture<'a> {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            let output = with_overlay(request.lower, request.upper, request.work, |root| {
+                let (root, cwd) = (root.to_owned(), request.cwd.to_owned());
+                let mut command = Command::new(&request.argv[0]);
+                command.args(&request.argv[1..]).env_clear().stdin(Stdio::null());
+                command.envs(request.env.iter().map(|pair| pair.split_once('=').expect("NAME=value")));
+                // SAFETY: only system calls between fork and exec.
+                unsafe {
+                    command.pre_exec(move || {
+                        rustix::process::chroot(&root)?;
+                        rustix::process::chdir(&cwd)?;
+                        Ok(())
+                    });
+                }
+                command.output()
+            })?;
+            (request.output)(OutputStream::Stdout, &output.stdout);
+            (request.output)(OutputStream::Stderr, &output.stderr);
+            Ok(output.status.code().unwrap_or(255))
+        })
+    }
+}
+
+/// A context, a store, and what a build said.
+struct Bench {
+    tmp: tempfile::TempDir,
+    store: ImageStore,
+    runner: Chroot,
+    said: Arc<Mutex<Vec<String>>>,
+    options: BuildOptions,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let tmp = tempfile::tempdir().expect("tmp");
+        fs::create_dir(tmp.path().join("context")).expect("dir");
+        let store = store(&tmp.path().join("images"));
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let tell = said.clone();
+        let options = BuildOptions {
+            events: Some(Arc::new(move |event| {
+                tell.lock().expect("said").push(match event {
+                    BuildEvent::Step { number, total, text, cached, .. } => {
+                        format!("{number}/{total} {text}{}", if cached { " (cached)" } else { "" })
+                    }
+                    BuildEvent::Output { bytes, .. } => String::from_utf8_lossy(bytes).into_owned(),
+                    BuildEvent::Warning(text) => format!("warning: {text}"),
+                });
+            })),
+            ..BuildOptions::default()
+        };
+        Self { tmp, store, runner: Chroot::default(), said, options }
+    }
+
+    fn context(&self) -> PathBuf {
+        self.tmp.path().join("context")
+    }
+
+    fn file(&self, name: &str, content: &str) -> &Self {
+        let path = self.context().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("dirs");
+        fs::write(path, content).expect("file");
+        self
+    }
+
+    fn busybox(&self) -> &Self {
+        fs::copy("/bin/busybox", self.context().join("busybox")).expect("busybox-static is installed");
+        self
+    }
+
+    async fn build(&self, dockerfile: &str) -> Result<Arc<Image>, BuildError> {
+        self.file("Dockerfile", dockerfile);
+        self.store.build(&self.context(), &self.options, &self.runner).await
+    }
+
+    async fn built(&self, dockerfile: &str) -> Arc<Image> {
+        self.build(dockerfile).await.unwrap_or_else(|e| panic!("{e}\n{}", self.said()))
+    }
+
+    async fn error(&self, dockerfile: &str) -> String {
+        self.build(dockerfile).await.expect_err("must fail").to_string()
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().expect("said").join("\n")
+    }
+
+    fn look<T: Send>(&self, image: &Image, inside: impl FnOnce(&Path) -> T + Send) -> T {
+        let writable = self.store.create_writable("look", image).expect("made");
+        let result = with_overlay(&image.lower_dirs(), &writable.upper, &writable.work, inside);
+        self.store.remove_writable("look").expect("removed");
+        result
+    }
+}
+
+const BUSYBOX: &str = "FROM scratch AS base\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_dockerfile_is_built() {
+    let mut bench = Bench::new();
+    bench.options.tags = vec!["demo/app:1".parse().expect("valid")];
+    bench.options.args.insert("VERSION".into(), "2".into());
+    bench.busybox().file("src/main.txt", "main").file("src/sub/other.txt", "other").file("extra.txt", "extra");
+    let image = bench
+        .built(&format!(
+            r#"# syntax=docker/dockerfile:1
+ARG BASE=base
+{BUSYBOX}
+FROM $BASE AS final
+ARG VERSION=1
+ARG UNSET
+ENV NAME=app HOME=/home/$NAME \
+    GREETING="hello world"
+LABEL version=$VERSION "quoted key"='v'
+WORKDIR /srv/$NAME
+COPY src ./
+COPY --chmod=750 --chown=5:6 extra.txt renamed.txt
+RUN echo "$GREETING $VERSION in $(pwd)" > out.txt && rm sub/other.txt && ln -s out.txt link
+RUN <<EOF
+set -e
+echo from a document > doc.txt
+EOF
+EXPOSE 80 53/udp
+USER 1000:1000
+STOPSIGNAL SIGQUIT
+HEALTHCHECK --interval=5s --retries=2 CMD wget -q localhost
+ENTRYPOINT ["/bin/busybox"]
+CMD ["httpd", "-f"]
+"#
+        ))
+        .await;
+    let config = &image.config;
+    assert_eq!(config.env, ["NAME=app", "HOME=/home/", "GREETING=hello world"], "a variable of the same ENV is not seen");
+    assert_eq!((config.working_dir.as_str(), config.user.as_str()), ("/srv/app", "1000:1000"));
+    assert_eq!(config.exposed_ports, ["53/udp", "80/tcp"]);
+    assert_eq!(config.labels["version"], "2");
+    assert_eq!(config.labels["quoted key"], "v");
+    assert_eq!(config.entrypoint, ["/bin/busybox"]);
+    assert_eq!(config.cmd, ["httpd", "-f"]);
+    assert_eq!(config.stop_signal.as_deref(), Some("SIGQUIT"));
+    assert_eq!(config.healthcheck.as_ref().expect("there").interval, 5_000_000_000);
+    assert_eq!(image.created.as_deref(), Some("1970-01-01T00:00:00Z"));
+    assert_eq!(bench.store.resolve("demo/app:1").expect("tagged").id, image.id);
+    bench.look(&image, |root| {
+        let srv = root.join("srv/app");
+        assert_eq!(names(&srv), ["doc.txt", "link", "main.txt", "out.txt", "renamed.txt", "sub"]);
+        assert_eq!(names(&srv.join("sub")), [""; 0]);
+        assert_eq!(fs::read_to_string(srv.join("out.txt")).expect("file"), "hello world 2 in /srv/app\n");
+        assert_eq!(fs::read_to_string(srv.join("doc.txt")).expect("file"), "from a document\n");
+        let meta = fs::metadata(srv.join("renamed.txt")).expect("file");
+        assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.gid(), meta.mtime()), (0o750, 5, 6, 0));
+    });
+    assert!(bench.said().contains("RUN echo"), "{}", bench.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_are_cached_by_content_and_not_by_time() {
+    let mut bench = Bench::new();
+    // The time of what commands write is in their layers otherwise.
+    bench.options.source_date_epoch = Some(1_000_000_000);
+    bench.busybox().file("a.txt", "1");
+    let dockerfile = format!("{BUSYBOX}COPY a.txt /a\nRUN cp /a /b\nCMD x");
+    let first = bench.built(&dockerfile).await;
+    assert_eq!(bench.runner.runs.load(Ordering::Relaxed), 2);
+    // The same content with another time.
+    bench.file("a.txt", "1");
+    assert_eq!(bench.built(&dockerfile).await.id, first.id);
+    assert_eq!(bench.runner.runs.load(Ordering::Relaxed), 2, "{}", bench.said());
+    assert!(bench.said().contains("5/6 RUN cp /a /b (cached)"), "{}", bench.said());
+    bench.file("a.txt", "2");
+    let second = bench.built(&dockerfile).await;
+    assert_eq!(bench.runner.runs.load(Ordering::Relaxed), 3);
+    assert_eq!(first.chain[..2], second.chain[..2]);
+    assert_ne!(first.chain[2], second.chain[2]);
+    // A cache whose layers are gone is no cache.
+    bench.store.gc(&[]).expect("collected");
+    assert_eq!(bench.built(&dockerfile).await.id, second.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_context_gives_the_same_digest_on_another_machine() {
+    let dockerfile = "FROM scratch\nCOPY . /app\nWORKDIR /new\nCMD [\"/app/x\"]";
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let bench = Bench::new();
+        bench.file("x", "1").file("d/y", "2").file("d/z", "3");
+        symlink("y", bench.context().join("d/link")).expect("link");
+        ids.push(bench.built(dockerfile).await.id);
+    }
+    assert_eq!(ids[0], ids[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stages_copy_from_each_other_and_unneeded_ones_are_not_built() {
+    let mut bench = Bench::new();
+    bench.busybox();
+    let dockerfile = format!(
+        "{BUSYBOX}FROM base AS unneeded\nRUN false\n\
+         FROM base AS maker\nRUN mkdir -p /out/deep && echo made > /out/deep/file && chown 7:8 /out/deep/file && ln -s deep /out/link\n\
+         FROM scratch\nCOPY --from=maker /out /result\nCOPY --from=2 /out/link/file /by-link\nCOPY --from=base bin/busybox /b\n"
+    );
+    let image = bench.built(&dockerfile).await;
+    bench.look(&image, |root| {
+        assert_eq!(names(root), ["b", "by-link", "result"]);
+        assert_eq!(fs::read_to_string(root.join("by-link")).expect("file"), "made\n");
+        assert_eq!(fs::read_link(root.join("result/link")).expect("link"), Path::new("deep"));
+        let meta = fs::metadata(root.join("result/deep/file")).expect("file");
+        assert_eq!((meta.uid(), meta.gid()), (7, 8), "files of another image keep their owner");
+    });
+    bench.options.target = Some("maker".into());
+    assert_eq!(bench.built(&dockerfile).await.layers.len(), 3);
+    bench.options.target = Some("none".into());
+    assert_eq!(bench.error(&dockerfile).await, "there is no build stage `none`");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_commands_delete_and_replace_is_gone_in_the_image_and_in_every_registry() {
+    let (registry, bench) = (Registry::start().await, Bench::new());
+    bench.busybox().file("tree/old/a", "a").file("tree/b", "b").file("tree/c", "c");
+    let image = bench
+        .built(&format!("{BUSYBOX}COPY tree /tree\nRUN rm /tree/b && rm -r /tree/old && mkdir /tree/old && echo n > /tree/old/new\nRUN true\n"))
+        .await;
+    assert_eq!(image.layers.len(), 4, "a command that changes nothing makes no layer");
+    let check = |root: &Path| {
+        assert_eq!(names(&root.join("tree")), ["c", "old"]);
+        assert_eq!(names(&root.join("tree/old")), ["new"]);
+    };
+    bench.look(&image, check);
+    let push = PushOptions { endpoint: Some(registry.endpoint()), ..PushOptions::default() };
+    bench.store.push(image.id, "registry.example/built:1", push).await.expect("pushed");
+    let other = store(&bench.tmp.path().join("other"));
+    let options = PullOptions { endpoint: Some(registry.endpoint()), ..PullOptions::default() };
+    let pulled = other.pull("registry.example/built:1", options).await.expect("pulled");
+    assert_eq!(pulled.id, image.id);
+    let writable = other.create_writable("look", &pulled).expect("made");
+    with_overlay(&pulled.lower_dirs(), &writable.upper, &writable.work, check);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_image_is_pulled_when_it_is_not_here() {
+    let (registry, mut bench) = (Registry::start().await, Bench::new());
+    let base = Layer::new()
+        .dir("etc")
+        .file("etc/passwd", "root:x:0:0::/:/bin/sh\nweb:x:33:44::/:/bin/sh\n")
+        .file("etc/group", "data:x:55:\n")
+        .owned(tar::EntryType::Directory, "tmp", "", 0o1777, (0, 0), b"")
+        .dir("usr")
+        .dir("usr/lib")
+        .symlink("lib", "usr/lib")
+        .archive();
+    registry.add("base", "1", &TestImage::new(&[base], gzip));
+    let dockerfile = "FROM registry.example/base:1\nCOPY --chown=web:data f /tmp/f\nCOPY --chown=web f /lib/g\nCOPY f /lib\nCOPY f /tmp\n";
+    bench.file("f", "f");
+    let error = bench.error(dockerfile).await;
+    assert_eq!(error, "Dockerfile:1: image `registry.example/base:1` is not on this machine");
+    let endpoint = registry.endpoint();
+    bench.options.pull =
+        Some(Arc::new(move |_| PullOptions { endpoint: Some(endpoint.clone()), ..PullOptions::default() }));
+    let image = bench.built(dockerfile).await;
+    assert_eq!(image.config.cmd, ["/bin/sh"], "inherited");
+    bench.look(&image, |root| {
+        let owner = |path: &str| fs::metadata(root.join(path)).map(|m| (m.uid(), m.gid())).expect(path);
+        // The last COPY replaced /tmp/f.
+        assert_eq!(owner("tmp/f"), (0, 0));
+        assert_eq!(owner("usr/lib/g"), (33, 44));
+        assert_eq!(names(&root.join("usr/lib")), ["f", "g"], "a link to a directory is a directory");
+        assert!(fs::symlink_metadata(root.join("lib")).expect("there").is_symlink());
+        assert_eq!(fs::metadata(root.join("tmp")).expect("there").permissions().mode() & 0o7777, 0o1777);
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_follow_the_rules_for_files_directories_and_patterns() {
+    let bench = Bench::new();
+    bench.file("a.txt", "a").file("b.txt", "b").file("c.md", "c").file("dir/x", "x").file("dir/sub/y", "y").file("skip/z", "z");
+    bench.file(".dockerignore", "skip\n**/sub\n!dir/sub/keep\nDockerfile\n").file("dir/sub/keep", "k");
+    let image = bench
+        .built(
+            "FROM scratch\nWORKDIR /w\nCOPY a.txt renamed\nCOPY a.txt into/\nCOPY *.txt many/\nCOPY dir tree\nCOPY dir/x tree\n\
+             COPY [\"c.md\", \"/with space/c\"]\nCOPY . /all\nCOPY <<ONE <<'TWO' /docs/\n$HOME one\nONE\n$HOME two\nTWO\n",
+        )
+        .await;
+    bench.look(&image, |root| {
+        assert_eq!(names(&root.join("w")), ["into", "many", "renamed", "tree"]);
+        assert_eq!(names(&root.join("w/into")), ["a.txt"]);
+        assert_eq!(names(&root.join("w/many")), ["a.txt", "b.txt"]);
+        assert_eq!(names(&root.join("w/tree")), ["sub", "x"]);
+        assert_eq!(names(&root.join("w/tree/sub")), ["keep"], "only the exception");
+        assert_eq!(names(&root.join("with space")), ["c"]);
+        assert_eq!(names(&root.join("all")), [".dockerignore", "a.txt", "b.txt", "c.md", "dir"]);
+        assert_eq!(fs::read_to_string(root.join("docs/ONE")).expect("file"), " one\n");
+        assert_eq!(fs::read_to_string(root.join("docs/TWO")).expect("file"), "$HOME two\n");
+    });
+    assert!(bench.error("FROM scratch\n\nCOPY skip/z /").await.starts_with("Dockerfile:3: `skip/z` is not in the build context"));
+    assert!(bench.error("FROM scratch\nCOPY nope /").await.contains("`nope` is not in the build context"));
+    assert!(bench.error("FROM scratch\nCOPY a.txt b.txt /x").await.contains("must be a directory"));
+    assert!(bench.error("FROM scratch\nCOPY a.txt /x\nCOPY dir /x").await.contains("it is no directory"));
+    assert!(bench.error("FROM scratch\nCOPY dir /x\nCOPY a.txt /a.txt/\nCOPY dir /y\nCOPY c.md /y/x/z").await.contains("no directory"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_context_cannot_reach_outside_of_itself() {
+    let bench = Bench::new();
+    fs::write(bench.tmp.path().join("secret"), "secret").expect("file");
+    symlink("../secret", bench.context().join("up")).expect("link");
+    symlink(bench.tmp.path().join("secret"), bench.context().join("absolute")).expect("link");
+    bench.file("d/plain", "x");
+    symlink("/etc", bench.context().join("d/etc")).expect("link");
+    for source in ["../secret", "up", "absolute", "d/etc/passwd"] {
+        assert!(bench.error(&format!("FROM scratch\nCOPY {source} /x")).await.contains("is not in the build context"), "{source}");
+    }
+    // Within a tree a link is copied as a link.
+    let image = bench.built("FROM scratch\nCOPY d /d").await;
+    bench.look(&image, |root| assert_eq!(fs::read_link(root.join("d/etc")).expect("link"), Path::new("/etc")));
+    // A link of the image is followed within the image only.
+    let image = bench.built("FROM scratch\nCOPY d /d\nCOPY d/plain /d/etc/passwd-x").await;
+    bench.look(&image, |root| assert_eq!(names(&root.join("etc")), ["passwd-x"]));
+    assert!(!Path::new("/etc/passwd-x").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn add_extracts_local_archives() {
+    let bench = Bench::new();
+    fs::write(bench.context().join("a.tar.gz"), gzip(&Layer::new().file("in/file", "x").archive())).expect("file");
+    bench.file("plain", "not an archive");
+    let image = bench.built("FROM scratch\nADD a.tar.gz /to\nADD plain /to/\nCOPY a.tar.gz /copied/").await;
+    bench.look(&image, |root| {
+        assert_eq!(names(&root.join("to")), ["in", "plain"]);
+        assert_eq!(names(&root.join("copied")), ["a.tar.gz"]);
+        assert_eq!(fs::read_to_string(root.join("to/in/file")).expect("file"), "x");
+    });
+    let evil = Layer::new().file("../../escape", "x").archive();
+    fs::write(bench.context().join("evil.tar"), evil).expect("file");
+    assert!(bench.error("FROM scratch\nADD evil.tar /").await.contains("climbs"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_name_their_line_and_leave_no_image() {
+    let mut bench = Bench::new();
+    bench.options.tags = vec!["demo/broken".parse().expect("valid")];
+    bench.options.args.insert("TYPO".into(), "1".into());
+    bench.busybox();
+    let error = bench.error(&format!("{BUSYBOX}\nRUN echo to the log; exit 3\n")).await;
+    assert_eq!(error, "Dockerfile:5: command failed with exit code 3: /bin/sh -c echo to the log; exit 3");
+    assert!(bench.said().contains("to the log\n"));
+    assert!(bench.store.resolve("demo/broken").is_none());
+    assert_eq!(bench.error("FROM scratch\nENV A=\"${B:?must be set}\"").await, "Dockerfile:2: B: must be set");
+    assert!(bench.error("FROM --platform=linux/s390x scratch").await.contains("platform linux/s390x is not supported"));
+    bench.built("FROM scratch\nENV a=b").await;
+    assert!(bench.said().contains("warning: build argument `TYPO` is not used"), "{}", bench.said());
+    let session = &names(&bench.tmp.path().join("images/tmp"))[0];
+    assert_eq!(names(&bench.tmp.path().join("images/tmp").join(session)), ["lock"], "nothing is left behind");
+}
+
+#[test]
+fn builds_can_be_spawned() {
+    fn sendable<T: Send>(_: &T) {}
+    let bench = Bench::new();
+    let (context, runner) = (bench.context(), Chroot::default());
+    sendable(&bench.store.build(&context, &bench.options, &runner));
+    sendable(&bench.store.pull("a", PullOptions::default()));
+}
