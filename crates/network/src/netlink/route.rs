@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use super::message::{Attributes, Message, Reply, address, text, u32_at, u64_at};
 use super::socket::{NetlinkError, Socket};
@@ -18,6 +19,8 @@ const INET: u8 = libc::AF_INET as u8;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_OPERSTATE: u16 = 16;
+const IF_OPER_UP: u8 = 6;
 const IFLA_STATS64: u16 = 23;
 const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 const IFA_FLAGS: u16 = 8;
@@ -203,6 +206,8 @@ pub fn add_neighbour(index: u32, address: Ipv4Addr, mac: MacAddr) -> Message {
 pub struct Link {
     pub index: u32,
     pub name: String,
+    /// It and its peer are up, and its queue takes packets.
+    pub is_running: bool,
     pub counters: LinkCounters,
 }
 
@@ -247,6 +252,22 @@ impl Socket {
         }
     }
 
+    /// Waits until a link, which came up before its peer did, takes packets. The kernel arranges that in the
+    /// background; until then it drops what is sent, and the first connection would lose its first packet, a
+    /// second. Since Linux 6.8 the question itself brings the answer about.
+    pub fn await_running(&mut self, name: &str) -> Result<(), NetlinkError> {
+        const PAUSE: Duration = Duration::from_micros(200);
+        for _ in 0..2500 {
+            match self.link(name)? {
+                Some(link) if !link.is_running => std::thread::sleep(PAUSE),
+                // One that is gone went with its peer, and whoever waits will find out.
+                _ => return Ok(()),
+            }
+        }
+        tracing::warn!(link = name, "link is slow to come up");
+        Ok(())
+    }
+
     /// Every link of the namespace.
     pub fn links(&mut self) -> Result<Vec<Link>, NetlinkError> {
         self.query(
@@ -288,6 +309,7 @@ fn read_link(reply: Reply<'_>) -> Option<Link> {
     Some(Link {
         index: u32_at(reply.payload, 4)?,
         name: text(attributes.get(libc::IFLA_IFNAME)?),
+        is_running: attributes.get(IFLA_OPERSTATE) == Some(&[IF_OPER_UP]),
         counters,
     })
 }

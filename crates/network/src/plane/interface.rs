@@ -228,6 +228,9 @@ impl VpcPlane {
             .unwrap_or((32, eni.address));
         set_up_task(&mut task, eni.address, prefix, router)
             .doing(|| format!("set up {TASK_LINK} of {}", eni.id))?;
+        self.route
+            .await_running(&link_name(&eni.id))
+            .doing(|| format!("bring up the link of {}", eni.id))?;
         self.admit(eni, host)
     }
 

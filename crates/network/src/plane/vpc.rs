@@ -351,19 +351,24 @@ fn delete_links(route: &mut Socket, links: &[u32]) -> Result<(), NetlinkError> {
 
 /// Settings of a VPC's namespace; those of `default` are inherited by every link made later.
 fn set_router() -> Result<(), NetworkError> {
+    // All of them, because a new namespace starts with the host's settings, whatever these are.
+    sysctl::set("ipv4/ip_forward", "1")?;
     for (name, value) in [
-        ("ipv4/ip_forward", "1"),
         // A packet must come from the link that leads to its source: no interface can use another's address.
-        ("ipv4/conf/all/rp_filter", "1"),
-        ("ipv4/conf/default/rp_filter", "1"),
+        ("rp_filter", "1"),
+        ("accept_local", "0"),
+        ("accept_source_route", "0"),
+        ("route_localnet", "0"),
         // For tasks that ask for a neighbour in their subnet instead of sending to the router.
-        ("ipv4/conf/default/proxy_arp", "1"),
-        ("ipv4/conf/all/send_redirects", "0"),
-        ("ipv4/conf/default/send_redirects", "0"),
-        ("ipv4/conf/all/accept_redirects", "0"),
-        ("ipv4/conf/default/accept_redirects", "0"),
+        ("proxy_arp", "1"),
+        ("arp_ignore", "0"),
+        ("arp_filter", "0"),
+        ("send_redirects", "0"),
+        ("accept_redirects", "0"),
     ] {
-        sysctl::set(name, value)?;
+        for scope in ["all", "default"] {
+            sysctl::set(&format!("ipv4/conf/{scope}/{name}"), value)?;
+        }
     }
     sysctl::set_if_there("ipv6/conf/all/disable_ipv6", "1")?;
     sysctl::set_if_there("ipv6/conf/default/disable_ipv6", "1")
@@ -417,6 +422,7 @@ fn connect(
         to: Cidr::ANY,
         via: Via::Router(host_address, near.index),
     })])?;
+    route.await_running(UPLINK)?;
     Ok(Uplink {
         host_index: far.index,
         vpc_address,

@@ -35,6 +35,8 @@ pub fn in_lab(test: impl AsyncFnOnce(&mut Lab) + Send + 'static) {
         // SAFETY: only the network namespace is unshared.
         unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.unwrap();
         run("ip", "link set lo up");
+        // A new namespace inherits the machine's.
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
         let before = traces();
         let run_dir = PathBuf::from(format!(
             "/tmp/longshore-network-{}-{number}",
