@@ -14,7 +14,7 @@ mod link;
 mod metadata;
 mod networks;
 mod spec;
-mod supervisor;
+pub mod supervisor;
 mod task;
 
 pub use spec::registry_reference;

@@ -203,7 +203,10 @@ impl Shell {
         let mut options = PullOptions::default();
         let welcome = self.node.welcome.borrow().clone();
         if let Some(welcome) = welcome.filter(|welcome| spec::registry_reference(name, welcome)) {
-            let (username, password) = welcome.registry_auth;
+            let (user, password) = welcome.registry_auth;
+            // The registry is reached by an address that names no region, so the user does.
+            let region = name.split('/').next().and_then(|host| host.split('.').nth(3)).unwrap_or("us-east-1");
+            let username = format!("{user}.{region}");
             options.auth = Auth::Basic { username, password };
             options.endpoint = Some(Endpoint::plain_http(&welcome.api_url).map_err(|e| failed(&e))?);
         }
@@ -242,7 +245,7 @@ impl Shell {
     /// Follows a supervisor until all containers have stopped and their log lines are stored.
     async fn follow(&mut self, mut supervisor: Supervisor, intent: &mut watch::Receiver<TaskIntent>) -> Result<(), SupervisorError> {
         supervisor.send(&rt::Command::Subscribe { logs: true }).await?;
-        let mut logs = Logs::new(&intent.borrow());
+        let (mut logs, mut stored) = Logs::new(&intent.borrow());
         let mut told_to_stop = false;
         let mut eni = intent.borrow().network.clone();
         let mut give_up_logs = None;
@@ -277,7 +280,7 @@ impl Shell {
                         self.update_interface(&eni).await;
                     }
                 }
-                Some(batch) = logs.done.recv() => {
+                Some(batch) = stored.recv() => {
                     for command in logs.acknowledged(batch) {
                         supervisor.send(&command).await?;
                     }
@@ -285,13 +288,8 @@ impl Shell {
                         supervisor.send(&rt::Command::Subscribe { logs: true }).await?;
                     }
                 }
-                () = logs.due() => logs.flush(&self.node),
-                () = async {
-                    match give_up_logs {
-                        Some(at) => tokio::time::sleep_until(at).await,
-                        None => std::future::pending().await,
-                    }
-                } => {}
+                () = due(logs.due_at()) => logs.flush(&self.node),
+                () = due(give_up_logs) => {}
             }
         }
     }
@@ -400,6 +398,14 @@ impl Shell {
     }
 }
 
+/// Returns at `at`; never without one.
+async fn due(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// `<task id>-<container name>`: the first part says whose it is.
 fn writable_name(intent: &TaskIntent, container: &ContainerIntent) -> String {
     format!("{}-{}", intent.id, container.definition.name)
@@ -447,11 +453,11 @@ struct Logs {
     left: bool,
     acks: Vec<rt::Command>,
     done_sender: mpsc::UnboundedSender<u64>,
-    done: mpsc::UnboundedReceiver<u64>,
 }
 
 impl Logs {
-    fn new(intent: &TaskIntent) -> Self {
+    /// With the numbers of batches that have become durable.
+    fn new(intent: &TaskIntent) -> (Self, mpsc::UnboundedReceiver<u64>) {
         let (done_sender, done) = mpsc::unbounded_channel();
         let sink = |container: &ContainerIntent| {
             container.definition.log.as_ref().map(|log| LogBatch {
@@ -463,7 +469,7 @@ impl Logs {
                 events: vec![],
             })
         };
-        Self {
+        let logs = Self {
             sinks: intent.containers.iter().map(|c| (c.definition.name.clone(), sink(c))).collect(),
             waiting: BTreeMap::new(),
             since: None,
@@ -475,8 +481,8 @@ impl Logs {
             left: false,
             acks: vec![],
             done_sender,
-            done,
-        }
+        };
+        (logs, done)
     }
 
     fn add(&mut self, line: rt::LogLine) {
@@ -495,13 +501,9 @@ impl Logs {
         self.waiting.entry(line.container.clone()).or_default().push(line);
     }
 
-    /// Returns when it is time to send what waits.
-    async fn due(&self) {
-        match self.since {
-            Some(since) if self.in_flight < BATCH_LINES => tokio::time::sleep_until(since + BATCH_WAIT).await,
-            Some(_) => {}
-            None => std::future::pending().await,
-        }
+    /// When to send what waits.
+    fn due_at(&self) -> Option<tokio::time::Instant> {
+        self.since.map(|since| if self.in_flight < BATCH_LINES { since + BATCH_WAIT } else { since })
     }
 
     fn flush(&mut self, node: &Node) {

@@ -5,6 +5,7 @@ use longshore_aws_wire::{Call, Response};
 use longshore_aws_model::{AwsError, Operation, OperationSchema, Protocol, ServiceSchema};
 use longshore_store::{Snapshot, Store, Tx};
 use longshore_telemetry::logs::LogStore;
+use longshore_types::Scope;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -18,16 +19,50 @@ pub struct Backend {
     pub manifests: Arc<dyn Manifests>,
 }
 
-/// The registry's bytes, as the ECR operations need them.
+/// A boxed future, for traits that are used as objects.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The registry's bytes, as the ECR operations need them. Implemented by the server over the registry.
 pub trait Manifests: Send + Sync {
-    /// A manifest by digest (`sha256:…`).
-    fn read(&self, digest: &str) -> std::io::Result<Option<Vec<u8>>>;
-    /// Stores a manifest durably and returns its digest.
-    fn write(&self, bytes: &[u8]) -> std::io::Result<String>;
-    /// Size of a blob, if the repository (`account/region/name`) has it.
-    fn blob_size(&self, repository: &str, digest: &str) -> Option<u64>;
-    /// Forgets a deleted image's manifest where no other repository holds it.
-    fn deleted(&self, repository: &str, digest: &str);
+    /// The manifest of an image that the repository has.
+    fn read<'a>(&'a self, scope: &'a Scope, repository: &'a str, digest: &'a str) -> Later<'a, std::io::Result<Option<Vec<u8>>>>;
+    /// PutImage: takes a manifest in, with its image's row and tag, durably.
+    fn put<'a>(&'a self, scope: &'a Scope, repository: &'a str, image: NewImage) -> Later<'a, Result<PutImage, PutImageError>>;
+    /// Size of a layer or configuration, if the repository has it.
+    fn blob_size<'a>(&'a self, scope: &'a Scope, repository: &'a str, digest: &'a str) -> Later<'a, std::io::Result<Option<u64>>>;
+    /// A repository was deleted: its bytes may go.
+    fn forget_repository<'a>(&'a self, scope: &'a Scope, repository: &'a str) -> Later<'a, std::io::Result<()>>;
+}
+
+/// A manifest that a client puts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewImage {
+    pub manifest: Vec<u8>,
+    pub media_type: Option<String>,
+    pub tag: Option<String>,
+    /// What the client believes its digest to be.
+    pub digest: Option<String>,
+}
+
+/// A manifest taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutImage {
+    pub digest: String,
+    pub media_type: String,
+    /// False when the image was there with exactly this tag.
+    pub changed: bool,
+}
+
+/// Why a manifest was not taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PutImageError {
+    RepositoryNotFound,
+    LayersNotFound(Vec<String>),
+    ImagesNotFound(Vec<String>),
+    DigestMismatch,
+    TagImmutable(String),
+    Invalid(String),
+    Failed(String),
 }
 
 /// A request whose service, operation and protocol are known.

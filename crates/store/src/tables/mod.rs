@@ -91,6 +91,16 @@ macro_rules! tables {
                     self.table_mut()
                 }
             )*
+
+            /// Removes every row of every table.
+            pub fn clear(&mut self) {
+                $(
+                    let keys: Vec<_> = self.snapshot().$accessor().all().keys().collect();
+                    for key in keys {
+                        self.$accessor().remove(&key);
+                    }
+                )*
+            }
         }
     };
 }

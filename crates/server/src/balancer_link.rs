@@ -1,0 +1,271 @@
+//! The link to the balancer: pushes the whole configuration, takes reports of targets.
+
+use crate::agent_link::Generations;
+use crate::serve::Server;
+use longshore_balancer::config as lb;
+use longshore_balancer::report::{Report, TargetState as Seen};
+use longshore_controllers::targets;
+use longshore_store::Snapshot;
+use longshore_store::tables::*;
+use longshore_types::Scope;
+use longshore_types::ec2::{RulePeer, SecurityGroupRule};
+use longshore_types::elbv2::{self, Action, Condition, TargetHealth, TargetState};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+
+/// Keeps one connection, for ever.
+pub async fn run(server: Server) {
+    let path = server.config.run_dir.join("balancer.sock");
+    let generations = Generations::default();
+    loop {
+        match UnixStream::connect(&path).await {
+            Ok(stream) => {
+                if let Err(error) = serve(&server, stream, &generations).await {
+                    tracing::warn!(%error, "lost the balancer");
+                }
+            }
+            Err(error) => tracing::debug!(%error, "no balancer yet"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut lines = BufReader::new(reader).lines();
+    let store = &server.backend.store;
+    let mut watcher = store
+        .watch()
+        .on::<LoadBalancers>()
+        .on::<TargetGroups>()
+        .on::<Targets>()
+        .on::<Listeners>()
+        .on::<Rules>()
+        .on::<SecurityGroups>();
+    let mut sent: Option<lb::Config> = None;
+    // Load balancers that were in the configuration of a generation.
+    let mut known: (u64, Vec<String>) = (0, Vec::new());
+    loop {
+        let state = store.snapshot();
+        let mut config = configuration(&state, &server.config.run_dir);
+        let generation = sent.as_ref().map_or(0, |old| old.generation);
+        config.generation = generation;
+        if sent.as_ref() != Some(&config) {
+            config.generation = generations.next(crate::serve::now());
+            let mut line = serde_json::to_vec(&serde_json::json!({ "config": &config }))?;
+            line.push(b'\n');
+            writer.write_all(&line).await?;
+            known = (config.generation, config.load_balancers.iter().map(|lb| lb.arn.clone()).collect());
+            sent = Some(config);
+        }
+        drop(state);
+        tokio::select! {
+            wake = watcher.changed() => if wake.is_none() { return Ok(()) },
+            line = lines.next_line() => {
+                let Some(line) = line? else { return Ok(()) };
+                if let Some(report) = parse(&line) {
+                    take(server, report, &known).await;
+                }
+            }
+        }
+    }
+}
+
+fn parse(line: &str) -> Option<Report> {
+    let mut value: serde_json::Value = serde_json::from_str(line).ok()?;
+    serde_json::from_value(value.get_mut("report")?.take()).ok()
+}
+
+async fn take(server: &Server, report: Report, known: &(u64, Vec<String>)) {
+    for listener in report.listeners.iter().filter(|l| l.error.is_some()) {
+        tracing::warn!(arn = listener.arn, address = %listener.address, port = listener.port, error = listener.error.as_deref().unwrap_or_default(), "a listener does not listen yet");
+    }
+    let reports = report.targets.iter().map(|t| targets::Report {
+        target_group: t.target_group.clone(),
+        id: format!("{}:{}", t.id, t.port),
+        health: health(t.state).map(|state| TargetHealth { state, reason: t.reason_code.clone(), description: t.description.clone() }),
+    });
+    let active = if report.generation >= known.0 { known.1.clone() } else { vec![] };
+    while let Err(error) = targets::apply(&server.backend.store, reports.clone().collect(), active.clone()).await {
+        tracing::error!(%error, "a report of the balancer could not be stored; trying again");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+fn health(seen: Seen) -> Option<TargetState> {
+    match seen {
+        Seen::Initial => Some(TargetState::Initial),
+        Seen::Healthy => Some(TargetState::Healthy),
+        Seen::Unhealthy => Some(TargetState::Unhealthy),
+        Seen::Unused => Some(TargetState::Unused),
+        Seen::Draining => Some(TargetState::Draining),
+        Seen::Drained => None,
+    }
+}
+
+fn configuration(state: &Snapshot, run_dir: &Path) -> lb::Config {
+    lb::Config {
+        generation: 0,
+        load_balancers: state.load_balancers().all().entries().map(|((scope, _), row)| load_balancer(state, &scope, &row, run_dir)).collect(),
+        target_groups: state.target_groups().all().entries().map(|((scope, _), row)| target_group(state, &scope, &row)).collect(),
+    }
+}
+
+fn load_balancer(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer, run_dir: &Path) -> lb::LoadBalancer {
+    let namespace = longshore_network::namespace::path_of(run_dir, row.vpc.as_str());
+    let inside = row.nodes.iter().map(|node| lb::ListenAddress { ip: node.address, namespace: Some(namespace.clone()) });
+    let outside = row.host_address.map(|ip| lb::ListenAddress { ip, namespace: None });
+    let key = (scope.clone(), row.arn.clone());
+    lb::LoadBalancer {
+        arn: row.arn.clone(),
+        name: row.name.clone(),
+        attributes: attributes(row),
+        addresses: inside.chain(outside).collect(),
+        host_ingress: Some(host_ingress(state, scope, row)),
+        target_namespace: Some(namespace),
+        source_addresses: row.nodes.iter().map(|node| node.address).collect(),
+        listeners: state.listeners().by_index(&Listeners::BY_LOAD_BALANCER, &key).map(|l| listener(state, scope, &l)).collect(),
+    }
+}
+
+fn attributes(row: &elbv2::LoadBalancer) -> lb::LoadBalancerAttributes {
+    let get = |key: &str| row.attributes.get(key).map(String::as_str);
+    let default = lb::LoadBalancerAttributes::default();
+    let number = |key: &str, otherwise: u32| get(key).and_then(|text| text.parse().ok()).unwrap_or(otherwise);
+    let flag = |key: &str| get(key) == Some("true");
+    lb::LoadBalancerAttributes {
+        idle_timeout_seconds: number("idle_timeout.timeout_seconds", default.idle_timeout_seconds),
+        client_keep_alive_seconds: number("client_keep_alive.seconds", default.client_keep_alive_seconds),
+        drop_invalid_header_fields: flag("routing.http.drop_invalid_header_fields.enabled"),
+        xff_mode: match get("routing.http.xff_header_processing.mode") {
+            Some("preserve") => lb::XffMode::Preserve,
+            Some("remove") => lb::XffMode::Remove,
+            _ => lb::XffMode::Append,
+        },
+        xff_client_port: flag("routing.http.xff_client_port.enabled"),
+        preserve_host_header: flag("routing.http.preserve_host_header.enabled"),
+        desync_mode: match get("routing.http.desync_mitigation_mode") {
+            Some("monitor") => lb::DesyncMode::Monitor,
+            Some("strictest") => lb::DesyncMode::Strictest,
+            _ => lb::DesyncMode::Defensive,
+        },
+    }
+}
+
+/// Who may connect from the host: what the security groups let in by address. The host is the internet here.
+fn host_ingress(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer) -> Vec<lb::IngressRule> {
+    let groups = row.security_groups.iter().filter_map(|id| state.security_groups().get(&(scope.clone(), id.clone())));
+    groups.flat_map(|group| group.rules.iter().filter_map(ingress).collect::<Vec<_>>()).collect()
+}
+
+fn ingress(rule: &SecurityGroupRule) -> Option<lb::IngressRule> {
+    let RulePeer::Cidr(cidr) = &rule.peer else { return None };
+    let (from_port, to_port) = match rule.protocol.as_str() {
+        "-1" => (0, u16::MAX),
+        "tcp" | "6" => (u16::try_from(rule.from_port).unwrap_or(0), u16::try_from(rule.to_port).unwrap_or(u16::MAX)),
+        _ => return None,
+    };
+    (!rule.egress).then(|| lb::IngressRule { cidr: cidr.to_string(), from_port, to_port })
+}
+
+fn listener(state: &Snapshot, scope: &Scope, row: &elbv2::Listener) -> lb::Listener {
+    let key = (scope.clone(), row.arn.clone());
+    let rules = state.rules().by_index(&Rules::BY_LISTENER, &key).map(|rule| lb::Rule {
+        arn: rule.arn.clone(),
+        priority: rule.priority,
+        conditions: rule.conditions.iter().map(condition).collect(),
+        actions: rule.actions.iter().map(action).collect(),
+    });
+    lb::Listener {
+        arn: row.arn.clone(),
+        port: row.port,
+        protocol: lb::Protocol::Http,
+        default_actions: row.default_actions.iter().map(action).collect(),
+        rules: rules.collect(),
+    }
+}
+
+fn condition(condition: &Condition) -> lb::Condition {
+    match condition {
+        Condition::PathPattern(values) => lb::Condition::PathPattern { values: values.clone() },
+        Condition::HostHeader(values) => lb::Condition::HostHeader { values: values.clone() },
+        Condition::HttpHeader { name, values } => lb::Condition::HttpHeader { name: name.clone(), values: values.clone() },
+        Condition::HttpRequestMethod(values) => lb::Condition::HttpRequestMethod { values: values.clone() },
+        Condition::QueryString(pairs) => lb::Condition::QueryString {
+            values: pairs.iter().map(|(key, value)| lb::QueryPattern { key: key.clone(), value: value.clone() }).collect(),
+        },
+        Condition::SourceIp(blocks) => lb::Condition::SourceIp { values: blocks.iter().map(ToString::to_string).collect() },
+    }
+}
+
+fn action(action: &Action) -> lb::Action {
+    match action {
+        Action::Forward { target_groups, stickiness_seconds } => lb::Action::Forward {
+            target_groups: target_groups.iter().map(|(arn, weight)| lb::WeightedTargetGroup { arn: arn.clone(), weight: *weight }).collect(),
+            stickiness_seconds: *stickiness_seconds,
+        },
+        Action::Redirect { protocol, port, host, path, query, status_code } => lb::Action::Redirect {
+            protocol: Some(protocol.clone()),
+            host: Some(host.clone()),
+            port: Some(port.clone()),
+            path: Some(path.clone()),
+            query: Some(query.clone()),
+            status_code: *status_code,
+        },
+        Action::FixedResponse { status_code, content_type, body } => lb::Action::FixedResponse {
+            status_code: *status_code,
+            content_type: content_type.clone(),
+            message_body: body.clone(),
+        },
+    }
+}
+
+fn target_group(state: &Snapshot, scope: &Scope, row: &elbv2::TargetGroup) -> lb::TargetGroup {
+    let check = &row.health_check;
+    let get = |key: &str| row.attributes.get(key).map(String::as_str);
+    let number = |key: &str, otherwise: u32| get(key).and_then(|text| text.parse().ok()).unwrap_or(otherwise);
+    let stickiness = (get("stickiness.enabled") == Some("true")).then(|| match get("stickiness.type") {
+        Some("app_cookie") => lb::Stickiness::AppCookie {
+            cookie_name: get("stickiness.app_cookie.cookie_name").unwrap_or_default().to_owned(),
+            duration_seconds: number("stickiness.app_cookie.duration_seconds", 86_400),
+        },
+        _ => lb::Stickiness::LbCookie { duration_seconds: number("stickiness.lb_cookie.duration_seconds", 86_400) },
+    });
+    let targets = state.targets().prefix(&(scope.clone(), row.arn.clone())).map(|t| lb::Target {
+        id: t.address.into(),
+        port: t.port,
+        availability_zone: t.zone.as_ref().map(ToString::to_string),
+        draining: t.draining_since.is_some(),
+        draining_since_ms: t.draining_since.and_then(|at| u64::try_from(at.0).ok()),
+    });
+    lb::TargetGroup {
+        arn: row.arn.clone(),
+        name: row.name.clone(),
+        protocol: lb::Protocol::Http,
+        port: row.port,
+        health_check: lb::HealthCheck {
+            protocol: lb::Protocol::Http,
+            path: check.path.clone(),
+            port: check.port.parse().ok(),
+            interval_seconds: check.interval_seconds,
+            timeout_seconds: check.timeout_seconds,
+            healthy_threshold: check.healthy_threshold,
+            unhealthy_threshold: check.unhealthy_threshold,
+            matcher: check.matcher.clone(),
+        },
+        attributes: lb::TargetGroupAttributes {
+            deregistration_delay_seconds: row.deregistration_delay_seconds(),
+            stickiness,
+            algorithm: match get("load_balancing.algorithm.type") {
+                Some("least_outstanding_requests") => lb::Algorithm::LeastOutstandingRequests,
+                Some("weighted_random") => lb::Algorithm::WeightedRandom,
+                _ => lb::Algorithm::RoundRobin,
+            },
+            slow_start_seconds: number("slow_start.duration_seconds", 0),
+        },
+        targets: targets.collect(),
+    }
+}

@@ -1,0 +1,138 @@
+//! Runs the commands of a Dockerfile's RUN in a supervisor of their own, with the host's network.
+
+use crate::config::{Config, Runtime};
+use anyhow::Context;
+use longshore_agent::supervisor::Supervisor;
+use longshore_image::build::{OutputStream, RunError, RunFuture, RunRequest, RunStep};
+use longshore_runtime::protocol::{Command, ContainerStatus, Event, StopCause, Stream, TaskPhase};
+use longshore_runtime::spec as rt;
+use std::path::PathBuf;
+
+pub struct Runner {
+    executable: PathBuf,
+    run_dir: PathBuf,
+    cgroup: String,
+    runtime: rt::RuntimeChoice,
+}
+
+impl Runner {
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            executable: std::env::current_exe().context("cannot find this program's own file")?,
+            run_dir: config.run_dir.clone(),
+            cgroup: config.cgroup(),
+            runtime: match &config.runtime {
+                Runtime::External(path) => rt::RuntimeChoice::External(path.clone()),
+                _ => rt::RuntimeChoice::Builtin,
+            },
+        })
+    }
+
+    fn spec(&self, name: &str, request: &RunRequest<'_>) -> rt::TaskSpec {
+        let of_host = |path: &str| std::fs::read_to_string(path).ok();
+        rt::TaskSpec {
+            task_id: name.to_owned(),
+            cgroup: format!("{}/{name}", self.cgroup),
+            limits: rt::TaskLimits::default(),
+            network: rt::Network::Host,
+            hostname: "build".to_owned(),
+            hosts: of_host("/etc/hosts"),
+            resolv_conf: of_host("/etc/resolv.conf"),
+            runtime: self.runtime.clone(),
+            containers: vec![rt::ContainerSpec {
+                name: "build".to_owned(),
+                id: name.to_owned(),
+                essential: true,
+                layers: request.lower.absolute(),
+                upper: request.upper.to_owned(),
+                work: request.work.to_owned(),
+                args: request.argv.to_vec(),
+                env: request.env.to_vec(),
+                cwd: request.cwd.to_owned(),
+                user: request.user.to_owned(),
+                cpu_shares: None,
+                memory_bytes: None,
+                memory_reservation_bytes: None,
+                depends_on: vec![],
+                start_timeout_ms: None,
+                stop_timeout_ms: 1000,
+                stop_signal: "SIGKILL".to_owned(),
+                health_check: None,
+                restart: None,
+                readonly_rootfs: false,
+                capabilities_add: vec![],
+                capabilities_drop: vec![],
+                ulimits: vec![],
+                tmpfs: vec![],
+                shm_bytes: None,
+                init: false,
+                mounts: vec![],
+                log: rt::LogSpec { mode: rt::LogMode::Blocking, ..Default::default() },
+                sysctls: Default::default(),
+                no_new_privileges: false,
+                terminal: false,
+            }],
+        }
+    }
+
+    async fn supervise(&self, request: RunRequest<'_>) -> Result<i32, RunError> {
+        let name = format!("build-{:016x}", crate::serve::seed() as u64);
+        let directory = Directory(self.run_dir.join("builds").join(&name));
+        std::fs::create_dir_all(&directory.0)?;
+        std::fs::write(directory.0.join(rt::SPEC_FILE), serde_json::to_vec(&self.spec(&name, &request))?)?;
+        let mut supervisor = Supervisor::start(&self.executable, &directory.0).await?;
+        supervisor.send(&Command::Go).await?;
+        supervisor.send(&Command::Subscribe { logs: true }).await?;
+        let (mut code, mut last_line, mut seen, mut over) = (None, u64::MAX, 0, false);
+        loop {
+            if over && seen >= last_line {
+                break;
+            }
+            match supervisor.next().await? {
+                Event::Log(line) => {
+                    let stream = if line.stream == Stream::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
+                    (request.output)(stream, format!("{}\n", line.message).as_bytes());
+                    seen = line.sequence;
+                    supervisor.send(&Command::LogAck { container: line.container, sequence: seen }).await?;
+                }
+                Event::Container(container) if container.status == ContainerStatus::Stopped => {
+                    code = container.exit_code;
+                    last_line = container.log_sequence;
+                }
+                Event::State(state) => {
+                    if let Some(container) = state.containers.first().filter(|c| c.status == ContainerStatus::Stopped) {
+                        code = container.exit_code;
+                        last_line = container.log_sequence;
+                    }
+                    over |= state.task.phase == TaskPhase::Stopped;
+                }
+                Event::Task(task) => {
+                    if let Some(StopCause::FailedToStart { reason, .. }) = task.cause {
+                        return Err(reason.into());
+                    }
+                    over |= task.phase == TaskPhase::Stopped;
+                }
+                _ => {}
+            }
+        }
+        let _ = supervisor.send(&Command::Exit).await;
+        while supervisor.next().await.is_ok() {}
+        Ok(code.unwrap_or(255))
+    }
+}
+
+/// Ends what runs in it and removes it, however the build goes.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = longshore_runtime::cleanup(&self.0);
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl RunStep for Runner {
+    fn run<'a>(&'a self, request: RunRequest<'a>) -> RunFuture<'a> {
+        Box::pin(self.supervise(request))
+    }
+}

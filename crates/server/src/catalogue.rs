@@ -1,0 +1,261 @@
+//! The registry over the account's state: who may, which images, which tags; and its bytes for the ECR operations.
+
+use longshore_api::ecr;
+use longshore_api::routes::{self as api, Later, NewImage, PutImage};
+use longshore_api::{Manifests, Settings};
+use longshore_registry::{
+    AccessRequest, Answer, Catalogue, DeleteImageError, Denied, Digest, Grant, Image, ImageRecord, ManifestType, PutImageError,
+    PutImageOutcome, Reference, Registry, RepositoryId, RepositoryName, Scope as RegistryScope, Tag,
+};
+use longshore_store::Store;
+use longshore_types::Scope;
+use std::io;
+use std::sync::Arc;
+
+pub struct StoreCatalogue {
+    store: Store,
+    settings: Arc<Settings>,
+}
+
+impl StoreCatalogue {
+    pub fn new(store: Store, settings: Arc<Settings>) -> Self {
+        Self { store, settings }
+    }
+}
+
+fn scope(scope: &RegistryScope) -> Scope {
+    Scope::new(scope.account(), scope.region())
+}
+
+fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> PutImageError {
+    PutImageError::Unavailable(Box::new(error))
+}
+
+fn record(row: &longshore_types::ecr::Image) -> Option<ImageRecord> {
+    Some(ImageRecord {
+        digest: Digest::parse(&row.digest).ok()?,
+        manifest_type: ManifestType::parse(&row.manifest_media_type)?,
+        size_bytes: row.size_bytes,
+    })
+}
+
+fn key(repository: &RepositoryId) -> (Scope, String) {
+    (scope(&repository.scope), repository.name.as_str().to_owned())
+}
+
+/// The node pulls as `node.<region>`, because it reaches the registry by an address that names no region.
+const NODE: &str = "node.";
+
+impl Catalogue for StoreCatalogue {
+    fn authorize(&self, request: AccessRequest<'_>) -> Result<Grant, Denied> {
+        let (user, password) = longshore_registry::basic_credentials(request.authorization).ok_or(Denied::Unauthenticated)?;
+        let expired = || Denied::Forbidden { message: "Your authorization token has expired. Reauthenticate and try again.".to_owned() };
+        let granted = ecr::token::verify(&self.settings.registry_secret, &password, crate::serve::now()).ok_or_else(expired)?;
+        let region = match user.strip_prefix(NODE) {
+            Some(region) => region.to_owned(),
+            None if user == "AWS" => granted.region.to_string(),
+            None => return Err(Denied::Unauthenticated),
+        };
+        let own = RegistryScope::new(granted.account.as_str(), &region).map_err(|_| Denied::Unauthenticated)?;
+        let scope = match request.host.and_then(RegistryScope::of_host) {
+            None => own,
+            // A token of one region is good for every region of its account, as on AWS's.
+            Some(named) if named.account() == own.account() => named,
+            Some(_) => return Err(Denied::Forbidden { message: "Not Authorized".to_owned() }),
+        };
+        Ok(Grant { scope, caller: user })
+    }
+
+    fn repository_exists(&self, repository: &RepositoryId) -> bool {
+        self.store.read(|state| state.repositories().get(&key(repository)).is_some())
+    }
+
+    fn image(&self, repository: &RepositoryId, reference: &Reference) -> Option<ImageRecord> {
+        let (scope, name) = key(repository);
+        self.store.read(|state| {
+            let row = match reference {
+                Reference::Digest(digest) => state.images().get(&(scope, name, digest.to_string())),
+                Reference::Tag(tag) => {
+                    state.images().find(&longshore_store::tables::Images::BY_TAG, &(scope, name, tag.as_str().to_owned()))
+                }
+            };
+            row.and_then(|row| record(&row))
+        })
+    }
+
+    fn tags(&self, repository: &RepositoryId, after: &str, count_max: usize) -> Vec<Tag> {
+        let mut tags: Vec<String> = self.store.read(|state| {
+            state.images().prefix(&key(repository)).flat_map(|row| row.image_tags.iter().cloned().collect::<Vec<_>>()).collect()
+        });
+        tags.sort();
+        tags.into_iter().filter(|tag| tag.as_str() > after).take(count_max).filter_map(|tag| Tag::parse(&tag).ok()).collect()
+    }
+
+    fn referrers(&self, repository: &RepositoryId, subject: &Digest) -> Vec<ImageRecord> {
+        let subject = subject.to_string();
+        self.store.read(|state| {
+            let rows = state.images().prefix(&key(repository)).filter(|row| row.subject.as_ref() == Some(&subject));
+            rows.filter_map(|row| record(&row)).collect()
+        })
+    }
+
+    fn images(&self) -> Vec<(RepositoryId, Digest)> {
+        self.store.read(|state| {
+            let parse = |(scope, name, digest): (Scope, String, String)| {
+                let scope = RegistryScope::new(scope.account.as_str(), scope.region.as_str()).ok()?;
+                let name = RepositoryName::parse(&name).ok()?;
+                Some((RepositoryId { scope, name }, Digest::parse(&digest).ok()?))
+            };
+            state.images().all().keys().filter_map(parse).collect()
+        })
+    }
+
+    fn put_image<'a>(&'a self, repository: &'a RepositoryId, image: Image) -> Answer<'a, Result<PutImageOutcome, PutImageError>> {
+        let (scope, name) = key(repository);
+        Box::pin(async move {
+            let written = self.store.write(move |tx| put(tx, &scope, &name, &image)).await;
+            written.map_err(unavailable)?
+        })
+    }
+
+    fn delete_image<'a>(&'a self, repository: &'a RepositoryId, reference: &'a Reference) -> Answer<'a, Result<(), DeleteImageError>> {
+        let (scope, name) = key(repository);
+        let reference = reference.clone();
+        Box::pin(async move {
+            let written = self.store.write(move |tx| delete(tx, &scope, &name, &reference)).await;
+            written.map_err(|error| DeleteImageError::Unavailable(Box::new(error)))?
+        })
+    }
+}
+
+fn put(tx: &mut longshore_store::Tx, scope: &Scope, name: &str, image: &Image) -> Result<PutImageOutcome, PutImageError> {
+    let repository = tx.repositories().get(&(scope.clone(), name.to_owned())).ok_or(PutImageError::RepositoryNotFound)?;
+    let digest = image.digest.to_string();
+    let key = (scope.clone(), name.to_owned(), digest.clone());
+    for tag in &image.tags {
+        let tagged = (scope.clone(), name.to_owned(), tag.as_str().to_owned());
+        let holder = tx.images().find(&longshore_store::tables::Images::BY_TAG, &tagged);
+        if let Some(holder) = holder.filter(|holder| holder.digest != digest) {
+            if repository.immutable_tags {
+                return Err(PutImageError::TagImmutable { tag: tag.clone() });
+            }
+            tx.images().update(&(scope.clone(), name.to_owned(), holder.digest.clone()), |row| {
+                row.image_tags.remove(tag.as_str());
+            });
+        }
+    }
+    let before = tx.images().get(&key);
+    let mut row = before.as_deref().cloned().unwrap_or_else(|| longshore_types::ecr::Image {
+        repository: name.to_owned(),
+        digest,
+        manifest_media_type: image.manifest_type.as_str().to_owned(),
+        artifact_media_type: image.artifact_type.clone(),
+        size_bytes: image.size_bytes,
+        pushed_at: crate::serve::now(),
+        image_tags: Default::default(),
+        children: image.children.iter().map(ToString::to_string).collect(),
+        subject: image.subject.as_ref().map(ToString::to_string),
+    });
+    row.image_tags.extend(image.tags.iter().map(|tag| tag.as_str().to_owned()));
+    let unchanged = before.is_some_and(|before| *before == row);
+    tx.images().put(key, row);
+    Ok(if unchanged { PutImageOutcome::Unchanged } else { PutImageOutcome::Changed })
+}
+
+fn delete(tx: &mut longshore_store::Tx, scope: &Scope, name: &str, reference: &Reference) -> Result<(), DeleteImageError> {
+    if tx.repositories().get(&(scope.clone(), name.to_owned())).is_none() {
+        return Err(DeleteImageError::RepositoryNotFound);
+    }
+    match reference {
+        Reference::Tag(tag) => {
+            let tagged = (scope.clone(), name.to_owned(), tag.as_str().to_owned());
+            let holder = tx.images().find(&longshore_store::tables::Images::BY_TAG, &tagged).ok_or(DeleteImageError::ImageNotFound)?;
+            tx.images().update(&(scope.clone(), name.to_owned(), holder.digest.clone()), |row| {
+                row.image_tags.remove(tag.as_str());
+            });
+        }
+        Reference::Digest(digest) => {
+            let text = digest.to_string();
+            let by = tx.images().prefix(&(scope.clone(), name.to_owned())).find(|row| row.children.contains(&text));
+            if let Some(by) = by.and_then(|row| Digest::parse(&row.digest).ok()) {
+                return Err(DeleteImageError::Referenced { by });
+            }
+            tx.images().remove(&(scope.clone(), name.to_owned(), text)).ok_or(DeleteImageError::ImageNotFound)?;
+        }
+    }
+    Ok(())
+}
+
+/// The registry's bytes for the ECR operations.
+pub struct RegistryManifests {
+    registry: Registry,
+}
+
+impl RegistryManifests {
+    pub fn new(registry: Registry) -> Self {
+        Self { registry }
+    }
+}
+
+fn repository_id(scope: &Scope, name: &str) -> Option<RepositoryId> {
+    let scope = RegistryScope::new(scope.account.as_str(), scope.region.as_str()).ok()?;
+    Some(RepositoryId { scope, name: RepositoryName::parse(name).ok()? })
+}
+
+impl Manifests for RegistryManifests {
+    fn read<'a>(&'a self, scope: &'a Scope, repository: &'a str, digest: &'a str) -> Later<'a, io::Result<Option<Vec<u8>>>> {
+        Box::pin(async move {
+            let (Some(id), Ok(digest)) = (repository_id(scope, repository), Digest::parse(digest)) else { return Ok(None) };
+            let manifest = self.registry.manifest(&id, &Reference::Digest(digest)).await.map_err(io::Error::other)?;
+            Ok(manifest.map(|manifest| manifest.bytes.to_vec()))
+        })
+    }
+
+    fn put<'a>(&'a self, scope: &'a Scope, repository: &'a str, image: NewImage) -> Later<'a, Result<PutImage, api::PutImageError>> {
+        use longshore_registry::PutManifestError as From;
+        Box::pin(async move {
+            let invalid = |what: &str| api::PutImageError::Invalid(format!("Invalid parameter: {what}"));
+            let id = repository_id(scope, repository).ok_or(api::PutImageError::RepositoryNotFound)?;
+            let tags = image.tag.map(|tag| Tag::parse(&tag)).transpose().map_err(|_| invalid("imageTag"))?;
+            let digest = image.digest.map(|digest| Digest::parse(&digest)).transpose().map_err(|_| invalid("imageDigest"))?;
+            let put = longshore_registry::PutManifest {
+                bytes: image.manifest.into(),
+                media_type: image.media_type,
+                tags: tags.into_iter().collect(),
+                digest,
+            };
+            let texts = |digests: Vec<Digest>| digests.iter().map(ToString::to_string).collect();
+            match self.registry.put_manifest(&id, put).await {
+                Ok(put) => Ok(PutImage {
+                    digest: put.digest.to_string(),
+                    media_type: put.manifest_type.as_str().to_owned(),
+                    changed: put.outcome == PutImageOutcome::Changed,
+                }),
+                Err(From::RepositoryNotFound) => Err(api::PutImageError::RepositoryNotFound),
+                Err(From::LayersNotFound { digests }) => Err(api::PutImageError::LayersNotFound(texts(digests))),
+                Err(From::ImagesNotFound { digests }) => Err(api::PutImageError::ImagesNotFound(texts(digests))),
+                Err(From::DigestMismatch { .. }) => Err(api::PutImageError::DigestMismatch),
+                Err(From::Catalogue(PutImageError::TagImmutable { tag })) => Err(api::PutImageError::TagImmutable(tag.to_string())),
+                Err(From::Catalogue(PutImageError::RepositoryNotFound)) => Err(api::PutImageError::RepositoryNotFound),
+                Err(From::Catalogue(error)) => Err(api::PutImageError::Failed(error.to_string())),
+                Err(error) => Err(api::PutImageError::Invalid(error.to_string())),
+            }
+        })
+    }
+
+    fn blob_size<'a>(&'a self, scope: &'a Scope, repository: &'a str, digest: &'a str) -> Later<'a, io::Result<Option<u64>>> {
+        Box::pin(async move {
+            let (Some(id), Ok(digest)) = (repository_id(scope, repository), Digest::parse(digest)) else { return Ok(None) };
+            self.registry.blob_size(&id, &digest).await.map_err(io::Error::other)
+        })
+    }
+
+    fn forget_repository<'a>(&'a self, scope: &'a Scope, repository: &'a str) -> Later<'a, io::Result<()>> {
+        Box::pin(async move {
+            match repository_id(scope, repository) {
+                Some(id) => self.registry.forget_repository(&id).await.map_err(io::Error::other),
+                None => Ok(()),
+            }
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! One instance's configuration: from the command line to the roles, by a file in the run directory.
+
+use crate::cli::Options;
+use anyhow::{Context, bail};
+use longshore_network::NetworkOptions;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub run_dir: PathBuf,
+    pub listen: SocketAddr,
+    pub account: String,
+    pub region: String,
+    pub manage_hosts: bool,
+    pub runtime: Runtime,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Runtime {
+    Builtin,
+    External(PathBuf),
+    /// Simulated tasks.
+    None,
+}
+
+const FILE: &str = "config.json";
+
+impl Config {
+    pub fn new(options: Options) -> anyhow::Result<Self> {
+        let runtime = match options.runtime.as_str() {
+            "builtin" => Runtime::Builtin,
+            "none" => Runtime::None,
+            path if path.starts_with('/') => {
+                if !Path::new(path).is_file() {
+                    bail!("--runtime {path}: there is no such program");
+                }
+                Runtime::External(path.into())
+            }
+            other => bail!("--runtime {other}: give builtin, none, or the absolute path of an OCI runtime"),
+        };
+        if !options.listen.ip().is_loopback() {
+            bail!(
+                "--listen {}: Longshore answers anybody who can connect, so it listens on loopback addresses only until signatures are verified",
+                options.listen
+            );
+        }
+        Ok(Self {
+            data_dir: std::path::absolute(options.data_dir)?,
+            run_dir: std::path::absolute(options.place.run_dir)?,
+            listen: options.listen,
+            account: options.account,
+            region: options.region,
+            manage_hosts: !options.no_hosts && runtime != Runtime::None,
+            runtime,
+        })
+    }
+
+    pub fn read(run_dir: &Path) -> anyhow::Result<Self> {
+        let path = run_dir.join(FILE);
+        let bytes = std::fs::read(&path).with_context(|| format!("no Longshore has been started in {}", run_dir.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+    }
+
+    pub fn write(&self) -> anyhow::Result<()> {
+        let path = self.run_dir.join(FILE);
+        std::fs::write(&path, serde_json::to_vec_pretty(self)?).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    pub fn api_url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    /// Cgroups of tasks are below this.
+    pub fn cgroup(&self) -> String {
+        format!("longshore{}", self.suffix())
+    }
+
+    pub fn network(&self) -> NetworkOptions {
+        NetworkOptions::new(&self.run_dir, format!("ls{}", self.suffix()))
+    }
+
+    /// Tells instances in other run directories apart; empty for the default one.
+    fn suffix(&self) -> String {
+        if self.run_dir == Path::new("/run/longshore") {
+            return String::new();
+        }
+        // FNV-1a: short and the same for ever.
+        let hash = self.run_dir.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("{:04x}", hash & 0xffff)
+    }
+
+    pub fn agent_options(&self) -> anyhow::Result<longshore_agent::AgentOptions> {
+        Ok(longshore_agent::AgentOptions {
+            data_dir: self.data_dir.clone(),
+            run_dir: self.run_dir.clone(),
+            executable: std::env::current_exe().context("cannot find this program's own file")?,
+            external_runtime: match &self.runtime {
+                Runtime::External(path) => Some(path.clone()),
+                _ => None,
+            },
+            network: self.network(),
+            cgroup: self.cgroup(),
+        })
+    }
+}

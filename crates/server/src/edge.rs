@@ -1,0 +1,195 @@
+//! The HTTP edge: one port for every service, the registry and our own paths.
+
+use crate::serve::{Server, now, seed};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use longshore_api::{Caller, Cx, ec2, routes};
+use longshore_aws_model::AwsError;
+use longshore_aws_wire::{Identified, Parts, Refused, identify};
+use longshore_registry::Body;
+use longshore_types::{Region, Scope};
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// A PutLogEvents call has at most one MiB; a task definition 64 KiB.
+const BODY_MAX: usize = 16 << 20;
+
+/// Serves connections until the server ends.
+pub async fn run(server: Server, listener: TcpListener) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of descriptors, most likely: wait for some to close.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let server = server.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let server = server.clone();
+                async move { Ok::<_, Infallible>(answer(server, request).await) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_secs(60))
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+}
+
+async fn answer(server: Server, request: Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path();
+    if path == "/v2" || path.starts_with("/v2/") {
+        return server.registry.handle(request).await;
+    }
+    if let Some(own) = path.strip_prefix("/_longshore/") {
+        let own = own.to_owned();
+        return ours(&server, request.method(), &own).await;
+    }
+    aws(server, request).await
+}
+
+fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let body = Full::new(body.into()).map_err(|never: Infallible| match never {}).boxed();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response
+}
+
+async fn aws(server: Server, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let body = match Limited::new(body, BODY_MAX).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return text(StatusCode::PAYLOAD_TOO_LARGE, "text/plain", "The request is too large, or ended early.\n"),
+    };
+    let Some(identified) = recognize(&head, &body) else {
+        return text(StatusCode::NOT_FOUND, "text/plain", "This is Longshore, the AWS container stack. Point the AWS CLI here: AWS_ENDPOINT_URL\n");
+    };
+    let response = match identified {
+        Ok(identified) => call(&server, identified).await,
+        Err(refused) => {
+            let request_id = longshore_types::IdSource::new(seed()).uuid();
+            tracing::debug!(error = %refused.error, "request refused");
+            refused.response(&request_id)
+        }
+    };
+    let mut answer = text(StatusCode::from_u16(response.status).unwrap_or(StatusCode::OK), "text/plain", response.body);
+    for (name, value) in response.headers {
+        if let Ok(value) = http::HeaderValue::from_str(&value) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
+}
+
+/// `None` for what is no AWS call at all.
+fn recognize(head: &http::request::Parts, body: &Bytes) -> Option<Result<Identified<'static>, Refused>> {
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let query = head.uri.query().unwrap_or_default();
+    let parts = Parts { method: head.method.as_str(), query, header: &header, body };
+    longshore_aws_wire::is_aws(&parts).then(|| {
+        let Identified { service, operation, protocol, credential, payload } = identify(&parts)?;
+        Ok(Identified { service, operation, protocol, credential, payload: payload.into_owned().into() })
+    })
+}
+
+async fn call(server: &Server, identified: Identified<'_>) -> longshore_aws_wire::Response {
+    let region = identified.credential.as_ref().map_or(server.settings.region.clone(), |c| Region::from(c.region.as_str()));
+    let scope = Scope { account: server.settings.account.clone(), region };
+    let service = identified.service.name;
+    let access_key = identified.credential.as_ref().map_or("", |c| c.access_key.as_str());
+    let caller = caller(server, &scope, access_key);
+    if matches!(service, "ec2" | "ecs" | "elbv2")
+        && let Err(error) = initialize(server, scope.region.clone()).await
+    {
+        return identified.call("").error(&error);
+    }
+    let started = std::time::Instant::now();
+    let cx = Cx::new(scope, now(), caller, server.settings.clone(), seed());
+    let operation = identified.operation;
+    let request_id = cx.request_id.clone();
+    let request = routes::Request { operation, protocol: identified.protocol, payload: identified.payload.into_owned() };
+    let response = server.routes.run(server.backend.clone(), cx, request).await;
+    tracing::debug!(service, operation = operation.name, request_id, status = response.status, us = started.elapsed().as_micros() as u64, "answered");
+    response
+}
+
+fn caller(server: &Server, scope: &Scope, access_key: &str) -> Caller {
+    let session = server.backend.store.read(|state| state.role_sessions().get(&access_key.to_owned()));
+    match session {
+        Some(session) => {
+            let role = session.role_arn.rsplit('/').next().unwrap_or_default();
+            Caller {
+                arn: format!("arn:aws:sts::{}:assumed-role/{role}/{}", session.account, session.session_name),
+                user_id: format!("{}:{}", session.role_id, session.session_name),
+                access_key_id: access_key.to_owned(),
+            }
+        }
+        None => Caller::root(scope, access_key),
+    }
+}
+
+/// Gives the account its default VPC in a region, the first time somebody looks.
+pub async fn initialize(server: &Server, region: Region) -> Result<(), AwsError> {
+    let scope = Scope { account: server.settings.account.clone(), region };
+    let there = server.backend.store.read(|state| state.vpcs().prefix(&scope).next().is_some());
+    if there {
+        return Ok(());
+    }
+    let cx = server.environment.cx(scope);
+    routes::write(&server.backend.store, move |tx| {
+        ec2::default_vpc::ensure(tx, &cx);
+        Ok(())
+    })
+    .await
+}
+
+async fn ours(server: &Server, method: &http::Method, path: &str) -> Response<Body> {
+    match (method.as_str(), path) {
+        ("GET", "health") => {
+            let counts = server.backend.store.read(|state| {
+                serde_json::json!({
+                    "clusters": state.clusters().len(),
+                    "services": state.services().len(),
+                    "tasks": state.tasks().all().filter(|task| !task.is_stopped()).count(),
+                    "loadBalancers": state.load_balancers().len(),
+                    "repositories": state.repositories().len(),
+                })
+            });
+            let ready = server.agent.is_connected() || server.config.runtime == crate::config::Runtime::None;
+            let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let body = serde_json::json!({"status": if ready { "ok" } else { "starting" }, "counts": counts});
+            text(status, "application/json", body.to_string())
+        }
+        ("POST", "state/reset") => match reset(server).await {
+            Ok(()) => text(StatusCode::OK, "application/json", "{\"status\":\"ok\"}"),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "application/json", serde_json::json!({"error": error.message}).to_string()),
+        },
+        _ => text(StatusCode::NOT_FOUND, "application/json", "{\"error\":\"GET /_longshore/health, POST /_longshore/state/reset\"}"),
+    }
+}
+
+/// Everything of every account goes: rows, log events, what runs.
+async fn reset(server: &Server) -> Result<(), AwsError> {
+    routes::write(&server.backend.store, |tx| {
+        tx.clear();
+        Ok(())
+    })
+    .await?;
+    server.agent.reset().await;
+    longshore_api::logs::forget_everything(&server.backend).await?;
+    initialize(server, server.settings.region.clone()).await
+}

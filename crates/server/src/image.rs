@@ -1,0 +1,201 @@
+//! `longshore image`: build, import, list. What is built or imported goes to the built-in registry, so that tasks pull it
+//! like any image; the repository is made through the API, as anybody would.
+
+use crate::config::Config;
+use crate::status;
+use anyhow::{Context, bail};
+use base64::Engine as _;
+use clap::Subcommand;
+use longshore_image::build::{BuildEvent, BuildOptions};
+use longshore_image::{Auth, Endpoint, Image, ImageRef, ImageStore, PullOptions, PushOptions, StoreOptions};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+#[derive(Subcommand)]
+pub enum ImageCommand {
+    /// Build an image from a Dockerfile and push it to the built-in registry.
+    ///
+    /// Prints the name to use in a task definition. Example: longshore image build -t web ./app
+    Build {
+        #[command(flatten)]
+        place: crate::cli::Place,
+        /// Repository, and optionally tag: `web` or `web:1.2`.
+        #[arg(long, short)]
+        tag: String,
+        /// The Dockerfile, if it is not `Dockerfile` in the context.
+        #[arg(long, short)]
+        file: Option<PathBuf>,
+        /// Value of an ARG: NAME=VALUE.
+        #[arg(long = "build-arg", value_parser = pair)]
+        build_args: Vec<(String, String)>,
+        /// Stage to build.
+        #[arg(long)]
+        target: Option<String>,
+        /// Run every step again.
+        #[arg(long)]
+        no_cache: bool,
+        /// Directory that COPY takes files from.
+        context: PathBuf,
+    },
+    /// Import an archive of `docker save`, or an OCI layout as tar, and push it to the built-in registry.
+    Import {
+        #[command(flatten)]
+        place: crate::cli::Place,
+        /// Repository, and optionally tag.
+        #[arg(long, short)]
+        tag: String,
+        archive: PathBuf,
+    },
+    /// List the images that this node has unpacked.
+    Ls {
+        #[command(flatten)]
+        place: crate::cli::Place,
+    },
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("give NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+pub fn run(command: ImageCommand) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            ImageCommand::Build { place, tag, file, build_args, target, no_cache, context } => {
+                let site = Site::open(&place.run_dir)?;
+                let name = site.name(&tag)?;
+                let options = BuildOptions {
+                    dockerfile: file,
+                    tags: vec![name.parse()?],
+                    args: build_args.into_iter().collect::<BTreeMap<_, _>>(),
+                    target,
+                    no_cache,
+                    pull: Some(site.pull().await?),
+                    events: Some(Arc::new(show)),
+                    ..Default::default()
+                };
+                let runner = crate::build_step::Runner::new(&site.config)?;
+                let image = site.images.build(&context, &options, &runner).await.map_err(explain)?;
+                site.publish(&image, &name).await
+            }
+            ImageCommand::Import { place, tag, archive } => {
+                let site = Site::open(&place.run_dir)?;
+                let name = site.name(&tag)?;
+                let file = longshore_image::open_archive(&archive).map_err(explain)?;
+                let imported = site.images.import(file).await.map_err(explain)?;
+                let image = imported.into_iter().next().context("the archive has no image")?.image;
+                site.publish(&image, &name).await
+            }
+            ImageCommand::Ls { place } => {
+                let site = Site::open(&place.run_dir)?;
+                for summary in site.images.list()? {
+                    let names: Vec<&str> = summary.references.iter().map(|(name, _)| name.as_str()).collect();
+                    println!("{}  {:>9} KiB  {}", summary.image.id, summary.image.unpacked_bytes / 1024, names.join(" "));
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    })
+}
+
+fn explain(error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
+    anyhow::Error::new(error)
+}
+
+fn show(event: BuildEvent<'_>) {
+    match event {
+        BuildEvent::Step { number, total, text, cached, .. } => {
+            eprintln!("[{number}/{total}] {text}{}", if cached { "  (cached)" } else { "" });
+        }
+        BuildEvent::Output { bytes, .. } => {
+            let _ = std::io::stderr().write_all(bytes);
+        }
+        BuildEvent::Warning(text) => eprintln!("warning: {text}"),
+    }
+}
+
+/// A running Longshore, with its node's images.
+struct Site {
+    config: Config,
+    images: ImageStore,
+}
+
+impl Site {
+    fn open(run_dir: &std::path::Path) -> anyhow::Result<Self> {
+        let config = Config::read(run_dir).context("start Longshore first: sudo longshore up")?;
+        let images = ImageStore::open(&config.data_dir.join("images"), StoreOptions::default())?;
+        Ok(Self { config, images })
+    }
+
+    fn registry(&self) -> String {
+        format!("{}.dkr.ecr.{}.amazonaws.com", self.config.account, self.config.region)
+    }
+
+    /// The full name, in the built-in registry.
+    fn name(&self, tag: &str) -> anyhow::Result<String> {
+        let prefix = format!("{}/", self.registry());
+        let short = tag.strip_prefix(&prefix).unwrap_or(tag);
+        let (repository, version) = short.rsplit_once(':').unwrap_or((short, "latest"));
+        if repository.is_empty() || version.is_empty() || repository.contains(':') {
+            bail!("--tag {tag}: give a repository and optionally a tag, such as web:1.2");
+        }
+        Ok(format!("{prefix}{repository}:{version}"))
+    }
+
+    fn repository<'a>(&self, name: &'a str) -> &'a str {
+        let path = name.split_once('/').map_or(name, |(_, path)| path);
+        path.rsplit_once(':').map_or(path, |(repository, _)| repository)
+    }
+
+    async fn credentials(&self) -> anyhow::Result<Auth> {
+        let answer = self.call("AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken", serde_json::json!({})).await?;
+        let token = answer["authorizationData"][0]["authorizationToken"].as_str().context("the registry gave no token")?;
+        let decoded = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(token)?)?;
+        let (username, password) = decoded.split_once(':').context("the registry's token is damaged")?;
+        Ok(Auth::Basic { username: username.to_owned(), password: password.to_owned() })
+    }
+
+    fn endpoint(&self) -> anyhow::Result<Endpoint> {
+        Ok(Endpoint::plain_http(&self.config.api_url())?)
+    }
+
+    /// How base images are pulled: ours from here, others from where they are.
+    async fn pull(&self) -> anyhow::Result<longshore_image::build::PullFor> {
+        let (auth, endpoint, host) = (self.credentials().await?, self.endpoint()?, self.registry());
+        Ok(Arc::new(move |image: &ImageRef| match image.host() == host {
+            true => PullOptions { auth: auth.clone(), endpoint: Some(endpoint.clone()), progress: None },
+            false => PullOptions::default(),
+        }))
+    }
+
+    async fn publish(&self, image: &Image, name: &str) -> anyhow::Result<ExitCode> {
+        let repository = self.repository(name);
+        let made = self
+            .call("AmazonEC2ContainerRegistry_V20150921.CreateRepository", serde_json::json!({"repositoryName": repository}))
+            .await;
+        if let Err(error) = made
+            && !error.to_string().contains("RepositoryAlreadyExistsException")
+        {
+            return Err(error);
+        }
+        let options = PushOptions { auth: self.credentials().await?, endpoint: Some(self.endpoint()?) };
+        let digest = self.images.push(image.id, name, options).await.map_err(explain)?;
+        eprintln!("pushed {digest}");
+        println!("{name}");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// One call of the AWS API, as any client makes it.
+    async fn call(&self, target: &str, body: serde_json::Value) -> anyhow::Result<serde_json::Value> {
+        let (status, answer) = status::post(&self.config, target, body.to_string()).await?;
+        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap_or_default();
+        if status != 200 {
+            bail!("{}: {}", answer["__type"].as_str().unwrap_or("error"), answer["message"].as_str().unwrap_or_default());
+        }
+        Ok(answer)
+    }
+}

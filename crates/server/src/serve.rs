@@ -1,0 +1,148 @@
+//! Role `server`: store, API, controllers, registry, and the links to agent and balancer.
+
+use crate::config::{Config, Runtime};
+use crate::{agent_link, balancer_link, catalogue, edge, hosts, process, simulated};
+use anyhow::Context;
+use longshore_api::{Backend, Settings};
+use longshore_controllers::{Environment, driver};
+use longshore_registry::Registry;
+use longshore_store::Store;
+use longshore_store::tables::{LoadBalancers, Repositories};
+use longshore_telemetry::logs::LogStore;
+use longshore_types::Timestamp;
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::task::JoinSet;
+
+/// The registry's address on the host: ports 80 of the pool's first address.
+pub const REGISTRY_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
+
+/// Everything the server's tasks share.
+#[derive(Clone)]
+pub struct Server {
+    pub config: Arc<Config>,
+    pub settings: Arc<Settings>,
+    pub environment: Environment,
+    pub backend: Backend,
+    pub routes: Arc<longshore_api::Routes>,
+    pub registry: Registry,
+    pub agent: agent_link::Handle,
+}
+
+pub fn run(config: Config) -> anyhow::Result<ExitCode> {
+    process::write_pid(&config.run_dir, "server")?;
+    // Two threads: one answers while the other waits for nothing in particular. More would cost memory and win nothing.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_millis() as i64)
+}
+
+pub fn seed() -> u128 {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the kernel has randomness");
+    u128::from_ne_bytes(bytes)
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let settings = Arc::new(Settings {
+        account: config.account.as_str().into(),
+        region: config.region.as_str().into(),
+        api_url: config.api_url(),
+        load_balancer_pool: "127.64.0.0/16".parse()?,
+        public_pool: "198.18.0.0/16".parse()?,
+        registry_secret: registry_secret(&config)?,
+    });
+    let environment = Environment { settings: Arc::clone(&settings), now: Arc::new(now), seed: Arc::new(seed) };
+    let store = Store::open(config.data_dir.join("store.redb"))?;
+    let logs = Arc::new(LogStore::open(&config.data_dir.join("logs"))?);
+    let view = catalogue::StoreCatalogue::new(store.clone(), Arc::clone(&settings));
+    let registry = Registry::open(&config.data_dir.join("registry"), Arc::new(view), Default::default())?;
+    let backend = Backend { store: store.clone(), logs, manifests: Arc::new(catalogue::RegistryManifests::new(registry.clone())) };
+    let (agent, agent_side) = agent_link::Handle::new();
+    let server = Server {
+        config: Arc::new(config),
+        settings,
+        environment: environment.clone(),
+        backend,
+        routes: Arc::new(longshore_api::routes()),
+        registry,
+        agent,
+    };
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(driver::run(store.clone(), environment, std::future::pending()));
+    if server.config.runtime == Runtime::None {
+        tasks.spawn(simulated::run(server.clone(), agent_side));
+    } else {
+        tasks.spawn(agent_link::run(server.clone(), agent_side)?);
+        tasks.spawn(balancer_link::run(server.clone()));
+    }
+    if server.config.manage_hosts {
+        tasks.spawn(keep_hosts(server.clone()));
+    }
+    edge::initialize(&server, server.settings.region.clone()).await?;
+    let listener = tokio::net::TcpListener::bind(server.config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}: is another Longshore, or LocalStack, running?", server.config.listen))?;
+    tasks.spawn(edge::run(server.clone(), listener));
+    if server.config.runtime != Runtime::None {
+        match tokio::net::TcpListener::bind((REGISTRY_ADDRESS, 80)).await {
+            Ok(listener) => {
+                tasks.spawn(edge::run(server.clone(), listener));
+            }
+            Err(error) => tracing::warn!(%error, "the registry's own address {REGISTRY_ADDRESS}:80 is taken; use {}/<repository> instead", server.config.listen),
+        }
+    }
+    tokio::select! {
+        () = process::asked_to_stop() => {}
+        Some(ended) = tasks.join_next() => tracing::error!(?ended, "a part of the server ended"),
+    }
+    tasks.shutdown().await;
+    Ok(())
+}
+
+/// A key made once per data directory.
+fn registry_secret(config: &Config) -> anyhow::Result<String> {
+    let path = config.data_dir.join("registry.secret");
+    if let Ok(text) = std::fs::read_to_string(&path)
+        && text.len() == 64
+    {
+        return Ok(text);
+    }
+    let text = format!("{:032x}{:032x}", seed(), seed());
+    let temporary = path.with_extension("new");
+    std::fs::write(&temporary, &text)?;
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&temporary, &path)?;
+    Ok(text)
+}
+
+/// Keeps the names of internet-facing load balancers and of the registry in /etc/hosts.
+async fn keep_hosts(server: Server) {
+    let mut watcher = server.backend.store.watch().on::<LoadBalancers>().on::<Repositories>();
+    loop {
+        let names = server.backend.store.read(|state| {
+            let registry = |account: &str, region: &str| (format!("{account}.dkr.ecr.{region}.amazonaws.com"), REGISTRY_ADDRESS);
+            let mut names = vec![registry(server.settings.account.as_str(), server.settings.region.as_str())];
+            names.extend(state.repositories().all().keys().map(|(scope, _)| registry(scope.account.as_str(), scope.region.as_str())));
+            names.extend(state.load_balancers().all().filter_map(|lb| Some((lb.dns_name.clone(), lb.host_address?))));
+            names.sort();
+            names.dedup();
+            names
+        });
+        if let Err(error) = hosts::write(&names) {
+            tracing::warn!(error = format!("{error:#}"), "names could not be written");
+        }
+        if watcher.changed().await.is_none() {
+            return;
+        }
+    }
+}

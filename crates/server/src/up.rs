@@ -1,0 +1,158 @@
+//! `longshore up`: every role on this machine.
+//!
+//! Server and agent are children that die with it. The balancer is not: it is started if none runs, and left running.
+
+use crate::config::{Config, Runtime};
+use crate::process;
+use anyhow::{Context, bail};
+use rustix::process::Signal;
+use std::fs::File;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use tokio::process::{Child, Command};
+
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+pub fn run(config: Config) -> anyhow::Result<ExitCode> {
+    if config.runtime != Runtime::None && !rustix::process::geteuid().is_root() {
+        bail!("running containers needs root: use `sudo longshore up`, or `longshore up --runtime none` for simulated tasks");
+    }
+    for directory in [&config.run_dir, &config.data_dir] {
+        std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    }
+    let _lock = lock(&config)?;
+    config.write()?;
+    process::write_pid(&config.run_dir, "up")?;
+    process::current_thread()?.block_on(supervise(config))
+}
+
+/// One `up` per run directory.
+fn lock(config: &Config) -> anyhow::Result<File> {
+    let path = config.run_dir.join("up.lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(_) => bail!("Longshore is already running here ({}); `longshore status` shows it", config.run_dir.display()),
+    }
+}
+
+async fn supervise(config: Config) -> anyhow::Result<ExitCode> {
+    let stop = process::asked_to_stop();
+    tokio::pin!(stop);
+    let mut roles = vec![Role::new("server")];
+    if config.runtime != Runtime::None {
+        roles.push(Role::new("agent"));
+    }
+    let started = Instant::now();
+    let mut announced = false;
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        if config.runtime != Runtime::None && process::read_pid(&config.run_dir, "balancer").is_none() {
+            start_balancer(&config)?;
+        }
+        for role in &mut roles {
+            role.keep_running(&config)?;
+        }
+        if !announced && is_healthy(&config).await {
+            announced = true;
+            announce(&config, started.elapsed());
+            tick = tokio::time::interval(Duration::from_millis(200));
+        }
+        if !announced && started.elapsed() > READY_WITHIN {
+            bail!("not ready after {} s; the lines above say why", READY_WITHIN.as_secs());
+        }
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = &mut stop => break,
+        }
+    }
+    for role in &mut roles {
+        role.stop().await;
+    }
+    if config.runtime != Runtime::None {
+        eprintln!("Stopped. Tasks and load balancers go on; `longshore up` finds them again, `longshore down` ends them.");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The balancer writes its own pid file once it runs.
+fn start_balancer(config: &Config) -> anyhow::Result<()> {
+    let log = config.data_dir.join("balancer.log");
+    let mut child = process::independent("balancer", &config.run_dir, &log)?.spawn().context("cannot start the balancer")?;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while process::read_pid(&config.run_dir, "balancer").is_none() {
+        if let Some(status) = child.try_wait()? {
+            bail!("the balancer ended at once ({status}); see {}", log.display());
+        }
+        if Instant::now() > deadline {
+            bail!("the balancer does not start; see {}", log.display());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // It outlives us; while we live it must be reaped.
+    std::thread::spawn(move || child.wait());
+    Ok(())
+}
+
+/// A child that is started again whenever it ends.
+struct Role {
+    name: &'static str,
+    child: Option<Child>,
+    failures: u32,
+    started: Instant,
+}
+
+impl Role {
+    fn new(name: &'static str) -> Self {
+        Self { name, child: None, failures: 0, started: Instant::now() }
+    }
+
+    fn keep_running(&mut self, config: &Config) -> anyhow::Result<()> {
+        if let Some(child) = &mut self.child {
+            let Some(status) = child.try_wait()? else { return Ok(()) };
+            tracing::warn!(role = self.name, %status, "a role ended; it is started again");
+            self.failures = if self.started.elapsed() > Duration::from_secs(10) { 1 } else { self.failures + 1 };
+            self.child = None;
+        }
+        let pause = Duration::from_millis(match self.failures {
+            0 | 1 => 0,
+            n => 50u64 << n.min(7),
+        });
+        if self.failures > 0 && self.started.elapsed() < pause {
+            return Ok(());
+        }
+        let command = process::dependent(self.name, &config.run_dir)?;
+        self.child = Some(Command::from(command).spawn().with_context(|| format!("cannot start the {}", self.name))?);
+        self.started = Instant::now();
+        Ok(())
+    }
+
+    async fn stop(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        if let Some(pid) = child.id() {
+            process::kill(pid, Signal::TERM);
+        }
+        if tokio::time::timeout(Duration::from_secs(5), child.wait()).await.is_err() {
+            let _ = child.kill().await;
+        }
+    }
+}
+
+async fn is_healthy(config: &Config) -> bool {
+    crate::status::get(config, "/_longshore/health").await.is_ok_and(|(status, _)| status == 200)
+}
+
+fn announce(config: &Config, took: Duration) {
+    let place = match config.run_dir.to_str() {
+        Some("/run/longshore") | None => String::new(),
+        Some(other) => format!(" --run-dir {other}"),
+    };
+    eprintln!("Longshore is ready at {} ({} ms).", config.api_url(), took.as_millis());
+    eprintln!();
+    eprintln!("  In another terminal:   eval \"$(longshore env{place})\"");
+    eprintln!("  Then, for example:     aws ecs list-clusters");
+    eprintln!("  Stop it here with Ctrl-C; remove everything that runs with `longshore down{place}`.");
+    if config.runtime == Runtime::None {
+        eprintln!("  Tasks are simulated (--runtime none): no container runs and no port listens.");
+    }
+}
