@@ -4,6 +4,7 @@ use crate::table;
 use longshore_types::{Scope, Timestamp};
 use longshore_types::ec2::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use longshore_types::id::*;
+use std::net::Ipv4Addr;
 
 table! {
     /// When a scope got its default VPC: one that was deleted since is not made again.
@@ -32,6 +33,10 @@ table! {
         BY_SUBNET: "subnet", (Scope, SubnetId) = |(scope, _), eni| vec![(scope.clone(), eni.subnet.clone())],
         BY_SECURITY_GROUP: "security-group", (Scope, SecurityGroupId) = |(scope, _), eni| {
             eni.security_groups.iter().map(|group| (scope.clone(), group.clone())).collect()
+        },
+        /// Whether an address of a subnet is taken, without a walk over the subnet's interfaces.
+        BY_ADDRESS: "address", (Scope, SubnetId, Ipv4Addr) = |(scope, _), eni| {
+            vec![(scope.clone(), eni.subnet.clone(), eni.address)]
         },
         /// By public address, over all accounts: the pool is the machine's.
         BY_PUBLIC_ADDRESS: "public-address", u64 = |_, eni| {

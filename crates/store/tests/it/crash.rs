@@ -1,7 +1,6 @@
 //! Killing the writing process at any moment loses nothing it acknowledged, and nothing is half there.
 
-use crate::{Rng, Users, id, schema, user};
-use longshore_store::engine::RedbEngine;
+use crate::{Rng, Users, id, user};
 use longshore_store::Store;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +13,7 @@ const ROUNDS: u64 = 50;
 const WRITERS: u64 = 4;
 
 fn open(path: &Path) -> Store {
-    Store::with_engine(RedbEngine::open(path).unwrap(), schema()).unwrap()
+    crate::open_file(path).unwrap()
 }
 
 /// The process that is killed: writes pairs of rows and says which are durable, until it dies.

@@ -1,15 +1,10 @@
 //! The redb engine on real files, good and bad ones.
 
-use crate::{Notes, Users, id, schema, user};
-use longshore_store::engine::RedbEngine;
-use longshore_store::{Exists, Store, StoreError};
+use crate::{Notes, Users, id, open_file as open, user};
+use longshore_store::{Exists, StoreError};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::Command;
 
-fn open(path: &Path) -> Result<Store, StoreError> {
-    Store::with_engine(RedbEngine::open(path)?, schema())
-}
 
 #[test]
 fn rows_revisions_and_removals_come_back_after_a_restart() {

@@ -8,8 +8,8 @@ mod transactions;
 mod upgrade;
 mod watch;
 
-use longshore_store::engine::MemoryEngine;
-use longshore_store::{Schema, Store, table};
+use longshore_store::engine::{MemoryEngine, RedbEngine};
+use longshore_store::{Schema, Store, StoreError, table};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,4 +61,16 @@ impl Rng {
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % bound
     }
+}
+
+/// Opens a file, waiting a little for its lock: a test beside this one that starts a process holds all locks in the moment
+/// between fork and exec.
+pub fn open_file(path: &std::path::Path) -> Result<Store, StoreError> {
+    for _ in 0..200 {
+        match RedbEngine::open(path).and_then(|engine| Store::with_engine(engine, schema())) {
+            Err(StoreError::InUse { .. }) => std::thread::sleep(std::time::Duration::from_millis(5)),
+            other => return other,
+        }
+    }
+    Err(StoreError::InUse { path: path.to_owned() })
 }
