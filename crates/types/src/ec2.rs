@@ -131,11 +131,13 @@ pub struct Subnet {
 impl Subnet {
     /// EC2 keeps the first four addresses and the last one of each subnet.
     pub const RESERVED: u64 = 5;
+    /// Offset of the first address that an interface may have.
+    pub const FIRST_USABLE: u64 = 4;
 
     /// The addresses that interfaces may have, in order.
     pub fn usable(&self) -> impl Iterator<Item = Ipv4Addr> + use<> {
         let cidr = self.cidr;
-        (4..cidr.size().saturating_sub(1)).filter_map(move |n| cidr.nth(n))
+        (Self::FIRST_USABLE..cidr.size().saturating_sub(1)).filter_map(move |n| cidr.nth(n))
     }
 }
 

@@ -105,7 +105,7 @@ fn address(
     if !subnet.usable().any(|usable| usable == address) {
         return Err(error::invalid_parameter("Address is in subnet's reserved address range"));
     }
-    if network::taken_addresses(state, &cx.scope, &subnet.id).contains(&address) {
+    if network::is_taken(state, &cx.scope, &subnet.id, address) {
         return Err(AwsError::new("InvalidIPAddress.InUse", "The specified address is already in use."));
     }
     Ok(Some(address))

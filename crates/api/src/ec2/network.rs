@@ -3,7 +3,6 @@
 //! Everything works inside the caller's transaction: a task and its interface are one write.
 
 use crate::Cx;
-use longshore_planner::subnet::free_address;
 use longshore_store::tables::{NetworkInterfaces, SecurityGroups};
 use longshore_store::{Snapshot, Tx};
 use longshore_types::ec2::{EniOwner, NetworkInterface, Subnet};
@@ -37,15 +36,14 @@ pub enum NoAddress {
 }
 
 /// Makes an interface with a free private address of its subnet, and a public one if asked for.
-///
-/// The search for an address starts at a random one: an address that was just freed is seldom given out at once, which
-/// matters to peers that still hold connections to it, and no cursor has to be stored.
 pub fn create_interface(tx: &mut Tx, cx: &Cx, new: NewInterface) -> Result<NetworkInterface, NoAddress> {
     let subnet = subnet(tx, &cx.scope, &new.subnet)?;
-    let taken = taken_addresses(tx, &cx.scope, &subnet.id);
-    let start = subnet.cidr.nth(cx.ids().next_u64() % subnet.cidr.size());
-    let usable: Vec<Ipv4Addr> = subnet.usable().collect();
-    let address = free_address(usable.into_iter(), &taken, start).ok_or_else(|| NoAddress::Full(subnet.id.clone()))?;
+    // The network's own four addresses come first, its last one is kept too: see `Subnet::usable`.
+    let usable = subnet.cidr.size().saturating_sub(Subnet::RESERVED);
+    let state: &Snapshot = tx;
+    let is_free = |address: Ipv4Addr| !is_taken(state, &cx.scope, &subnet.id, address);
+    let address = free_address(cx, usable, |n| subnet.cidr.nth(Subnet::FIRST_USABLE + n), is_free);
+    let address = address.ok_or_else(|| NoAddress::Full(subnet.id.clone()))?;
     create_interface_at(tx, cx, new, address)
 }
 
@@ -105,29 +103,38 @@ pub fn free_addresses(state: &Snapshot, scope: &Scope, subnet: &SubnetId) -> usi
     usable.saturating_sub(index.count())
 }
 
-/// Private addresses of a subnet's interfaces.
-pub fn taken_addresses(state: &Snapshot, scope: &Scope, subnet: &SubnetId) -> BTreeSet<Ipv4Addr> {
-    state
-        .network_interfaces()
-        .by_index(&NetworkInterfaces::BY_SUBNET, &(scope.clone(), subnet.clone()))
-        .map(|interface| interface.address)
-        .collect()
+/// Whether an interface has this private address.
+pub fn is_taken(state: &Snapshot, scope: &Scope, subnet: &SubnetId, address: Ipv4Addr) -> bool {
+    let key = (scope.clone(), subnet.clone(), address);
+    state.network_interfaces().find(&NetworkInterfaces::BY_ADDRESS, &key).is_some()
 }
 
 fn subnet(state: &Snapshot, scope: &Scope, id: &SubnetId) -> Result<Arc<Subnet>, NoAddress> {
     state.subnets().get(&(scope.clone(), id.clone())).ok_or_else(|| NoAddress::NoSubnet(id.clone()))
 }
 
-/// A free address of the pool, looking from a random one on. The pool's first and last address stay unused, because
-/// tools take them for the network itself and its broadcast.
+/// A free address of the pool, whose first and last address stay unused, because tools take them for the network itself
+/// and its broadcast.
 fn free_public_address(state: &Snapshot, cx: &Cx) -> Option<Ipv4Addr> {
     let pool = cx.settings.public_pool;
-    let usable = pool.size().saturating_sub(2);
-    let start = cx.ids().next_u64().checked_rem(usable)?;
-    (0..usable).filter_map(|n| pool.nth(1 + (start + n) % usable)).find(|address| {
-        let key = u64::from(u32::from(*address));
+    let is_free = |address: Ipv4Addr| {
+        let key = u64::from(u32::from(address));
         state.network_interfaces().find(&NetworkInterfaces::BY_PUBLIC_ADDRESS, &key).is_none()
-    })
+    };
+    free_address(cx, pool.size().saturating_sub(2), |n| pool.nth(1 + n), is_free)
+}
+
+/// The first free one of `count` addresses, looking from a random one on and wrapping round: an address that was just
+/// freed is seldom given out at once, which matters to peers that still hold connections to it, and no cursor has to be
+/// stored. A free one is soon met unless nearly all are taken.
+fn free_address(
+    cx: &Cx,
+    count: u64,
+    nth: impl Fn(u64) -> Option<Ipv4Addr>,
+    is_free: impl Fn(Ipv4Addr) -> bool,
+) -> Option<Ipv4Addr> {
+    let start = cx.ids().next_u64().checked_rem(count)?;
+    (0..count).filter_map(|n| nth((start + n) % count)).find(|address| is_free(*address))
 }
 
 /// A locally administered, unicast hardware address.
