@@ -56,7 +56,7 @@ const DOCUMENT_MAX: u64 = 16 << 20;
 
 impl ImageStore {
     /// Imports every image of the archive `source` (plain, gzip or zstd) that is for this platform, and names it as the archive
-    /// says. Use [`ImageStore::tag`] for one that has no name in it.
+    /// says. Use [`ImageStore::tag`] for one that has no name in it, and [`ImageStore::flush`] before the process ends.
     pub async fn import(&self, source: impl Read + Send + 'static) -> Result<Vec<Imported>, ImportError> {
         let _activity = self.inner.enter().await?;
         let inner = self.inner.clone();
@@ -175,7 +175,7 @@ fn store(inner: &Arc<Inner>, files: &mut Files, found: Found) -> Result<Imported
         let file = files.by_digest(blob.digest)?;
         let blob = Descriptor { size: file.size, ..blob.clone() };
         files.adopt(inner, blob.digest)?;
-        let archive_bytes = match layers::find(&inner.layout, chain[i])? {
+        let archive_bytes = match layers::find_linked(&inner.layout, chain[i])? {
             Some(marker) => marker.archive_bytes,
             None => {
                 let staged = ingest::ingest_blob(inner, &blob, diff_ids[i]).map_err(|e| match e {
@@ -190,7 +190,6 @@ fn store(inner: &Arc<Inner>, files: &mut Files, found: Found) -> Result<Imported
         };
         records.push(LayerRecord { chain: chain[i], diff_id: diff_ids[i], blob, archive_bytes });
     }
-    inner.flush_later(chain);
     let id = ImageId(blobs::put(&inner.layout, &inner.session, &found.manifest_bytes)?);
     blobs::put(&inner.layout, &inner.session, &config_bytes)?;
     let media_type = Some(found.manifest.media_type).filter(|t| !t.is_empty()).unwrap_or_else(|| OCI_MANIFEST.to_owned());
@@ -202,6 +201,7 @@ fn store(inner: &Arc<Inner>, files: &mut Files, found: Found) -> Result<Imported
         inner.put_ref(&reference, id.0, id)?;
         references.push(reference);
     }
+    inner.flush_later(chain);
     Ok(Imported { image, references })
 }
 

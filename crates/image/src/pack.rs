@@ -22,6 +22,8 @@ pub(crate) enum PackError {
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("{} was moved by overlayfs ({attribute}), which a layer cannot express: mount with redirect_dir=off,metacopy=off", path.display())]
     Redirected { path: PathBuf, attribute: &'static str },
+    #[error("{} cannot be in a layer: names that start with .wh. mark deleted files", path.display())]
+    Reserved { path: PathBuf },
     #[error("{} changed while it was read", path.display())]
     Changed { path: PathBuf },
 }
@@ -55,6 +57,9 @@ impl<W: Write> Packer<'_, W> {
         let mut names: Vec<OsString> = entries.map_err(PackError::io("list", dir))?;
         names.sort();
         for child in names {
+            if child.as_bytes().starts_with(b".wh.") {
+                return Err(PackError::Reserved { path: Path::new("/").join(name).join(child) });
+            }
             self.entry(&dir.join(&child), &name.join(&child))?;
         }
         Ok(())

@@ -29,7 +29,7 @@ pub(super) fn key(below: Option<ChainId>, epoch: Option<i64>, details: &impl Ser
 pub(super) fn find(inner: &Inner, key: Digest) -> Result<Option<CachedStep>, StoreError> {
     let Some(step) = read_json::<CachedStep>(&inner.layout.cache(key))? else { return Ok(None) };
     if let Some(layer) = &step.layer
-        && (layers::find(&inner.layout, layer.chain)?.is_none()
+        && (layers::find_linked(&inner.layout, layer.chain)?.is_none()
             || blobs::size(&inner.layout, layer.blob.digest) != Some(layer.blob.size))
     {
         return Ok(None);

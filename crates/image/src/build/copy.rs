@@ -38,6 +38,17 @@ pub(super) struct Rights {
     pub mode: Option<u32>,
 }
 
+/// What an instruction names as its sources, with variables put in.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    /// Paths and patterns.
+    pub paths: Vec<String>,
+    /// Names and contents of here-documents.
+    pub inline: Vec<(String, Vec<u8>)>,
+    /// ADD: archives are extracted.
+    pub extract: bool,
+}
+
 /// What an instruction copies, sources first come first.
 pub(super) struct Plan {
     line: usize,
@@ -64,25 +75,20 @@ enum What {
 }
 
 impl Plan {
-    pub fn new(line: usize, rights: Rights) -> Self {
-        Self { line, rights, items: Vec::new() }
-    }
-
-    /// Finds the sources and where each goes. `sources` are expanded; `dest` is absolute. `add` extracts archives.
+    /// Finds the sources and where each goes. `dest` is absolute.
     pub fn make(
         line: usize,
         from: &Origin<'_>,
         to: &LayerStack,
-        sources: &[String],
-        inline: Vec<(String, Vec<u8>)>,
+        sources: Sources,
         dest: &str,
         rights: Rights,
-        add: bool,
     ) -> Result<Self, BuildError> {
-        let mut plan = Self::new(line, rights);
+        let mut plan = Self { line, rights, items: Vec::new() };
+        let Sources { paths, inline, extract } = sources;
         let mut found = Vec::new();
         let mut special = false;
-        for source in sources {
+        for source in &paths {
             special |= Pattern::is_special(source);
             let matches = plan.sources(from, source)?;
             if matches.is_empty() {
@@ -107,7 +113,7 @@ impl Plan {
                     plan.add_dir(&dest, dir.metadata().map_err(|e| plan.io("look at", &path)(e))?, from.keep_owner);
                     plan.tree(from, &path, &dir, &dest)?;
                 }
-                Node::File(file) if add && is_archive(&file) => {
+                Node::File(file) if extract && is_archive(&file) => {
                     plan.items.push(Item { dest: dest.clone(), what: What::Archive(file), mode: 0o755, owner: (0, 0) });
                 }
                 node => plan.leaf(&path, &node, if into_dir { dest.join(name) } else { dest.clone() }, from.keep_owner)?,

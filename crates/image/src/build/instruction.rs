@@ -447,6 +447,25 @@ mod tests {
     }
 
     #[test]
+    fn mutilated_files_never_panic() {
+        let good = "# escape=`\nARG a=1\nFROM x:${a:-2} AS b\nRUN <<E `\n c\nd\nE\nCOPY --from=b --chown=1:2 [\"a b\", \"$c\"]\nENV q='w e' r=\"t\"\n\
+            HEALTHCHECK --interval=1m5s CMD [\"x\"]\nEXPOSE 80-90/udp\nSHELL [\"a\"]\nLABEL é=ü\n";
+        let chars: Vec<char> = good.chars().collect();
+        for at in 0..chars.len() {
+            for with in ['"', '\'', '\\', '`', '$', '{', '\n', '<', '[', 'é', '\0'] {
+                let mut changed = chars.clone();
+                changed[at] = with;
+                if let Ok(file) = parse(&changed.iter().collect::<String>()) {
+                    for stage in &file.stages {
+                        let _ = words::expand(&stage.text, file.escape, &|_| Some("v".into()));
+                    }
+                }
+            }
+            let _ = parse(&chars[..at].iter().collect::<String>());
+        }
+    }
+
+    #[test]
     fn mistakes_have_their_line() {
         assert_eq!(error("FROM a\n\n# x\nFOO b"), "Dockerfile:4: unknown instruction FOO");
         assert_eq!(error("FROM a\nONBUILD RUN x"), "Dockerfile:2: ONBUILD is not supported");

@@ -64,8 +64,11 @@ pub struct BuildOptions {
     /// How to pull a base image that is not in the store; nothing is pulled without it.
     pub pull: Option<PullFor>,
     /// Told what happens, output of commands included.
-    pub events: Option<Arc<dyn Fn(BuildEvent<'_>) + Send + Sync>>,
+    pub events: Option<BuildEvents>,
 }
+
+/// Receives [`BuildEvent`]; should return at once.
+pub type BuildEvents = Arc<dyn Fn(BuildEvent<'_>) + Send + Sync>;
 
 /// Credentials and endpoint for an image.
 pub type PullFor = Arc<dyn Fn(&ImageRef) -> PullOptions + Send + Sync>;
@@ -84,7 +87,8 @@ pub enum BuildEvent<'a> {
 impl ImageStore {
     /// Builds the image that the Dockerfile describes from the directory `context`, and tags it.
     ///
-    /// Commands of RUN are executed by `runner`, one at a time.
+    /// Commands of RUN are executed by `runner`, one at a time. A process that ends after the build should wait for
+    /// [`ImageStore::flush`] first: unlike a pulled image, a built one is nowhere else.
     pub async fn build(&self, context: &Path, options: &BuildOptions, runner: &dyn RunStep) -> Result<Arc<Image>, BuildError> {
         let path = options.dockerfile.clone().unwrap_or_else(|| context.join("Dockerfile"));
         let text = std::fs::read_to_string(&path).map_err(|source| BuildError::Dockerfile { path: path.clone(), source })?;
@@ -129,12 +133,13 @@ impl ImageStore {
                 layers: layers.iter().map(|layer| layer.blob.clone()).collect(),
             };
             let id = ImageId(blobs::put(&inner.layout, &inner.session, &to_json(&manifest)?)?);
-            inner.flush_later(layers.iter().map(|layer| layer.chain));
+            let chain: Vec<_> = layers.iter().map(|layer| layer.chain).collect();
             let record = Record { id, media_type: OCI_MANIFEST.to_owned(), config: descriptor, layers };
             let image = inner.put_image(&record, config)?;
             for tag in &tags {
                 inner.put_ref(tag, id.0, id)?;
             }
+            inner.flush_later(chain);
             Ok(image)
         })
         .await

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::copy::{Origin, Plan, Rights};
+use super::copy::{Origin, Plan, Rights, Sources};
 use super::ignore::Ignore;
 use super::instruction::{Command, Copy, Dockerfile, Instruction, Source, StageSource, Step};
 use super::{BuildError, BuildEvent, BuildOptions, DockerfileError, RunRequest, RunStep, cache, layer, settings, words};
@@ -290,16 +290,16 @@ impl<'a> Builder<'a> {
         let inner = self.store.inner.clone();
         let base = state.built.dirs(&inner);
         let expand = |text: &str| words::expand(text, escape, &|name| state.lookup(name)).map_err(wrong);
-        let (mut sources, mut inline) = (Vec::new(), Vec::new());
+        let mut sources = Sources { extract: copy.add, ..Sources::default() };
         for source in &copy.sources {
             match source {
-                Source::Path(path) => sources.push(expand(path)?),
+                Source::Path(path) => sources.paths.push(expand(path)?),
                 Source::Inline(doc) => {
                     let content = match doc.expand {
                         true => words::expand_variables(&doc.content, escape, &|name| state.lookup(name)).map_err(wrong)?,
                         false => doc.content.clone(),
                     };
-                    inline.push((doc.name.clone(), content.into_bytes()));
+                    sources.inline.push((doc.name.clone(), content.into_bytes()));
                 }
             }
         }
@@ -317,7 +317,7 @@ impl<'a> Builder<'a> {
                 StageSource::Image => LayerStack::new(self.image(step.line, name).await?.dirs(&inner)),
             }),
         };
-        let (context, ignore, line, add) = (self.context.clone(), self.ignore.clone(), step.line, copy.add);
+        let (context, ignore, line) = (self.context.clone(), self.ignore.clone(), step.line);
         let to = LayerStack::new(base.clone());
         let plan = blocking(move || {
             let none = Ignore::default();
@@ -325,7 +325,7 @@ impl<'a> Builder<'a> {
                 Some(tree) => Origin { tree, ignore: &none, name: "the other image", keep_owner: true },
                 None => Origin { tree: &context, ignore: &ignore, name: "the build context", keep_owner: false },
             };
-            let plan = Plan::make(line, &origin, &to, &sources, inline, &dest, rights, add)?;
+            let plan = Plan::make(line, &origin, &to, sources, &dest, rights)?;
             let digest = plan.digest()?;
             Ok::<_, BuildError>((plan, digest))
         });

@@ -111,7 +111,6 @@ impl Pull {
         }
         let chain = ChainId::stack(diff_ids);
         let layers = self.layers(remote, &manifest.layers, diff_ids, &chain).await?;
-        self.inner.flush_later(chain);
 
         let media_type = match manifest.media_type.as_str() {
             DOCKER_MANIFEST => DOCKER_MANIFEST,
@@ -124,7 +123,9 @@ impl Pull {
             blobs::put(&inner.layout, &inner.session, &config_bytes)?;
             inner.put_image(&record, config)
         });
-        Ok(image.await?)
+        let image = image.await?;
+        self.inner.flush_later(chain);
+        Ok(image)
     }
 
     /// All layers at once; each is committed after the one below it.
@@ -160,8 +161,7 @@ impl Pull {
     ) -> Result<u64, PullError> {
         let (id, parents) = chain.split_last().expect("the chain ends in the layer itself");
         let _ours = self.inner.chain_locks.lock(*id).await;
-        if let Some(marker) = layers::find(&self.inner.layout, *id)? {
-            layers::link(&self.inner.layout, *id)?;
+        if let Some(marker) = layers::find_linked(&self.inner.layout, *id)? {
             return Ok(marker.archive_bytes);
         }
         let staged = {

@@ -1,7 +1,7 @@
 //! Blobs: content named by its digest.
 //!
-//! Small ones (manifests, configurations) are flushed before they appear. Layers are not: whoever uses one again hashes it
-//! while reading ([`crate::ingest`], a registry on push), so damage by a power cut is found and the blob fetched anew.
+//! Whoever uses one again hashes it while reading (here, in [`crate::ingest`], a registry on push), so what a power cut
+//! damaged is found and fetched anew.
 
 use std::fs::{self, File};
 use std::io::{self, Read};

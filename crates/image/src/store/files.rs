@@ -1,4 +1,8 @@
 //! Small files, written whole or not at all.
+//!
+//! They are not flushed one by one: with hundreds of megabytes of layers on their way to the disk, each `fsync` would wait for
+//! all of them. A file that a power cut left empty or torn is recognized (its JSON does not parse, its digest differs) and
+//! treated as lost; [`super::ImageStore::flush`] makes everything durable at once.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,15 +14,11 @@ use serde::de::DeserializeOwned;
 use super::error::StoreError;
 use super::session::Session;
 
-/// Writes `bytes` to `path` by way of a temporary file that reached the disk.
+/// Writes `bytes` to `path` by way of a temporary file.
 pub(crate) fn write_atomically(session: &Session, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let temp = session.path("file");
-    let write = || -> io::Result<()> {
-        let mut file = File::create_new(temp.as_path())?;
-        file.write_all(bytes)?;
-        file.sync_data()
-    };
-    write().map_err(StoreError::io("write", path))?;
+    let written = File::create_new(temp.as_path()).and_then(|mut file| file.write_all(bytes));
+    written.map_err(StoreError::io("write", path))?;
     temp.rename(path).map_err(StoreError::io("rename into", path))
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn commit(layout: &Layout, session: &Session, staged: TempPath, marke
 }
 
 /// Makes the layer's short link, or checks it.
-pub(crate) fn link(layout: &Layout, chain: ChainId) -> Result<(), StoreError> {
+fn link(layout: &Layout, chain: ChainId) -> Result<(), StoreError> {
     let (path, target) = (layout.short(chain), layout.short_target(chain));
     match symlink(&target, &path) {
         Ok(()) => Ok(()),
@@ -73,6 +73,13 @@ pub(crate) fn link(layout: &Layout, chain: ChainId) -> Result<(), StoreError> {
 pub(crate) fn find(layout: &Layout, chain: ChainId) -> Result<Option<Marker>, StoreError> {
     let marker: Option<Marker> = read_json(&layout.layer_marker(chain))?;
     Ok(marker.filter(|m| m.chain == chain))
+}
+
+/// As [`find`], and sees to it that the layer can be reached by its short link.
+pub(crate) fn find_linked(layout: &Layout, chain: ChainId) -> Result<Option<Marker>, StoreError> {
+    let found = find(layout, chain)?;
+    // A crash may have come between the layer and its link.
+    found.map(|marker| link(layout, chain).map(|()| marker)).transpose()
 }
 
 /// Removes the layers that a power cut may have damaged. Returns those that are here but not yet durable.

@@ -23,7 +23,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -100,6 +100,7 @@ pub(crate) struct Inner {
     pub clients: crate::registry::Clients,
     index: RwLock<Index>,
     flush: Mutex<Flush>,
+    flushed: Condvar,
 }
 
 #[derive(Default)]
@@ -156,6 +157,7 @@ impl ImageStore {
             clients: crate::registry::Clients::default(),
             index: RwLock::default(),
             flush: Mutex::default(),
+            flushed: Condvar::new(),
             options,
         });
         inner.reload()?;
@@ -213,6 +215,19 @@ impl ImageStore {
             return Err(StoreError::NoImage(id.to_string()));
         }
         self.inner.put_ref(reference, id.0, id)
+    }
+
+    /// Waits until all that was pulled, built or imported so far would survive a power cut.
+    pub async fn flush(&self) {
+        let inner = self.inner.clone();
+        let wait = move || {
+            let mut flush = inner.flush_state();
+            while flush.running {
+                flush = inner.flushed.wait(flush).unwrap_or_else(PoisonError::into_inner);
+            }
+            Ok::<_, std::convert::Infallible>(())
+        };
+        let Ok(()) = crate::registry::blocking(wait).await;
     }
 
     /// Removes a reference; true if it was there. The image goes with the next [`ImageStore::gc`], unless it is kept.
@@ -287,6 +302,9 @@ impl Inner {
     /// Lets `reference` name `image`; `digest` is what the registry said it is.
     pub fn put_ref(&self, reference: &ImageRef, digest: Digest, image: ImageId) -> Result<(), StoreError> {
         let record = RefRecord { reference: reference.as_str().to_owned(), digest, image };
+        if self.find_ref(reference.as_str())?.is_some_and(|(known, _)| known == record) {
+            return Ok(());
+        }
         let path = self.layout.reference(reference.as_str());
         write_json(&self.session, &path, &record)?;
         if let Some(stamp) = stamp(&path) {
@@ -367,6 +385,7 @@ impl Inner {
                     std::mem::take(&mut flush.pending)
                 };
                 if chains.is_empty() {
+                    inner.flushed.notify_all();
                     return;
                 }
                 if let Err(error) = layers::make_durable(&inner.layout, &inner.session, &chains) {
@@ -376,6 +395,7 @@ impl Inner {
         });
         if let Err(error) = thread {
             flush.running = false;
+            self.flushed.notify_all();
             tracing::warn!(%error, "cannot start the thread that flushes layers");
         }
     }

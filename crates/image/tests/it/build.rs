@@ -253,6 +253,12 @@ async fn what_commands_delete_and_replace_is_gone_in_the_image_and_in_every_regi
     bench.look(&image, check);
     let push = PushOptions { endpoint: Some(registry.endpoint()), ..PushOptions::default() };
     bench.store.push(image.id, "registry.example/built:1", push).await.expect("pushed");
+    // Another implementation reads it too, and checks every digest.
+    let (from, to) = (format!("docker://{}/built:1", registry.address), bench.tmp.path().join("saved.tar"));
+    let mut skopeo = Command::new("skopeo");
+    skopeo.args(["--insecure-policy", "copy", "--quiet", "--src-tls-verify=false", &from]);
+    let output = skopeo.arg(format!("docker-archive:{}:built:1", to.display())).output().expect("skopeo is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let other = store(&bench.tmp.path().join("other"));
     let options = PullOptions { endpoint: Some(registry.endpoint()), ..PullOptions::default() };
     let pulled = other.pull("registry.example/built:1", options).await.expect("pulled");
@@ -369,6 +375,8 @@ async fn failures_name_their_line_and_leave_no_image() {
     assert_eq!(error, "Dockerfile:5: command failed with exit code 3: /bin/sh -c echo to the log; exit 3");
     assert!(bench.said().contains("to the log\n"));
     assert!(bench.store.resolve("demo/broken").is_none());
+    bench.file(".wh.passwd", "");
+    assert!(bench.error("FROM scratch\nCOPY .wh.passwd /etc/").await.contains("/etc/.wh.passwd cannot be in a layer"));
     assert_eq!(bench.error("FROM scratch\nENV A=\"${B:?must be set}\"").await, "Dockerfile:2: B: must be set");
     assert!(bench.error("FROM --platform=linux/s390x scratch").await.contains("platform linux/s390x is not supported"));
     bench.built("FROM scratch\nENV a=b").await;
