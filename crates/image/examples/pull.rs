@@ -1,4 +1,4 @@
-//! Pulls an image and says how long it took and how much memory: `pull http://HOST:PORT REFERENCE STORE_DIR`.
+//! Pulls an image and says how long it took and how much memory: `pull http://HOST:PORT|- REFERENCE STORE_DIR`.
 
 use std::time::Instant;
 
@@ -8,12 +8,13 @@ use longshore_image::{Endpoint, ImageStore, PullOptions, StoreOptions};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [endpoint, reference, dir] = args.as_slice() else {
-        return Err("usage: pull http://HOST:PORT REFERENCE STORE_DIR".into());
+        return Err("usage: pull http://HOST:PORT|- REFERENCE STORE_DIR".into());
     };
     let start = Instant::now();
     let store = ImageStore::open(dir.as_ref(), StoreOptions::default())?;
     println!("open          {:?}", start.elapsed());
-    let options = PullOptions { endpoint: Some(Endpoint::plain_http(endpoint)?), ..PullOptions::default() };
+    let endpoint = if endpoint == "-" { None } else { Some(Endpoint::plain_http(endpoint)?) };
+    let options = PullOptions { endpoint, ..PullOptions::default() };
     for round in ["pull", "pull again"] {
         let start = Instant::now();
         let image = store.pull(reference, options.clone()).await?;

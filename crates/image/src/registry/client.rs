@@ -33,8 +33,9 @@ impl std::fmt::Debug for Auth {
 
 /// Where a registry is reached instead of `https://<its host>`: plain HTTP, on this machine.
 ///
-/// Longshore's own registry has the host name of ECR, which nothing resolves. Requests carry the registry's real host in
-/// the query parameter `ns`, as containerd's mirrors do, since the `Host` header is that of the endpoint.
+/// Longshore's own registry has the host names of ECR, which nothing resolves, and tells accounts apart by them. So the
+/// endpoint is spoken to as an HTTP proxy is: the request line and the `Host` header name the registry, the connection goes
+/// to the endpoint. Every HTTP/1.1 server must understand such requests (RFC 9112, 3.2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     authority: String,
@@ -77,10 +78,6 @@ const CLIENTS_MAX: usize = 16;
 impl Clients {
     /// A connection for `image`'s repository.
     pub fn remote(&self, image: &ImageRef, auth: &Auth, endpoint: Option<&Endpoint>) -> Result<Remote, Cause> {
-        let mut reference = image.inner().clone();
-        if let Some(endpoint) = endpoint {
-            reference.set_mirror_registry(endpoint.authority.clone());
-        }
         let host = image.host().to_owned();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|k| k.made.elapsed() < CLIENT_LIFETIME);
@@ -101,7 +98,8 @@ impl Clients {
             Auth::Anonymous => RegistryAuth::Anonymous,
             Auth::Basic { username, password } => RegistryAuth::Basic(username.clone(), password.clone()),
         };
-        Ok(Remote { client, reference, auth })
+        let address = endpoint.map_or(image.host(), |endpoint| &endpoint.authority).to_owned();
+        Ok(Remote { client, reference: image.inner().clone(), auth, address })
     }
 
     /// Drops what is known of a host, because its credentials turned out not to work.
@@ -123,16 +121,18 @@ fn connect(host: &str, endpoint: Option<&Endpoint>) -> Result<Client, Cause> {
         platform_resolver: None,
         ..ClientConfig::default()
     };
-    let plain = endpoint.map(|e| e.authority.as_str()).or_else(|| is_loopback(host).then_some(host));
-    if let Some(authority) = plain {
-        config.protocol = ClientProtocol::HttpsExcept(vec![authority.to_owned()]);
+    if endpoint.is_some() || is_loopback(host) {
+        config.protocol = ClientProtocol::Http;
         // No TLS is spoken. This only keeps the client from loading the system's certificates, which costs more than the
         // whole request and fails on machines that have none.
         config.accept_invalid_certificates = true;
-        // A proxy of the environment must not come between this machine and itself. The client offers no other way to
-        // say so than a proxy that is used for no host.
-        config.http_proxy = Some("http://127.0.0.1:9".to_owned());
-        config.no_proxy = Some("*,0.0.0.0/0,::/0".to_owned());
+        // Also keeps a proxy of the environment from coming between this machine and itself. Without an endpoint, a proxy
+        // that is used for no host is the only way to say that.
+        let (proxy, none) = match endpoint {
+            Some(endpoint) => (format!("http://{}", endpoint.authority), None),
+            None => ("http://127.0.0.1:9".to_owned(), Some("*,0.0.0.0/0,::/0".to_owned())),
+        };
+        (config.http_proxy, config.no_proxy) = (Some(proxy), none);
     }
     Client::try_from(config).map_err(|e| Cause::of(e, host))
 }
@@ -149,6 +149,8 @@ pub(crate) struct Remote {
     client: Client,
     reference: Reference,
     auth: RegistryAuth,
+    /// What is connected to, for messages.
+    address: String,
 }
 
 impl Remote {
@@ -212,10 +214,10 @@ impl Remote {
 
     /// A request's address, for messages: the host that is really asked.
     fn describe(&self, path: &str) -> String {
-        if path == "/v2/" {
-            return format!("{}/v2/", self.reference.resolve_registry());
+        match path {
+            "/v2/" => format!("{}/v2/", self.address),
+            _ => format!("{}/v2/{}{path}", self.address, self.reference.repository()),
         }
-        format!("{}/v2/{}{path}", self.reference.resolve_registry(), self.reference.repository())
     }
 }
 

@@ -44,7 +44,7 @@ async fn an_image_is_pulled_by_its_public_name_through_a_local_endpoint() {
     assert_eq!(pulled.layers.len(), 2);
     assert_eq!(fs::read_to_string(pulled.layers[0].join("etc/name")).expect("file"), "top", "top first");
     assert_eq!(fs::read_to_string(pulled.layers[1].join("etc/name")).expect("file"), "base");
-    assert_eq!(registry.state.lock().expect("state").namespace.as_deref(), Some(HOST));
+    assert_eq!(registry.state.lock().expect("state").host, HOST, "the registry can tell whose it is");
     assert!(told.lock().expect("told").iter().any(|p| matches!(p, Progress::Resolved { layers: 2, .. })));
     assert_eq!(told.lock().expect("told").iter().filter(|p| matches!(p, Progress::Ready { .. })).count(), 2);
 

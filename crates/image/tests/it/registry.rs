@@ -23,8 +23,8 @@ pub struct State {
     pub blobs: HashMap<String, Vec<u8>>,
     /// Every request's method and path.
     pub requests: Vec<String>,
-    /// The `ns` parameter of the last request that had one.
-    pub namespace: Option<String>,
+    /// The registry that the last request was for.
+    pub host: String,
     /// Statuses to answer with before serving properly, by a part of the path.
     pub failures: Vec<(String, StatusCode, String)>,
     /// Break the connection after so many bytes of a blob, so often.
@@ -109,6 +109,8 @@ fn fail(status: StatusCode, code: &str) -> Answer {
 }
 
 async fn answer(state: Arc<Mutex<State>>, host: String, request: Request<Incoming>) -> Result<Answer, std::io::Error> {
+    let authority = request.uri().authority().map(|a| a.to_string());
+    let addressed = authority.or(request.headers().get("host").and_then(|v| v.to_str().ok()).map(str::to_owned)).unwrap_or_default();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let query = request.uri().query().unwrap_or_default().replace("%3A", ":");
     let range = request.headers().get("range").and_then(|v| v.to_str().ok()).map(str::to_owned);
@@ -125,9 +127,7 @@ async fn answer(state: Arc<Mutex<State>>, host: String, request: Request<Incomin
     tokio::time::sleep(std::time::Duration::from_millis(delay)).await;
     let mut state = state.lock().expect("state");
     state.requests.push(format!("{method} {path}{}", range.as_deref().map(|r| format!(" {r}")).unwrap_or_default()));
-    if let Some(ns) = query.split('&').find_map(|p| p.strip_prefix("ns=")) {
-        state.namespace = Some(ns.to_owned());
-    }
+    state.host = addressed;
     if let Some(at) = state.failures.iter().position(|(part, ..)| path.contains(part.as_str())) {
         let (_, status, text) = state.failures.remove(at);
         return Ok(reply(status, &[], text));
