@@ -192,10 +192,8 @@ mod tests {
             private_ip_address: cidr.nth(n).map(|address| address.to_string()),
             ..in_subnet(&fixture)
         };
-        let outside = CreateNetworkInterfaceInput {
-            private_ip_address: Some("10.0.0.1".to_owned()),
-            ..in_subnet(&fixture)
-        };
+        let outside =
+            CreateNetworkInterfaceInput { private_ip_address: Some("10.0.0.1".to_owned()), ..in_subnet(&fixture) };
         write(&fixture, create_network_interface, at(10)).expect("it is free");
         for (input, expected) in [
             (at(10), "InvalidIPAddress.InUse: The specified address is already in use."),
@@ -218,10 +216,8 @@ mod tests {
             ..Default::default()
         };
         let group = write(&fixture, create_security_group, group).expect("a group").group_id.expect("an id");
-        let with = |group: &str| CreateNetworkInterfaceInput {
-            groups: Some(vec![group.to_owned()]),
-            ..in_subnet(&fixture)
-        };
+        let with =
+            |group: &str| CreateNetworkInterfaceInput { groups: Some(vec![group.to_owned()]), ..in_subnet(&fixture) };
         let subnet = default_subnet(&fixture);
         let elsewhere =
             format!("InvalidParameter: Security group {group} and subnet {subnet} belong to different networks.");

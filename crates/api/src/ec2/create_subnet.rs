@@ -4,8 +4,8 @@ use super::{error, tags, view, vpcs, zones};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ec2::{CreateSubnetInput, CreateSubnetOutput};
-use longshore_store::{Snapshot, Tx};
 use longshore_store::tables::Subnets;
+use longshore_store::{Snapshot, Tx};
 use longshore_types::ec2::{Cidr, Subnet, Vpc};
 use longshore_types::id::SubnetId;
 
@@ -71,7 +71,8 @@ fn zone(state: &Snapshot, cx: &Cx, vpc: &Vpc, input: &CreateSubnetInput) -> Resu
         }),
         None => {
             let key = (cx.scope.clone(), vpc.id.clone());
-            let used: Vec<_> = state.subnets().by_index(&Subnets::BY_VPC, &key).map(|subnet| subnet.zone.clone()).collect();
+            let used: Vec<_> =
+                state.subnets().by_index(&Subnets::BY_VPC, &key).map(|subnet| subnet.zone.clone()).collect();
             let emptiest = all.into_iter().min_by_key(|zone| used.iter().filter(|name| **name == zone.name).count());
             Ok(emptiest.expect("a region has zones"))
         }
@@ -106,8 +107,12 @@ mod tests {
         let vpc = vpc(&fixture);
         let zones: Vec<_> = ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/28"]
             .into_iter()
-            .map(|cidr| write(&fixture, create_subnet, input(&vpc, cidr, None)).expect("a subnet").subnet.expect("a subnet"))
-            .map(|subnet| (subnet.availability_zone.expect("a zone"), subnet.available_ip_address_count.expect("a count")))
+            .map(|cidr| {
+                write(&fixture, create_subnet, input(&vpc, cidr, None)).expect("a subnet").subnet.expect("a subnet")
+            })
+            .map(|subnet| {
+                (subnet.availability_zone.expect("a zone"), subnet.available_ip_address_count.expect("a count"))
+            })
             .collect();
         let expected = [("us-east-1a", 251), ("us-east-1b", 251), ("us-east-1c", 251), ("us-east-1a", 11)];
         assert_eq!(zones, expected.map(|(zone, count)| (zone.to_owned(), count)));
@@ -122,7 +127,10 @@ mod tests {
             (input("vpc-1", "10.0.0.0/24", None), "InvalidVpcID.NotFound: The vpc ID 'vpc-1' does not exist"),
             (input(&vpc, "10.1.0.0/24", None), "InvalidSubnet.Range: The CIDR '10.1.0.0/24' is invalid."),
             (input(&vpc, "10.0.0.0/29", None), "InvalidSubnet.Range: The CIDR '10.0.0.0/29' is invalid."),
-            (input(&vpc, "10.0.8.0/24", None), "InvalidSubnet.Conflict: The CIDR '10.0.8.0/24' conflicts with another subnet"),
+            (
+                input(&vpc, "10.0.8.0/24", None),
+                "InvalidSubnet.Conflict: The CIDR '10.0.8.0/24' conflicts with another subnet",
+            ),
             (
                 input(&vpc, "10.0/24", None),
                 "InvalidParameterValue: Value (10.0/24) for parameter cidrBlock is invalid. This is not a valid CIDR block.",

@@ -102,14 +102,18 @@ mod tests {
     #[test]
     fn a_scope_gets_one_default_vpc_and_a_deleted_one_stays_deleted() {
         let fixture = Fixture::new();
-        fixture.write(|tx, cx| ensure(tx, cx));
+        fixture.write(ensure);
         fixture.read(|state, cx| {
             let vpc = state.vpcs().prefix(&cx.scope).next().expect("a default VPC");
-            assert_eq!((state.vpcs().len(), vpc.is_default, vpc.cidr.to_string()), (1, true, "172.31.0.0/16".to_owned()));
+            assert_eq!(
+                (state.vpcs().len(), vpc.is_default, vpc.cidr.to_string()),
+                (1, true, "172.31.0.0/16".to_owned())
+            );
             assert!(vpc.internet_gateway_id.is_some());
             let mut subnets: Vec<_> = state.subnets().all().map(|s| (s.cidr.to_string(), s.zone_id.clone())).collect();
             subnets.sort();
-            let expected = [("172.31.0.0/20", "use1-az1"), ("172.31.16.0/20", "use1-az2"), ("172.31.32.0/20", "use1-az3")];
+            let expected =
+                [("172.31.0.0/20", "use1-az1"), ("172.31.16.0/20", "use1-az2"), ("172.31.32.0/20", "use1-az3")];
             assert_eq!(subnets, expected.map(|(cidr, zone)| (cidr.to_owned(), zone.to_owned())));
             assert!(default_security_group(state, &cx.scope, &vpc.id).is_some());
         });

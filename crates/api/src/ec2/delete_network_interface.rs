@@ -61,10 +61,8 @@ mod tests {
     fn an_interface_in_use_stays() {
         let fixture = Fixture::new();
         let input = made(&fixture, EniOwner::LoadBalancer { arn: "arn".to_owned() });
-        let expected = format!(
-            "InvalidParameterValue: Network interface '{}' is currently in use.",
-            input.network_interface_id
-        );
+        let expected =
+            format!("InvalidParameterValue: Network interface '{}' is currently in use.", input.network_interface_id);
         assert_eq!(refusal(write(&fixture, delete_network_interface, input)), expected);
         fixture.read(|state, _| assert_eq!(state.network_interfaces().len(), 1));
     }

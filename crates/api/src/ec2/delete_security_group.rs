@@ -51,11 +51,8 @@ mod tests {
     }
 
     fn group(fixture: &Fixture, name: &str) -> String {
-        let input = CreateSecurityGroupInput {
-            group_name: name.to_owned(),
-            description: "a".to_owned(),
-            ..Default::default()
-        };
+        let input =
+            CreateSecurityGroupInput { group_name: name.to_owned(), description: "a".to_owned(), ..Default::default() };
         write(fixture, create_security_group, input).expect("a group").group_id.expect("an id")
     }
 

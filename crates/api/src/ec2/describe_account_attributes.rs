@@ -47,10 +47,8 @@ mod tests {
     #[test]
     fn the_default_vpc_is_told() {
         let fixture = Fixture::new();
-        let input = |name: &str| DescribeAccountAttributesInput {
-            attribute_names: Some(vec![name.to_owned()]),
-            dry_run: None,
-        };
+        let input =
+            |name: &str| DescribeAccountAttributesInput { attribute_names: Some(vec![name.to_owned()]), dry_run: None };
         let output = read(&fixture, describe_account_attributes, input("default-vpc")).expect("an attribute");
         let attribute = output.account_attributes.expect("a list").remove(0);
         let value = attribute.attribute_values.expect("a list").remove(0).attribute_value;

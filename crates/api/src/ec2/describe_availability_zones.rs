@@ -80,7 +80,8 @@ mod tests {
         assert_eq!(all, ["us-east-1a", "us-east-1b", "us-east-1c"]);
         let one = DescribeAvailabilityZonesInput { zone_ids: Some(vec!["use1-az2".to_owned()]), ..Default::default() };
         assert_eq!(names(one), ["us-east-1b"]);
-        let unknown = DescribeAvailabilityZonesInput { zone_names: Some(vec!["moon".to_owned()]), ..Default::default() };
+        let unknown =
+            DescribeAvailabilityZonesInput { zone_names: Some(vec!["moon".to_owned()]), ..Default::default() };
         assert_eq!(
             refusal(read(&Fixture::new(), describe_availability_zones, unknown)),
             "InvalidParameterValue: Invalid availability zone: [moon]"

@@ -59,8 +59,10 @@ mod tests {
         let input = DescribeInternetGatewaysInput { filters, ..Default::default() };
         let output = read(&fixture, describe_internet_gateways, input).expect("a list");
         assert_eq!(output.internet_gateways.map(|gateways| gateways.len()), Some(1));
-        let input =
-            DescribeInternetGatewaysInput { internet_gateway_ids: Some(vec!["igw-1".to_owned()]), ..Default::default() };
+        let input = DescribeInternetGatewaysInput {
+            internet_gateway_ids: Some(vec!["igw-1".to_owned()]),
+            ..Default::default()
+        };
         assert_eq!(
             refusal(read(&fixture, describe_internet_gateways, input)),
             "InvalidInternetGatewayID.NotFound: The internetGateway ID 'igw-1' does not exist"

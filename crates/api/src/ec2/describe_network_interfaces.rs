@@ -14,7 +14,9 @@ type Eni = NetworkInterface;
 
 const FILTERS: &FilterTable<Eni> = &[
     ("addresses.association.owner-id", |eni| addresses(eni, |a| a.association.as_ref()?.ip_owner_id.clone())),
-    ("addresses.association.public-dns-name", |eni| addresses(eni, |a| a.association.as_ref()?.public_dns_name.clone())),
+    ("addresses.association.public-dns-name", |eni| {
+        addresses(eni, |a| a.association.as_ref()?.public_dns_name.clone())
+    }),
     ("addresses.association.public-ip", |eni| addresses(eni, |a| a.association.as_ref()?.public_ip.clone())),
     ("addresses.primary", |eni| addresses(eni, |a| a.primary.map(|primary| primary.to_string()))),
     ("addresses.private-ip-address", |eni| addresses(eni, |a| a.private_ip_address.clone())),

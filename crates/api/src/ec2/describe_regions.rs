@@ -23,11 +23,7 @@ impl Tagged for Region {
 }
 
 /// `AllRegions` adds regions that are not enabled; there are none here.
-pub fn describe_regions(
-    _: &Snapshot,
-    _: &Cx,
-    input: DescribeRegionsInput,
-) -> Result<DescribeRegionsOutput, AwsError> {
+pub fn describe_regions(_: &Snapshot, _: &Cx, input: DescribeRegionsInput) -> Result<DescribeRegionsOutput, AwsError> {
     let is_known = |name: &&String| zones::REGIONS.iter().any(|(known, _)| known == name);
     let unknown = input.region_names.iter().flatten().find(|name| !is_known(name));
     if let Some(unknown) = unknown {

@@ -53,7 +53,8 @@ pub fn describe_route_tables(
     cx: &Cx,
     input: DescribeRouteTablesInput,
 ) -> Result<DescribeRouteTablesOutput, AwsError> {
-    let mut tables: Vec<_> = state.vpcs().prefix(&cx.scope).map(|vpc| view::main_route_table(&cx.scope, &vpc)).collect();
+    let mut tables: Vec<_> =
+        state.vpcs().prefix(&cx.scope).map(|vpc| view::main_route_table(&cx.scope, &vpc)).collect();
     tables.sort_by(|a, b| a.route_table_id.cmp(&b.route_table_id));
     let ids = input.route_table_ids.as_deref();
     check_exist(Kind::RouteTable, ids, |id| tables.iter().any(|table| table.route_table_id.as_deref() == Some(id)))?;
@@ -79,8 +80,10 @@ mod tests {
         let fixture = Fixture::new();
         let input =
             DescribeRouteTablesInput { filters: filter("vpc-id", &default_vpc(&fixture)), ..Default::default() };
-        let table = read(&fixture, describe_route_tables, input).expect("a list").route_tables.expect("a list").remove(0);
-        let routes: Vec<_> = table.routes.into_iter().flatten().filter_map(|route| route.destination_cidr_block).collect();
+        let table =
+            read(&fixture, describe_route_tables, input).expect("a list").route_tables.expect("a list").remove(0);
+        let routes: Vec<_> =
+            table.routes.into_iter().flatten().filter_map(|route| route.destination_cidr_block).collect();
         assert_eq!(routes, ["172.31.0.0/16", "0.0.0.0/0"]);
         assert_eq!(table.associations.expect("one")[0].main, Some(true));
         let input = DescribeRouteTablesInput { filters: filter("association.main", "false"), ..Default::default() };

@@ -11,10 +11,8 @@ use longshore_aws_model::ec2::{
 };
 use longshore_store::Snapshot;
 
-const FILTERS: &FilterTable<SecurityGroupRule> = &[
-    ("group-id", |rule| text(&rule.group_id)),
-    ("security-group-rule-id", |rule| text(&rule.security_group_rule_id)),
-];
+const FILTERS: &FilterTable<SecurityGroupRule> =
+    &[("group-id", |rule| text(&rule.group_id)), ("security-group-rule-id", |rule| text(&rule.security_group_rule_id))];
 
 impl Tagged for SecurityGroupRule {
     fn tags(&self) -> &[Tag] {
@@ -55,12 +53,17 @@ mod tests {
     #[test]
     fn the_rules_of_a_group_are_told() {
         let fixture = Fixture::new();
-        let group = fixture.read(|state, _| state.security_groups().all().next().expect("the default group").id.clone());
-        let input = DescribeSecurityGroupRulesInput { filters: filter("group-id", group.as_str()), ..Default::default() };
+        let group =
+            fixture.read(|state, _| state.security_groups().all().next().expect("the default group").id.clone());
+        let input =
+            DescribeSecurityGroupRulesInput { filters: filter("group-id", group.as_str()), ..Default::default() };
         let rules = read(&fixture, describe_security_group_rules, input).expect("a list").security_group_rules;
         let mut rules = rules.expect("rules");
         rules.sort_by_key(|rule| rule.is_egress);
-        assert_eq!(rules[0].referenced_group_info.as_ref().and_then(|info| info.group_id.as_deref()), Some(group.as_str()));
+        assert_eq!(
+            rules[0].referenced_group_info.as_ref().and_then(|info| info.group_id.as_deref()),
+            Some(group.as_str())
+        );
         assert_eq!((rules[0].from_port, rules[1].cidr_ipv4.as_deref()), (Some(-1), Some("0.0.0.0/0")));
         let input = DescribeSecurityGroupRulesInput {
             security_group_rule_ids: Some(vec!["sgr-1".to_owned()]),

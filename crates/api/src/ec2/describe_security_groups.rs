@@ -199,12 +199,16 @@ mod tests {
     fn unknown_groups_are_told() {
         let fixture = Fixture::new();
         let vpc = default_vpc(&fixture);
-        let by_id = |id: &str| DescribeSecurityGroupsInput { group_ids: Some(vec![id.to_owned()]), ..Default::default() };
+        let by_id =
+            |id: &str| DescribeSecurityGroupsInput { group_ids: Some(vec![id.to_owned()]), ..Default::default() };
         let by_name = DescribeSecurityGroupsInput { group_names: Some(vec!["none".to_owned()]), ..Default::default() };
         for (input, expected) in [
             (by_id("sg-1"), "InvalidGroup.NotFound: The security group 'sg-1' does not exist".to_owned()),
             (by_id("web"), "InvalidGroupId.Malformed: Invalid id: \"web\" (expecting \"sg-...\")".to_owned()),
-            (by_name, format!("InvalidGroup.NotFound: The security group 'none' does not exist in default VPC '{vpc}'")),
+            (
+                by_name,
+                format!("InvalidGroup.NotFound: The security group 'none' does not exist in default VPC '{vpc}'"),
+            ),
         ] {
             assert_eq!(refusal(read(&fixture, describe_security_groups, input)), expected);
         }

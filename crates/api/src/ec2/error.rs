@@ -8,11 +8,10 @@ use std::fmt::Display;
 /// may go through the whole operation.
 pub fn finish<T>(dry_run: Option<bool>, output: T) -> Result<T, AwsError> {
     match dry_run {
-        Some(true) => Err(AwsError::new(
-            "DryRunOperation",
-            "Request would have succeeded, but DryRun flag is set.",
-        )
-        .with_status(412)),
+        Some(true) => {
+            Err(AwsError::new("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+                .with_status(412))
+        }
         _ => Ok(output),
     }
 }

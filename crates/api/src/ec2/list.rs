@@ -34,7 +34,9 @@ impl Listing<'_> {
     }
 
     fn limit(&self) -> Result<usize, AwsError> {
-        let bad = |max: i32, why: &str| error::invalid_parameter(format!("Value ( {max} ) for parameter maxResults is invalid. {why}"));
+        let bad = |max: i32, why: &str| {
+            error::invalid_parameter(format!("Value ( {max} ) for parameter maxResults is invalid. {why}"))
+        };
         match self.max_results {
             None => Ok(usize::MAX),
             Some(max) if max < 5 => Err(bad(max, "Expecting a value greater than 5.")),

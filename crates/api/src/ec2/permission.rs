@@ -291,7 +291,8 @@ pub fn view(scope: &Scope, permissions: impl Iterator<Item = Permission>) -> Vec
         let has_ports = matches!(permission.protocol.as_str(), "tcp" | "udp" | "icmp" | "icmpv6");
         let (from_port, to_port) = (has_ports.then_some(permission.from_port), has_ports.then_some(permission.to_port));
         let is_same = |one: &wire::IpPermission| {
-            one.ip_protocol.as_ref() == Some(&permission.protocol) && (one.from_port, one.to_port) == (from_port, to_port)
+            one.ip_protocol.as_ref() == Some(&permission.protocol)
+                && (one.from_port, one.to_port) == (from_port, to_port)
         };
         let index = sent.iter().position(is_same).unwrap_or_else(|| {
             sent.push(wire::IpPermission {

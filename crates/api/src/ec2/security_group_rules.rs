@@ -285,7 +285,8 @@ mod tests {
     }
 
     fn permission(protocol: &str, ports: (i32, i32), cidrs: &[&str]) -> IpPermission {
-        let range = |cidr: &&str| IpRange { cidr_ip: Some(cidr.to_string()), description: Some("from there".to_owned()) };
+        let range =
+            |cidr: &&str| IpRange { cidr_ip: Some(cidr.to_string()), description: Some("from there".to_owned()) };
         IpPermission {
             ip_protocol: Some(protocol.to_owned()),
             from_port: Some(ports.0),
@@ -369,7 +370,10 @@ mod tests {
         let of_list = IpPermission { prefix_list_ids: Some(vec![list]), ..permission("tcp", (80, 80), &[]) };
         for (given, expected) in [
             (vec![], "MissingParameter: The request must contain the parameter ipPermissions"),
-            (vec![permission("tcp", (80, 80), &["10.0.0.0"])], "InvalidParameterValue: CIDR block 10.0.0.0 is malformed"),
+            (
+                vec![permission("tcp", (80, 80), &["10.0.0.0"])],
+                "InvalidParameterValue: CIDR block 10.0.0.0 is malformed",
+            ),
             (
                 vec![permission("tcp", (80, 80), &["10.0.0.0/8"]), permission("6", (80, 80), &["10.0.0.0/8"])],
                 "InvalidParameterValue: The same permission must not appear multiple times",

@@ -189,8 +189,7 @@ mod tests {
         write(&fixture, create_tags, create(resources.clone(), vec![tag("Name", Some("a"))])).expect("tagged");
         let mut kinds: Vec<_> = described(&fixture, "key", "Name").into_iter().map(|(kind, _)| kind).collect();
         kinds.sort();
-        let expected =
-            ["internet-gateway", "route-table", "security-group", "security-group-rule", "subnet", "vpc"];
+        let expected = ["internet-gateway", "route-table", "security-group", "security-group-rule", "subnet", "vpc"];
         assert_eq!(kinds, expected);
         assert_eq!(described(&fixture, "tag:Name", "a").len(), 6);
         assert_eq!(described(&fixture, "resource-id", &resources[0]).len(), 1);

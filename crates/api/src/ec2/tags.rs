@@ -44,9 +44,7 @@ pub fn parse(tags: &[Tag]) -> Result<Tags, AwsError> {
             return Err(error::invalid_parameter("Tag value exceeds the maximum length of 255 characters"));
         }
         if key.starts_with("aws:") {
-            return Err(error::invalid_parameter(
-                "Tag keys starting with 'aws:' are reserved for internal use",
-            ));
+            return Err(error::invalid_parameter("Tag keys starting with 'aws:' are reserved for internal use"));
         }
         if parsed.0.insert(key.clone(), value).is_some() {
             return Err(error::invalid_parameter(format!("Duplicate tag key '{key}' specified.")));
@@ -87,10 +85,16 @@ mod tests {
         assert_eq!(tags.get("Name"), Some("a"));
         assert_eq!(from_specifications(None, "vpc"), Ok(Tags::default()));
         for (given, message) in [
-            (specification("subnet", vec![tag("a", "")]), "'subnet' is not a valid taggable resource type for this operation."),
+            (
+                specification("subnet", vec![tag("a", "")]),
+                "'subnet' is not a valid taggable resource type for this operation.",
+            ),
             (specification("vpc", vec![]), "Tag specification must have at least one tag"),
             (specification("vpc", vec![tag("a", ""), tag("a", "")]), "Duplicate tag key 'a' specified."),
-            (specification("vpc", vec![tag("aws:a", "")]), "Tag keys starting with 'aws:' are reserved for internal use"),
+            (
+                specification("vpc", vec![tag("aws:a", "")]),
+                "Tag keys starting with 'aws:' are reserved for internal use",
+            ),
             (specification("vpc", vec![tag("", "a")]), "Tag key cannot be null or empty"),
         ] {
             let error = from_specifications(Some(&given), "vpc").expect_err(message);

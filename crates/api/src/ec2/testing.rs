@@ -35,7 +35,8 @@ pub fn filter(name: &str, value: &str) -> Option<Vec<Filter>> {
 
 /// The default VPC's id.
 pub fn default_vpc(fixture: &Fixture) -> String {
-    fixture.read(|state, cx| state.vpcs().prefix(&cx.scope).find(|vpc| vpc.is_default).expect("it is made").id.to_string())
+    fixture
+        .read(|state, cx| state.vpcs().prefix(&cx.scope).find(|vpc| vpc.is_default).expect("it is made").id.to_string())
 }
 
 /// The id of one of the default VPC's subnets.

@@ -155,7 +155,10 @@ pub fn main_route_table(scope: &Scope, vpc: &Vpc) -> wire::RouteTable {
             main: Some(true),
             route_table_association_id: Some(association_id("rtbassoc", &vpc.main_route_table_id)),
             route_table_id: some(&vpc.main_route_table_id),
-            association_state: Some(wire::RouteTableAssociationState { state: some("associated"), ..Default::default() }),
+            association_state: Some(wire::RouteTableAssociationState {
+                state: some("associated"),
+                ..Default::default()
+            }),
             ..Default::default()
         }]),
         propagating_vgws: Some(Vec::new()),

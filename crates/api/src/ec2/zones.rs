@@ -15,10 +15,8 @@ pub struct Zone {
 /// The zones of a region, in order.
 pub fn zones(region: &Region) -> [Zone; 3] {
     let code = region_code(region.as_str());
-    [("a", 1), ("b", 2), ("c", 3)].map(|(letter, number)| Zone {
-        name: ZoneName(format!("{region}{letter}")),
-        id: format!("{code}-az{number}"),
-    })
+    [("a", 1), ("b", 2), ("c", 3)]
+        .map(|(letter, number)| Zone { name: ZoneName(format!("{region}{letter}")), id: format!("{code}-az{number}") })
 }
 
 /// The zone of this name or id.

@@ -47,10 +47,10 @@ pub fn list_attached_role_policies(
     let policies = role.attached_policies.iter().filter_map(|arn| managed::find(arn));
     let of_path = policies.filter(|policy| policy.path.starts_with(path));
     let page = roles::list(of_path, |policy| policy.arn(), input.marker.as_deref(), input.max_items)?;
-    let sent = page.items.iter().map(|policy| AttachedPolicy {
-        policy_name: Some(policy.name.to_owned()),
-        policy_arn: Some(policy.arn()),
-    });
+    let sent = page
+        .items
+        .iter()
+        .map(|policy| AttachedPolicy { policy_name: Some(policy.name.to_owned()), policy_arn: Some(policy.arn()) });
     Ok(ListAttachedRolePoliciesOutput {
         attached_policies: Some(sent.collect()),
         is_truncated: Some(page.next_token.is_some()),

@@ -17,17 +17,8 @@ pub enum Purpose {
 
 const SYNTAX: &str = "Syntax errors in policy.";
 const TOP_FIELDS: [&str; 3] = ["Version", "Id", "Statement"];
-const STATEMENT_FIELDS: [&str; 9] = [
-    "Sid",
-    "Effect",
-    "Principal",
-    "NotPrincipal",
-    "Action",
-    "NotAction",
-    "Resource",
-    "NotResource",
-    "Condition",
-];
+const STATEMENT_FIELDS: [&str; 9] =
+    ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
 
 /// An error if `text` is not a policy document for this purpose.
 pub fn check(text: &str, purpose: Purpose) -> Result<(), AwsError> {
@@ -185,7 +176,8 @@ mod tests {
 
     #[test]
     fn trust_policies_name_principals_and_no_resources() {
-        let good = json!({"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"});
+        let good =
+            json!({"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"});
         assert_eq!(refusal(Purpose::Trust, json!([good])), None);
         assert_eq!(refusal(Purpose::Trust, good.clone()), None);
         let with = |field: &str, value: Value| {

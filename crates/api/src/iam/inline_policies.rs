@@ -18,7 +18,8 @@ pub fn put_role_policy(tx: &mut Tx, cx: &Cx, input: PutRolePolicyInput) -> Resul
         role.inline_policies.values().map(size).sum::<usize>()
     })?;
     if total > INLINE_POLICIES_MAX {
-        let message = format!("Maximum policy size of {INLINE_POLICIES_MAX} bytes exceeded for role {}", input.role_name);
+        let message =
+            format!("Maximum policy size of {INLINE_POLICIES_MAX} bytes exceeded for role {}", input.role_name);
         return Err(error::limit_exceeded(message));
     }
     Ok(PutRolePolicyOutput {})
@@ -66,8 +67,7 @@ mod tests {
     use crate::ec2::testing::{read, refusal, write};
     use crate::iam::create_role::tests::with_role;
 
-    const DOCUMENT: &str =
-        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+    const DOCUMENT: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
 
     fn put(document: &str) -> PutRolePolicyInput {
         PutRolePolicyInput {

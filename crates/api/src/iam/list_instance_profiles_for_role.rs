@@ -28,8 +28,7 @@ mod tests {
     #[test]
     fn a_role_has_none() {
         let fixture = with_role();
-        let input =
-            |name: &str| ListInstanceProfilesForRoleInput { role_name: name.to_owned(), ..Default::default() };
+        let input = |name: &str| ListInstanceProfilesForRoleInput { role_name: name.to_owned(), ..Default::default() };
         let output = read(&fixture, list_instance_profiles_for_role, input("web")).expect("a list");
         assert_eq!(output.instance_profiles, Some(vec![]));
         assert_eq!(

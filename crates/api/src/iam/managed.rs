@@ -93,9 +93,10 @@ impl Managed {
 
     /// An id of the shape of AWS's, the same for the same policy; AWS's own are not known to us.
     pub fn id(self) -> String {
-        let seed = self.name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let seed = self
+            .name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         format!("ANPA{}", longshore_types::IdSource::new(u128::from(seed)).alphanumeric(17))
     }
 }

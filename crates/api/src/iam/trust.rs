@@ -71,9 +71,8 @@ fn holds(condition: &Value, principal: Principal<'_>) -> Holds {
 }
 
 fn covers_assume_role(statement: &Value) -> bool {
-    let is_assume_role = |action: &Value| {
-        action.as_str().is_some_and(|action| is_like(&action.to_lowercase(), "sts:assumerole"))
-    };
+    let is_assume_role =
+        |action: &Value| action.as_str().is_some_and(|action| is_like(&action.to_lowercase(), "sts:assumerole"));
     match (statement.get("Action"), statement.get("NotAction")) {
         (Some(actions), _) => one_or_many(actions).iter().any(is_assume_role),
         (None, Some(actions)) => !one_or_many(actions).iter().any(is_assume_role),
@@ -129,9 +128,13 @@ mod tests {
         let allow = json!({"Effect": "Allow", "Principal": {"Service": TASKS}, "Action": "sts:AssumeRole"});
         assert!(allows(allow.clone()));
         assert!(allows(json!([allow])));
-        assert!(allows(json!({"Effect": "Allow", "Principal": {"Service": ["a", TASKS]}, "Action": ["sts:TagSession", "sts:AssumeRole"]})));
+        assert!(allows(
+            json!({"Effect": "Allow", "Principal": {"Service": ["a", TASKS]}, "Action": ["sts:TagSession", "sts:AssumeRole"]})
+        ));
         assert!(allows(json!({"Effect": "Allow", "Principal": "*", "Action": "sts:*"})));
-        assert!(!allows(json!({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"})));
+        assert!(!allows(
+            json!({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"})
+        ));
         assert!(!allows(json!({"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"})));
         assert!(!allows(json!({"Effect": "Allow", "Principal": {"Service": TASKS}, "Action": "sts:TagSession"})));
         assert!(!allows(json!([])));
@@ -159,7 +162,8 @@ mod tests {
             ("*", true),
             ("arn:aws:iam::210987654321:root", false),
         ] {
-            let policy = json!({"Statement": {"Effect": "Allow", "Principal": {"AWS": named}, "Action": "sts:AssumeRole"}});
+            let policy =
+                json!({"Statement": {"Effect": "Allow", "Principal": {"AWS": named}, "Action": "sts:AssumeRole"}});
             assert_eq!(may_assume(&policy.to_string(), caller), expected, "{named}");
         }
     }

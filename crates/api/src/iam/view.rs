@@ -1,8 +1,8 @@
 //! Stored roles as IAM sends them.
 
 use super::managed::Managed;
-use longshore_aws_model::iam as wire;
 use longshore_aws_model::Timestamp;
+use longshore_aws_model::iam as wire;
 use longshore_aws_wire::percent_encode;
 use longshore_types::iam::Role;
 use longshore_types::{AccountId, Tags, arn};

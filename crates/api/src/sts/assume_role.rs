@@ -27,7 +27,8 @@ pub fn assume_role(tx: &mut Tx, cx: &Cx, input: AssumeRoleInput) -> Result<Assum
     }
     let seconds = input.duration_seconds.unwrap_or(3600);
     if caller.is_some() && seconds > CHAINED_SECONDS_MAX {
-        let message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
+        let message =
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
         return Err(validation(message));
     }
     if seconds > role.max_session_seconds {
