@@ -22,8 +22,8 @@ pub(crate) enum Record {
     /// From here on in this file, this id means this stream.
     Stream { id: u64, group: String, name: String },
     Events(Block),
-    /// These streams are gone. Their ids are not used again.
-    Delete { ids: Vec<u64> },
+    /// These streams are gone. Their ids are not used again. With a group, all of it is gone, with its floor.
+    Delete { group: Option<String>, ids: Vec<u64> },
     /// Events of the group before this time are gone.
     Floor { group: String, before_ms: i64 },
     /// What a sorted segment holds.
@@ -119,9 +119,11 @@ pub(crate) fn write_stream(out: &mut Vec<u8>, id: u64, group: &str, name: &str) 
     });
 }
 
-pub(crate) fn write_delete(out: &mut Vec<u8>, ids: &[u64]) {
+pub(crate) fn write_delete(out: &mut Vec<u8>, group: Option<&str>, ids: &[u64]) {
     frame(out, |out| {
         out.push(KIND_DELETE);
+        put(out, group.is_some().into());
+        put_text(out, group.unwrap_or_default());
         put(out, ids.len() as u64);
         ids.iter().for_each(|id| put(out, *id));
     });
@@ -194,8 +196,10 @@ pub(crate) fn read_record(payload: &[u8]) -> Result<Record, CodecError> {
         KIND_STREAM => Record::Stream { id: input.number()?, group: input.text()?, name: input.text()? },
         KIND_EVENTS => Record::Events(read_block(&mut input)?),
         KIND_DELETE => {
+            let is_group = input.number()? != 0;
+            let group = Some(input.text()?).filter(|_| is_group);
             let count = input.count()?;
-            Record::Delete { ids: (0..count).map(|_| input.number()).collect::<Result<_, _>>()? }
+            Record::Delete { group, ids: (0..count).map(|_| input.number()).collect::<Result<_, _>>()? }
         }
         KIND_FLOOR => Record::Floor { group: input.text()?, before_ms: input.signed()? },
         KIND_FOOTER => {
@@ -315,7 +319,8 @@ mod tests {
     fn records_come_back() {
         let mut out = Vec::new();
         write_stream(&mut out, 7, "group", "stream é");
-        write_delete(&mut out, &[1, u64::MAX]);
+        write_delete(&mut out, Some("group"), &[1, u64::MAX]);
+        write_delete(&mut out, None, &[2]);
         write_floor(&mut out, "group", -5);
         let footer = FooterStream {
             id: 1,
@@ -334,9 +339,10 @@ mod tests {
             rest = &rest[FRAME_HEADER_LEN + payload.len()..];
         }
         let stream = Record::Stream { id: 7, group: "group".into(), name: "stream é".into() };
-        let delete = Record::Delete { ids: vec![1, u64::MAX] };
+        let delete = Record::Delete { group: Some("group".into()), ids: vec![1, u64::MAX] };
+        let delete_stream = Record::Delete { group: None, ids: vec![2] };
         let floor = Record::Floor { group: "group".into(), before_ms: -5 };
-        assert_eq!(records, [stream, delete, floor, Record::Footer(vec![footer])]);
+        assert_eq!(records, [stream, delete, delete_stream, floor, Record::Footer(vec![footer])]);
     }
 
     #[test]

@@ -84,19 +84,11 @@ impl Stream {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Group {
     pub(crate) streams: BTreeMap<Arc<str>, Stream>,
-    /// Events before this time are gone.
-    pub(crate) floor_ms: i64,
     /// Number of the latest event, for watchers.
     pub(crate) last_sequence: u64,
-}
-
-impl Default for Group {
-    fn default() -> Self {
-        Self { streams: BTreeMap::new(), floor_ms: i64::MIN, last_sequence: 0 }
-    }
 }
 
 /// All groups and streams that have, or had, events.
@@ -104,6 +96,8 @@ impl Default for Group {
 pub(crate) struct Index {
     pub(crate) groups: HashMap<Arc<str>, Group>,
     names: HashMap<u64, (Arc<str>, Arc<str>)>,
+    /// Groups whose events before a time are gone. They stay so until the group is deleted, whatever streams it has.
+    pub(crate) floors: BTreeMap<String, i64>,
     /// Deleted streams whose events may still be in files, with the number of the log file that says so.
     pub(crate) deleted: BTreeMap<u64, u64>,
     /// Sorted segments, with the ids of the streams in each.
@@ -113,6 +107,11 @@ pub(crate) struct Index {
 impl Index {
     pub(crate) fn stream_id(&self, group: &str, stream: &str) -> Option<u64> {
         Some(self.groups.get(group)?.streams.get(stream)?.id)
+    }
+
+    /// Time before which the group has no events.
+    pub(crate) fn floor_ms(&self, group: &str) -> i64 {
+        self.floors.get(group).copied().unwrap_or(i64::MIN)
     }
 
     pub(crate) fn name(&self, id: u64) -> Option<&(Arc<str>, Arc<str>)> {
@@ -136,11 +135,12 @@ impl Index {
     /// Adds a block of a stream that is known. Returns false, and does nothing, for one that is not.
     pub(crate) fn add(&mut self, id: u64, block: BlockRef, last_ingestion_ms: i64, last_sequence: u64) -> bool {
         let Some((group, stream)) = self.names.get(&id) else { return false };
+        let floor_ms = self.floor_ms(group);
         let group = self.groups.get_mut(group).expect("a named stream's group exists");
         let stream = group.streams.get_mut(stream).expect("a named stream exists");
         group.last_sequence = group.last_sequence.max(last_sequence);
         stream.stats.last_ingestion_ms = stream.stats.last_ingestion_ms.max(Some(last_ingestion_ms));
-        if block.max_ms >= group.floor_ms {
+        if block.max_ms >= floor_ms {
             stream.add(block);
         }
         true
@@ -149,15 +149,18 @@ impl Index {
     /// Replaces a stream's blocks in `old` by `new`, unless the stream is gone by now.
     pub(crate) fn swap(&mut self, id: u64, old: &Arc<LogFile>, new: Vec<BlockRef>) {
         let Some((group, stream)) = self.names.get(&id) else { return };
+        let floor_ms = self.floor_ms(group);
         let group = self.groups.get_mut(group).expect("a named stream's group exists");
         let stream = group.streams.get_mut(stream).expect("a named stream exists");
-        let floor_ms = group.floor_ms;
         let alive = new.into_iter().filter(|block| block.max_ms >= floor_ms);
         stream.replace(|block| !Arc::ptr_eq(&block.file, old), alive);
     }
 
-    /// Forgets streams, as the log file `wal` says. A group without streams goes too.
-    pub(crate) fn delete(&mut self, ids: &[u64], wal: u64) {
+    /// Forgets streams, as the log file `wal` says. With `whole_group` these are all of its streams.
+    pub(crate) fn delete(&mut self, whole_group: Option<&str>, ids: &[u64], wal: u64) {
+        if let Some(group) = whole_group {
+            self.floors.remove(group);
+        }
         for id in ids {
             self.deleted.insert(*id, wal);
             let Some((group_name, stream_name)) = self.names.remove(id) else { continue };
@@ -173,15 +176,14 @@ impl Index {
 
     /// Forgets a group's events before a time.
     pub(crate) fn raise_floor(&mut self, group: &str, before_ms: i64) {
-        let Some(group) = self.groups.get_mut(group) else { return };
-        if before_ms <= group.floor_ms {
+        if before_ms <= self.floor_ms(group) {
             return;
         }
-        group.floor_ms = before_ms;
+        self.floors.insert(group.to_owned(), before_ms);
+        let Some(group) = self.groups.get_mut(group) else { return };
         for stream in group.streams.values_mut() {
             if stream.stats.first_event_ms.is_some_and(|first| first < before_ms) {
                 stream.replace(|block| block.max_ms >= before_ms, []);
-                stream.stats.first_event_ms = stream.stats.first_event_ms.map(|first| first.max(before_ms));
             }
         }
     }

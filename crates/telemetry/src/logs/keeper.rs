@@ -11,7 +11,9 @@ use super::index::BlockRef;
 use super::state::State;
 use super::store::Shared;
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
@@ -130,7 +132,7 @@ impl Keeper {
     fn alive(&self, id: u64) -> Option<(Arc<str>, Arc<str>, i64)> {
         let index = self.shared.read();
         let (group, name) = index.name(id)?;
-        Some((Arc::clone(group), Arc::clone(name), index.groups[group].floor_ms))
+        Some((Arc::clone(group), Arc::clone(name), index.floor_ms(group)))
     }
 
     /// Saves the state. With `sorted`, the number of a log file that is now sorted without its deleted streams, deletions
@@ -179,7 +181,7 @@ impl Keeper {
     fn rewrite(&mut self, old: &Arc<LogFile>, old_ids: Vec<u64>) -> Result<(), LogError> {
         let FileName::Segment { number, generation } = old.name else { return Ok(()) };
         let bytes = fs::read(&old.path).map_err(LogError::io("read", &old.path))?;
-        let footer = read_footer(&bytes).map_err(|reason| LogError::corrupt(&old.path, reason))?;
+        let footer = read_footer(&old.path)?;
         let new = LogFile::new(&self.shared.dir, FileName::Segment { number, generation: generation + 1 });
         let mut out = SegmentWriter::new();
         for mut stream in footer {
@@ -274,22 +276,32 @@ impl SegmentWriter {
     }
 }
 
-/// What is in a segment, checked to lie within it.
-pub(crate) fn read_footer(bytes: &[u8]) -> Result<Vec<FooterStream>, String> {
-    if !bytes.starts_with(SEGMENT_MAGIC) {
-        return Err("it does not start like a segment".to_owned());
+/// What is in a segment, checked to lie within it. Reads the file's two ends only.
+pub(crate) fn read_footer(path: &Path) -> Result<Vec<FooterStream>, LogError> {
+    let io = || LogError::io("read", path);
+    let corrupt = |reason: &str| LogError::corrupt(path, reason);
+    let file = File::open(path).map_err(io())?;
+    let len = file.metadata().map_err(io())?.len();
+    let trailer_at = len.checked_sub(8).filter(|at| *at >= MAGIC_LEN as u64).ok_or_else(|| corrupt("it is too short"))?;
+    let (mut magic, mut trailer) = ([0; MAGIC_LEN], [0; 8]);
+    file.read_exact_at(&mut magic, 0).and_then(|()| file.read_exact_at(&mut trailer, trailer_at)).map_err(io())?;
+    if magic != *SEGMENT_MAGIC {
+        return Err(corrupt("it does not start like a segment"));
     }
-    let (rest, footer_at) = bytes.split_last_chunk::<8>().ok_or("it is too short")?;
-    let footer_at = usize::try_from(u64::from_le_bytes(*footer_at)).map_err(|_| "its footer's place is wrong")?;
-    let frame = rest.get(footer_at..).ok_or("its footer's place is wrong")?;
-    let record = codec::payload(frame).and_then(codec::read_record).map_err(|error| format!("its footer: {error}"))?;
-    let Record::Footer(streams) = record else { return Err("its footer is another record".to_owned()) };
+    let footer_at = u64::from_le_bytes(trailer);
+    let frame_len = trailer_at.checked_sub(footer_at).and_then(|len| usize::try_from(len).ok());
+    let mut frame = vec![0; frame_len.ok_or_else(|| corrupt("its footer's place is wrong"))?];
+    file.read_exact_at(&mut frame, footer_at).map_err(io())?;
+    let record = codec::payload(&frame).and_then(codec::read_record);
+    let Record::Footer(streams) = record.map_err(|error| corrupt(&format!("its footer: {error}")))? else {
+        return Err(corrupt("its footer is another record"));
+    };
     let is_inside = |block: &FooterBlock| {
-        block.offset as usize >= MAGIC_LEN && u64::from(block.offset) + u64::from(block.len) <= footer_at as u64
+        block.offset as usize >= MAGIC_LEN && u64::from(block.offset) + u64::from(block.len) <= footer_at
     };
     if streams.iter().flat_map(|stream| &stream.blocks).all(is_inside) {
         Ok(streams)
     } else {
-        Err("its footer names blocks outside of it".to_owned())
+        Err(corrupt("its footer names blocks outside of it"))
     }
 }

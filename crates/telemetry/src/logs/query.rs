@@ -93,13 +93,13 @@ pub(crate) fn get(shared: &Shared, request: &GetRequest<'_>) -> Result<Page, Log
     let mut high = end_key(request.to_ms);
     let mut sources = Vec::new();
     let name: Arc<str> = Arc::from(request.stream);
-    // The index is let go before the disk is read.
-    if let Some(group) = shared.read().groups.get(request.group) {
-        low = low.max((group.floor_ms, 0));
-        if let Some(stream) = group.streams.get(request.stream) {
-            collect(stream, 0, low, high, &mut sources);
-        }
+    let index = shared.read();
+    low = low.max((index.floor_ms(request.group), 0));
+    if let Some(stream) = index.groups.get(request.group).and_then(|group| group.streams.get(request.stream)) {
+        collect(stream, 0, low, high, &mut sources);
     }
+    // Let go before the disk is read.
+    drop(index);
     let (ascending, place) = match request.start {
         Start::Head => (true, Position(low)),
         Start::Tail => (false, Position(low)),
@@ -141,13 +141,15 @@ pub(crate) fn filter(shared: &Shared, request: &FilterRequest<'_>) -> Result<Fil
         None => {}
     }
     let (mut names, mut sources) = (Vec::new(), Vec::new());
-    if let Some(group) = shared.read().groups.get(request.group) {
-        low = low.max((group.floor_ms, 0));
+    let index = shared.read();
+    low = low.max((index.floor_ms(request.group), 0));
+    if let Some(group) = index.groups.get(request.group) {
         for (name, stream) in chosen(group, &request.streams) {
             collect(stream, names.len(), low, high, &mut sources);
             names.push(Arc::clone(name));
         }
     }
+    drop(index);
     let mut merge = Merge::new(sources, low, high, ascending);
     let mut page = PageLimit::new(request.limit, request.bytes_max);
     let mut events: Vec<StoredEvent> = Vec::new();

@@ -28,9 +28,9 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, LogError> {
     let (segments, wals) = tidy(dir)?;
     let mut index = Index::default();
     index.deleted = state.deleted;
+    index.floors = state.floors;
     let mut recovery = Recovery {
         index,
-        floors: state.floors,
         next_stream: state.next_stream,
         next_sequence: state.next_sequence,
     };
@@ -107,22 +107,20 @@ fn reopen(log_file: Arc<LogFile>, good_len: u64, defined: HashSet<u64>) -> Resul
 
 struct Recovery {
     index: Index,
-    /// Floors of groups that have no stream so far.
-    floors: BTreeMap<String, i64>,
     next_stream: u64,
     next_sequence: u64,
 }
 
 impl Recovery {
     fn segment(&mut self, segment: &Arc<LogFile>) -> Result<(), LogError> {
-        let bytes = fs::read(&segment.path).map_err(LogError::io("read", &segment.path))?;
-        let footer = match read_footer(&bytes) {
+        let footer = match read_footer(&segment.path) {
             Ok(footer) => footer,
             // One bad file does not hide the others. It stays for whoever wants to look.
-            Err(reason) => {
-                tracing::error!(path = %segment.path.display(), reason, "a log segment is damaged; its events are missing");
+            Err(error @ LogError::Corrupt { .. }) => {
+                tracing::error!(%error, "the events of a log segment are missing");
                 return Ok(());
             }
+            Err(error) => return Err(error),
         };
         let ids = footer.iter().map(|stream| stream.id).collect();
         for stream in footer {
@@ -167,16 +165,8 @@ impl Recovery {
                         self.index.add(block.stream, block_ref, ingestion_ms, sequence_max);
                     }
                 }
-                Record::Delete { ids } => {
-                    self.index.delete(&ids, log_file.name.number());
-                    // A group that is made again starts without a floor.
-                    let groups = &self.index.groups;
-                    self.floors.retain(|group, _| groups.contains_key(group.as_str()));
-                }
-                Record::Floor { group, before_ms } => {
-                    self.index.raise_floor(&group, before_ms);
-                    self.floors.insert(group, before_ms);
-                }
+                Record::Delete { group, ids } => self.index.delete(group.as_deref(), &ids, log_file.name.number()),
+                Record::Floor { group, before_ms } => self.index.raise_floor(&group, before_ms),
                 Record::Footer(_) => return Err(LogError::corrupt(path, format!("at byte {offset}: a misplaced footer"))),
             }
         }
@@ -189,8 +179,5 @@ impl Recovery {
     fn define(&mut self, id: u64, group: &str, name: &str) {
         self.next_stream = self.next_stream.max(id + 1);
         self.index.define(id, group, name);
-        if let Some(floor_ms) = self.floors.get(group) {
-            self.index.raise_floor(group, *floor_ms);
-        }
     }
 }

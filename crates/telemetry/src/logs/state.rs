@@ -19,7 +19,7 @@ pub(crate) struct State {
     pub(crate) next_sequence: u64,
     /// See [`Index::deleted`].
     pub(crate) deleted: BTreeMap<u64, u64>,
-    /// Time before which a group has no events.
+    /// See [`Index::floors`].
     pub(crate) floors: BTreeMap<String, i64>,
 }
 
@@ -31,9 +31,8 @@ impl Default for State {
 
 impl State {
     pub(crate) fn of(index: &Index, next_stream: u64, next_sequence: u64) -> Self {
-        let groups = index.groups.iter().filter(|(_, group)| group.floor_ms > i64::MIN);
-        let floors = groups.map(|(name, group)| (name.to_string(), group.floor_ms)).collect();
-        Self { format: FORMAT, next_stream, next_sequence, deleted: index.deleted.clone(), floors }
+        let (deleted, floors) = (index.deleted.clone(), index.floors.clone());
+        Self { format: FORMAT, next_stream, next_sequence, deleted, floors }
     }
 
     pub(crate) fn load(dir: &Path) -> Result<Self, LogError> {

@@ -60,7 +60,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 16 << 20, block_bytes: 64 << 10 }
+        Self { segment_bytes: 8 << 20, block_bytes: 64 << 10 }
     }
 }
 
@@ -147,15 +147,17 @@ impl LogStore {
     /// What is known of a stream; `None` when it never had events, or all were deleted.
     pub fn stream_stats(&self, group: &str, stream: &str) -> Option<StreamStats> {
         let index = self.0.shared.read();
+        let floor_ms = index.floor_ms(group);
         let group = index.groups.get(group)?;
-        Some(visible(group.streams.get(stream)?.stats, group.floor_ms))
+        Some(visible(group.streams.get(stream)?.stats, floor_ms))
     }
 
     /// Name and stats of all streams of a group that had events, by name.
     pub fn streams(&self, group: &str) -> Vec<(Arc<str>, StreamStats)> {
         let index = self.0.shared.read();
+        let floor_ms = index.floor_ms(group);
         let Some(group) = index.groups.get(group) else { return Vec::new() };
-        group.streams.iter().map(|(name, stream)| (Arc::clone(name), visible(stream.stats, group.floor_ms))).collect()
+        group.streams.iter().map(|(name, stream)| (Arc::clone(name), visible(stream.stats, floor_ms))).collect()
     }
 
     /// Bytes on disk of a group's events.

@@ -198,16 +198,20 @@ impl Writer {
                     (Some(stream), Some(group)) => group.streams.get(stream.as_str()).map(|stream| stream.id).into_iter().collect(),
                     (None, Some(group)) => group.streams.values().map(|stream| stream.id).collect(),
                 };
+                let whole_group = stream.is_none().then_some(group.as_str());
+                let has_floor = whole_group.is_some_and(|group| index.floors.contains_key(group));
                 drop(index);
-                if ids.is_empty() {
+                if ids.is_empty() && !has_floor {
                     return Ok(());
                 }
-                codec::write_delete(&mut out, &ids);
+                codec::write_delete(&mut out, whole_group, &ids);
                 self.write(&out)?;
-                self.shared.write().delete(&ids, self.wal.log_file.name.number());
+                self.shared.write().delete(whole_group, &ids, self.wal.log_file.name.number());
             }
             Change::Floor { group, before_ms } => {
-                let is_news = self.shared.read().groups.get(group.as_str()).is_some_and(|group| group.floor_ms < *before_ms);
+                let index = self.shared.read();
+                let is_news = index.groups.contains_key(group.as_str()) && index.floor_ms(group) < *before_ms;
+                drop(index);
                 if !is_news {
                     return Ok(());
                 }
