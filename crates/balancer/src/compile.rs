@@ -1,0 +1,318 @@
+//! From a [`Config`] to what workers evaluate: patterns compiled, groups resolved, header values rendered.
+//!
+//! A configuration that cannot be compiled is refused whole, so that what is served is always one
+//! configuration, never a mixture.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use http::{HeaderValue, StatusCode};
+
+use crate::action::fixed_response::FixedResponse;
+use crate::action::redirect::{Components, Redirect};
+use crate::config::{self, Config};
+use crate::counters::LoadBalancerCounts;
+use crate::health::Matcher;
+use crate::rule::cidr::Cidr;
+use crate::rule::{Condition, ConditionError, RequestView};
+use crate::target::{GroupLive, tag};
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// A rule or listener without an action.
+    #[error("`{0}` has no action")]
+    NoAction(String),
+    /// A forward action without target groups.
+    #[error("`{0}` forwards to no target group")]
+    NoTargetGroup(String),
+    /// An action names a group the configuration does not hold.
+    #[error("`{of}` forwards to unknown target group `{group}`")]
+    UnknownTargetGroup {
+        /// Rule or listener.
+        of: String,
+        /// Target group ARN.
+        group: String,
+    },
+    /// A redirect or fixed response with an impossible status, media type or body.
+    #[error("`{0}` has a response HTTP cannot carry")]
+    Response(String),
+    /// A condition that cannot be compiled.
+    #[error("`{rule}`: {message}")]
+    Condition {
+        /// Rule.
+        rule: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// An ingress block that is none.
+    #[error("`{0}` is not a CIDR block")]
+    Ingress(String),
+    /// A matcher that is none.
+    #[error("target group `{group}`: `{matcher}` is not a list of status codes")]
+    Matcher {
+        /// Target group ARN.
+        group: String,
+        /// The text.
+        matcher: String,
+    },
+    /// Two of the same identity.
+    #[error("`{0}` appears twice")]
+    Duplicate(String),
+}
+
+/// Everything workers route by. Swapped as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    /// By listener ARN.
+    pub listeners: HashMap<String, Arc<Route>>,
+    /// Targets whose pooled connections are worth keeping.
+    pub poolable: HashSet<u64>,
+}
+
+/// One listener, ready to route.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub load_balancer: Arc<LoadBalancer>,
+    pub port: u16,
+    /// X-Forwarded-Port.
+    pub port_value: HeaderValue,
+    rules: Vec<Rule>,
+    default: Action,
+}
+
+/// The parts of a load balancer its listeners share.
+#[derive(Debug)]
+pub(crate) struct LoadBalancer {
+    pub attributes: config::LoadBalancerAttributes,
+    pub idle_timeout_ms: u64,
+    pub client_keep_alive_ms: u64,
+    pub counts: Arc<LoadBalancerCounts>,
+    ingress: Option<Vec<(Cidr, u16, u16)>>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    conditions: Vec<Condition>,
+    action: Action,
+}
+
+/// What decides.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Forward(Forward),
+    Redirect(Redirect),
+    FixedResponse(FixedResponse),
+}
+
+/// A forward action.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    pub groups: Vec<Share>,
+    /// Grows by one with each request that has to choose among groups.
+    pub turn: AtomicU64,
+    pub stickiness_seconds: Option<u32>,
+}
+
+/// A group and its weight.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub group: Arc<Group>,
+    pub weight: u32,
+}
+
+/// A target group, ready to pick from.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// What a stickiness cookie calls it.
+    pub tag: u64,
+    pub algorithm: config::Algorithm,
+    pub slow_start_ms: u64,
+    pub stickiness: Option<config::Stickiness>,
+    pub live: Arc<GroupLive>,
+}
+
+impl Route {
+    /// The action of the first rule that holds, or the default.
+    pub(crate) fn action(&self, request: &RequestView<'_>) -> &Action {
+        self.rules
+            .iter()
+            .find(|rule| rule.conditions.iter().all(|condition| condition.holds(request)))
+            .map_or(&self.default, |rule| &rule.action)
+    }
+}
+
+impl LoadBalancer {
+    /// Whether a peer may connect to a listener port on a host address.
+    pub(crate) fn admits(&self, peer: IpAddr, port: u16) -> bool {
+        self.ingress.as_ref().is_none_or(|rules| {
+            rules.iter().any(|(block, from, to)| (*from..=*to).contains(&port) && block.contains(peer))
+        })
+    }
+}
+
+/// What compiling needs from, and leaves in, the long-lived state.
+pub(crate) trait Lives {
+    /// The long-lived part of a target group.
+    fn group(&mut self, arn: &str) -> Arc<GroupLive>;
+    /// The counters of a load balancer.
+    fn load_balancer(&mut self, arn: &str) -> Arc<LoadBalancerCounts>;
+}
+
+/// Compiles all listeners, by ARN.
+pub(crate) fn compile(
+    config: &Config,
+    lives: &mut dyn Lives,
+) -> Result<HashMap<String, Arc<Route>>, CompileError> {
+    let mut groups = HashMap::new();
+    for group in &config.target_groups {
+        if Matcher::parse(&group.health_check.matcher).is_none() {
+            let matcher = group.health_check.matcher.clone();
+            return Err(CompileError::Matcher { group: group.arn.clone(), matcher });
+        }
+        let compiled = Arc::new(Group {
+            tag: tag(&group.arn),
+            algorithm: group.attributes.algorithm,
+            slow_start_ms: u64::from(group.attributes.slow_start_seconds) * 1000,
+            stickiness: group.attributes.stickiness.clone(),
+            live: lives.group(&group.arn),
+        });
+        if groups.insert(group.arn.as_str(), compiled).is_some() {
+            return Err(CompileError::Duplicate(group.arn.clone()));
+        }
+    }
+    let mut listeners = HashMap::new();
+    for load_balancer in &config.load_balancers {
+        let shared = Arc::new(compile_load_balancer(load_balancer, lives)?);
+        for listener in &load_balancer.listeners {
+            let route = Arc::new(compile_listener(listener, &shared, &groups)?);
+            if listeners.insert(listener.arn.clone(), route).is_some() {
+                return Err(CompileError::Duplicate(listener.arn.clone()));
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+fn compile_load_balancer(
+    load_balancer: &config::LoadBalancer,
+    lives: &mut dyn Lives,
+) -> Result<LoadBalancer, CompileError> {
+    let ingress = match &load_balancer.host_ingress {
+        None => None,
+        Some(rules) => Some(
+            rules
+                .iter()
+                .map(|rule| {
+                    let block = Cidr::parse(&rule.cidr).ok_or_else(|| CompileError::Ingress(rule.cidr.clone()))?;
+                    Ok((block, rule.from_port, rule.to_port))
+                })
+                .collect::<Result<Vec<_>, CompileError>>()?,
+        ),
+    };
+    let attributes = load_balancer.attributes.clone();
+    Ok(LoadBalancer {
+        idle_timeout_ms: u64::from(attributes.idle_timeout_seconds) * 1000,
+        client_keep_alive_ms: u64::from(attributes.client_keep_alive_seconds) * 1000,
+        attributes,
+        counts: lives.load_balancer(&load_balancer.arn),
+        ingress,
+    })
+}
+
+fn compile_listener(
+    listener: &config::Listener,
+    load_balancer: &Arc<LoadBalancer>,
+    groups: &HashMap<&str, Arc<Group>>,
+) -> Result<Route, CompileError> {
+    let mut sorted: Vec<&config::Rule> = listener.rules.iter().collect();
+    sorted.sort_by_key(|rule| rule.priority);
+    let rules = sorted
+        .into_iter()
+        .map(|rule| {
+            let conditions = rule
+                .conditions
+                .iter()
+                .map(|condition| {
+                    Condition::compile(condition).map_err(|error: ConditionError| CompileError::Condition {
+                        rule: rule.arn.clone(),
+                        message: error.to_string(),
+                    })
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(Rule { conditions, action: compile_action(&rule.arn, &rule.actions, groups)? })
+        })
+        .collect::<Result<Vec<_>, CompileError>>()?;
+    Ok(Route {
+        load_balancer: load_balancer.clone(),
+        port: listener.port,
+        port_value: HeaderValue::from(listener.port),
+        rules,
+        default: compile_action(&listener.arn, &listener.default_actions, groups)?,
+    })
+}
+
+fn compile_action(
+    of: &str,
+    actions: &[config::Action],
+    groups: &HashMap<&str, Arc<Group>>,
+) -> Result<Action, CompileError> {
+    let response_error = || CompileError::Response(of.to_owned());
+    Ok(match actions.last().ok_or_else(|| CompileError::NoAction(of.to_owned()))? {
+        config::Action::Forward { target_groups, stickiness_seconds } => {
+            if target_groups.is_empty() {
+                return Err(CompileError::NoTargetGroup(of.to_owned()));
+            }
+            let share = |weighted: &config::WeightedTargetGroup| match groups.get(weighted.arn.as_str()) {
+                Some(group) => Ok(Share { group: group.clone(), weight: weighted.weight }),
+                None => {
+                    let group = weighted.arn.clone();
+                    Err(CompileError::UnknownTargetGroup { of: of.to_owned(), group })
+                }
+            };
+            Action::Forward(Forward {
+                groups: target_groups.iter().map(share).collect::<Result<_, _>>()?,
+                turn: AtomicU64::new(0),
+                stickiness_seconds: *stickiness_seconds,
+            })
+        }
+        config::Action::Redirect { protocol, host, port, path, query, status_code } => {
+            let status = StatusCode::from_u16(*status_code).map_err(|_| response_error())?;
+            Action::Redirect(Redirect::compile(
+                status,
+                Components {
+                    protocol: protocol.as_deref(),
+                    host: host.as_deref(),
+                    port: port.as_deref(),
+                    path: path.as_deref(),
+                    query: query.as_deref(),
+                },
+            ))
+        }
+        config::Action::FixedResponse { status_code, content_type, message_body } => Action::FixedResponse(
+            FixedResponse::compile(*status_code, content_type.as_deref(), message_body.as_deref())
+                .ok_or_else(response_error)?,
+        ),
+    })
+}
+
+/// Which load balancer uses which group: the index in `load_balancers`, by group ARN.
+pub(crate) fn users(config: &Config) -> HashMap<&str, usize> {
+    let mut users = HashMap::new();
+    for (index, load_balancer) in config.load_balancers.iter().enumerate() {
+        for listener in &load_balancer.listeners {
+            let of_rules = listener.rules.iter().flat_map(|rule| &rule.actions);
+            for action in listener.default_actions.iter().chain(of_rules) {
+                if let config::Action::Forward { target_groups, .. } = action {
+                    for weighted in target_groups {
+                        // AWS allows a group one load balancer only; the first one decides here.
+                        users.entry(weighted.arn.as_str()).or_insert(index);
+                    }
+                }
+            }
+        }
+    }
+    users
+}

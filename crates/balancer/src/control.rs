@@ -1,0 +1,230 @@
+//! The control task: the one owner of configuration, targets, health and listeners.
+//!
+//! It takes configurations, watches probe outcomes and the passing of deregistration delays, tells the
+//! workers what changed, and publishes a report after whatever happened has been taken in as a whole.
+
+mod listeners;
+mod namespaces;
+mod targets;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::clock;
+use crate::compile::{CompileError, Lives, Route, Routes, compile};
+use crate::config::Config;
+use crate::counters::LoadBalancerCounts;
+use crate::persist;
+use crate::report::Report;
+use crate::target::GroupLive;
+use crate::worker::{Order, WorkerHandle};
+use listeners::Listeners;
+use namespaces::Namespaces;
+use targets::{Checked, Targets};
+
+/// Between two looks at counters, which alone do not make a report urgent.
+const COUNTERS_EVERY: Duration = Duration::from_secs(10);
+/// Between two tries at what failed: a namespace, a listening socket.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a configuration was not taken over. The former one stays in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// A newer one is in force.
+    #[error("generation {offered} is older than {current}, which is in force")]
+    Stale {
+        /// The one refused.
+        offered: u64,
+        /// The one in force.
+        current: u64,
+    },
+    /// It contradicts itself.
+    #[error("cannot compile the configuration: {0}")]
+    Compile(#[from] CompileError),
+    /// The balancer is ending.
+    #[error("the balancer is shutting down")]
+    Ended,
+}
+
+/// What the handle asks of the control task.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Apply(Box<Config>, oneshot::Sender<Result<(), ApplyError>>),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Control {
+    workers: Vec<WorkerHandle>,
+    config_file: Option<PathBuf>,
+    config: Config,
+    /// Compiled from `config`.
+    listening: HashMap<String, Arc<Route>>,
+    lives: LongLived,
+    namespaces: Namespaces,
+    targets: Targets,
+    listeners: Listeners,
+    probers: JoinSet<()>,
+    checked: mpsc::UnboundedReceiver<Checked>,
+    target_idle: Arc<Notify>,
+    reports: watch::Sender<Arc<Report>>,
+}
+
+/// State that outlives configurations, by ARN.
+#[derive(Debug, Default)]
+struct LongLived {
+    groups: HashMap<String, Arc<GroupLive>>,
+    load_balancers: HashMap<String, Arc<LoadBalancerCounts>>,
+}
+
+impl Lives for LongLived {
+    fn group(&mut self, arn: &str) -> Arc<GroupLive> {
+        self.groups.entry(arn.to_owned()).or_default().clone()
+    }
+
+    fn load_balancer(&mut self, arn: &str) -> Arc<LoadBalancerCounts> {
+        self.load_balancers.entry(arn.to_owned()).or_default().clone()
+    }
+}
+
+impl Control {
+    pub(crate) fn new(
+        workers: Vec<WorkerHandle>,
+        config_file: Option<PathBuf>,
+        reports: watch::Sender<Arc<Report>>,
+    ) -> Control {
+        let (checks, checked) = mpsc::unbounded_channel();
+        let target_idle = Arc::new(Notify::new());
+        Control {
+            workers,
+            config_file,
+            config: Config::default(),
+            listening: HashMap::new(),
+            lives: LongLived::default(),
+            namespaces: Namespaces::default(),
+            targets: Targets::new(checks, target_idle.clone()),
+            listeners: Listeners::default(),
+            probers: JoinSet::new(),
+            checked,
+            target_idle,
+            reports,
+        }
+    }
+
+    /// Runs until the handle is dropped.
+    pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut counters = tokio::time::interval(COUNTERS_EVERY);
+        let mut retry = tokio::time::interval(RETRY_EVERY);
+        retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let drained_in = self.targets.next_drained_in(clock::unix_ms());
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Apply(config, done)) => {
+                        let result = self.apply(*config).await;
+                        self.publish();
+                        // Nobody may be waiting any more.
+                        let _ = done.send(result);
+                        continue;
+                    }
+                    None => return,
+                },
+                Some(checked) = self.checked.recv() => {
+                    self.targets.take_in(checked);
+                    // What came at the same time belongs in the same report.
+                    while let Ok(checked) = self.checked.try_recv() {
+                        self.targets.take_in(checked);
+                    }
+                }
+                () = self.target_idle.notified() => {}
+                () = tokio::time::sleep(drained_in.unwrap_or(Duration::MAX)), if drained_in.is_some() => {}
+                _ = counters.tick() => {}
+                _ = retry.tick(), if self.needs_retry() => self.reconcile().await,
+                Some(_) = self.probers.join_next() => continue,
+            }
+            self.publish();
+        }
+    }
+
+    async fn apply(&mut self, config: Config) -> Result<(), ApplyError> {
+        if config.generation < self.config.generation {
+            return Err(ApplyError::Stale { offered: config.generation, current: self.config.generation });
+        }
+        self.listening = compile(&config, &mut self.lives)?;
+        self.config = config;
+        if let Some(path) = &self.config_file
+            && let Err(error) = persist::save(path, &self.config)
+        {
+            tracing::error!(%error, "a restarted balancer would serve an older configuration");
+        }
+        self.reconcile().await;
+        self.lives.groups.retain(|arn, _| self.config.target_groups.iter().any(|group| group.arn == *arn));
+        self.lives.load_balancers.retain(|arn, _| self.config.load_balancers.iter().any(|lb| lb.arn == *arn));
+        tracing::info!(generation = self.config.generation, "configuration in force");
+        Ok(())
+    }
+
+    /// Brings targets, routes and listeners in line with the configuration. In this order: a worker routes to
+    /// targets that exist, and a new listener finds its route.
+    async fn reconcile(&mut self) {
+        self.namespaces.reconcile(&self.config);
+        self.targets.reconcile(&self.config, &self.namespaces, &self.lives.groups, &mut self.probers);
+        let listeners = self.listening.clone();
+        self.tell_routes(Arc::new(Routes { listeners, poolable: self.targets.poolable() })).await;
+        for closed in self.listeners.reconcile(&self.config, &self.namespaces, &self.workers) {
+            let _ = closed.await;
+        }
+    }
+
+    async fn tell_routes(&self, routes: Arc<Routes>) {
+        let told: Vec<oneshot::Receiver<()>> = self
+            .workers
+            .iter()
+            .map(|worker| {
+                let (done, told) = oneshot::channel();
+                // A worker that is gone is reported by its thread.
+                let _ = worker.orders.send(Order::Routes(routes.clone(), done));
+                told
+            })
+            .collect();
+        for told in told {
+            let _ = told.await;
+        }
+    }
+
+    fn needs_retry(&self) -> bool {
+        self.listeners.has_failed() || self.namespaces.has_missing()
+    }
+
+    fn publish(&mut self) {
+        let report = Report {
+            generation: self.config.generation,
+            targets: self.targets.report(&self.config, clock::unix_ms()),
+            listeners: self.listeners.report(),
+            load_balancers: self
+                .config
+                .load_balancers
+                .iter()
+                .filter_map(|lb| Some(self.lives.load_balancers.get(&lb.arn)?.read(&lb.arn)))
+                .collect(),
+            target_groups: self
+                .config
+                .target_groups
+                .iter()
+                .filter_map(|group| Some(self.lives.groups.get(&group.arn)?.counts.read(&group.arn)))
+                .collect(),
+        };
+        self.reports.send_if_modified(|current| {
+            let is_new = **current != report;
+            if is_new {
+                *current = Arc::new(report);
+            }
+            is_new
+        });
+    }
+}

@@ -1,0 +1,96 @@
+//! Counters shared by all workers; relaxed, since they are only ever read for reports.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::StatusCode;
+
+use crate::report::{LoadBalancerCounters, TargetGroupCounters};
+
+/// A number that only workers change.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub(crate) fn subtract(&self, amount: u64) {
+        self.0.fetch_sub(amount, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// See [`LoadBalancerCounters`].
+#[derive(Debug, Default)]
+pub(crate) struct LoadBalancerCounts {
+    pub requests: Count,
+    pub new_connections: Count,
+    pub active_connections: Count,
+    pub elb_3xx: Count,
+    pub elb_4xx: Count,
+    pub elb_5xx: Count,
+    pub fixed_responses: Count,
+    pub rejected_connections: Count,
+    pub processed_bytes: Count,
+}
+
+impl LoadBalancerCounts {
+    /// Counts a response the load balancer made itself.
+    pub(crate) fn own_response(&self, status: StatusCode) {
+        match status.as_u16() {
+            300..400 => self.elb_3xx.add(1),
+            400..500 => self.elb_4xx.add(1),
+            500.. => self.elb_5xx.add(1),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn read(&self, arn: &str) -> LoadBalancerCounters {
+        LoadBalancerCounters {
+            arn: arn.to_owned(),
+            requests: self.requests.get(),
+            new_connections: self.new_connections.get(),
+            active_connections: self.active_connections.get(),
+            elb_3xx: self.elb_3xx.get(),
+            elb_4xx: self.elb_4xx.get(),
+            elb_5xx: self.elb_5xx.get(),
+            fixed_responses: self.fixed_responses.get(),
+            rejected_connections: self.rejected_connections.get(),
+            processed_bytes: self.processed_bytes.get(),
+        }
+    }
+}
+
+/// See [`TargetGroupCounters`].
+#[derive(Debug, Default)]
+pub(crate) struct TargetGroupCounts {
+    pub requests: Count,
+    pub connection_errors: Count,
+    classes: [Count; 4],
+}
+
+impl TargetGroupCounts {
+    /// Counts a target's response.
+    pub(crate) fn response(&self, status: StatusCode) {
+        if let Some(class) = (status.as_u16() / 100).checked_sub(2).and_then(|class| self.classes.get(class as usize)) {
+            class.add(1);
+        }
+    }
+
+    pub(crate) fn read(&self, arn: &str) -> TargetGroupCounters {
+        let [target_2xx, target_3xx, target_4xx, target_5xx] = [0, 1, 2, 3].map(|class: usize| self.classes[class].get());
+        TargetGroupCounters {
+            arn: arn.to_owned(),
+            requests: self.requests.get(),
+            target_2xx,
+            target_3xx,
+            target_4xx,
+            target_5xx,
+            connection_errors: self.connection_errors.get(),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Workers: one thread, one single-threaded runtime each. They share nothing on the data path but counters
+//! and the lists of eligible targets; routes come to each as a message and are swapped between two requests.
+
+pub(crate) mod client;
+mod framing;
+mod intake;
+mod timer;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::TcpListener as StdTcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::{client as http_client, server as http_server};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+
+use crate::clock;
+use crate::compile::{Route, Routes};
+use crate::proxy::pool::Pool;
+use crate::proxy::trace_id::TraceIds;
+use client::Client;
+use timer::Timer;
+
+/// The largest head is 64 KiB; bodies are moved in pieces of at most this.
+const BUFFER_BYTES_MAX: usize = 128 * 1024;
+/// Response heads larger than this are a bad gateway.
+const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// What the control task tells a worker.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Route by these from now on; answered when the next request sees them.
+    Routes(Arc<Routes>, oneshot::Sender<()>),
+    /// Accept on one more socket.
+    Listen(ListenOrder),
+    /// Stop accepting on the socket with this key; answered when it is closed.
+    Unlisten(u64, oneshot::Sender<()>),
+}
+
+/// A socket to accept on.
+#[derive(Debug)]
+pub(crate) struct ListenOrder {
+    /// For `Unlisten`.
+    pub key: u64,
+    pub listener_arn: String,
+    /// In the balancer's own namespace: ingress rules apply.
+    pub is_host: bool,
+    pub socket: StdTcpListener,
+}
+
+/// The end the control task holds. The worker ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct WorkerHandle {
+    pub orders: mpsc::UnboundedSender<Order>,
+}
+
+/// Starts a worker thread.
+pub(crate) fn start(index: usize) -> io::Result<WorkerHandle> {
+    let (orders, queue) = mpsc::unbounded_channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    std::thread::Builder::new().name(format!("balancer-{index}")).spawn(move || {
+        let local = LocalSet::new();
+        if let Err(error) = local.block_on(&runtime, run(queue)) {
+            tracing::error!(%error, index, "worker cannot start");
+        }
+    })?;
+    Ok(WorkerHandle { orders })
+}
+
+async fn run(mut queue: mpsc::UnboundedReceiver<Order>) -> io::Result<()> {
+    let worker = Rc::new(Worker::new()?);
+    loop {
+        tokio::select! {
+            order = queue.recv() => match order {
+                Some(order) => worker.obey(order),
+                None => return Ok(()),
+            },
+            () = worker.timer.tick() => worker.sweep(),
+        }
+    }
+}
+
+/// State of one worker; everything on its thread may reach it.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub pool: Pool,
+    pub trace_ids: TraceIds,
+    pub server: http_server::conn::http1::Builder,
+    pub client: http_client::conn::http1::Builder,
+    now_ms: Cell<u64>,
+    unix_seconds: Cell<u64>,
+    routes: RefCell<Arc<Routes>>,
+    version: Cell<u64>,
+    clients: RefCell<HashMap<u64, Rc<Client>>>,
+    next_client: Cell<u64>,
+    accepting: RefCell<HashMap<u64, JoinHandle<()>>>,
+    timer: Timer,
+    ticked: Notify,
+}
+
+impl Worker {
+    fn new() -> io::Result<Worker> {
+        let mut server = http_server::conn::http1::Builder::new();
+        server.max_buf_size(BUFFER_BYTES_MAX).header_read_timeout(None);
+        let mut client = http_client::conn::http1::Builder::new();
+        client.max_buf_size(BUFFER_BYTES_MAX).max_header_size(RESPONSE_HEAD_BYTES_MAX);
+        Ok(Worker {
+            pool: Pool::default(),
+            trace_ids: TraceIds::new(),
+            server,
+            client,
+            now_ms: Cell::new(clock::now_ms()),
+            unix_seconds: Cell::new(clock::unix_seconds()),
+            routes: RefCell::default(),
+            version: Cell::new(0),
+            clients: RefCell::default(),
+            next_client: Cell::new(0),
+            accepting: RefCell::default(),
+            timer: Timer::new()?,
+            ticked: Notify::new(),
+        })
+    }
+
+    /// Coarse milliseconds, see [`crate::clock`].
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms.get()
+    }
+
+    /// Coarse seconds since the Unix epoch.
+    pub(crate) fn unix_seconds(&self) -> u64 {
+        self.unix_seconds.get()
+    }
+
+    /// Changes whenever routes do.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.get()
+    }
+
+    /// The route of a listener now.
+    pub(crate) fn route(&self, listener: &str) -> Option<Arc<Route>> {
+        self.routes.borrow().listeners.get(listener).cloned()
+    }
+
+    /// Whether connections to a target are worth keeping.
+    pub(crate) fn is_poolable(&self, target: u64) -> bool {
+        self.routes.borrow().poolable.contains(&target)
+    }
+
+    fn obey(self: &Rc<Self>, order: Order) {
+        match order {
+            Order::Routes(routes, done) => {
+                self.pool.retain(|target| routes.poolable.contains(&target));
+                *self.routes.borrow_mut() = routes;
+                self.version.set(self.version.get() + 1);
+                for client in self.clients.borrow().values() {
+                    client.check();
+                }
+                // Nobody may be waiting any more.
+                let _ = done.send(());
+            }
+            Order::Listen(order) => {
+                let key = order.key;
+                let task = spawn_local(self.clone().accept(order));
+                self.accepting.borrow_mut().insert(key, task);
+            }
+            Order::Unlisten(key, done) => {
+                if let Some(task) = self.accepting.borrow_mut().remove(&key) {
+                    task.abort();
+                    spawn_local(async move {
+                        // An aborted task ends in an error, which says nothing new.
+                        let _ = task.await;
+                        let _ = done.send(());
+                    });
+                }
+            }
+        }
+    }
+
+    async fn accept(self: Rc<Self>, order: ListenOrder) {
+        let listener_arn: Rc<str> = order.listener_arn.into();
+        let listener = match TcpListener::from_std(order.socket) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, listener = %listener_arn, "cannot watch the socket"),
+        };
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.accepted(&listener_arn, order.is_host, stream, peer),
+                Err(error) => {
+                    // Out of descriptors, mostly: some will be free by the next tick.
+                    tracing::warn!(%error, listener = %listener_arn, "cannot accept");
+                    self.timer.set_armed(true);
+                    self.ticked.notified().await;
+                }
+            }
+        }
+    }
+
+    fn accepted(
+        self: &Rc<Self>,
+        listener: &Rc<str>,
+        is_host: bool,
+        stream: TcpStream,
+        peer: std::net::SocketAddr,
+    ) {
+        let Some(route) = self.route(listener) else { return };
+        let counts = route.load_balancer.counts.clone();
+        if is_host && !route.load_balancer.admits(peer.ip(), route.port) {
+            counts.rejected_connections.add(1);
+            // A reset rather than an orderly end: the peer sees a closed door, not an empty answer. Where the
+            // option fails, the connection ends all the same.
+            let _ = stream.set_zero_linger();
+            return;
+        }
+        if self.timer.set_armed(true) {
+            self.refresh_clock();
+        }
+        counts.new_connections.add(1);
+        counts.active_connections.add(1);
+        let id = self.next_client.replace(self.next_client.get() + 1);
+        let client = Rc::new(Client::new(self.clone(), listener.clone(), counts.clone(), stream, peer));
+        self.clients.borrow_mut().insert(id, client.clone());
+        let worker = self.clone();
+        spawn_local(async move {
+            client.serve().await;
+            worker.clients.borrow_mut().remove(&id);
+            counts.active_connections.subtract(1);
+        });
+    }
+
+    fn refresh_clock(&self) {
+        self.now_ms.set(clock::now_ms());
+        self.unix_seconds.set(clock::unix_seconds());
+    }
+
+    fn sweep(&self) {
+        self.refresh_clock();
+        self.ticked.notify_waiters();
+        for client in self.clients.borrow().values() {
+            client.check();
+        }
+        self.pool.sweep(self.now_ms());
+        if self.clients.borrow().is_empty() && self.pool.is_empty() {
+            self.timer.set_armed(false);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! A balancer with one load balancer and one listener on a free loopback port, and ways to change it.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_balancer::config::*;
+use longshore_balancer::report::{TargetReport, TargetState};
+use longshore_balancer::{Balancer, Options, Report};
+
+use crate::backend::Backend;
+
+pub struct Rig {
+    pub balancer: Balancer,
+    pub config: Config,
+    pub address: SocketAddr,
+}
+
+/// A target group that checks /health each second.
+pub fn group(arn: &str, backends: &[&Backend]) -> TargetGroup {
+    TargetGroup {
+        arn: arn.to_owned(),
+        name: arn.to_owned(),
+        protocol: Protocol::Http,
+        port: 80,
+        health_check: HealthCheck {
+            path: "/health".to_owned(),
+            interval_seconds: 1,
+            timeout_seconds: 1,
+            healthy_threshold: 2,
+            unhealthy_threshold: 2,
+            ..HealthCheck::default()
+        },
+        attributes: TargetGroupAttributes { deregistration_delay_seconds: 1, ..TargetGroupAttributes::default() },
+        targets: backends.iter().map(|backend| target(backend.address)).collect(),
+    }
+}
+
+pub fn target(address: SocketAddr) -> Target {
+    Target { id: address.ip(), port: address.port(), availability_zone: None, draining: false, draining_since_ms: None }
+}
+
+pub fn forward(arns: &[(&str, u32)]) -> Vec<Action> {
+    let weighted = |(arn, weight): &(&str, u32)| WeightedTargetGroup { arn: (*arn).to_owned(), weight: *weight };
+    vec![Action::Forward { target_groups: arns.iter().map(weighted).collect(), stickiness_seconds: None }]
+}
+
+pub fn fixed(status_code: u16, text: &str) -> Vec<Action> {
+    vec![Action::FixedResponse { status_code, content_type: None, message_body: Some(text.to_owned()) }]
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+impl Rig {
+    /// Forwards everything to the groups, by weight; waits until all targets are healthy.
+    pub async fn forwarding(groups: Vec<TargetGroup>) -> Rig {
+        let rig = Rig::unwaited(groups).await;
+        rig.wait(|report| report.targets.iter().all(|target| target.state == TargetState::Healthy)).await;
+        rig
+    }
+
+    pub async fn unwaited(groups: Vec<TargetGroup>) -> Rig {
+        let arns: Vec<(&str, u32)> = groups.iter().map(|group| (group.arn.as_str(), 1)).collect();
+        let actions = forward(&arns);
+        Rig::start(groups, actions, Vec::new(), 1).await
+    }
+
+    pub async fn start(
+        target_groups: Vec<TargetGroup>,
+        default_actions: Vec<Action>,
+        rules: Vec<Rule>,
+        workers: usize,
+    ) -> Rig {
+        let port = free_port();
+        let listener = Listener { arn: "listener".into(), port, protocol: Protocol::Http, default_actions, rules };
+        let load_balancer = LoadBalancer {
+            arn: "lb".into(),
+            name: "lb".into(),
+            attributes: LoadBalancerAttributes::default(),
+            addresses: vec![ListenAddress { ip: Ipv4Addr::LOCALHOST, namespace: None }],
+            host_ingress: None,
+            target_namespace: None,
+            source_addresses: Vec::new(),
+            listeners: vec![listener],
+        };
+        let config = Config { generation: 1, load_balancers: vec![load_balancer], target_groups };
+        let balancer = Balancer::start(&Options { workers, config_file: None }).await.unwrap();
+        balancer.apply(config.clone()).await.unwrap();
+        Rig { balancer, config, address: (Ipv4Addr::LOCALHOST, port).into() }
+    }
+
+    /// Changes the configuration and puts it in force.
+    pub async fn change(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.config.generation += 1;
+        self.balancer.apply(self.config.clone()).await.unwrap();
+    }
+
+    pub async fn change_attributes(&mut self, change: impl FnOnce(&mut LoadBalancerAttributes)) {
+        self.change(|config| change(&mut config.load_balancers[0].attributes)).await;
+    }
+
+    /// Waits for a report that meets a condition, for ten seconds at most.
+    pub async fn wait(&self, condition: impl Fn(&Report) -> bool) -> Arc<Report> {
+        let mut reports = self.balancer.reports();
+        let met = tokio::time::timeout(Duration::from_secs(10), reports.wait_for(|report| condition(report)));
+        match met.await {
+            Ok(report) => report.unwrap().clone(),
+            Err(_) => panic!("condition not met within 10 s; last report: {:#?}", self.balancer.reports().borrow()),
+        }
+    }
+
+    pub fn target(&self, backend: &Backend) -> TargetReport {
+        let report = self.balancer.reports().borrow().clone();
+        report.targets.iter().find(|target| target.port == backend.address.port()).unwrap().clone()
+    }
+}
