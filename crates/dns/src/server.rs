@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -85,10 +85,7 @@ struct Resolver {
 
 impl Resolver {
     fn set_config(&self, config: &DnsConfig) {
-        let mut names = self
-            .names
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
         if config.generation < names.generation {
             tracing::warn!(
                 current = names.generation,
@@ -104,27 +101,35 @@ impl Resolver {
         *names = Arc::new(parsed);
     }
 
-    /// What to do with a datagram's or a frame's bytes; `Err` is a question to forward.
-    fn decide(&self, bytes: &[u8]) -> Result<Option<(Message, u16)>, Message> {
+    /// What to do with a datagram's or a frame's bytes.
+    fn step(&self, bytes: &[u8]) -> Step {
         let query = match read_query(bytes) {
             Ok(query) => query,
-            Err(refusal) => return Ok(refusal.map(|message| (message, 0))),
+            Err(Some(refusal)) => return Step::Answer(refusal, udp_limit(&Message::query())),
+            Err(None) => return Step::Nothing,
         };
         let names = self
             .names
             .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .clone();
         match decide(
             &names,
             &query,
             self.rotation.fetch_add(1, Ordering::Relaxed),
         ) {
-            Decision::Answer(answer) => Ok(Some((*answer, udp_limit(&query)))),
-            Decision::Drop => Ok(None),
-            Decision::Forward => Err(query),
+            Decision::Answer(answer) => Step::Answer(answer, udp_limit(&query)),
+            Decision::Drop => Step::Nothing,
+            Decision::Forward => Step::Forward(Box::new(query)),
         }
     }
+}
+
+enum Step {
+    /// Send this, over UDP in at most so many bytes.
+    Answer(Box<Message>, u16),
+    Forward(Box<Message>),
+    Nothing,
 }
 
 async fn serve_udp(resolver: Arc<Resolver>, socket: UdpSocket) {
@@ -144,10 +149,10 @@ async fn serve_udp(resolver: Arc<Resolver>, socket: UdpSocket) {
                 continue;
             }
         };
-        match resolver.decide(&buffer[..length]) {
-            Ok(None) => {}
-            Ok(Some((answer, limit))) => send(&socket, client, &answer, limit.max(512)).await,
-            Err(query) => {
+        match resolver.step(&buffer[..length]) {
+            Step::Nothing => {}
+            Step::Answer(answer, limit) => send(&socket, client, &answer, limit).await,
+            Step::Forward(query) => {
                 let (resolver, socket) = (resolver.clone(), socket.clone());
                 forwards.spawn(async move {
                     let answer = resolver.forwarder.ask(&query).await;
@@ -190,10 +195,10 @@ async fn serve_tcp(resolver: Arc<Resolver>, listener: TcpListener) {
 /// Questions of one connection, one after the other, until it is closed, silent or senseless.
 async fn serve_connection(resolver: Arc<Resolver>, mut stream: TcpStream) {
     while let Ok(Ok(bytes)) = timeout(IDLE_TIMEOUT, read_frame(&mut stream)).await {
-        let answer = match resolver.decide(&bytes) {
-            Ok(Some((answer, _))) => answer,
-            Ok(None) => return,
-            Err(query) => resolver.forwarder.ask(&query).await,
+        let answer = match resolver.step(&bytes) {
+            Step::Answer(answer, _) => *answer,
+            Step::Nothing => return,
+            Step::Forward(query) => resolver.forwarder.ask(&query).await,
         };
         let Some(bytes) = write(&answer, TCP_PAYLOAD) else {
             return;

@@ -13,12 +13,17 @@ const UDP_PAYLOAD_PLAIN: u16 = 512;
 pub const TCP_PAYLOAD: u16 = u16::MAX;
 
 /// Reads a question. `Err` is what to send instead of an answer, if anything.
-pub fn read_query(bytes: &[u8]) -> Result<Message, Option<Message>> {
+pub fn read_query(bytes: &[u8]) -> Result<Message, Option<Box<Message>>> {
     let header = Header::read(&mut BinDecoder::new(bytes)).map_err(|_| None)?;
     if header.metadata.message_type != MessageType::Query {
         return Err(None);
     }
-    let wrong = || Some(unreadable(header.metadata.id, header.metadata.op_code));
+    let wrong = || {
+        Some(Box::new(unreadable(
+            header.metadata.id,
+            header.metadata.op_code,
+        )))
+    };
     // Before the parser sets room aside for as many as are claimed.
     if header.counts.queries > 1 {
         return Err(wrong());

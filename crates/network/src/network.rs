@@ -46,7 +46,7 @@ impl Network {
     }
 
     /// Makes the network as `config` says: all of it, every time. Idempotent; refuses older generations
-    /// ([`NetworkError::Stale`]). Interfaces of VPCs that are no longer there go with them.
+    /// ([`NetworkError::Stale`]). Repairs what others did to the host's side since, so calling it again now and then is of use. Interfaces of VPCs that are no longer there go with them.
     pub async fn apply(&self, config: &NetworkConfig) -> Result<(), NetworkError> {
         let config = config.clone();
         self.call(move |plane| plane.apply(config)).await

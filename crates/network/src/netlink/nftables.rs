@@ -9,9 +9,11 @@ use crate::ruleset::element::{Element, Value};
 const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
+const GET_TABLE: u16 = (SUBSYSTEM << 8) | 1;
 const NEW_ELEMENT: u16 = SUBSYSTEM << 8 | 12;
 const DELETE_ELEMENT: u16 = SUBSYSTEM << 8 | 14;
 
+const TABLE_NAME: u16 = 1;
 const LIST_TABLE: u16 = 1;
 const LIST_SET: u16 = 2;
 const LIST_ELEMENTS: u16 = 3;
@@ -43,6 +45,17 @@ pub fn change_elements(
         return Ok(());
     }
     socket.transact(&batch(BATCH_BEGIN), &messages, &batch(BATCH_END))
+}
+
+/// Whether there is a table of that name (family `ip`).
+pub fn has_table(socket: &mut Socket, table: &str) -> Result<bool, NetlinkError> {
+    let mut message = Message::new(GET_TABLE, 0, &family_header(libc::AF_INET as u8, 0));
+    message.attr_str(TABLE_NAME, table);
+    match socket.query(&message, false, |_| Some(())) {
+        Ok(found) => Ok(!found.is_empty()),
+        Err(error) if error.is_missing() => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn batch(kind: u16) -> Message {

@@ -3,6 +3,8 @@
 use std::process::{Command, Stdio};
 
 use crate::error::{Doing, NetworkError};
+use crate::netlink::Socket;
+use crate::netlink::nftables::has_table;
 use crate::nft;
 use crate::options::NetworkOptions;
 use crate::ruleset::host;
@@ -24,6 +26,14 @@ pub fn set_up(options: &NetworkOptions) -> Result<(), NetworkError> {
     nft::run(&table.full([])).doing(|| format!("load the host's table {}", table.name))?;
     pass_docker(&options.tag);
     Ok(())
+}
+
+/// Whether what [`set_up`] did still holds: a firewall service that restarts may clear all tables of the host,
+/// an administrator may turn forwarding off.
+pub fn is_set_up(tag: &str, filter: &mut Socket) -> Result<bool, NetworkError> {
+    let has_table =
+        has_table(filter, &host::name(tag)).doing(|| "look for the host's table".to_owned())?;
+    Ok(has_table && !forwarding_is_off()?)
 }
 
 /// Undoes [`set_up`].

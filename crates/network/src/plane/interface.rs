@@ -269,8 +269,11 @@ impl VpcPlane {
     /// Makes the interface a member of its groups: from here on packets pass.
     fn admit(&mut self, eni: &Eni, host: &Host) -> Result<(), NetworkError> {
         self.enis.insert(eni.id.clone(), eni.clone());
+        let is_new = !self.has_chains_for(&eni.security_groups);
         let elements = self.elements_of(eni);
-        self.sync_table(host)?;
+        if is_new {
+            self.sync_table(host)?;
+        }
         self.set_elements(vec![(eni.address, elements)], host)
     }
 

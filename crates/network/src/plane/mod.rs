@@ -29,6 +29,8 @@ pub struct Plane {
     host: Host,
     ledger: Ledger,
     state: State,
+    /// Docker's bridge was there when we last looked.
+    docker_seen: bool,
     vpcs: BTreeMap<String, VpcPlane>,
 }
 
@@ -37,9 +39,11 @@ impl Plane {
     pub fn open(options: NetworkOptions) -> Result<Plane, NetworkError> {
         options.check()?;
         let ledger = Ledger::open(&options.run_dir)?;
+        let doing = || "open a socket".to_owned();
         let host = Host {
             namespace: Namespace::current()?,
-            route: Socket::route().doing(|| "open a socket".to_owned())?,
+            route: Socket::route().doing(doing)?,
+            filter: Socket::netfilter().doing(doing)?,
         };
         let mut state = ledger.state()?;
         state.forwarding_was_off |= host::forwarding_is_off()?;
@@ -50,6 +54,7 @@ impl Plane {
             host,
             ledger,
             state,
+            docker_seen: false,
             vpcs: BTreeMap::new(),
         };
         plane.adopt()?;
@@ -120,6 +125,7 @@ impl Plane {
                 state.slots.insert((*vpc).clone(), free);
             }
         }
+        self.repair_host()?;
         // Intent first: after a crash from here on, `adopt` finishes it.
         state.config = config.clone();
         self.ledger.set_state(&state)?;
@@ -144,6 +150,22 @@ impl Plane {
             plane.sync(&self.host)?;
         }
         self.sync_public_routes()
+    }
+
+    /// Sets the host up again if somebody undid it, or if Docker came after us and closed its firewall.
+    fn repair_host(&mut self) -> Result<(), NetworkError> {
+        let docker = self
+            .host
+            .route
+            .link("docker0")
+            .doing(|| "look for Docker".to_owned())?;
+        let is_new =
+            docker.is_some() && !std::mem::replace(&mut self.docker_seen, docker.is_some());
+        if is_new || !host::is_set_up(&self.options.tag, &mut self.host.filter)? {
+            tracing::info!("setting up the host's forwarding and filter again");
+            host::set_up(&self.options)?;
+        }
+        Ok(())
     }
 
     /// Deletes links and connections of detached interfaces. A failure is logged: the next [`Plane::open`] finds

@@ -29,6 +29,7 @@ use crate::sysctl;
 pub struct Host {
     pub namespace: Namespace,
     pub route: Socket,
+    pub filter: Socket,
 }
 
 /// The link between a VPC and the host.
@@ -253,6 +254,11 @@ impl VpcPlane {
     pub fn elements_of(&mut self, eni: &Eni) -> Vec<Element> {
         let number = self.number_of(eni.security_groups.clone());
         element::of_eni(eni, self.config.subnet(&eni.subnet), number)
+    }
+
+    /// Whether the kernel's table has the chains of that combination.
+    pub fn has_chains_for(&self, groups: &BTreeSet<String>) -> bool {
+        self.table.is_some() && self.combinations.contains_key(groups)
     }
 
     fn wanted_elements(&mut self) -> BTreeMap<Ipv4Addr, Vec<Element>> {

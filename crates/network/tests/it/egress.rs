@@ -204,9 +204,17 @@ fn tasks_leave_past_dockers_firewall() {
             .task_with("v1", public("v1", "10.0.1.10", "198.18.0.10"))
             .await;
         denied(task.connect(ip("203.0.113.2"), 80));
-        // Docker started after us: the next start of ours finds it.
-        lab.crash().await;
-        lab.crash().await;
+        // Docker started after us: its bridge shows, and the next configuration finds it.
+        run("ip", "link add docker0 type bridge");
+        for generation in 2..4 {
+            lab.network()
+                .apply(&config(
+                    generation,
+                    vec![vpc("v1", vec![group("sg-1", &[])])],
+                ))
+                .await
+                .unwrap();
+        }
         allowed(task.connect(ip("203.0.113.2"), 80), "203.0.113.1");
         assert_eq!(
             output("iptables", "-S DOCKER-USER")
@@ -229,8 +237,28 @@ fn tasks_leave_past_dockers_firewall() {
             "Docker needs it now"
         );
         run("ip", "link del wan");
+        run("ip", "link del docker0");
         run("nft", "flush ruleset");
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        drop(internet);
+    });
+}
+
+#[test]
+fn a_cleared_firewall_of_the_host_is_set_up_again() {
+    in_lab(async |lab| {
+        let internet = internet(lab);
+        let network = config(1, vec![vpc("v1", vec![group("sg-1", &[])])]);
+        lab.network().apply(&network).await.unwrap();
+        let task = lab
+            .task_with("v1", public("v1", "10.0.1.10", "198.18.0.10"))
+            .await;
+        run("nft", "flush ruleset");
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        denied(task.connect(ip("203.0.113.2"), 80));
+        lab.network().apply(&network).await.unwrap();
+        allowed(task.connect(ip("203.0.113.2"), 80), "203.0.113.1");
+        run("ip", "link del wan");
         drop(internet);
     });
 }

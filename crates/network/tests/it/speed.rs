@@ -59,7 +59,7 @@ fn attaching_takes_a_few_milliseconds() {
         }
         let (attach, detach) = (median(&mut attaching), median(&mut detaching));
         println!(
-            "attach {attach:?} (last of {COUNT}: {:?}), detach {detach:?}, apply {applying:?}, unchanged {repeating:?}, {used} kB each",
+            "attach {attach:?} (slowest of {COUNT}: {:?}), detach {detach:?}, apply {applying:?}, unchanged {repeating:?}, {used} kB each",
             attaching[COUNT - 1]
         );
         assert!(attach < Duration::from_millis(50), "{attach:?}");
