@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Hierarchy {
     pub path: PathBuf,
+    /// Last part of the path where the system mounts it.
+    pub name: String,
     controllers: Vec<String>,
 }
 
@@ -30,7 +32,9 @@ impl Hierarchy {
     pub(super) fn new(point: &str, options: &str) -> Option<Self> {
         let controllers: Vec<String> =
             options.split(',').filter(|option| CONTROLLERS.contains(option)).map(str::to_owned).collect();
-        (!controllers.is_empty()).then(|| Hierarchy { path: PathBuf::from(point), controllers })
+        let path = PathBuf::from(point);
+        let name = path.file_name()?.to_str()?.to_owned();
+        (!controllers.is_empty()).then_some(Hierarchy { path, name, controllers })
     }
 
     pub fn has(&self, controller: &str) -> bool {
@@ -39,8 +43,7 @@ impl Hierarchy {
 
     /// Names under which programs look for it beside its directory's own, e.g. `cpu` for `cpu,cpuacct`.
     pub fn aliases(&self) -> impl Iterator<Item = &str> {
-        let own = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        self.controllers.iter().map(String::as_str).filter(move |name| *name != own)
+        self.controllers.iter().map(String::as_str).filter(|name| *name != self.name)
     }
 
     pub(super) fn create(&self, path: &str, limits: &Limits) -> Result<(), CgroupError> {

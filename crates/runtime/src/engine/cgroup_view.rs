@@ -5,10 +5,10 @@
 //! mount namespace exists, and put in place by the payload, inside.
 
 use crate::cgroup::Hierarchies;
-use rustix::fs::{CWD, Mode};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, mount, move_mount, open_tree, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, mount, move_mount, open_tree,
 };
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -37,14 +37,14 @@ impl View {
         let top = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
         let mut trees = Vec::with_capacity(hierarchies.len());
         for hierarchy in hierarchies {
-            let Some(name) = hierarchy.path.file_name() else { continue };
+            let name = hierarchy.name.as_str();
             rustix::fs::mkdirat(&top, name, Mode::from_raw_mode(0o755))?;
             for alias in hierarchy.aliases() {
                 rustix::fs::symlinkat(name, &top, alias)?;
             }
             let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
             let tree = open_tree(CWD, hierarchy.path.join(path), flags)?;
-            make_readonly(&tree, c"")?;
+            make_readonly(&tree)?;
             trees.push((tree, Path::new(PLACE).join(name)));
         }
         Ok(View::V1 { top, trees })
@@ -61,38 +61,44 @@ impl View {
         for (tree, place) in trees {
             move_mount(tree, "", CWD, place, flags)?;
         }
-        make_readonly(top, c"")
+        make_readonly(top)
     }
 }
 
-/// Moves the calling process into a mount namespace of its own where no cgroup file system is mounted, so that
-/// libcontainer finds nothing to move processes in: we have done that already, and cheaper.
-pub fn hide(cgroups: &Hierarchies) -> io::Result<()> {
-    // SAFETY: the process is single-threaded; a flag is passed.
-    crate::sys::check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
-    if let Hierarchies::V1 { hierarchies, .. } = cgroups {
-        for hierarchy in hierarchies.iter().filter(|hierarchy| !hierarchy.path.starts_with(PLACE)) {
-            unmount(&hierarchy.path, UnmountFlags::DETACH)?;
-        }
+/// Moves the cgroup file systems of this mount namespace to places where libcontainer does not look for them, so that it
+/// finds nothing to move processes in: we have done that already, and cheaper. Returns where they are now.
+///
+/// Moving is done once by the supervisor. Unmounting, which a builder could do for itself, waits for other processors.
+pub fn relocate(cgroups: &Hierarchies) -> io::Result<Hierarchies> {
+    let mut moved = cgroups.clone();
+    let mut paths: Vec<(&mut PathBuf, String)> = match &mut moved {
+        Hierarchies::V1 { hierarchies, .. } => hierarchies.iter_mut().map(|h| (&mut h.path, h.name.clone())).collect(),
+        Hierarchies::V2(root) => vec![(root, "unified".to_owned())],
+    };
+    let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let mounts = paths.iter().map(|(path, _)| open(path)).collect::<Result<Vec<OwnedFd>, _>>()?;
+    mount("tmpfs", PLACE, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?;
+    for ((path, name), mount) in paths.iter_mut().zip(&mounts) {
+        **path = Path::new(PLACE).join(format!("hierarchy-{name}"));
+        std::fs::create_dir(&**path)?;
+        move_mount(mount, "", CWD, &**path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
     }
-    unmount(PLACE, UnmountFlags::DETACH)?;
-    Ok(mount("tmpfs", PLACE, "tmpfs", MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV, None)?)
+    Ok(moved)
 }
 
-/// `path` relative to `mount`; empty is the mount itself.
-fn make_readonly(mount: &OwnedFd, path: &std::ffi::CStr) -> io::Result<()> {
+fn make_readonly(mount: &OwnedFd) -> io::Result<()> {
     let attribute = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC,
         attr_clr: 0,
         propagation: libc::MS_PRIVATE,
         userns_fd: 0,
     };
-    // SAFETY: the path and the attribute are valid for the call, and the size is the attribute's.
+    // SAFETY: the path (empty: the mount itself) and the attribute are valid for the call, and the size is the attribute's.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
             mount.as_raw_fd(),
-            path.as_ptr(),
+            c"".as_ptr(),
             libc::AT_EMPTY_PATH,
             &attribute,
             size_of::<libc::mount_attr>(),

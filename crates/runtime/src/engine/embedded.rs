@@ -6,7 +6,7 @@
 //! waits.
 
 use super::bundle::Bundle;
-use super::cgroup_view::{self, View};
+use super::cgroup_view::View;
 use super::payload::Payload;
 use super::{Created, Engine, Executed, Failure, Job, Output, Starting};
 use crate::cgroup::{Group, Hierarchies};
@@ -72,7 +72,6 @@ impl Engine for Embedded {
             unsafe { libc::close(reader) };
             let view = View::prepare(&cgroups, &bundle.cgroup).map_err(because("prepare the cgroup view"))?;
             let payload = payload(bundle, Some(view), Some(write.as_raw_fd()));
-            cgroup_view::hide(&cgroups).map_err(because("hide the host's cgroups"))?;
             let console = bundle.terminal.then(|| bundle.console_socket());
             let container = ContainerBuilder::new(bundle.id.clone(), SyscallType::default())
                 .with_executor(payload)
@@ -119,7 +118,6 @@ impl Engine for Embedded {
         std::fs::create_dir_all(&own)?;
         let process = directory.join("process.json");
         std::fs::write(&process, serde_json::to_vec(&bundle.process_for(argv)?)?)?;
-        let cgroups = self.cgroups.clone();
         self.fork(bundle, || {
             sys::dup_onto(output.as_raw_fd(), 1).map_err(because("redirect"))?;
             sys::dup_onto(output.as_raw_fd(), 2).map_err(because("redirect"))?;
@@ -127,7 +125,6 @@ impl Engine for Embedded {
                 .and_then(|container| container.save())
                 .map_err(chain)?;
             let payload = payload(bundle, None, None);
-            cgroup_view::hide(&cgroups).map_err(because("hide the host's cgroups"))?;
             let pid = ContainerBuilder::new(bundle.id.clone(), SyscallType::default())
                 .with_executor(payload)
                 .with_root_path(directory)

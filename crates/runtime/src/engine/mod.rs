@@ -16,6 +16,8 @@ mod init;
 mod payload;
 
 
+use crate::cgroup::Hierarchies;
+use crate::spec::RuntimeChoice;
 use crate::sys::Pid;
 use bundle::Bundle;
 use std::io;
@@ -127,12 +129,16 @@ pub trait Engine {
     fn delete(&mut self, bundle: &Bundle);
 }
 
-/// The engine that a spec asks for; `directory` is for its files.
-pub fn choose(choice: &crate::spec::RuntimeChoice, directory: &Path, cgroups: crate::cgroup::Hierarchies) -> Box<dyn Engine> {
-    match choice {
-        crate::spec::RuntimeChoice::Builtin => Box::new(embedded::Embedded::new(directory, cgroups)),
-        crate::spec::RuntimeChoice::External(program) => Box::new(external::External::new(program, directory)),
-    }
+/// The engine that a spec asks for; `directory` is for its files. Called once, in a mount namespace of our own: the
+/// embedded engine moves the mounts of the cgroups, and changes `cgroups` accordingly.
+pub fn choose(choice: &RuntimeChoice, directory: &Path, cgroups: &mut Hierarchies) -> io::Result<Box<dyn Engine>> {
+    Ok(match choice {
+        RuntimeChoice::Builtin => {
+            *cgroups = cgroup_view::relocate(cgroups)?;
+            Box::new(embedded::Embedded::new(directory, cgroups.clone()))
+        }
+        RuntimeChoice::External(program) => Box::new(external::External::new(program, directory)),
+    })
 }
 
 #[cfg(test)]

@@ -111,7 +111,8 @@ impl Client {
         }
     }
 
-    /// Queues what a subscriber has not seen yet: log lines first, so that a container's end comes after its output.
+    /// Queues what a subscriber has not seen yet: log lines first, as far as there is room, so that a container's end
+    /// usually comes after its output.
     pub fn update(&mut self, state: &dyn Fn() -> State, task: (&TaskState, u64), containers: &[Container]) {
         let Some(mut subscription) = self.subscription.take() else { return };
         subscription.container_versions.resize(containers.len(), 0);

@@ -182,16 +182,22 @@ impl Supervisor {
             Ok(spec) => spec,
             Err(error) => return self.fail_task(None, error.to_string()),
         };
-        let prepared = self.enter_network(spec.network)
-            .and_then(|()| prepare::task(&spec, &self.directory, &self.cgroups).map_err(|error| error.to_string()));
-        self.engine = Some(crate::engine::choose(&spec.runtime, &self.directory.join("engine"), self.cgroups.clone()));
         let mut spec = spec;
+        let prepared = self.enter_network(spec.network).and_then(|()| self.choose_engine(&spec))
+            .and_then(|()| prepare::task(&spec, &self.directory, &self.cgroups).map_err(|error| error.to_string()));
         self.containers = std::mem::take(&mut spec.containers).into_iter().map(Container::new).collect();
         self.spec = Some(spec);
         match prepared {
             Ok(()) => self.set_phase(TaskPhase::Prepared),
             Err(reason) => self.fail_task(None, reason),
         }
+    }
+
+    fn choose_engine(&mut self, spec: &TaskSpec) -> Result<(), String> {
+        let engine = crate::engine::choose(&spec.runtime, &self.directory.join("engine"), &mut self.cgroups)
+            .map_err(|error| format!("ResourceInitializationError: move the cgroup mounts: {error}"))?;
+        self.engine = Some(engine);
+        Ok(())
     }
 
     fn enter_network(&mut self, network: Network) -> Result<(), String> {
