@@ -19,7 +19,7 @@ const OUTPUT: &str = "crates/aws-model/src/generated";
 pub struct Args {
     /// Fail if a generated file is stale, write nothing
     #[arg(long)]
-    check: bool,
+    pub check: bool,
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {

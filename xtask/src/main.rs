@@ -2,7 +2,14 @@
 
 use clap::{Parser, Subcommand};
 
+mod bench;
+mod build;
 mod codegen;
+mod demo;
+mod machine;
+mod shell;
+mod terminal;
+mod test;
 
 #[derive(Parser)]
 #[command(about = "Developer commands of Longshore")]
@@ -13,12 +20,31 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Build Longshore and watch a service of two tasks come up behind a load balancer
+    Demo(demo::Args),
+    /// Check everything: generated code, unit and integration tests, the whole product end to end
+    Test(test::Args),
+    /// Build the release binary, static, and print its path
+    Build,
+    /// Measure against Docker, runc, nginx and haproxy; write docs/benchmarks.md
+    Bench(bench::Args),
     /// Write crates/aws-model/src/generated from models/
     Codegen(codegen::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Args::parse().command {
+fn main() -> std::process::ExitCode {
+    let result = match Args::parse().command {
+        Command::Demo(args) => demo::run(args),
+        Command::Test(args) => test::run(args),
+        Command::Build => build::run(),
+        Command::Bench(args) => bench::run(args),
         Command::Codegen(args) => codegen::run(args),
+    };
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::failure(&format!("{error:#}"));
+            std::process::ExitCode::FAILURE
+        }
     }
 }

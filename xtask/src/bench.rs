@@ -1,0 +1,4 @@
+//! bench
+#[derive(clap::Args)]
+pub struct Args {}
+pub fn run(_: Args) -> anyhow::Result<()> { Ok(()) }
