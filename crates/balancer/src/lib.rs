@@ -17,6 +17,8 @@
 //!
 //! It lacks the store and AWS's API shapes on purpose: `server` translates into [`Config`].
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test's panic is its report"))]
+
 mod action;
 mod balancer;
 mod clock;
@@ -37,6 +39,7 @@ mod rule;
 mod run;
 mod target;
 mod worker;
+mod write;
 
 pub use balancer::{Balancer, Options, StartError};
 pub use compile::CompileError;

@@ -27,11 +27,12 @@ impl Choice {
             Some(Stickiness::LbCookie { duration_seconds }) => {
                 stickiness::TARGET.write(headers, self.target.tag, unix_seconds, *duration_seconds);
             }
-            Some(Stickiness::AppCookie { cookie_name, duration_seconds }) => {
-                if stickiness::sets_cookie(headers, cookie_name) {
-                    stickiness::APPLICATION.write(headers, self.target.tag, unix_seconds, *duration_seconds);
-                }
+            Some(Stickiness::AppCookie { cookie_name, duration_seconds })
+                if stickiness::sets_cookie(headers, cookie_name) =>
+            {
+                stickiness::APPLICATION.write(headers, self.target.tag, unix_seconds, *duration_seconds);
             }
+            Some(Stickiness::AppCookie { .. }) => {}
         }
         if let Some(duration_seconds) = self.group_stickiness_seconds {
             stickiness::GROUP.write(headers, self.group.tag, unix_seconds, duration_seconds);

@@ -24,15 +24,50 @@ const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 /// More addresses in X-Forwarded-For are answered 463.
 const FORWARDED_FOR_MAX: usize = 30;
 
+/// Which of the headers that need a hand are there. Found in one pass over the names: most messages have none
+/// of them, and asking the map for each would hash a dozen names for nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present {
+    connection: bool,
+    /// One of those that end at a hop, other than Connection.
+    hop_by_hop: bool,
+    expect: bool,
+    upgrade: bool,
+    forwarded_for: bool,
+    trace_id: bool,
+}
+
+impl Present {
+    fn among(headers: &HeaderMap) -> Present {
+        let mut present = Present::default();
+        for name in headers.keys() {
+            match *name {
+                CONNECTION => present.connection = true,
+                TRANSFER_ENCODING | TE => present.hop_by_hop = true,
+                UPGRADE => (present.hop_by_hop, present.upgrade) = (true, true),
+                EXPECT => present.expect = true,
+                _ => match name.as_str() {
+                    "keep-alive" | "proxy-connection" => present.hop_by_hop = true,
+                    "x-forwarded-for" => present.forwarded_for = true,
+                    "x-amzn-trace-id" => present.trace_id = true,
+                    _ => {}
+                },
+            }
+        }
+        present
+    }
+}
+
 /// Makes a client's headers those a target gets.
 pub(super) fn to_target(headers: &mut HeaderMap, client: &Client, route: &Route) -> Result<(), StatusCode> {
     let attributes = &route.load_balancer.attributes;
-    let wants_websocket = headers
-        .get(UPGRADE)
-        .is_some_and(|upgrade| upgrade.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"));
-    remove_hop_by_hop(headers);
-    // The engine answers 100 Continue itself as soon as the body is wanted.
-    headers.remove(EXPECT);
+    let present = Present::among(headers);
+    let wants_websocket = present.upgrade && wants_websocket(headers);
+    remove_hop_by_hop(headers, present);
+    if present.expect {
+        // The engine answers 100 Continue itself as soon as the body is wanted.
+        headers.remove(EXPECT);
+    }
     if wants_websocket {
         headers.insert(CONNECTION, UPGRADE_TOKEN);
         headers.insert(UPGRADE, WEBSOCKET);
@@ -43,31 +78,49 @@ pub(super) fn to_target(headers: &mut HeaderMap, client: &Client, route: &Route)
     if !attributes.preserve_host_header && route.port != 80 && route.port != 443 {
         append_port(headers, route.port);
     }
-    forwarded_for(headers, client, attributes.xff_mode, attributes.xff_client_port)?;
+    match attributes.xff_mode {
+        XffMode::Append => append_peer(headers, client, attributes.xff_client_port, present.forwarded_for)?,
+        XffMode::Remove if present.forwarded_for => drop(headers.remove(FORWARDED_FOR)),
+        XffMode::Remove | XffMode::Preserve => {}
+    }
     headers.insert(FORWARDED_PROTO, HTTP);
     headers.insert(FORWARDED_PORT, route.port_value.clone());
-    let trace_id = client.worker.trace_ids.header(headers.get(TRACE_ID), client.worker.unix_seconds());
+    let incoming = if present.trace_id { headers.get(TRACE_ID) } else { None };
+    let trace_id = client.worker.trace_ids.header(incoming, client.worker.unix_seconds());
     headers.insert(TRACE_ID, trace_id);
     Ok(())
 }
 
-/// Makes a target's headers those the client gets.
-pub(super) fn to_client(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
+fn wants_websocket(headers: &HeaderMap) -> bool {
+    headers
+        .get(UPGRADE)
+        .is_some_and(|upgrade| upgrade.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    // Few messages have a Connection header, and fewer have several.
-    let repeated = match headers.get_all(CONNECTION).iter().count() {
-        0 => Vec::new(),
-        1 => headers.remove(CONNECTION).into_iter().collect(),
-        _ => {
-            let all = headers.get_all(CONNECTION).iter().cloned().collect();
-            headers.remove(CONNECTION);
-            all
+/// Makes a target's headers those the client gets.
+pub(super) fn to_client(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers, Present::among(headers));
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap, present: Present) {
+    if present.connection {
+        remove_connection(headers);
+    }
+    if present.hop_by_hop {
+        for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE] {
+            headers.remove(name);
         }
-    };
-    for connection in &repeated {
+        if headers.get(TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers")) {
+            headers.remove(TE);
+        }
+    }
+}
+
+/// Removes Connection and the headers it names.
+fn remove_connection(headers: &mut HeaderMap) {
+    let all: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+    headers.remove(CONNECTION);
+    for connection in &all {
         for token in connection.as_bytes().split(|byte| *byte == b',') {
             let token = token.trim_ascii();
             if token.eq_ignore_ascii_case(b"close") || token.eq_ignore_ascii_case(b"keep-alive") {
@@ -81,12 +134,6 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
                 headers.remove(name);
             }
         }
-    }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
-    }
-    if headers.get(TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers")) {
-        headers.remove(TE);
     }
 }
 
@@ -108,42 +155,32 @@ fn append_port(headers: &mut HeaderMap, port: u16) {
     }
 }
 
-fn forwarded_for(
+fn append_peer(
     headers: &mut HeaderMap,
     client: &Client,
-    mode: XffMode,
     with_port: bool,
+    is_present: bool,
 ) -> Result<(), StatusCode> {
-    match mode {
-        XffMode::Preserve => Ok(()),
-        XffMode::Remove => {
-            headers.remove(FORWARDED_FOR);
-            Ok(())
-        }
-        XffMode::Append => {
-            let peer = if with_port {
-                HeaderValue::try_from(client.peer.to_string()).expect("an address is printable ASCII")
-            } else {
-                client.peer_value.clone()
-            };
-            match joined(headers) {
-                None => {
-                    headers.insert(FORWARDED_FOR, peer);
-                }
-                Some(former) => {
-                    if former.split(|byte| *byte == b',').count() > FORWARDED_FOR_MAX {
-                        return Err(StatusCode::from_u16(463).expect("three digits"));
-                    }
-                    let mut all = former.into_owned();
-                    all.extend_from_slice(b", ");
-                    all.extend_from_slice(peer.as_bytes());
-                    let all = HeaderValue::from_maybe_shared(bytes::Bytes::from(all));
-                    headers.insert(FORWARDED_FOR, all.map_err(|_| StatusCode::BAD_REQUEST)?);
-                }
+    let peer = if with_port {
+        HeaderValue::try_from(client.peer.to_string()).expect("an address is printable ASCII")
+    } else {
+        client.peer_value.clone()
+    };
+    let former = if is_present { joined(headers) } else { None };
+    let value = match former {
+        None => peer,
+        Some(former) => {
+            if former.split(|byte| *byte == b',').count() > FORWARDED_FOR_MAX {
+                return Err(StatusCode::from_u16(463).expect("three digits"));
             }
-            Ok(())
+            let mut all = former.into_owned();
+            all.extend_from_slice(b", ");
+            all.extend_from_slice(peer.as_bytes());
+            HeaderValue::from_maybe_shared(bytes::Bytes::from(all)).map_err(|_| StatusCode::BAD_REQUEST)?
         }
-    }
+    };
+    headers.insert(FORWARDED_FOR, value);
+    Ok(())
 }
 
 /// All X-Forwarded-For headers as one list.

@@ -15,6 +15,7 @@ const SWEEPS_PER_LOOK: u32 = 4;
 
 /// See the module.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "connections move between here and requests; a pointer moves cheaper")]
 pub(crate) struct Pool {
     idle: RefCell<HashMap<u64, Vec<Box<Upstream>>>>,
     sweeps: std::cell::Cell<u32>,

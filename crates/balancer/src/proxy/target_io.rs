@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::target::Target;
+use crate::write::poll_write_parts;
 
 /// A longer request is not recorded, so not repeated.
 const RECORD_BYTES_MAX: usize = 64 * 1024;
@@ -153,11 +154,7 @@ impl TargetIo {
     fn poll_write_parts(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.poll_again(cx))?;
-            let written = match parts {
-                [part] => ready!(Pin::new(&mut self.stream).poll_write(cx, part)),
-                _ => ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, parts)),
-            };
-            match written {
+            match ready!(poll_write_parts(&mut self.stream, cx, parts)) {
                 Ok(count) => {
                     self.written += count as u64;
                     self.wire.add(count, parts);

@@ -25,6 +25,7 @@ use crate::config::DesyncMode;
 use crate::counters::LoadBalancerCounts;
 use crate::proxy;
 use crate::proxy::tunnel::Tunnel;
+use crate::write::poll_write_parts;
 
 /// A client that still sends after its last response is listened to for so many bytes, so that the response
 /// is not lost to a reset.
@@ -327,7 +328,7 @@ impl hyper::rt::Write for ClientIo {
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut *self.0.stream.borrow_mut()).poll_write_vectored(cx, parts))?;
+        let written = ready!(poll_write_parts(&mut self.0.stream.borrow_mut(), cx, parts))?;
         self.0.moved(written);
         Poll::Ready(Ok(written))
     }

@@ -1,5 +1,7 @@
 //! The balancer over loopback and in network namespaces, with in-process targets.
 
+#![allow(clippy::unwrap_used, reason = "a test's panic is its report")]
+
 mod backend;
 mod bodies;
 mod client;
