@@ -66,10 +66,11 @@ impl View {
 }
 
 /// Moves the cgroup file systems of this mount namespace to places where libcontainer does not look for them, so that it
-/// finds nothing to move processes in: we have done that already, and cheaper. Returns where they are now.
+/// finds nothing to move processes in: we have done that already, and cheaper. Returns where they are now, which is in
+/// the new directory `home`.
 ///
 /// Moving is done once by the supervisor. Unmounting, which a builder could do for itself, waits for other processors.
-pub fn relocate(cgroups: &Hierarchies) -> io::Result<Hierarchies> {
+pub fn relocate(cgroups: &Hierarchies, home: &Path) -> io::Result<Hierarchies> {
     let mut moved = cgroups.clone();
     let mut paths: Vec<(&mut PathBuf, String)> = match &mut moved {
         Hierarchies::V1 { hierarchies, .. } => hierarchies.iter_mut().map(|h| (&mut h.path, h.name.clone())).collect(),
@@ -77,11 +78,18 @@ pub fn relocate(cgroups: &Hierarchies) -> io::Result<Hierarchies> {
     };
     let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let mounts = paths.iter().map(|(path, _)| open(path)).collect::<Result<Vec<OwnedFd>, _>>()?;
-    mount("tmpfs", PLACE, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    std::fs::create_dir_all(home)?;
+    mount("tmpfs", home, "tmpfs", flags, None)?;
     for ((path, name), mount) in paths.iter_mut().zip(&mounts) {
-        **path = Path::new(PLACE).join(format!("hierarchy-{name}"));
+        // By the last part of the path libcontainer would recognise it.
+        **path = home.join(format!("hierarchy-{name}"));
         std::fs::create_dir(&**path)?;
         move_mount(mount, "", CWD, &**path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    }
+    if matches!(moved, Hierarchies::V2(_)) {
+        // As on a machine with version 1 whose hierarchies are not mounted.
+        mount("tmpfs", PLACE, "tmpfs", flags, None)?;
     }
     Ok(moved)
 }

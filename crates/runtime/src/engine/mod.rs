@@ -134,7 +134,7 @@ pub trait Engine {
 pub fn choose(choice: &RuntimeChoice, directory: &Path, cgroups: &mut Hierarchies) -> io::Result<Box<dyn Engine>> {
     Ok(match choice {
         RuntimeChoice::Builtin => {
-            *cgroups = cgroup_view::relocate(cgroups)?;
+            *cgroups = cgroup_view::relocate(cgroups, &directory.join("cgroups"))?;
             Box::new(embedded::Embedded::new(directory, cgroups.clone()))
         }
         RuntimeChoice::External(program) => Box::new(external::External::new(program, directory)),

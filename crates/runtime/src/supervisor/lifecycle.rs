@@ -15,6 +15,8 @@ use std::io::Read;
 
 /// How long to wait before SIGKILL is sent again.
 const KILL_AGAIN_MS: u64 = 1000;
+/// How often a supervisor without anything to do looks whether it was abandoned.
+const IDLE_LOOK_MS: u64 = 30_000;
 /// Ended children whose owner is not known yet; more than this are nobody's.
 const STRANGERS_MAX: usize = 64;
 
@@ -428,6 +430,9 @@ impl Supervisor {
             }
         }
         self.execs.iter().filter(|exec| !exec.timed_out).filter_map(|exec| exec.deadline_ms).for_each(&mut at);
+        if self.is_idle() {
+            at(now + IDLE_LOOK_MS);
+        }
         next.map_or(-1, |next| next.saturating_sub(now).min(60_000) as libc::c_int)
     }
 

@@ -194,7 +194,9 @@ impl Supervisor {
     }
 
     fn choose_engine(&mut self, spec: &TaskSpec) -> Result<(), String> {
-        let engine = crate::engine::choose(&spec.runtime, &self.directory.join("engine"), &mut self.cgroups)
+        let directory = self.directory.join("engine");
+        prepare::private_directory(&directory).map_err(|error| error.to_string())?;
+        let engine = crate::engine::choose(&spec.runtime, &directory, &mut self.cgroups)
             .map_err(|error| format!("ResourceInitializationError: move the cgroup mounts: {error}"))?;
         self.engine = Some(engine);
         Ok(())
@@ -262,6 +264,7 @@ impl Supervisor {
             self.clients.retain(|client| !client.gone);
             self.execs_settle();
             self.timers();
+            self.leave |= self.is_abandoned();
         }
         self.clean_up();
         Ok(())
@@ -369,7 +372,7 @@ impl Supervisor {
                 }
             }
             Command::Exit => {
-                if matches!(self.task.phase, TaskPhase::Waiting | TaskPhase::Stopped) {
+                if self.is_idle() {
                     self.leave = true;
                 } else {
                     refuse(self, "exit", "the task is not stopped".to_owned());
@@ -441,6 +444,15 @@ impl Supervisor {
         }
         clients.retain(|client| !client.gone);
         self.clients = clients;
+    }
+
+    /// Nobody can tell us anything any more, and there is nothing left to do: the directory is gone, with the socket.
+    fn is_abandoned(&self) -> bool {
+        self.is_idle() && self.clients.is_empty() && !self.directory.exists()
+    }
+
+    fn is_idle(&self) -> bool {
+        matches!(self.task.phase, TaskPhase::Waiting | TaskPhase::Stopped)
     }
 
     /// Everything has ended: removes what is left of the task.

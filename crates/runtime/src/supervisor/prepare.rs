@@ -66,7 +66,6 @@ pub fn task(spec: &TaskSpec, directory: &Path, cgroups: &Hierarchies) -> Result<
             .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)))
             .map_err(file_error("write", &path))
     };
-    private_directory(&directory.join("engine"))?;
     write("hostname", format!("{}\n", spec.hostname).as_bytes(), 0o644)?;
     if let Some(hosts) = &spec.hosts {
         write("hosts", hosts.as_bytes(), 0o644)?;
@@ -87,7 +86,7 @@ pub fn task(spec: &TaskSpec, directory: &Path, cgroups: &Hierarchies) -> Result<
 }
 
 /// Bundles and the engine's files hold the containers' environment, and so secrets.
-fn private_directory(path: &Path) -> Result<(), PrepareError> {
+pub fn private_directory(path: &Path) -> Result<(), PrepareError> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(file_error("make", path))
 }
 
