@@ -203,10 +203,7 @@ impl Shell {
         let mut options = PullOptions::default();
         let welcome = self.node.welcome.borrow().clone();
         if let Some(welcome) = welcome.filter(|welcome| spec::registry_reference(name, welcome)) {
-            let (user, password) = welcome.registry_auth;
-            // The registry is reached by an address that names no region, so the user does.
-            let region = name.split('/').next().and_then(|host| host.split('.').nth(3)).unwrap_or("us-east-1");
-            let username = format!("{user}.{region}");
+            let (username, password) = welcome.registry_auth;
             options.auth = Auth::Basic { username, password };
             options.endpoint = Some(Endpoint::plain_http(&welcome.api_url).map_err(|e| failed(&e))?);
         }

@@ -224,7 +224,7 @@ fn welcome(server: &Server) -> Welcome {
     Welcome {
         api_url: settings.api_url.clone(),
         registry_suffixes: vec![".amazonaws.com".to_owned()],
-        registry_auth: ("node".to_owned(), password),
+        registry_auth: ("AWS".to_owned(), password),
     }
 }
 

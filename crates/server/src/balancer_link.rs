@@ -1,15 +1,18 @@
 //! The link to the balancer: pushes the whole configuration, takes reports of targets.
 
 use crate::agent_link::Generations;
+use crate::balancer::ResolverConfig;
 use crate::serve::Server;
 use longshore_balancer::config as lb;
 use longshore_balancer::report::{Report, TargetState as Seen};
 use longshore_controllers::targets;
+use longshore_dns::DnsConfig;
 use longshore_store::Snapshot;
 use longshore_store::tables::*;
 use longshore_types::Scope;
 use longshore_types::ec2::{RulePeer, SecurityGroupRule};
 use longshore_types::elbv2::{self, Action, Condition, TargetHealth, TargetState};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -44,8 +47,11 @@ async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -
         .on::<Targets>()
         .on::<Listeners>()
         .on::<Rules>()
-        .on::<SecurityGroups>();
+        .on::<SecurityGroups>()
+        .on::<Vpcs>()
+        .on::<NetworkInterfaces>();
     let mut sent: Option<lb::Config> = None;
+    let mut sent_names = ResolverConfig::default();
     // Load balancers that were in the configuration of a generation.
     let mut known: (u64, Vec<String>) = (0, Vec::new());
     loop {
@@ -60,6 +66,17 @@ async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -
             writer.write_all(&line).await?;
             known = (config.generation, config.load_balancers.iter().map(|lb| lb.arn.clone()).collect());
             sent = Some(config);
+        }
+        let mut names = resolvers(&state);
+        names.generation = sent_names.generation;
+        if sent_names != names {
+            names.generation = generations.next(crate::serve::now());
+            let mut message = names.clone();
+            message.vpcs.values_mut().for_each(|vpc| vpc.generation = names.generation);
+            let mut line = serde_json::to_vec(&serde_json::json!({ "dns": &message }))?;
+            line.push(b'\n');
+            writer.write_all(&line).await?;
+            sent_names = names;
         }
         drop(state);
         tokio::select! {
@@ -112,6 +129,30 @@ fn configuration(state: &Snapshot, run_dir: &Path) -> lb::Config {
         load_balancers: state.load_balancers().all().entries().map(|((scope, _), row)| load_balancer(state, &scope, &row, run_dir)).collect(),
         target_groups: state.target_groups().all().entries().map(|((scope, _), row)| target_group(state, &scope, &row)).collect(),
     }
+}
+
+/// Load balancers resolve to their private addresses inside their VPC; so do the names that EC2 gives to addresses.
+fn resolvers(state: &Snapshot) -> ResolverConfig {
+    let mut vpcs = BTreeMap::new();
+    for network in longshore_controllers::intent::networks(state) {
+        let Some(((scope, _), vpc)) = state.vpcs().all().entries().find(|((_, id), _)| *id == network.id) else { continue };
+        let domain = longshore_types::ec2::private_dns_name(vpc.cidr.address(), &scope.region);
+        let domain = domain.split_once('.').map_or("", |(_, domain)| domain).to_owned();
+        let balancers = state.load_balancers().prefix(&scope).filter(|lb| lb.vpc == network.id);
+        let hosts = balancers.map(|lb| {
+            let host = longshore_dns::Host { addresses: lb.nodes.iter().map(|node| node.address).collect(), ttl_seconds: 60 };
+            (lb.dns_name.to_lowercase(), host)
+        });
+        let config = DnsConfig {
+            generation: 0,
+            zones: vec![],
+            hosts: hosts.collect(),
+            private_domain: domain,
+            vpc_blocks: vec![longshore_dns::Block { address: vpc.cidr.address(), prefix: vpc.cidr.prefix() }],
+        };
+        vpcs.insert(network.id.to_string(), config);
+    }
+    ResolverConfig { generation: 0, vpcs }
 }
 
 fn load_balancer(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer, run_dir: &Path) -> lb::LoadBalancer {

@@ -43,20 +43,15 @@ fn key(repository: &RepositoryId) -> (Scope, String) {
     (scope(&repository.scope), repository.name.as_str().to_owned())
 }
 
-/// The node pulls as `node.<region>`, because it reaches the registry by an address that names no region.
-const NODE: &str = "node.";
-
 impl Catalogue for StoreCatalogue {
     fn authorize(&self, request: AccessRequest<'_>) -> Result<Grant, Denied> {
         let (user, password) = longshore_registry::basic_credentials(request.authorization).ok_or(Denied::Unauthenticated)?;
         let expired = || Denied::Forbidden { message: "Your authorization token has expired. Reauthenticate and try again.".to_owned() };
         let granted = ecr::token::verify(&self.settings.registry_secret, &password, crate::serve::now()).ok_or_else(expired)?;
-        let region = match user.strip_prefix(NODE) {
-            Some(region) => region.to_owned(),
-            None if user == "AWS" => granted.region.to_string(),
-            None => return Err(Denied::Unauthenticated),
-        };
-        let own = RegistryScope::new(granted.account.as_str(), &region).map_err(|_| Denied::Unauthenticated)?;
+        if user != "AWS" {
+            return Err(Denied::Unauthenticated);
+        }
+        let own = RegistryScope::new(granted.account.as_str(), granted.region.as_str()).map_err(|_| Denied::Unauthenticated)?;
         let scope = match request.host.and_then(RegistryScope::of_host) {
             None => own,
             // A token of one region is good for every region of its account, as on AWS's.

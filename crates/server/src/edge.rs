@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use longshore_api::{Caller, Cx, ec2, routes};
+use longshore_api::{Caller, Cx, ec2, routes, sts};
 use longshore_aws_model::AwsError;
 use longshore_aws_wire::{Identified, Parts, Refused, identify};
 use longshore_registry::Body;
@@ -127,25 +127,16 @@ async fn call(server: &Server, identified: Identified<'_>) -> longshore_aws_wire
     response
 }
 
+/// Whose key it is: a role session's, or the account's own. Open mode takes any key for the account's.
 fn caller(server: &Server, scope: &Scope, access_key: &str) -> Caller {
-    let session = server.backend.store.read(|state| state.role_sessions().get(&access_key.to_owned()));
-    match session {
-        Some(session) => {
-            let role = session.role_arn.rsplit('/').next().unwrap_or_default();
-            Caller {
-                arn: format!("arn:aws:sts::{}:assumed-role/{role}/{}", session.account, session.session_name),
-                user_id: format!("{}:{}", session.role_id, session.session_name),
-                access_key_id: access_key.to_owned(),
-            }
-        }
-        None => Caller::root(scope, access_key),
-    }
+    let session = server.backend.store.read(|state| sts::session::find(state, access_key, now()));
+    session.map_or_else(|| Caller::root(scope, access_key), |session| sts::session::caller(&session))
 }
 
 /// Gives the account its default VPC in a region, the first time somebody looks.
 pub async fn initialize(server: &Server, region: Region) -> Result<(), AwsError> {
     let scope = Scope { account: server.settings.account.clone(), region };
-    let there = server.backend.store.read(|state| state.vpcs().prefix(&scope).next().is_some());
+    let there = server.backend.store.read(|state| state.set_up_scopes().contains(&scope));
     if there {
         return Ok(());
     }
@@ -184,12 +175,13 @@ async fn ours(server: &Server, method: &http::Method, path: &str) -> Response<Bo
 
 /// Everything of every account goes: rows, log events, what runs.
 async fn reset(server: &Server) -> Result<(), AwsError> {
+    let groups = server.backend.store.read(|state| state.log_groups().all().keys().collect());
     routes::write(&server.backend.store, |tx| {
         tx.clear();
         Ok(())
     })
     .await?;
     server.agent.reset().await;
-    longshore_api::logs::forget_everything(&server.backend).await?;
+    longshore_api::logs::forget(&server.backend, groups).await?;
     initialize(server, server.settings.region.clone()).await
 }

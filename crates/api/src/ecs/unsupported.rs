@@ -19,7 +19,7 @@ macro_rules! refuse {
         }
     )*};
 }
-pub(super) use refuse;
+pub(crate) use refuse;
 
 /// `pid_mode` → `pidMode`.
 pub fn camel_case(field: &str) -> String {

@@ -1,7 +1,39 @@
-//! Operations of logs.
+//! CloudWatch Logs: groups and streams in the store, events in `telemetry`.
+
+mod create_log_group;
+mod create_log_stream;
+mod delete_log_group;
+mod delete_log_stream;
+mod describe_log_groups;
+mod describe_log_streams;
+mod error;
+mod filter_log_events;
+mod get_log_events;
+mod ingest;
+mod names;
+mod put_log_events;
+mod retention;
+mod tags;
+
+pub use ingest::{forget, ingest};
 
 use crate::Routes;
+use longshore_aws_model::logs::*;
 
 pub fn routes(routes: Routes) -> Routes {
     routes
+        .write::<CreateLogGroup>(create_log_group::create_log_group)
+        .call::<DeleteLogGroup, _>(delete_log_group::delete_log_group)
+        .call::<DescribeLogGroups, _>(describe_log_groups::describe_log_groups)
+        .write::<PutRetentionPolicy>(retention::put_retention_policy)
+        .write::<DeleteRetentionPolicy>(retention::delete_retention_policy)
+        .write::<CreateLogStream>(create_log_stream::create_log_stream)
+        .call::<DeleteLogStream, _>(delete_log_stream::delete_log_stream)
+        .call::<DescribeLogStreams, _>(describe_log_streams::describe_log_streams)
+        .call::<PutLogEvents, _>(put_log_events::put_log_events)
+        .call::<GetLogEvents, _>(get_log_events::get_log_events)
+        .call::<FilterLogEvents, _>(filter_log_events::filter_log_events)
+        .write::<TagResource>(tags::tag_resource)
+        .write::<UntagResource>(tags::untag_resource)
+        .read::<ListTagsForResource>(tags::list_tags_for_resource)
 }

@@ -1,0 +1,59 @@
+//! TagResource, UntagResource, ListTagsForResource: on repositories.
+
+use super::{error, view};
+use crate::Cx;
+use longshore_aws_model::AwsError;
+use longshore_aws_model::ecr::*;
+use longshore_store::{Snapshot, Tx};
+use longshore_types::arn::Arn;
+use longshore_types::{Scope, Tags};
+
+/// Tags of a create call.
+pub fn parse(given: Option<Vec<Tag>>) -> Result<Tags, AwsError> {
+    let tags: Tags = given.unwrap_or_default().into_iter().map(|t| (t.key.unwrap_or_default(), t.value.unwrap_or_default())).collect();
+    check(&tags)?;
+    Ok(tags)
+}
+
+fn check(tags: &Tags) -> Result<(), AwsError> {
+    if tags.0.len() > Tags::MAX {
+        return Err(AwsError::new("TooManyTagsException", "A repository can have at most 50 tags."));
+    }
+    match tags.iter().any(|(key, value)| key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256) {
+        true => Err(AwsError::new("InvalidTagParameterException", "Tag keys have 1 to 128 characters and tag values at most 256.")),
+        false => Ok(()),
+    }
+}
+
+fn name<'a>(scope: &Scope, arn: &'a str) -> Result<&'a str, AwsError> {
+    Arn::parse(arn)
+        .filter(|arn| arn.service == "ecr" && arn.account == scope.account.as_str())
+        .and_then(|arn| arn.resource.strip_prefix("repository/"))
+        .ok_or_else(|| error::invalid(format!("Invalid parameter at 'resourceArn': {arn}")))
+}
+
+fn change(tx: &mut Tx, cx: &Cx, arn: &str, change: impl FnOnce(&mut Tags)) -> Result<(), AwsError> {
+    let name = name(&cx.scope, arn)?;
+    let changed = tx.repositories().update(&(cx.scope.clone(), name.to_owned()), |row| {
+        change(&mut row.tags);
+        check(&row.tags)
+    });
+    changed.ok_or_else(|| error::no_repository(&cx.scope, name))?
+}
+
+pub fn tag_resource(tx: &mut Tx, cx: &Cx, input: TagResourceInput) -> Result<TagResourceOutput, AwsError> {
+    let tags = parse(Some(input.tags))?;
+    change(tx, cx, &input.resource_arn, |row| row.merge(&tags))?;
+    Ok(TagResourceOutput::default())
+}
+
+pub fn untag_resource(tx: &mut Tx, cx: &Cx, input: UntagResourceInput) -> Result<UntagResourceOutput, AwsError> {
+    change(tx, cx, &input.resource_arn, |row| row.0.retain(|key, _| !input.tag_keys.contains(key)))?;
+    Ok(UntagResourceOutput::default())
+}
+
+pub fn list_tags_for_resource(state: &Snapshot, cx: &Cx, input: ListTagsForResourceInput) -> Result<ListTagsForResourceOutput, AwsError> {
+    let name = name(&cx.scope, &input.resource_arn)?;
+    let row = state.repositories().get(&(cx.scope.clone(), name.to_owned())).ok_or_else(|| error::no_repository(&cx.scope, name))?;
+    Ok(ListTagsForResourceOutput { tags: Some(view::tags(&row.tags)) })
+}

@@ -1,0 +1,51 @@
+//! Registry passwords: signed statements that need no row. `account/region/expiry`, and an HMAC over it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use longshore_types::{Scope, Timestamp};
+use sha2::Sha256;
+
+const MAC_BYTES: usize = 32;
+
+fn mac(secret: &str, statement: &[u8]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(statement);
+    mac
+}
+
+/// A password that is good for the account's registries until `expires_at`.
+pub fn issue(secret: &str, scope: &Scope, expires_at: Timestamp) -> String {
+    let mut token = format!("{}/{}/{}", scope.account, scope.region, expires_at.0).into_bytes();
+    let signature = mac(secret, &token).finalize().into_bytes();
+    token.extend_from_slice(&signature);
+    URL_SAFE_NO_PAD.encode(token)
+}
+
+/// The scope a password was issued for, if we issued it and its time is not over. Compares in constant time.
+pub fn verify(secret: &str, token: &str, now: Timestamp) -> Option<Scope> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let (statement, signature) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
+    mac(secret, statement).verify_slice(signature).ok()?;
+    let mut parts = std::str::from_utf8(statement).ok()?.split('/');
+    let scope = Scope::new(parts.next()?, parts.next()?);
+    (parts.next()?.parse::<i64>().ok()? > now.0).then_some(scope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_passwords_are_good_and_only_in_time() {
+        let scope = Scope::new("123456789012", "us-east-1");
+        let token = issue("secret", &scope, Timestamp(100));
+        assert_eq!(verify("secret", &token, Timestamp(99)), Some(scope));
+        assert_eq!(verify("secret", &token, Timestamp(100)), None);
+        assert_eq!(verify("other", &token, Timestamp(99)), None);
+        let mut changed = token.clone().into_bytes();
+        changed[3] ^= 1;
+        assert_eq!(verify("secret", &String::from_utf8_lossy(&changed), Timestamp(99)), None);
+        assert_eq!(verify("secret", "", Timestamp(0)), None);
+    }
+}

@@ -1,0 +1,45 @@
+//! DescribeLogGroups: by prefix, by pattern (a substring), or all.
+
+use super::{error, names};
+use crate::routes::Backend;
+use crate::{Cx, page};
+use longshore_aws_model::AwsError;
+use longshore_aws_model::logs::{DescribeLogGroupsInput, DescribeLogGroupsOutput, LogGroup};
+use longshore_types::arn;
+
+pub async fn describe_log_groups(backend: Backend, cx: Cx, input: DescribeLogGroupsInput) -> Result<DescribeLogGroupsOutput, AwsError> {
+    if input.account_identifiers.is_some_and(|list| !list.is_empty()) || input.include_linked_accounts == Some(true) {
+        return Err(error::unsupported("accountIdentifiers"));
+    }
+    if input.log_group_name_prefix.is_some() && input.log_group_name_pattern.is_some() {
+        return Err(error::invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."));
+    }
+    let wanted = input.log_group_identifiers.unwrap_or_default();
+    let wanted: Vec<&str> = wanted.iter().map(|text| names::of_arn(text).unwrap_or(text)).collect();
+    let matches = |name: &str| {
+        input.log_group_name_prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()))
+            && input.log_group_name_pattern.as_ref().is_none_or(|part| name.to_lowercase().contains(&part.to_lowercase()))
+            && (wanted.is_empty() || wanted.contains(&name))
+            && input.log_group_class.as_ref().is_none_or(|class| class == "STANDARD")
+    };
+    let limit = input.limit.map_or(50, |n| n.clamp(1, 50) as usize);
+    let state = backend.store.snapshot();
+    let rows = state.log_groups().prefix(&cx.scope).filter(|row| matches(&row.name));
+    let page = page::page(rows, |row| row.name.clone(), input.next_token.as_deref(), limit)
+        .map_err(|_| error::invalid("The specified nextToken is invalid."))?;
+    let group = |row: &std::sync::Arc<longshore_types::logs::LogGroup>| {
+        let arn = arn::log_group(&cx.scope, &row.name);
+        LogGroup {
+            log_group_name: Some(row.name.clone()),
+            creation_time: Some(row.created_at.0),
+            retention_in_days: row.retention_days,
+            metric_filter_count: Some(0),
+            arn: Some(format!("{arn}:*")),
+            stored_bytes: Some(backend.logs.group_stored_bytes(&names::key(&cx.scope, &row.name)) as i64),
+            log_group_class: Some("STANDARD".to_owned()),
+            log_group_arn: Some(arn),
+            ..Default::default()
+        }
+    };
+    Ok(DescribeLogGroupsOutput { log_groups: Some(page.items.iter().map(group).collect()), next_token: page.next_token })
+}

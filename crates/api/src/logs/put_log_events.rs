@@ -1,0 +1,102 @@
+//! PutLogEvents: sequence tokens are ignored, as on AWS since 2023; events that are too old or too new are rejected and told.
+
+use super::{error, names};
+use crate::Cx;
+use crate::routes::Backend;
+use longshore_aws_model::AwsError;
+use longshore_aws_model::logs::{InputLogEvent, PutLogEventsInput, PutLogEventsOutput, RejectedLogEventsInfo};
+use longshore_telemetry::logs::Event;
+use longshore_types::Timestamp;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// Each event counts this much more than its bytes.
+const EVENT_OVERHEAD: usize = 26;
+const BATCH_BYTES_MAX: usize = 1_048_576;
+const NEXT_TOKEN: &str = "49039859588887188422586666187664123661";
+
+pub async fn put_log_events(backend: Backend, cx: Cx, input: PutLogEventsInput) -> Result<PutLogEventsOutput, AwsError> {
+    let group = backend.store.read(|state| {
+        names::stream(state, &cx.scope, &input.log_group_name, &input.log_stream_name)?;
+        names::group(state, &cx.scope, &input.log_group_name)
+    })?;
+    check(&input.log_events)?;
+    let (kept, rejected) = split(input.log_events, group.retention_days, cx.now);
+    if !kept.is_empty() {
+        let key = names::key(&cx.scope, &input.log_group_name);
+        backend.logs.append(&key, &input.log_stream_name, kept, cx.now.0).await.map_err(error::stored)?;
+    }
+    Ok(PutLogEventsOutput {
+        next_sequence_token: Some(NEXT_TOKEN.to_owned()),
+        rejected_log_events_info: rejected,
+        ..Default::default()
+    })
+}
+
+fn check(events: &[InputLogEvent]) -> Result<(), AwsError> {
+    let times: Vec<i64> = events.iter().map(|event| event.timestamp.unwrap_or(0)).collect();
+    if !times.is_sorted() {
+        return Err(error::invalid("Log events in a single PutLogEvents request must be in chronological order."));
+    }
+    if let (Some(first), Some(last)) = (times.first(), times.last())
+        && Timestamp(*last).since(Timestamp(*first)) > DAY
+    {
+        return Err(error::invalid("The batch of log events in a single PutLogEvents request cannot span more than 24 hours."));
+    }
+    let size: usize = events.iter().map(|event| event.message.as_ref().map_or(0, String::len) + EVENT_OVERHEAD).sum();
+    if size > BATCH_BYTES_MAX {
+        return Err(error::invalid(format!("Upload too large: {size} bytes exceeds limit of {BATCH_BYTES_MAX}")));
+    }
+    Ok(())
+}
+
+/// Events to keep, and which were not: at the start those that are too old, at the end those of the future.
+fn split(events: Vec<InputLogEvent>, retention_days: Option<i32>, now: Timestamp) -> (Vec<Event>, Option<RejectedLogEventsInfo>) {
+    let too_old = now - 14 * DAY;
+    let expired = retention_days.map(|days| now - days.unsigned_abs() * DAY);
+    let too_new = now + Duration::from_secs(2 * 3600);
+    let (mut kept, mut rejected) = (Vec::with_capacity(events.len()), RejectedLogEventsInfo::default());
+    for (index, event) in events.into_iter().enumerate() {
+        let at = Timestamp(event.timestamp.unwrap_or(0));
+        let index = index as i32;
+        if expired.is_some_and(|expired| at < expired) {
+            rejected.expired_log_event_end_index = Some(index + 1);
+        } else if at < too_old {
+            rejected.too_old_log_event_end_index = Some(index + 1);
+        } else if at > too_new {
+            rejected.too_new_log_event_start_index.get_or_insert(index);
+        } else {
+            kept.push(Event { timestamp_ms: at.0, message: event.message.unwrap_or_default() });
+        }
+    }
+    let rejected = (rejected != RejectedLogEventsInfo::default()).then_some(rejected);
+    (kept, rejected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(at: i64) -> InputLogEvent {
+        InputLogEvent { timestamp: Some(at), message: Some("x".into()) }
+    }
+
+    #[test]
+    fn events_out_of_time_are_told() {
+        let now = Timestamp(100 * 86_400_000);
+        let day = 86_400_000;
+        let events = vec![event(now.0 - 20 * day), event(now.0 - 8 * day), event(now.0), event(now.0 + day)];
+        let (kept, rejected) = split(events, Some(7), now);
+        let rejected = rejected.expect("some are");
+        assert_eq!(kept.len(), 1);
+        assert_eq!((rejected.expired_log_event_end_index, rejected.too_new_log_event_start_index), (Some(2), Some(3)));
+    }
+
+    #[test]
+    fn order_and_size_are_checked() {
+        assert!(check(&[event(1), event(1), event(2)]).is_ok());
+        assert!(check(&[event(2), event(1)]).is_err());
+        let big = InputLogEvent { timestamp: Some(1), message: Some("x".repeat(BATCH_BYTES_MAX)) };
+        assert!(check(&[big]).is_err());
+    }
+}
