@@ -1,1 +1,80 @@
-fn main() {}
+//! The product, end to end: real processes, containers, networks, the AWS CLI as it is.
+//!
+//! One test after another, for names in /etc/hosts and the load balancers' addresses belong to the whole machine. Prints
+//! as Rust's own harness does. Arguments are filters: a test runs if its name contains one of them.
+//!
+//! `LONGSHORE_TEST_BINARY` names the binary, `LONGSHORE_TEST_AWS` the CLI.
+
+mod containers;
+mod kit;
+mod registry;
+mod reset;
+mod services;
+mod survival;
+mod walkthrough;
+
+use kit::Kit;
+use std::process::ExitCode;
+use std::time::Instant;
+
+type Test = fn(&Kit) -> anyhow::Result<()>;
+
+const TESTS: &[(&str, Test)] = &[
+    ("walkthrough::passes_with_the_cli_version_1", walkthrough::passes_with_version_1),
+    ("walkthrough::passes_with_the_cli_version_2", walkthrough::passes_with_version_2),
+    ("walkthrough::passes_with_runc", walkthrough::passes_with_runc),
+    ("walkthrough::passes_with_simulated_tasks", walkthrough::passes_with_simulated_tasks),
+    ("containers::bad_definitions_are_refused", containers::bad_definitions_are_refused),
+    ("containers::bad_placements_are_refused", containers::bad_placements_are_refused),
+    ("containers::an_unknown_image_stops_the_task_with_the_reason", containers::unknown_image),
+    ("containers::a_command_that_is_not_in_the_image_stops_the_task_with_the_reason", containers::unknown_command),
+    ("containers::too_much_memory_ends_with_137_and_the_reason", containers::out_of_memory),
+    ("containers::a_command_ends_with_its_exit_code_and_its_output_is_logged", containers::exit_code_and_log),
+    ("containers::stop_task_stops_it_with_the_callers_reason", containers::stop_task),
+    ("containers::tasks_see_their_metadata_and_their_roles_credentials", containers::metadata),
+    ("services::a_service_replaces_a_task_whose_health_check_fails", services::health_check_that_fails),
+    ("services::a_new_revision_replaces_the_old_without_a_failed_request", services::rolling_update),
+    ("registry::what_skopeo_pushes_runs", registry::skopeo_push),
+    ("reset::a_reset_ends_everything_and_the_next_walk_starts_afresh", reset::reset),
+    ("survival::no_request_fails_while_processes_are_killed", survival::no_request_fails),
+    ("survival::acknowledged_calls_survive_kill_9", survival::acknowledged_calls_survive),
+    ("survival::tasks_go_on_without_up_and_are_found_again", survival::tasks_are_found_again),
+];
+
+fn main() -> ExitCode {
+    let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let chosen: Vec<&(&str, Test)> = TESTS.iter().filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(f))).collect();
+    let Some(kit) = Kit::new() else {
+        println!("the end-to-end tests are run by `cargo xtask test`, which builds what they need");
+        println!("test result: ok. 0 passed; 0 failed; {} ignored; 0 measured; 0 filtered out", TESTS.len());
+        return ExitCode::SUCCESS;
+    };
+    println!("\nrunning {} tests", chosen.len());
+    let (started, mut passed, mut failed) = (Instant::now(), 0, 0);
+    for (name, test) in &chosen {
+        let test_started = Instant::now();
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(&kit)));
+        let seconds = test_started.elapsed().as_secs_f32();
+        match result {
+            Ok(Ok(())) => {
+                passed += 1;
+                println!("test {name} ... ok ({seconds:.1} s)");
+            }
+            Ok(Err(error)) => {
+                failed += 1;
+                println!("{error:?}\ntest {name} ... FAILED");
+            }
+            Err(_) => {
+                failed += 1;
+                println!("test {name} ... FAILED");
+            }
+        }
+    }
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    let filtered = TESTS.len() - chosen.len();
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {filtered} filtered out; finished in {:.0}s",
+        started.elapsed().as_secs_f32()
+    );
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -39,7 +39,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         machine::CURL,
         Need { program: "/usr/bin/aws", package: "awscli" },
     ])?;
-    let venv = machine::venv(&["awscli", "boto3"])?;
+    let venv = machine::venv(&["awscli"])?;
     if !shell::is_root() {
         shell::run(Command::new("sudo").arg("--validate"))?;
     }
@@ -69,7 +69,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     cargo.args(["test", "--package", "longshore-tests", "--test", "e2e", "--"]);
     cargo.args(&args.only);
     cargo.env("LONGSHORE_TEST_BINARY", &binary).env("LONGSHORE_TEST_AWS", venv.join("bin/aws"));
-    cargo.env("LONGSHORE_TEST_VENV", &venv);
     tests_as_root(&mut cargo)?;
     tally.add(&mut cargo, "the end-to-end tests")?;
 
