@@ -129,7 +129,7 @@ pub(super) fn run(program: &[sock_filter], number: u32, architecture: u32, argum
         ARCHITECTURE => architecture,
         _ => {
             let argument = arguments[((offset - ARGUMENTS) / 8) as usize];
-            if (offset - ARGUMENTS) % 8 == 0 { argument as u32 } else { (argument >> 32) as u32 }
+            if (offset - ARGUMENTS).is_multiple_of(8) { argument as u32 } else { (argument >> 32) as u32 }
         }
     };
     let (mut at, mut a) = (0usize, 0u32);

@@ -1,6 +1,9 @@
 //! Processes run beside a container's first: health checks, and what a client asks for.
 
-use crate::engine::{Failure, Job};
+use super::container::Phase;
+use super::{Supervisor, output_pipe};
+use crate::engine::{Executed, Failure, Job};
+use crate::protocol::{Event, ExecResult};
 use crate::sys::{self, Pid};
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -69,5 +72,134 @@ impl Exec {
 
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.captured).into_owned()
+    }
+}
+
+impl Supervisor {
+    pub(super) fn abandon(&mut self, index: usize) {
+        let exec = &self.execs[index];
+        match &exec.stage {
+            // The processes of an exec are a session of their own.
+            Stage::Process(pid) => {
+                let _ = sys::kill(-pid, libc::SIGKILL).or_else(|_| sys::kill(*pid, libc::SIGKILL));
+            }
+            Stage::Job(job) => {
+                if let (Some(engine), Some(bundle)) = (&mut self.engine, &self.containers[exec.container].bundle) {
+                    engine.abandon(bundle, job);
+                }
+            }
+            Stage::Ended(_) => {}
+        }
+    }
+
+    pub(super) fn check_health(&mut self, index: usize, now: u64) {
+        let Some(probe) = &mut self.containers[index].probe else { return };
+        let (argv, deadline) = probe.begin(now);
+        if let Err(text) = self.exec(index, Purpose::Health, &argv, Some(deadline)) {
+            self.health_result(index, Err(Failure::new(text)), String::new());
+        }
+    }
+
+    pub(super) fn exec_command(&mut self, client: u64, id: u64, name: &str, argv: &[String]) -> Result<(), String> {
+        let index = self.containers.iter().position(|container| container.spec.name == name)
+            .ok_or_else(|| format!("there is no container {name:?}"))?;
+        if argv.is_empty() {
+            return Err("no command given".to_owned());
+        }
+        self.exec(index, Purpose::Command { client, id }, argv, None)
+    }
+
+    fn exec(&mut self, index: usize, purpose: Purpose, argv: &[String], deadline_ms: Option<u64>) -> Result<(), String> {
+        let Some((container, engine, bundle)) = self.parts(index) else { return Err("not started".to_owned()) };
+        let Phase::Running { pid } = container.phase else {
+            return Err(format!("container {:?} is not running", container.spec.name));
+        };
+        let (output, write) = output_pipe().map_err(|error| error.to_string())?;
+        let job = engine.exec(&bundle, pid, argv, write).map_err(|error| error.to_string())?;
+        self.execs.push(Exec {
+            container: index,
+            purpose,
+            stage: Stage::Job(job),
+            output,
+            captured: Vec::new(),
+            truncated: false,
+            output_closed: false,
+            deadline_ms,
+            timed_out: false,
+        });
+        Ok(())
+    }
+
+    pub(super) fn exec_ended(&mut self, index: usize, status: i32) {
+        let exec = &mut self.execs[index];
+        let stage = std::mem::replace(&mut exec.stage, Stage::Ended(Ok(sys::exit_code(status))));
+        let Stage::Job(job) = stage else { return };
+        let (Some(engine), Some(bundle)) = (&mut self.engine, &self.containers[exec.container].bundle) else { return };
+        match engine.executed(bundle, job, status) {
+            Ok(Executed::Child(pid)) => {
+                exec.stage = Stage::Process(pid);
+                if exec.timed_out {
+                    self.abandon(index);
+                }
+                self.claim(pid);
+            }
+            Ok(Executed::Ended { exit_code }) => exec.stage = Stage::Ended(Ok(exit_code)),
+            Err(failure) => exec.stage = Stage::Ended(Err(failure)),
+        }
+    }
+
+    /// Hands on the results of what has ended.
+    pub(super) fn execs_settle(&mut self) {
+        let mut index = 0;
+        while index < self.execs.len() {
+            if !matches!(self.execs[index].stage, Stage::Ended(_)) {
+                index += 1;
+                continue;
+            }
+            let mut exec = self.execs.swap_remove(index);
+            // What it wrote is there. Whatever it left running may hold the pipe open for ever.
+            exec.read();
+            let output = exec.text();
+            let Stage::Ended(result) = exec.stage else { continue };
+            match exec.purpose {
+                Purpose::Health if exec.timed_out => {
+                    let failure = Failure::new(format!("Health check exceeded its timeout. {output}"));
+                    self.health_result(exec.container, Err(failure), String::new());
+                }
+                Purpose::Health => self.health_result(exec.container, result, output),
+                Purpose::Command { client, id } => {
+                    let (exit_code, error) = match result {
+                        Ok(code) => (Some(code), None),
+                        Err(failure) => (failure.exit_code, Some(failure.text)),
+                    };
+                    let container = self.containers[exec.container].spec.name.clone();
+                    let result = ExecResult { id, container, exit_code, error, output, truncated: exec.truncated };
+                    if let Some(client) = self.clients.iter_mut().find(|c| c.serial == client) {
+                        client.send(&Event::Exec(result));
+                    }
+                }
+            }
+        }
+    }
+
+    fn health_result(&mut self, index: usize, result: Result<i32, Failure>, output: String) {
+        let container = &mut self.containers[index];
+        // It may have stopped, or been restarted, in the meantime.
+        let (Some(probe), Phase::Running { .. }) = (&mut container.probe, &container.phase) else { return };
+        let health = probe.end(result == Ok(0), sys::monotonic_ms());
+        let (exit_code, output) = match result {
+            Ok(code) => (code, output),
+            Err(failure) => (failure.exit_code.unwrap_or(-1), failure.text),
+        };
+        let health = health.unwrap_or(container.state.health);
+        let same = (health, Some(exit_code), &output)
+            == (container.state.health, container.state.health_exit_code, &container.state.health_output);
+        if !same {
+            container.change(|state| {
+                state.health = health;
+                state.health_exit_code = Some(exit_code);
+                state.health_output = output;
+            });
+        }
     }
 }
