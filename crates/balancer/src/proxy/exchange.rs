@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use http::header::UPGRADE;
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body as HttpBody, Incoming};
 
@@ -26,6 +27,7 @@ pub(super) async fn exchange(
     let in_flight = InFlight::new(choice.target.clone());
     counts.requests.add(1);
     let is_idempotent = request.method().is_idempotent();
+    let may_upgrade = request.headers().contains_key(UPGRADE);
     let (mut upstream, response) = loop {
         let pooled = worker.pool.take(choice.target.id);
         let is_pooled = pooled.is_some();
@@ -47,6 +49,9 @@ pub(super) async fn exchange(
     counts.response(response.status());
     let (mut head, mut incoming) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        if !may_upgrade {
+            return Err(StatusCode::BAD_GATEWAY);
+        }
         // Holds the engine's handle for upgrades, which go their own way here.
         head.extensions.clear();
         let (target, early) = upstream.into_tunnel().ok_or(StatusCode::BAD_GATEWAY)?;

@@ -102,6 +102,10 @@ async fn send_on(
     let choice = choice.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
     let (mut head, incoming) = request.into_parts();
     if let Some(authority) = head.uri.authority() {
+        // Two parsers may disagree on what a host with user information is.
+        if authority.as_str().contains('@') {
+            return Err(StatusCode::BAD_REQUEST);
+        }
         let host = HeaderValue::try_from(authority.as_str()).map_err(|_| StatusCode::BAD_REQUEST)?;
         head.headers.insert(HOST, host);
         head.uri = origin_form(&head.uri);

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -30,6 +30,9 @@ use crate::write::poll_write_parts;
 /// A client that still sends after its last response is listened to for so many bytes, so that the response
 /// is not lost to a reset.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// A connection that has been quiet for so long keeps its socket and little else.
+const PARK_AFTER_MS: u64 = 2_000;
 
 /// What a connection waits for; decides what a time-out means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,10 @@ pub(crate) struct Client {
     active_ms: Cell<u64>,
     is_expired: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    /// The socket took less than the engine wanted to write.
+    is_write_blocked: Cell<bool>,
+    /// The engine is, or is to be, let go.
+    is_parked: Cell<bool>,
     requests: Cell<u64>,
     bytes: Cell<u64>,
     /// The client's part of the exchange at hand failed: its body broke or its connection ended.
@@ -103,6 +110,8 @@ impl Client {
             active_ms: Cell::new(now_ms),
             is_expired: Cell::new(false),
             waker: RefCell::new(None),
+            is_write_blocked: Cell::new(false),
+            is_parked: Cell::new(false),
             requests: Cell::new(0),
             bytes: Cell::new(0),
             body_failed: Cell::new(false),
@@ -168,7 +177,7 @@ impl Client {
         let route = self.route();
         let phase = self.phase.get();
         let limit_ms = match (phase, &route) {
-            (Phase::Idle, None) => 0,
+            (Phase::Idle, None) if self.is_quiet() => 0,
             (Phase::Connecting, _) => proxy::CONNECT_TIMEOUT_MS,
             (Phase::Lingering, _) => 2_000,
             (_, Some(route)) => route.load_balancer.idle_timeout_ms,
@@ -185,7 +194,17 @@ impl Client {
         if limit_ms == 0 || waited_ms >= limit_ms + tick {
             self.is_expired.set(true);
             self.wake();
+        } else if waited_ms >= PARK_AFTER_MS && !self.is_parked.get() && self.is_quiet() {
+            self.is_parked.set(true);
+            self.wake();
         }
+    }
+
+    /// Whether nothing is on its way in either direction: the engine holds no state worth keeping.
+    fn is_quiet(&self) -> bool {
+        self.phase.get() == Phase::Idle
+            && !self.is_write_blocked.get()
+            && self.intake.borrow().is_between_requests(self.requests.get())
     }
 
     fn flush_bytes(&self) {
@@ -199,33 +218,64 @@ impl Client {
 
     /// Serves the connection to its end.
     pub(crate) async fn serve(self: Rc<Self>) {
-        let service_client = self.clone();
-        let service = service_fn(move |request| proxy::handle(service_client.clone(), request));
-        let served = {
-            let mut connection = pin!(self.worker.server.serve_connection(ClientIo(self.clone()), service));
-            poll_fn(|cx| {
-                self.keep_waker(cx);
-                if self.is_expired() && matches!(self.phase.get(), Phase::Idle | Phase::Streaming) {
-                    return Poll::Ready(Served::Expired);
-                }
-                connection.as_mut().poll(cx).map(|result| match result {
-                    Ok(()) => Served::Ended,
-                    Err(_) => Served::Failed,
-                })
-            })
-            .await
+        let served = loop {
+            match self.clone().serve_until_quiet().await {
+                Served::Parked => self.worker.count_parked(),
+                served => break served,
+            }
+            if self.readable().await.is_err() {
+                return;
+            }
+            self.is_parked.set(false);
         };
         let tunnel = self.tunnel.borrow_mut().take();
         match (served, tunnel) {
             (Served::Ended, Some(tunnel)) => {
                 self.set_phase(Phase::Streaming);
                 let early = self.intake.borrow_mut().take_held();
-                tunnel.run(&self, early).await;
+                Box::pin(tunnel.run(&self, early)).await;
             }
             (Served::Ended, None) => self.linger().await,
-            (Served::Expired | Served::Failed, _) => {}
+            _ => {}
         }
         self.flush_bytes();
+    }
+
+    /// Runs an engine on the connection. An engine keeps buffers of some 15 KB, so that of a connection that
+    /// has been quiet for a while is let go; the next request gets a new one.
+    async fn serve_until_quiet(self: Rc<Self>) -> Served {
+        let service_client = self.clone();
+        let service = service_fn(move |request| proxy::handle(service_client.clone(), request));
+        let mut connection = Box::pin(self.worker.server.serve_connection(ClientIo(self.clone()), service));
+        poll_fn(|cx| {
+            self.keep_waker(cx);
+            if self.is_expired() && matches!(self.phase.get(), Phase::Idle | Phase::Streaming) {
+                return Poll::Ready(Served::Expired);
+            }
+            if self.is_parked.get() {
+                if self.is_quiet() {
+                    return Poll::Ready(Served::Parked);
+                }
+                self.is_parked.set(false);
+            }
+            connection.as_mut().poll(cx).map(|result| match result {
+                Ok(()) => Served::Ended,
+                Err(_) => Served::Failed,
+            })
+        })
+        .await
+    }
+
+    /// Waits for bytes on a parked connection; the error is that none came in time.
+    async fn readable(&self) -> Result<(), ()> {
+        poll_fn(|cx| {
+            if self.poll_expired(cx).is_ready() {
+                return Poll::Ready(Err(()));
+            }
+            // An error shows again when the engine reads.
+            self.stream.borrow().poll_read_ready(cx).map(|_| Ok(()))
+        })
+        .await
     }
 
     fn keep_waker(&self, cx: &Context<'_>) {
@@ -245,11 +295,12 @@ impl Client {
     async fn linger(&self) {
         self.set_phase(Phase::Lingering);
         let mut read = 0;
-        let mut scrap = [0; 4096];
         poll_fn(|cx| {
             if self.poll_expired(cx).is_ready() {
                 return Poll::Ready(());
             }
+            // In here, so that it is no part of the task's state.
+            let mut scrap = [0; 4096];
             loop {
                 let mut space = ReadBuf::new(&mut scrap);
                 match ready!(Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, &mut space)) {
@@ -264,10 +315,16 @@ impl Client {
     }
 }
 
+/// How an engine's turn on a connection ended.
 enum Served {
+    /// By the protocol.
     Ended,
+    /// By an error of the socket's or the protocol's.
     Failed,
+    /// Too late.
     Expired,
+    /// It was let go; the connection lives on.
+    Parked,
 }
 
 /// The engine's view of a client's socket.
@@ -322,13 +379,13 @@ impl hyper::rt::Read for ClientIo {
 
 impl hyper::rt::Write for ClientIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut *self.0.stream.borrow_mut()).poll_write(cx, bytes))?;
-        self.0.moved(written);
-        Poll::Ready(Ok(written))
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = ready!(poll_write_parts(&mut self.0.stream.borrow_mut(), cx, parts))?;
+        let polled = poll_write_parts(&mut self.0.stream.borrow_mut(), cx, parts);
+        self.0.is_write_blocked.set(polled.is_pending());
+        let written = ready!(polled)?;
         self.0.moved(written);
         Poll::Ready(Ok(written))
     }

@@ -211,6 +211,11 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize, mode: DesyncMode) -
     if method == "TRACE" || method == "CONNECT" {
         return refused(StatusCode::METHOD_NOT_ALLOWED);
     }
+    // Anything else would be read as a host.
+    let is_absolute = |scheme: &str| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    if !(target.starts_with('/') || target == "*" || is_absolute("http://") || is_absolute("https://")) {
+        return refused(StatusCode::BAD_REQUEST);
+    }
     let is_http_11 = request.version == Some(1);
     let mut content_length: Option<u64> = None;
     let mut is_chunked = false;
@@ -412,6 +417,7 @@ mod tests {
         check("GET / HTTP/1.1\r\n\r\n", 0, refused(400));
         check("GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\n\r\n".len(), None);
         check("\u{16}\u{3}\u{1}", 0, refused(400));
+        check("GET other.example HTTP/1.1\r\nHost: x\r\n\r\n", 0, refused(400));
     }
 
     #[test]

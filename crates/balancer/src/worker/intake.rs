@@ -116,6 +116,11 @@ impl Intake {
         self.is_stopped || (self.framer.is_undecided() && self.held.len() > HELD_BYTES_MAX)
     }
 
+    /// Whether everything that came has been passed on, up to the end of the engine's `number`th request.
+    pub(crate) fn is_between_requests(&self, number: u64) -> bool {
+        self.held.is_empty() && self.framer.is_in_head() && self.heads == number
+    }
+
     /// Whether part of a head has come.
     pub(crate) fn has_partial_head(&self) -> bool {
         self.framer.is_in_head() && self.held.len() > self.cleared

@@ -30,6 +30,10 @@ const BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// Response heads larger than this are a bad gateway.
 const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
 
+/// Giving memory back takes milliseconds, so it has to be worth it (some 15 KB each) and stay rare.
+const TRIM_AFTER_PARKED: u32 = 1000;
+const TRIM_EVERY_MS: u64 = 5_000;
+
 /// What the control task tells a worker.
 #[derive(Debug)]
 pub(crate) enum Order {
@@ -100,6 +104,9 @@ pub(crate) struct Worker {
     accepting: RefCell<HashMap<u64, JoinHandle<()>>>,
     timer: Timer,
     ticked: Notify,
+    /// Engines let go since memory was last given back.
+    parked: Cell<u32>,
+    trimmed_ms: Cell<u64>,
 }
 
 impl Worker {
@@ -122,6 +129,8 @@ impl Worker {
             accepting: RefCell::default(),
             timer: Timer::new()?,
             ticked: Notify::new(),
+            parked: Cell::new(0),
+            trimmed_ms: Cell::new(0),
         })
     }
 
@@ -231,6 +240,26 @@ impl Worker {
         });
     }
 
+    /// A connection's engine was let go.
+    pub(crate) fn count_parked(&self) {
+        self.parked.set(self.parked.get() + 1);
+    }
+
+    /// Gives the memory of many quiet connections back to the system: their freed buffers lie between live
+    /// ones, where the allocator would keep them.
+    fn trim(&self) {
+        if self.parked.get() < TRIM_AFTER_PARKED || self.now_ms() < self.trimmed_ms.get() + TRIM_EVERY_MS {
+            return;
+        }
+        self.parked.set(0);
+        self.trimmed_ms.set(self.now_ms());
+        #[cfg(target_env = "gnu")]
+        // SAFETY: may be called at any time from any thread.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    }
+
     fn refresh_clock(&self) {
         self.now_ms.set(clock::now_ms());
         self.unix_seconds.set(clock::unix_seconds());
@@ -243,6 +272,7 @@ impl Worker {
             client.check();
         }
         self.pool.sweep(self.now_ms());
+        self.trim();
         if self.clients.borrow().is_empty() && self.pool.is_empty() {
             self.timer.set_armed(false);
         }

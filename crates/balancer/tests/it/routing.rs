@@ -76,6 +76,8 @@ async fn rules_go_by_priority_and_actions_answer() {
     assert_eq!(first.header("content-type"), Some("text/plain; charset=utf-8"));
     assert_eq!(first.header("server"), Some("awselb/2.0"));
     assert_eq!(connection.get("/fixed/other").await.text(), "second");
+    connection.send("HEAD /fixed/first HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(connection.read_to("HEAD").await.unwrap().header("content-length"), Some("5"));
     let moved = connection.get("/old/x?y=z").await;
     assert_eq!(moved.status(), 301);
     assert_eq!(moved.header("location"), Some("https://x.example:443/old/x?y=z"));

@@ -111,3 +111,24 @@ async fn an_old_client_connection_ends_after_its_next_response() {
     assert_eq!(connection.get("/").await.header("connection"), Some("close"));
     assert!(connection.is_closed().await);
 }
+
+#[tokio::test]
+async fn a_connection_that_was_quiet_for_long_goes_on() {
+    let a = echo("a").await;
+    let rig = Rig::forwarding(vec![group("g", &[&a])]).await;
+    let mut connection = Connection::open(rig.address).await;
+    let mut fresh = Connection::open(rig.address).await;
+    for _ in 0..2 {
+        assert_eq!(connection.get("/").await.name(), "a");
+        // Long enough for the engine to be let go.
+        tokio::time::sleep(Duration::from_millis(2900)).await;
+    }
+    let both = "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n";
+    connection.send(both).await;
+    assert!(connection.read().await.unwrap().text().starts_with("a GET /1"));
+    assert!(connection.read().await.unwrap().text().starts_with("a GET /2"));
+    assert_eq!(fresh.get("/").await.name(), "a");
+    tokio::time::sleep(Duration::from_millis(2900)).await;
+    connection.send("TRACE / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(connection.read().await.unwrap().status(), 405);
+}

@@ -64,3 +64,22 @@ async fn a_declined_upgrade_stays_http() {
     assert!(connection.read().await.unwrap().text().starts_with("a GET /second"));
     assert!(connection.get("/third").await.text().starts_with("a GET /third"));
 }
+
+#[tokio::test]
+async fn an_upgrade_nobody_asked_for_is_a_bad_gateway() {
+    let eager = raw(|mut stream| async move {
+        let Some(head) = read_head(&mut stream).await else { return };
+        let answer: &[u8] = match head.contains(" /health ") {
+            true => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            false => b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        };
+        let _ = stream.write_all(answer).await;
+    })
+    .await;
+    let rig = Rig::forwarding(vec![group("g", &[&eager])]).await;
+    let mut connection = Connection::open(rig.address).await;
+    assert_eq!(connection.get("/").await.status(), 502);
+    // Other protocols than WebSocket are not offered to the target.
+    connection.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n").await;
+    assert_eq!(connection.read().await.unwrap().status(), 502);
+}
