@@ -1,7 +1,73 @@
-//! Operations of elbv2.
+//! Elastic Load Balancing: application load balancers, target groups of addresses, listeners and rules over HTTP.
+
+mod actions;
+mod attributes;
+mod conditions;
+mod create_listener;
+mod create_load_balancer;
+mod create_rule;
+mod create_target_group;
+mod delete_listener;
+mod delete_load_balancer;
+mod delete_rule;
+mod delete_target_group;
+mod deregister_targets;
+mod describe_listeners;
+mod describe_load_balancers;
+mod describe_rules;
+mod describe_target_groups;
+mod describe_target_health;
+mod error;
+mod health_check;
+mod list;
+mod load_balancer_attributes;
+mod modify_listener;
+mod modify_rule;
+mod modify_target_group;
+mod names;
+mod placement;
+mod register_targets;
+mod set_rule_priorities;
+mod set_security_groups;
+mod set_subnets;
+mod tags;
+mod target_group_attributes;
+#[cfg(test)]
+mod testing;
+mod usage;
+mod view;
 
 use crate::Routes;
+use longshore_aws_model::elbv2::*;
 
 pub fn routes(routes: Routes) -> Routes {
     routes
+        .write::<CreateLoadBalancer>(create_load_balancer::create_load_balancer)
+        .read::<DescribeLoadBalancers>(describe_load_balancers::describe_load_balancers)
+        .write::<DeleteLoadBalancer>(delete_load_balancer::delete_load_balancer)
+        .write::<ModifyLoadBalancerAttributes>(load_balancer_attributes::modify_load_balancer_attributes)
+        .read::<DescribeLoadBalancerAttributes>(load_balancer_attributes::describe_load_balancer_attributes)
+        .write::<SetSecurityGroups>(set_security_groups::set_security_groups)
+        .write::<SetSubnets>(set_subnets::set_subnets)
+        .write::<CreateTargetGroup>(create_target_group::create_target_group)
+        .read::<DescribeTargetGroups>(describe_target_groups::describe_target_groups)
+        .write::<DeleteTargetGroup>(delete_target_group::delete_target_group)
+        .write::<ModifyTargetGroup>(modify_target_group::modify_target_group)
+        .write::<ModifyTargetGroupAttributes>(target_group_attributes::modify_target_group_attributes)
+        .read::<DescribeTargetGroupAttributes>(target_group_attributes::describe_target_group_attributes)
+        .write::<RegisterTargets>(register_targets::register_targets)
+        .write::<DeregisterTargets>(deregister_targets::deregister_targets)
+        .read::<DescribeTargetHealth>(describe_target_health::describe_target_health)
+        .write::<CreateListener>(create_listener::create_listener)
+        .read::<DescribeListeners>(describe_listeners::describe_listeners)
+        .write::<ModifyListener>(modify_listener::modify_listener)
+        .write::<DeleteListener>(delete_listener::delete_listener)
+        .write::<CreateRule>(create_rule::create_rule)
+        .read::<DescribeRules>(describe_rules::describe_rules)
+        .write::<ModifyRule>(modify_rule::modify_rule)
+        .write::<DeleteRule>(delete_rule::delete_rule)
+        .write::<SetRulePriorities>(set_rule_priorities::set_rule_priorities)
+        .write::<AddTags>(tags::add_tags)
+        .write::<RemoveTags>(tags::remove_tags)
+        .read::<DescribeTags>(tags::describe_tags)
 }

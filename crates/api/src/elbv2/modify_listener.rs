@@ -1,0 +1,54 @@
+//! ModifyListener: its port and its default actions.
+
+use super::create_listener::{check_port, check_protocol, duplicate, on_port};
+use super::error::refuse;
+use super::{actions, names, view};
+use crate::Cx;
+use longshore_aws_model::AwsError;
+use longshore_aws_model::elbv2::{ModifyListenerInput, ModifyListenerOutput};
+use longshore_store::Tx;
+
+pub fn modify_listener(tx: &mut Tx, cx: &Cx, input: ModifyListenerInput) -> Result<ModifyListenerOutput, AwsError> {
+    refuse!(input; ssl_policy, certificates, alpn_policy, mutual_authentication);
+    let row = names::listener(tx, &cx.scope, &input.listener_arn)?;
+    let load_balancer = names::load_balancer(tx, &cx.scope, &row.load_balancer)?;
+    let mut row = (*row).clone();
+    if let Some(protocol) = input.protocol {
+        check_protocol(&protocol)?;
+        row.protocol = protocol;
+    }
+    if let Some(port) = input.port {
+        row.port = check_port(port)?;
+        if on_port(tx, &cx.scope, &row.load_balancer, row.port).is_some_and(|other| other.arn != row.arn) {
+            return Err(duplicate(&row.load_balancer));
+        }
+    }
+    if let Some(given) = input.default_actions.filter(|actions| !actions.is_empty()) {
+        row.default_actions = actions::parse(tx, &cx.scope, &load_balancer, given)?;
+    }
+    let sent = view::listener(&row);
+    tx.listeners().put((cx.scope.clone(), row.arn.clone()), row);
+    Ok(ModifyListenerOutput { listeners: Some(vec![sent]) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elbv2::create_listener::create_listener;
+    use crate::elbv2::testing::*;
+    use crate::testing::Fixture;
+
+    #[test]
+    fn port_and_actions_change_but_not_to_a_taken_port() {
+        let fixture = Fixture::new();
+        let stack = stack(&fixture);
+        write(&fixture, create_listener, listener_input(&stack, 81)).expect("made");
+        let modify = |input| write(&fixture, modify_listener, ModifyListenerInput { listener_arn: stack.listener.clone(), ..input });
+        let input = ModifyListenerInput { port: Some(8080), default_actions: Some(vec![fixed("503")]), ..Default::default() };
+        let changed = modify(input).expect("changed").listeners.expect("one");
+        assert_eq!(changed[0].port, Some(8080));
+        assert_eq!(changed[0].default_actions.as_ref().expect("one")[0].r#type.as_deref(), Some("fixed-response"));
+        assert!(refusal(modify(ModifyListenerInput { port: Some(81), ..Default::default() })).starts_with("DuplicateListener: "));
+        modify(ModifyListenerInput { port: Some(8080), ..Default::default() }).expect("its own port is not taken");
+    }
+}
