@@ -27,6 +27,8 @@ const LOGS_WAIT: Duration = Duration::from_secs(10);
 /// Lines of one container on their way to the control plane; further ones stay with the supervisor.
 const LINES_IN_FLIGHT: usize = 4000;
 const BATCH_LINES: usize = 500;
+/// A pull that takes longer is reported while it goes on.
+const SLOW_PULL: Duration = Duration::from_millis(150);
 /// How long a line waits for others to travel with.
 const BATCH_WAIT: Duration = Duration::from_millis(20);
 
@@ -161,7 +163,17 @@ impl Shell {
     async fn start(&mut self, intent: &TaskIntent) -> Result<Supervisor, StartError> {
         self.seen.phase = TaskPhase::Activating;
         self.seen.pull_started_at = Some(now());
-        let images = self.pull(intent).await?;
+        let images = {
+            let mut pull = std::pin::pin!(self.pull(intent));
+            tokio::select! {
+                images = &mut pull => images?,
+                // A warm start is over before this; a cold one is worth telling of.
+                () = tokio::time::sleep(SLOW_PULL) => {
+                    self.report();
+                    pull.await?
+                }
+            }
+        };
         self.seen.pull_stopped_at = Some(now());
         for (container, image) in self.seen.containers.iter_mut().zip(&images) {
             container.image_digest = Some(image.id.to_string());
@@ -294,14 +306,12 @@ impl Shell {
     fn handle(&mut self, event: rt::Event, logs: &mut Logs) {
         match event {
             rt::Event::State(state) => {
-                for container in &state.containers {
-                    logs.last.insert(container.name.clone(), container.log_sequence);
-                }
+                state.containers.iter().for_each(|container| logs.heard(container));
                 self.merge(&state.task, &state.containers);
                 self.report();
             }
             rt::Event::Container(container) => {
-                logs.last.insert(container.name.clone(), container.log_sequence);
+                logs.heard(&container);
                 self.merge_container(&container);
                 self.derive();
                 self.report();
@@ -444,8 +454,8 @@ struct Logs {
     in_flight: usize,
     acked: HashMap<String, u64>,
     received: HashMap<String, u64>,
-    /// Last sequence that the supervisor has, by container.
-    last: HashMap<String, u64>,
+    /// Last sequence that the supervisor has, and whether no later one can come, by container.
+    last: HashMap<String, (u64, bool)>,
     /// Lines were left with the supervisor, to be asked for again.
     left: bool,
     acks: Vec<rt::Command>,
@@ -480,6 +490,10 @@ impl Logs {
             done_sender,
         };
         (logs, done)
+    }
+
+    fn heard(&mut self, container: &rt::ContainerState) {
+        self.last.insert(container.name.clone(), (container.log_sequence, container.log_complete));
     }
 
     fn add(&mut self, line: rt::LogLine) {
@@ -554,6 +568,7 @@ impl Logs {
         if !self.waiting.is_empty() {
             self.flush(node);
         }
-        self.in_flight == 0 && self.last.iter().all(|(name, last)| self.acked.get(name).copied().unwrap_or(0) >= *last)
+        let stored = |name: &str| self.acked.get(name).copied().unwrap_or(0);
+        self.in_flight == 0 && self.last.iter().all(|(name, (last, complete))| *complete && stored(name) >= *last)
     }
 }
