@@ -12,7 +12,6 @@ pub mod settings;
 pub mod ec2;
 pub mod ecr;
 pub mod ecs;
-#[path = "elb/mod.rs"]
 pub mod elbv2;
 pub mod iam;
 pub mod logs;
