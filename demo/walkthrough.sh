@@ -6,7 +6,7 @@
 #   demo/walkthrough.sh --keep     the same, and leaves it running
 #   demo/walkthrough.sh --remove   removes what --keep left
 #
-# Needs: aws (v1 from 1.29, v2 from 2.13, or any with AWS_ENDPOINT_OPTION=1), curl, and the variables of `longshore env`.
+# Needs: aws, curl, and the variables of `longshore env`. AWS_ENDPOINT_OPTION=1 is for an aws older than 1.29 or 2.13.
 # IMAGE: an image whose container answers HTTP on port 8080 with a body that differs from task to task.
 # CURL=0 leaves out the requests, for tasks that are simulated.
 set -euo pipefail
@@ -38,14 +38,10 @@ shorten() {
   printf '%s' "$text"
 }
 
-# CLIs before AWS_ENDPOINT_URL take the address as an option.
-aws() {
-  if [[ -n "${AWS_ENDPOINT_OPTION:-}" ]]; then
-    command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"
-  else
-    command aws "$@"
-  fi
-}
+# CLIs from before AWS_ENDPOINT_URL take the address as an option.
+if [[ -n "${AWS_ENDPOINT_OPTION:-}" ]]; then
+  aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }
+fi
 
 fail() {
   printf '\nwalk-through failed: %s\n' "$*" >&2

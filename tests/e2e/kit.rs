@@ -32,7 +32,7 @@ impl Kit {
         let limit = Duration::from_secs(5);
         wait::until("nothing is left after `longshore down`", limit, || {
             let mut left = leftovers::of(&instance);
-            left.extend(leftovers::everything().difference(&before).cloned());
+            left.extend(leftovers::since(&before, &instance));
             if left.is_empty() { Ok(()) } else { Err(format!("{left:#?}")) }
         })?;
         ensure!(!instance.run_dir().exists(), "the run directory is left");

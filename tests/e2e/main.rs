@@ -62,7 +62,7 @@ fn main() -> ExitCode {
             }
             Ok(Err(error)) => {
                 failed += 1;
-                println!("{error:?}\ntest {name} ... FAILED");
+                println!("{error:#}\ntest {name} ... FAILED");
             }
             Err(_) => {
                 failed += 1;

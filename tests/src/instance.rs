@@ -136,6 +136,15 @@ impl Instance {
         result.map(drop)
     }
 
+    /// The mark that names of links, tables and groups of this instance have: a hash of the run directory, as `up` makes it.
+    pub fn suffix(&self) -> String {
+        let run_dir = self.run_dir();
+        let hash = run_dir.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("{:04x}", hash & 0xffff)
+    }
+
     /// The end of what `up` and its children wrote.
     pub fn log_tail(&self) -> String {
         let mut text = String::new();

@@ -25,6 +25,26 @@ pub fn everything() -> BTreeSet<String> {
     found
 }
 
+/// What was made since `before` and is not of another Longshore, which may be started on the same machine meanwhile.
+pub fn since(before: &BTreeSet<String>, instance: &Instance) -> BTreeSet<String> {
+    let ours = instance.suffix();
+    let now = everything();
+    let new: BTreeSet<String> = now.difference(before).cloned().collect();
+    let of_another = |line: &String| suffixes(line).any(|suffix| suffix != ours);
+    // Names on the host and public addresses are one for all; whose they are cannot be told then.
+    let is_alone = !now.iter().any(of_another);
+    new.into_iter().filter(|line| !of_another(line) && (is_alone || suffixes(line).any(|suffix| suffix == ours))).collect()
+}
+
+/// Marks of instances in a line: the four digits after `ls` and `longshore` in names of links, tables and groups.
+fn suffixes(line: &str) -> impl Iterator<Item = &str> {
+    let words = line.split(|c: char| !c.is_ascii_alphanumeric());
+    words.filter_map(|word| {
+        let suffix = word.strip_prefix("longshore").or_else(|| word.strip_prefix("ls"))?;
+        (suffix.len() == 4 && suffix.bytes().all(|b| b.is_ascii_hexdigit())).then_some(suffix)
+    })
+}
+
 /// Processes and mounts that name this instance's directory.
 pub fn of(instance: &Instance) -> BTreeSet<String> {
     let dir = instance.dir.to_string_lossy().into_owned();
