@@ -1,14 +1,18 @@
 //! CreateLogGroup.
 
-use super::{error, names};
+use super::{error, leftovers, names, tags};
 use crate::Cx;
+use crate::routes::{Backend, write};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::logs::{CreateLogGroupInput, CreateLogGroupOutput};
-use longshore_store::Tx;
 use longshore_types::Tags;
 use longshore_types::logs::LogGroup;
 
-pub fn create_log_group(tx: &mut Tx, cx: &Cx, input: CreateLogGroupInput) -> Result<CreateLogGroupOutput, AwsError> {
+pub async fn create_log_group(
+    backend: Backend,
+    cx: Cx,
+    input: CreateLogGroupInput,
+) -> Result<CreateLogGroupOutput, AwsError> {
     if input.kms_key_id.is_some() {
         return Err(error::unsupported("kmsKeyId"));
     }
@@ -18,30 +22,67 @@ pub fn create_log_group(tx: &mut Tx, cx: &Cx, input: CreateLogGroupInput) -> Res
     if input.deletion_protection_enabled == Some(true) {
         return Err(error::unsupported("deletionProtectionEnabled"));
     }
-    names::check_group(&input.log_group_name)?;
-    let row = LogGroup {
-        name: input.log_group_name.clone(),
-        created_at: cx.now,
-        retention_days: None,
-        tags: Tags(input.tags.unwrap_or_default()),
-    };
-    tx.log_groups().insert((cx.scope.clone(), input.log_group_name), row).map_err(|_| error::exists("log group"))?;
+    let name = input.log_group_name;
+    names::check_group(&name)?;
+    let tags = Tags(input.tags.unwrap_or_default());
+    tags::check_count(&tags)?;
+    leftovers::of_group(&backend, &cx.scope, &name).await?;
+    write(&backend.store, move |tx| {
+        let row = LogGroup { name: name.clone(), created_at: cx.now, retention_days: None, tags };
+        tx.log_groups().insert((cx.scope.clone(), name), row).map_err(|_| error::exists("log group"))
+    })
+    .await?;
     Ok(CreateLogGroupOutput::default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Fixture;
+    use crate::logs::testing::{Bench, refusal};
+
+    fn input(name: &str) -> CreateLogGroupInput {
+        CreateLogGroupInput { log_group_name: name.to_owned(), ..Default::default() }
+    }
 
     #[test]
     fn a_group_is_made_once() {
-        let fixture = Fixture::new();
-        let input = || CreateLogGroupInput { log_group_name: "/ecs/web".into(), ..Default::default() };
-        assert!(fixture.try_write(move |tx, cx| create_log_group(tx, cx, input())).is_ok());
-        let again = fixture.try_write(move |tx, cx| {
-            create_log_group(tx, cx, CreateLogGroupInput { log_group_name: "/ecs/web".into(), ..Default::default() })
+        let bench = Bench::new();
+        bench.call(create_log_group, input("/ecs/web")).expect("it is new");
+        assert_eq!(
+            refusal(bench.call(create_log_group, input("/ecs/web"))),
+            "ResourceAlreadyExistsException: The specified log group already exists"
+        );
+    }
+
+    #[test]
+    fn what_is_not_obeyed_is_refused_by_name() {
+        let bench = Bench::new();
+        let refused = |input| refusal(bench.call(create_log_group, input));
+        let kms_key_id = Some("key".to_owned());
+        assert_eq!(
+            refused(CreateLogGroupInput { kms_key_id, ..input("a") }),
+            "InvalidParameterException: kmsKeyId is not supported by Longshore yet."
+        );
+        let log_group_class = Some("INFREQUENT_ACCESS".to_owned());
+        assert_eq!(
+            refused(CreateLogGroupInput { log_group_class, ..input("a") }),
+            "InvalidParameterException: logGroupClass INFREQUENT_ACCESS is not supported by Longshore yet."
+        );
+        let tags = Some((0..51).map(|n| (n.to_string(), String::new())).collect());
+        assert!(refused(CreateLogGroupInput { tags, ..input("a") }).starts_with("TooManyTagsException: "));
+        assert_eq!(refused(input("a b")), "InvalidParameterException: Invalid log group name: a b");
+    }
+
+    #[test]
+    fn events_of_an_earlier_group_of_the_name_are_not_its_own() {
+        let bench = Bench::app(&["a"]);
+        bench.say("a", &[(0, "old")]);
+        // As after a crash between the two steps of DeleteLogGroup.
+        bench.write(|tx, cx| {
+            tx.log_groups().remove(&(cx.scope.clone(), "app".to_owned()));
+            tx.log_streams().remove(&(cx.scope.clone(), "app".to_owned(), "a".to_owned()));
         });
-        assert_eq!(again.map_err(|e| e.to_string()), Err("ResourceAlreadyExistsException: The specified log group already exists".into()));
+        bench.call(create_log_group, input("app")).expect("made");
+        assert!(bench.backend.logs.streams(&names::key(&bench.cx().scope, "app")).is_empty());
     }
 }

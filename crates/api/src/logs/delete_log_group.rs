@@ -21,3 +21,20 @@ pub async fn delete_log_group(backend: Backend, cx: Cx, input: DeleteLogGroupInp
     backend.logs.delete_group(&key).await.map_err(error::stored)?;
     Ok(DeleteLogGroupOutput::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::testing::{Bench, refusal};
+
+    #[test]
+    fn its_streams_and_events_go_with_it() {
+        let bench = Bench::app(&["a", "b"]);
+        bench.say("a", &[(0, "hello")]);
+        let delete = || bench.call(delete_log_group, DeleteLogGroupInput { log_group_name: "app".to_owned() });
+        delete().expect("deleted");
+        assert!(bench.read(|state, _| state.log_streams().is_empty()));
+        assert!(bench.backend.logs.streams(&names::key(&bench.cx().scope, "app")).is_empty());
+        assert_eq!(refusal(delete()), "ResourceNotFoundException: The specified log group does not exist.");
+    }
+}

@@ -18,3 +18,25 @@ pub async fn delete_log_stream(backend: Backend, cx: Cx, input: DeleteLogStreamI
     backend.logs.delete_stream(&key, &input.log_stream_name).await.map_err(error::stored)?;
     Ok(DeleteLogStreamOutput::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::testing::{Bench, refusal};
+
+    #[test]
+    fn its_events_go_and_those_of_others_stay() {
+        let bench = Bench::app(&["a", "b"]);
+        bench.say("a", &[(0, "hello")]);
+        bench.say("b", &[(0, "hello")]);
+        let delete = || {
+            let (log_group_name, log_stream_name) = ("app".to_owned(), "a".to_owned());
+            bench.call(delete_log_stream, DeleteLogStreamInput { log_group_name, log_stream_name })
+        };
+        delete().expect("deleted");
+        let key = names::key(&bench.cx().scope, "app");
+        assert_eq!(bench.backend.logs.stream_stats(&key, "a"), None);
+        assert!(bench.backend.logs.stream_stats(&key, "b").is_some());
+        assert_eq!(refusal(delete()), "ResourceNotFoundException: The specified log stream does not exist.");
+    }
+}

@@ -43,3 +43,44 @@ pub async fn describe_log_groups(backend: Backend, cx: Cx, input: DescribeLogGro
     };
     Ok(DescribeLogGroupsOutput { log_groups: Some(page.items.iter().map(group).collect()), next_token: page.next_token })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::create_log_group::create_log_group;
+    use crate::logs::testing::{Bench, refusal};
+    use longshore_aws_model::logs::CreateLogGroupInput;
+
+    fn names(bench: &Bench, input: DescribeLogGroupsInput) -> Vec<String> {
+        let output = bench.call(describe_log_groups, input).expect("a list");
+        output.log_groups.into_iter().flatten().filter_map(|group| group.log_group_name).collect()
+    }
+
+    #[test]
+    fn groups_are_chosen_and_paged_by_name() {
+        let bench = Bench::new();
+        for name in ["/ecs/api", "/ecs/web", "/lambda/Web"] {
+            let input = CreateLogGroupInput { log_group_name: name.to_owned(), ..Default::default() };
+            bench.call(create_log_group, input).expect("made");
+        }
+        let text = |text: &str| Some(text.to_owned());
+        let input = DescribeLogGroupsInput { log_group_name_prefix: text("/ecs/"), ..Default::default() };
+        assert_eq!(names(&bench, input), ["/ecs/api", "/ecs/web"]);
+        let input = DescribeLogGroupsInput { log_group_name_pattern: text("web"), ..Default::default() };
+        assert_eq!(names(&bench, input), ["/ecs/web", "/lambda/Web"]);
+        let first = DescribeLogGroupsInput { limit: Some(2), ..Default::default() };
+        let first = bench.call(describe_log_groups, first).expect("a page");
+        let group = &first.log_groups.as_ref().expect("two")[0];
+        assert_eq!(group.arn.as_deref(), Some("arn:aws:logs:us-east-1:123456789012:log-group:/ecs/api:*"));
+        assert_eq!(group.log_group_arn.as_deref(), Some("arn:aws:logs:us-east-1:123456789012:log-group:/ecs/api"));
+        assert_eq!(group.stored_bytes, Some(0));
+        let input = DescribeLogGroupsInput { next_token: first.next_token, ..Default::default() };
+        assert_eq!(names(&bench, input), ["/lambda/Web"]);
+        let input = DescribeLogGroupsInput {
+            log_group_name_prefix: text("a"),
+            log_group_name_pattern: text("a"),
+            ..Default::default()
+        };
+        assert!(refusal(bench.call(describe_log_groups, input)).contains("mutually exclusive"));
+    }
+}

@@ -46,3 +46,53 @@ pub async fn describe_log_streams(backend: Backend, cx: Cx, input: DescribeLogSt
     let streams = page.items.into_iter().map(|(_, stream)| stream).collect();
     Ok(DescribeLogStreamsOutput { log_streams: Some(streams), next_token: page.next_token })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::testing::{Bench, refusal};
+
+    fn input() -> DescribeLogStreamsInput {
+        DescribeLogStreamsInput { log_group_name: Some("app".to_owned()), ..Default::default() }
+    }
+
+    fn names(bench: &Bench, input: DescribeLogStreamsInput) -> Vec<String> {
+        let output = bench.call(describe_log_streams, input).expect("a list");
+        output.log_streams.into_iter().flatten().filter_map(|stream| stream.log_stream_name).collect()
+    }
+
+    #[test]
+    fn streams_are_ordered_by_name_or_last_event() {
+        let bench = Bench::app(&["a", "b", "c"]);
+        bench.say("a", &[(5, "late")]);
+        bench.say("b", &[(1, "early")]);
+        assert_eq!(names(&bench, input()), ["a", "b", "c"]);
+        assert_eq!(names(&bench, DescribeLogStreamsInput { descending: Some(true), ..input() }), ["c", "b", "a"]);
+        let order_by = Some("LastEventTime".to_owned());
+        let latest = DescribeLogStreamsInput { order_by: order_by.clone(), descending: Some(true), ..input() };
+        assert_eq!(names(&bench, latest), ["a", "b", "c"]);
+        let log_stream_name_prefix = Some("b".to_owned());
+        let prefixed = DescribeLogStreamsInput { log_stream_name_prefix, ..input() };
+        assert_eq!(names(&bench, prefixed.clone()), ["b"]);
+        assert_eq!(
+            refusal(bench.call(describe_log_streams, DescribeLogStreamsInput { order_by, ..prefixed })),
+            "InvalidParameterException: Cannot order by LastEventTime with a logStreamNamePrefix."
+        );
+    }
+
+    #[test]
+    fn pages_follow_each_other_and_times_are_shown() {
+        let bench = Bench::app(&["a", "b", "c"]);
+        bench.say("a", &[(1, "x"), (2, "y")]);
+        let first = bench.call(describe_log_streams, DescribeLogStreamsInput { limit: Some(2), ..input() }).expect("a page");
+        let stream = &first.log_streams.as_ref().expect("two")[0];
+        assert_eq!((stream.first_event_timestamp, stream.last_event_timestamp), (Some(bench.now.0 + 1), Some(bench.now.0 + 2)));
+        assert_eq!(stream.arn.as_deref(), Some("arn:aws:logs:us-east-1:123456789012:log-group:app:log-stream:a"));
+        assert_eq!(names(&bench, DescribeLogStreamsInput { next_token: first.next_token, ..input() }), ["c"]);
+        let stranger = DescribeLogStreamsInput { log_group_name: Some("other".to_owned()), ..Default::default() };
+        assert_eq!(
+            refusal(bench.call(describe_log_streams, stranger)),
+            "ResourceNotFoundException: The specified log group does not exist."
+        );
+    }
+}

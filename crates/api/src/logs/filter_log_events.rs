@@ -66,3 +66,69 @@ pub async fn filter_log_events(backend: Backend, cx: Cx, input: FilterLogEventsI
         next_token: page.next.map(|position| position.to_string()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::testing::{Bench, refusal};
+
+    fn input() -> FilterLogEventsInput {
+        let arn = "arn:aws:logs:us-east-1:123456789012:log-group:app:*";
+        FilterLogEventsInput { log_group_identifier: Some(arn.to_owned()), ..Default::default() }
+    }
+
+    fn lines(bench: &Bench, input: FilterLogEventsInput) -> Vec<String> {
+        let output = bench.call(filter_log_events, input).expect("a page");
+        output.events.into_iter().flatten().filter_map(|event| event.message).collect()
+    }
+
+    fn bench() -> Bench {
+        let bench = Bench::app(&["web/1", "web/2", "db/1"]);
+        bench.say("web/1", &[(1, "GET /a"), (4, "ERROR b")]);
+        bench.say("web/2", &[(2, "ERROR a")]);
+        bench.say("db/1", &[(3, "ready")]);
+        bench
+    }
+
+    #[test]
+    fn streams_are_merged_by_time_and_chosen_by_name_prefix_and_pattern() {
+        let bench = bench();
+        assert_eq!(lines(&bench, input()), ["GET /a", "ERROR a", "ready", "ERROR b"]);
+        let errors = FilterLogEventsInput { filter_pattern: Some("ERROR".to_owned()), ..input() };
+        assert_eq!(lines(&bench, errors), ["ERROR a", "ERROR b"]);
+        let web = FilterLogEventsInput { log_stream_name_prefix: Some("web/".to_owned()), ..input() };
+        assert_eq!(lines(&bench, web), ["GET /a", "ERROR a", "ERROR b"]);
+        let named = FilterLogEventsInput { log_stream_names: Some(vec!["db/1".to_owned()]), ..input() };
+        assert_eq!(lines(&bench, named), ["ready"]);
+        let until = FilterLogEventsInput { end_time: Some(bench.now.0 + 2), ..input() };
+        assert_eq!(lines(&bench, until), ["GET /a", "ERROR a"], "the end is inclusive");
+    }
+
+    #[test]
+    fn pages_follow_each_other() {
+        let bench = bench();
+        let first = bench.call(filter_log_events, FilterLogEventsInput { limit: Some(3), ..input() }).expect("a page");
+        assert_eq!(first.events.as_ref().map(Vec::len), Some(3));
+        assert!(first.next_token.is_some());
+        assert_eq!(lines(&bench, FilterLogEventsInput { next_token: first.next_token, ..input() }), ["ERROR b"]);
+    }
+
+    #[test]
+    fn refusals_name_what_is_wrong() {
+        let bench = bench();
+        let refused = |input| refusal(bench.call(filter_log_events, input));
+        let names = |name: &str| Some(vec![name.to_owned()]);
+        let both = FilterLogEventsInput { log_stream_names: names("db/1"), log_stream_name_prefix: Some("d".to_owned()), ..input() };
+        assert!(refused(both).starts_with("InvalidParameterException: "));
+        assert_eq!(
+            refused(FilterLogEventsInput { log_stream_names: names("z"), ..input() }),
+            "ResourceNotFoundException: The specified log stream does not exist."
+        );
+        let pattern = FilterLogEventsInput { filter_pattern: Some("{ $.a = ".to_owned()), ..input() };
+        assert!(refused(pattern).starts_with("InvalidParameterException: Invalid filter pattern: "));
+        assert_eq!(
+            refused(FilterLogEventsInput { next_token: Some("x".to_owned()), ..input() }),
+            "InvalidParameterException: The specified nextToken is invalid."
+        );
+    }
+}

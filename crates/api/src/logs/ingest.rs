@@ -1,6 +1,6 @@
 //! The `awslogs` driver's way in, and the way out of everything.
 
-use super::{error, names};
+use super::{error, leftovers, names};
 use crate::routes::{Backend, write};
 use longshore_aws_model::AwsError;
 use longshore_telemetry::logs::Event;
@@ -26,6 +26,9 @@ pub async fn ingest(
 }
 
 async fn make(backend: &Backend, key: (Scope, String, String), create_group: bool, now: Timestamp) -> Result<(), AwsError> {
+    let (scope, group, stream) = &key;
+    leftovers::of_group(backend, scope, group).await?;
+    leftovers::of_stream(backend, scope, group, stream).await?;
     write(&backend.store, move |tx| {
         let (scope, group, stream) = key;
         let group_key = (scope.clone(), group.clone());
@@ -50,4 +53,26 @@ pub async fn forget(backend: &Backend, groups: Vec<(Scope, String)>) -> Result<(
         backend.logs.delete_group(&names::key(&scope, &group)).await.map_err(error::stored)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::testing::{Bench, refusal};
+
+    #[test]
+    fn the_group_is_made_only_when_asked_for() {
+        let bench = Bench::new();
+        let scope = bench.cx().scope;
+        let put = |create_group| {
+            let events = vec![(bench.now, "hello".to_owned())];
+            bench.wait(ingest(&bench.backend, &scope, "app", "web/1", create_group, events, bench.now))
+        };
+        assert_eq!(refusal(put(false)), "ResourceNotFoundException: The specified log group does not exist.");
+        put(true).expect("stored");
+        put(false).expect("stored again");
+        let stats = bench.backend.logs.stream_stats(&names::key(&scope, "app"), "web/1").expect("a stream");
+        assert_eq!((stats.events, stats.last_event_ms), (2, Some(bench.now.0)));
+        assert!(bench.read(|state, _| state.log_streams().contains(&(scope.clone(), "app".to_owned(), "web/1".to_owned()))));
+    }
 }

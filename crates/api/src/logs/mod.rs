@@ -10,24 +10,29 @@ mod error;
 mod filter_log_events;
 mod get_log_events;
 mod ingest;
+mod leftovers;
 mod names;
+mod prune;
 mod put_log_events;
 mod retention;
 mod tags;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use ingest::{forget, ingest};
+pub use prune::prune;
 
 use crate::Routes;
 use longshore_aws_model::logs::*;
 
 pub fn routes(routes: Routes) -> Routes {
     routes
-        .write::<CreateLogGroup>(create_log_group::create_log_group)
+        .call::<CreateLogGroup, _>(create_log_group::create_log_group)
         .call::<DeleteLogGroup, _>(delete_log_group::delete_log_group)
         .call::<DescribeLogGroups, _>(describe_log_groups::describe_log_groups)
         .write::<PutRetentionPolicy>(retention::put_retention_policy)
         .write::<DeleteRetentionPolicy>(retention::delete_retention_policy)
-        .write::<CreateLogStream>(create_log_stream::create_log_stream)
+        .call::<CreateLogStream, _>(create_log_stream::create_log_stream)
         .call::<DeleteLogStream, _>(delete_log_stream::delete_log_stream)
         .call::<DescribeLogStreams, _>(describe_log_streams::describe_log_streams)
         .call::<PutLogEvents, _>(put_log_events::put_log_events)

@@ -76,6 +76,7 @@ fn split(events: Vec<InputLogEvent>, retention_days: Option<i32>, now: Timestamp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::testing::{Bench, refusal};
 
     fn event(at: i64) -> InputLogEvent {
         InputLogEvent { timestamp: Some(at), message: Some("x".into()) }
@@ -98,5 +99,25 @@ mod tests {
         assert!(check(&[event(2), event(1)]).is_err());
         let big = InputLogEvent { timestamp: Some(1), message: Some("x".repeat(BATCH_BYTES_MAX)) };
         assert!(check(&[big]).is_err());
+    }
+
+    #[test]
+    fn events_are_stored_and_a_stranger_is_refused() {
+        let bench = Bench::app(&["a"]);
+        let now = bench.now.0;
+        let put = |stream: &str, times: &[i64]| {
+            let log_events = times.iter().map(|at| event(now + at)).collect();
+            let (log_group_name, log_stream_name) = ("app".to_owned(), stream.to_owned());
+            bench.call(put_log_events, PutLogEventsInput { log_group_name, log_stream_name, log_events, ..Default::default() })
+        };
+        let output = put("a", &[0, 1]).expect("stored");
+        assert!(output.next_sequence_token.is_some() && output.rejected_log_events_info.is_none());
+        let stats = bench.backend.logs.stream_stats(&names::key(&bench.cx().scope, "app"), "a");
+        assert_eq!(stats.map(|stats| stats.events), Some(2));
+        assert_eq!(refusal(put("b", &[0])), "ResourceNotFoundException: The specified log stream does not exist.");
+        assert_eq!(
+            refusal(put("a", &[1, 0])),
+            "InvalidParameterException: Log events in a single PutLogEvents request must be in chronological order."
+        );
     }
 }

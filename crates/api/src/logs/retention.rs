@@ -25,3 +25,26 @@ pub fn delete_retention_policy(tx: &mut Tx, cx: &Cx, input: DeleteRetentionPolic
 fn set(tx: &mut Tx, cx: &Cx, group: String, days: Option<i32>) -> Result<(), AwsError> {
     tx.log_groups().update(&(cx.scope.clone(), group), |row| row.retention_days = days).ok_or_else(error::no_group)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::testing::{Bench, refusal};
+
+    #[test]
+    fn days_are_of_a_list_and_are_taken_back() {
+        let bench = Bench::app(&[]);
+        let put = |group: &str, days| {
+            let input = PutRetentionPolicyInput { log_group_name: group.to_owned(), retention_in_days: days };
+            bench.try_write(|tx, cx| put_retention_policy(tx, cx, input))
+        };
+        let days = || bench.read(|state, _| state.log_groups().all().next().and_then(|row| row.retention_days));
+        put("app", 7).expect("set");
+        assert_eq!(days(), Some(7));
+        assert_eq!(refusal(put("app", 8)), "InvalidParameterException: Invalid retentionInDays 8.");
+        assert_eq!(refusal(put("z", 7)), "ResourceNotFoundException: The specified log group does not exist.");
+        let input = DeleteRetentionPolicyInput { log_group_name: "app".to_owned() };
+        bench.try_write(|tx, cx| delete_retention_policy(tx, cx, input)).expect("taken back");
+        assert_eq!(days(), None);
+    }
+}
