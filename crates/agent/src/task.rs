@@ -112,34 +112,47 @@ async fn stop_wanted(intent: &mut watch::Receiver<TaskIntent>) {
 impl Shell {
     async fn live(&mut self, intent: &mut watch::Receiver<TaskIntent>) {
         let wanted = intent.borrow().clone();
-        let supervisor = match Supervisor::adopt(&self.directory).await {
-            Some(supervisor) => Some(supervisor),
-            None if self.directory.exists() => {
-                // It started once and its supervisor is dead: containers are never started twice.
-                self.from_last_state();
-                None
-            }
-            None => {
-                let mut stop = intent.clone();
-                let started = tokio::select! {
-                    started = self.start(&wanted) => started,
-                    () = stop_wanted(&mut stop) => return,
-                };
-                match started {
-                    Ok(supervisor) => Some(supervisor),
-                    Err(StartError(reason)) => {
-                        tracing::warn!(task = %wanted.id, reason, "a task could not be started");
-                        self.seen.stop = Some((StopCode::TaskFailedToStart, reason));
-                        None
-                    }
+        if let Some(supervisor) = Supervisor::adopt(&self.directory).await
+            && self.follow(supervisor, intent).await.is_ok()
+        {
+            return;
+        }
+        if self.has_run() {
+            // Containers are never started twice.
+            tracing::warn!(task = %wanted.id, "the task's supervisor is gone");
+            return self.from_last_state();
+        }
+        if wanted.was_running {
+            self.seen.stop = Some((StopCode::TerminationNotice, "The node was shut down.".to_owned()));
+            return;
+        }
+        // What an agent began that died before it said go: nothing of the task has run.
+        if self.directory.exists() {
+            self.clean_up(&wanted).await;
+        }
+        let mut stop = intent.clone();
+        let started = tokio::select! {
+            started = self.start(&wanted) => started,
+            () = stop_wanted(&mut stop) => return,
+        };
+        match started {
+            Ok(supervisor) => {
+                if self.follow(supervisor, intent).await.is_err() {
+                    tracing::warn!(task = %wanted.id, "the task's supervisor is gone");
+                    self.from_last_state();
                 }
             }
-        };
-        let Some(supervisor) = supervisor else { return };
-        if self.follow(supervisor, intent).await.is_err() {
-            tracing::warn!(task = %wanted.id, "the task's supervisor is gone");
-            self.from_last_state();
+            Err(StartError(reason)) => {
+                tracing::warn!(task = %wanted.id, reason, "a task could not be started");
+                self.seen.stop = Some((StopCode::TaskFailedToStart, reason));
+            }
         }
+    }
+
+    /// Whether a supervisor was told to start the containers.
+    fn has_run(&self) -> bool {
+        let phase = read_state(&self.directory).map(|state| state.task.phase);
+        phase.is_some_and(|phase| !matches!(phase, rt::TaskPhase::Waiting | rt::TaskPhase::Prepared))
     }
 
     /// The supervisor was killed: what it last wrote down is all there is to know.

@@ -35,6 +35,7 @@ states! {
     StopCode {
         TaskFailedToStart = "TaskFailedToStart", EssentialContainerExited = "EssentialContainerExited",
         UserInitiated = "UserInitiated", ServiceSchedulerInitiated = "ServiceSchedulerInitiated",
+        TerminationNotice = "TerminationNotice",
     }
     ServiceStatus { Active = "ACTIVE", Draining = "DRAINING", Inactive = "INACTIVE" }
     DeploymentStatus { Primary = "PRIMARY", Active = "ACTIVE", Inactive = "INACTIVE" }

@@ -47,6 +47,8 @@ pub struct TaskIntent {
     pub zone: ZoneName,
     pub zone_id: String,
     pub run: RunIntent,
+    /// It has been RUNNING: a node that has no trace of it has lost it, and does not start it again.
+    pub was_running: bool,
     pub cpu_units: u32,
     pub memory_mib: u32,
     /// Definitions with the overrides applied.
