@@ -32,3 +32,22 @@ pub async fn batch_check_layer_availability(
     }
     Ok(BatchCheckLayerAvailabilityOutput { layers: Some(layers), failures: Some(failures) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecr::testing::{LAYER, digest, web};
+
+    #[test]
+    fn a_layer_is_there_or_not_or_no_layer() {
+        let (bench, _) = web();
+        let layer_digests = vec![LAYER.to_owned(), digest('1'), "md5:1".to_owned()];
+        let input = BatchCheckLayerAvailabilityInput { repository_name: "web".to_owned(), layer_digests, ..Default::default() };
+        let output = bench.call(batch_check_layer_availability, input).expect("an answer");
+        let layers = output.layers.into_iter().flatten();
+        let layers: Vec<_> = layers.map(|layer| (layer.layer_availability.unwrap_or_default(), layer.layer_size)).collect();
+        assert_eq!(layers, [("AVAILABLE".to_owned(), Some(42)), ("UNAVAILABLE".to_owned(), None)]);
+        let failures = output.failures.expect("one");
+        assert_eq!(failures[0].failure_code.as_deref(), Some("InvalidLayerDigest"));
+    }
+}

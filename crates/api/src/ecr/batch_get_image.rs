@@ -35,3 +35,27 @@ pub async fn batch_get_image(backend: Backend, cx: Cx, input: BatchGetImageInput
     }
     Ok(BatchGetImageOutput { images: Some(images), failures: Some(failures) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecr::testing::{by_digest, by_tag, digest, image, web};
+
+    #[test]
+    fn manifests_are_read_and_what_is_missing_is_told() {
+        let (bench, registry) = web();
+        let known = image(&bench, '1', &["v1"], &[]);
+        image(&bench, '2', &["lost"], &[]);
+        registry.have(&known, b"{}");
+        let mismatch = ImageIdentifier { image_digest: Some(digest('2')), ..by_tag("v1") };
+        let wanted = [by_tag("v1"), by_digest(&known), by_tag("z"), ImageIdentifier::default(), mismatch, by_tag("lost")];
+        let input = BatchGetImageInput { repository_name: "web".to_owned(), image_ids: wanted.to_vec(), ..Default::default() };
+        let output = bench.call(batch_get_image, input).expect("an answer");
+        let images = output.images.expect("two");
+        assert_eq!(images[0].image_manifest.as_deref(), Some("{}"));
+        assert_eq!(images[0].image_id, Some(ImageIdentifier { image_digest: Some(known), ..by_tag("v1") }));
+        assert_eq!(images[1].image_id.as_ref().and_then(|id| id.image_tag.clone()), None);
+        let codes: Vec<_> = output.failures.into_iter().flatten().filter_map(|failure| failure.failure_code).collect();
+        assert_eq!(codes, ["ImageNotFound", "MissingDigestAndTag", "ImageTagDoesNotMatchDigest", "ImageInaccessible"]);
+    }
+}

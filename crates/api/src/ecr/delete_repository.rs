@@ -31,3 +31,32 @@ pub async fn delete_repository(backend: Backend, cx: Cx, input: DeleteRepository
     }
     Ok(DeleteRepositoryOutput { repository: Some(repository) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecr::testing::{image, web};
+    use crate::logs::testing::refusal;
+
+    #[test]
+    fn images_keep_a_repository_unless_forced() {
+        let (bench, registry) = web();
+        image(&bench, '1', &["v1"], &[]);
+        let delete = |force| {
+            let input = DeleteRepositoryInput { repository_name: "web".to_owned(), force, ..Default::default() };
+            bench.call(delete_repository, input)
+        };
+        assert_eq!(
+            refusal(delete(None)),
+            "RepositoryNotEmptyException: The repository with name 'web' in registry with id '123456789012' cannot be deleted because it still contains images"
+        );
+        assert!(registry.forgotten().is_empty());
+        delete(Some(true)).expect("deleted");
+        assert_eq!(registry.forgotten(), ["web"]);
+        assert!(bench.read(|state, _| state.repositories().is_empty() && state.images().is_empty()));
+        assert_eq!(
+            refusal(delete(None)),
+            "RepositoryNotFoundException: The repository with name 'web' does not exist in the registry with id '123456789012'"
+        );
+    }
+}

@@ -20,3 +20,41 @@ pub fn describe_repositories(state: &Snapshot, cx: &Cx, input: DescribeRepositor
     let repositories = page.items.iter().map(|row| view::repository(&cx.scope, row)).collect();
     Ok(DescribeRepositoriesOutput { repositories: Some(repositories), next_token: page.next_token })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecr::testing::{repository, web};
+    use crate::logs::testing::{Bench, refusal};
+
+    fn names(bench: &Bench, input: DescribeRepositoriesInput) -> (Vec<String>, Option<String>) {
+        let output = bench.read(|state, cx| describe_repositories(state, cx, input)).expect("a list");
+        let names = output.repositories.into_iter().flatten().filter_map(|row| row.repository_name).collect();
+        (names, output.next_token)
+    }
+
+    #[test]
+    fn repositories_are_named_or_paged() {
+        let (bench, _) = web();
+        repository(&bench, "api");
+        repository(&bench, "team/db");
+        let named = DescribeRepositoriesInput { repository_names: Some(vec!["web".to_owned()]), ..Default::default() };
+        assert_eq!(names(&bench, named).0, ["web"]);
+        let (first, next_token) = names(&bench, DescribeRepositoriesInput { max_results: Some(2), ..Default::default() });
+        assert_eq!(first, ["api", "team/db"]);
+        assert_eq!(names(&bench, DescribeRepositoriesInput { next_token, ..Default::default() }), (vec!["web".to_owned()], None));
+    }
+
+    #[test]
+    fn refusals_name_what_is_wrong() {
+        let (bench, _) = web();
+        let refused = |input| refusal(bench.read(|state, cx| describe_repositories(state, cx, input)));
+        let named = DescribeRepositoriesInput { repository_names: Some(vec!["z".to_owned()]), ..Default::default() };
+        assert_eq!(
+            refused(named),
+            "RepositoryNotFoundException: The repository with name 'z' does not exist in the registry with id '123456789012'"
+        );
+        let elsewhere = DescribeRepositoriesInput { registry_id: Some("210987654321".to_owned()), ..Default::default() };
+        assert!(refused(elsewhere).starts_with("InvalidParameterException: "));
+    }
+}

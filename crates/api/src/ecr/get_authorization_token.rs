@@ -23,3 +23,26 @@ pub fn get_authorization_token(_: &Snapshot, cx: &Cx, input: GetAuthorizationTok
     };
     Ok(GetAuthorizationTokenOutput { authorization_data: Some(vec![data]) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+    use base64::engine::general_purpose::STANDARD;
+
+    #[test]
+    fn the_password_is_good_for_twelve_hours() {
+        let fixture = Fixture::new();
+        let input = GetAuthorizationTokenInput::default();
+        let data = fixture.read(|state, cx| get_authorization_token(state, cx, input)).expect("a token");
+        let data = data.authorization_data.and_then(|mut list| list.pop()).expect("one");
+        assert_eq!(data.proxy_endpoint.as_deref(), Some("https://123456789012.dkr.ecr.us-east-1.amazonaws.com"));
+        let user_and_password = STANDARD.decode(data.authorization_token.expect("a token")).expect("base64");
+        let user_and_password = String::from_utf8(user_and_password).expect("text");
+        let password = user_and_password.strip_prefix("AWS:").expect("the user's name");
+        let secret = &fixture.settings.registry_secret;
+        let almost = fixture.now + (GOOD_FOR - Duration::from_millis(1));
+        assert_eq!(token::verify(secret, password, almost), Some(fixture.cx().scope));
+        assert_eq!(token::verify(secret, password, fixture.now + GOOD_FOR), None);
+    }
+}

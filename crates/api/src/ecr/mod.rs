@@ -13,6 +13,8 @@ mod list_images;
 mod names;
 mod put_image;
 mod tags;
+#[cfg(test)]
+mod testing;
 pub mod token;
 mod view;
 

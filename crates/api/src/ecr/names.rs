@@ -55,8 +55,11 @@ pub fn identifiers(image: &Image) -> Vec<ImageIdentifier> {
     }
 }
 
-/// Whether an image passes `tagStatus`: TAGGED, UNTAGGED or ANY.
-pub fn passes(image: &Image, tag_status: Option<&str>) -> bool {
+/// Whether an image passes `tagStatus` (TAGGED, UNTAGGED or ANY) and `imageStatus`: nothing is ever archived here.
+pub fn passes(image: &Image, tag_status: Option<&str>, image_status: Option<&str>) -> bool {
+    if image_status.is_some_and(|status| !matches!(status, "ACTIVE" | "ANY")) {
+        return false;
+    }
     match tag_status {
         Some("TAGGED") => !image.image_tags.is_empty(),
         Some("UNTAGGED") => image.image_tags.is_empty(),

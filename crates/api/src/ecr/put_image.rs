@@ -44,3 +44,49 @@ pub async fn put_image(backend: Backend, cx: Cx, input: PutImageInput) -> Result
         }),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecr::testing::{digest, web};
+    use crate::logs::testing::refusal;
+    use crate::routes::PutImage;
+
+    #[test]
+    fn the_registry_takes_the_manifest_in_or_says_why_not() {
+        let (bench, registry) = web();
+        let input = || PutImageInput {
+            repository_name: "web".to_owned(),
+            image_manifest: "{}".to_owned(),
+            image_tag: Some("v1".to_owned()),
+            ..Default::default()
+        };
+        let put = |answer| {
+            registry.answer_put(answer);
+            bench.call(put_image, input())
+        };
+        let taken = |changed| Ok(PutImage { digest: digest('1'), media_type: "type".to_owned(), changed });
+        let made = put(taken(true)).expect("taken in").image.expect("it is shown");
+        let id = made.image_id.expect("an id");
+        assert_eq!((id.image_digest, id.image_tag.as_deref()), (Some(digest('1')), Some("v1")));
+        for (answer, expected) in [
+            (
+                taken(false),
+                format!("ImageAlreadyExistsException: Image with digest '{}' and tag 'v1' already exists in the repository with name 'web' in registry with id '123456789012'", digest('1')),
+            ),
+            (
+                Err(PutImageError::TagImmutable("v1".to_owned())),
+                "ImageTagAlreadyExistsException: The image tag 'v1' already exists in the 'web' repository and cannot be overwritten because the repository is immutable.".to_owned(),
+            ),
+            (
+                Err(PutImageError::DigestMismatch),
+                "ImageDigestDoesNotMatchException: The specified digest does not match the digest calculated for the image".to_owned(),
+            ),
+        ] {
+            assert_eq!(refusal(put(answer)), expected);
+        }
+        assert!(refusal(put(Err(PutImageError::LayersNotFound(vec![digest('2')])))).starts_with("LayersNotFoundException: "));
+        let elsewhere = PutImageInput { repository_name: "z".to_owned(), ..input() };
+        assert!(refusal(bench.call(put_image, elsewhere)).starts_with("RepositoryNotFoundException: "));
+    }
+}

@@ -57,3 +57,33 @@ pub fn list_tags_for_resource(state: &Snapshot, cx: &Cx, input: ListTagsForResou
     let row = state.repositories().get(&(cx.scope.clone(), name.to_owned())).ok_or_else(|| error::no_repository(&cx.scope, name))?;
     Ok(ListTagsForResourceOutput { tags: Some(view::tags(&row.tags)) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecr::testing::web;
+    use crate::logs::testing::refusal;
+
+    fn tag(key: &str, value: &str) -> Tag {
+        Tag { key: Some(key.to_owned()), value: Some(value.to_owned()) }
+    }
+
+    #[test]
+    fn tags_come_and_go_by_arn() {
+        let (bench, _) = web();
+        let arn = "arn:aws:ecr:us-east-1:123456789012:repository/web".to_owned();
+        let input = TagResourceInput { resource_arn: arn.clone(), tags: vec![tag("a", "1"), tag("b", "2")] };
+        bench.try_write(|tx, cx| tag_resource(tx, cx, input)).expect("tagged");
+        let input = UntagResourceInput { resource_arn: arn.clone(), tag_keys: vec!["a".to_owned()] };
+        bench.try_write(|tx, cx| untag_resource(tx, cx, input)).expect("untagged");
+        let list = |arn: &str| {
+            let input = ListTagsForResourceInput { resource_arn: arn.to_owned() };
+            bench.read(|state, cx| list_tags_for_resource(state, cx, input))
+        };
+        assert_eq!(list(&arn).expect("a list").tags, Some(vec![tag("b", "2")]));
+        assert!(refusal(list(&format!("{arn}2"))).starts_with("RepositoryNotFoundException: "));
+        assert!(refusal(list("web")).starts_with("InvalidParameterException: "));
+        let many = TagResourceInput { resource_arn: arn, tags: (0..50).map(|n| tag(&n.to_string(), "")).collect() };
+        assert!(refusal(bench.try_write(|tx, cx| tag_resource(tx, cx, many))).starts_with("TooManyTagsException: "));
+    }
+}
