@@ -30,10 +30,14 @@ pub fn parse(
     for arn in actions.iter().flat_map(Action::target_groups) {
         let group = names::target_group(state, scope, arn)?;
         if group.vpc != load_balancer.vpc {
-            return Err(error::invalid_configuration(format!("The target group '{arn}' is not in the VPC '{}' of the load balancer", load_balancer.vpc)));
+            return Err(error::invalid_configuration(format!(
+                "The target group '{arn}' is not in the VPC '{}' of the load balancer",
+                load_balancer.vpc
+            )));
         }
         if usage.load_balancers(arn).any(|used| used != load_balancer.arn) {
-            let text = format!("The following target groups cannot be associated with more than one load balancer: {arn}");
+            let text =
+                format!("The following target groups cannot be associated with more than one load balancer: {arn}");
             return Err(AwsError::new(codes::TARGET_GROUP_ASSOCIATION_LIMIT, text));
         }
     }
@@ -64,7 +68,9 @@ fn forward(single: Option<String>, config: Option<wire::ForwardActionConfig>) ->
         (Some(arn), []) => vec![(arn, 1)],
         (Some(arn), [only]) if only.target_group_arn.as_ref() == Some(&arn) => vec![weighted(only)?],
         (Some(_), _) => {
-            return Err(error::invalid_action("You cannot specify both a target group ARN and a different list of target groups"));
+            return Err(error::invalid_action(
+                "You cannot specify both a target group ARN and a different list of target groups",
+            ));
         }
         (None, []) => return Err(error::validation("A target group ARN must be specified for a forward action")),
         (None, tuples) => tuples.iter().map(weighted).collect::<Result<_, _>>()?,
@@ -78,7 +84,9 @@ fn forward(single: Option<String>, config: Option<wire::ForwardActionConfig>) ->
     let stickiness = config.target_group_stickiness_config.unwrap_or_default();
     let stickiness_seconds = match (stickiness.enabled, stickiness.duration_seconds.map(u32::try_from)) {
         (Some(true), Some(Ok(seconds))) if (1..=604_800).contains(&seconds) => Some(seconds),
-        (Some(true), _) => return Err(error::validation("Target group stickiness duration must be from 1 to 604800 seconds")),
+        (Some(true), _) => {
+            return Err(error::validation("Target group stickiness duration must be from 1 to 604800 seconds"));
+        }
         _ => None,
     };
     Ok(Action::Forward { target_groups, stickiness_seconds })
@@ -128,9 +136,13 @@ fn redirect(given: wire::RedirectActionConfig) -> Result<Action, AwsError> {
 fn fixed_response(given: wire::FixedResponseActionConfig) -> Result<Action, AwsError> {
     let text = given.status_code.unwrap_or_default();
     let status_code = text.parse().ok().filter(|code: &u16| text.len() == 3 && matches!(code / 100, 2 | 4 | 5));
-    let status_code = status_code.ok_or_else(|| error::validation("The status code of a fixed response must be 2XX, 4XX or 5XX"))?;
+    let status_code =
+        status_code.ok_or_else(|| error::validation("The status code of a fixed response must be 2XX, 4XX or 5XX"))?;
     if let Some(other) = given.content_type.as_deref().filter(|kind| !CONTENT_TYPES.contains(kind)) {
-        return Err(error::validation(format!("The content type '{other}' of a fixed response must be one of {}", CONTENT_TYPES.join(", "))));
+        return Err(error::validation(format!(
+            "The content type '{other}' of a fixed response must be one of {}",
+            CONTENT_TYPES.join(", ")
+        )));
     }
     if given.message_body.as_ref().is_some_and(|body| body.len() > 1024) {
         return Err(error::validation("The message body of a fixed response can have at most 1024 characters"));
@@ -153,11 +165,16 @@ mod tests {
     #[test]
     fn forwards_have_one_group_or_weights() {
         let tuple = |arn: &str, weight| wire::TargetGroupTuple { target_group_arn: text(arn), weight };
-        let config = |tuples| Some(wire::ForwardActionConfig { target_groups: Some(tuples), target_group_stickiness_config: None });
+        let config = |tuples| {
+            Some(wire::ForwardActionConfig { target_groups: Some(tuples), target_group_stickiness_config: None })
+        };
         let one = Action::Forward { target_groups: vec![("a".to_owned(), 1)], stickiness_seconds: None };
         assert_eq!(forward(text("a"), None), Ok(one.clone()));
         assert_eq!(forward(text("a"), config(vec![tuple("a", None)])), Ok(one));
-        let two = Action::Forward { target_groups: vec![("a".to_owned(), 0), ("b".to_owned(), 999)], stickiness_seconds: None };
+        let two = Action::Forward {
+            target_groups: vec![("a".to_owned(), 0), ("b".to_owned(), 999)],
+            stickiness_seconds: None,
+        };
         assert_eq!(forward(None, config(vec![tuple("a", Some(0)), tuple("b", Some(999))])), Ok(two));
         assert!(message(forward(text("c"), config(vec![tuple("a", None)]))).starts_with("InvalidLoadBalancerAction"));
         assert!(message(forward(None, config(vec![tuple("a", Some(1000))]))).contains("0 to 999"));
@@ -167,8 +184,11 @@ mod tests {
 
     #[test]
     fn redirects_change_something() {
-        let given = |config: wire::RedirectActionConfig| redirect(wire::RedirectActionConfig { status_code: text("HTTP_301"), ..config });
-        let https = given(wire::RedirectActionConfig { protocol: text("HTTPS"), port: text("443"), ..Default::default() });
+        let given = |config: wire::RedirectActionConfig| {
+            redirect(wire::RedirectActionConfig { status_code: text("HTTP_301"), ..config })
+        };
+        let https =
+            given(wire::RedirectActionConfig { protocol: text("HTTPS"), port: text("443"), ..Default::default() });
         let Ok(Action::Redirect { protocol, path, status_code: 301, .. }) = https else { panic!("{https:?}") };
         assert_eq!((protocol.as_str(), path.as_str()), ("HTTPS", "/#{path}"));
         assert_eq!(
@@ -183,13 +203,24 @@ mod tests {
         ] {
             assert!(given(bad.clone()).is_err(), "{bad:?}");
         }
-        assert!(redirect(wire::RedirectActionConfig { port: text("1"), status_code: text("HTTP_303"), ..Default::default() }).is_err());
+        assert!(
+            redirect(wire::RedirectActionConfig {
+                port: text("1"),
+                status_code: text("HTTP_303"),
+                ..Default::default()
+            })
+            .is_err()
+        );
     }
 
     #[test]
     fn fixed_responses_have_a_code_and_a_known_type() {
         let given = |code: &str, kind: Option<&str>| {
-            fixed_response(wire::FixedResponseActionConfig { status_code: text(code), content_type: kind.and_then(text), message_body: None })
+            fixed_response(wire::FixedResponseActionConfig {
+                status_code: text(code),
+                content_type: kind.and_then(text),
+                message_body: None,
+            })
         };
         assert_eq!(given("404", None), Ok(Action::FixedResponse { status_code: 404, content_type: None, body: None }));
         for bad in ["", "302", "4040", "+04"] {

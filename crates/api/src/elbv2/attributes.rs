@@ -109,7 +109,10 @@ impl Attributes {
         let mut seen = std::collections::BTreeSet::new();
         for (key, value) in given {
             if !seen.insert(key) {
-                return Err(error::validation(format!("{} attribute key '{key}' is specified more than once", self.noun)));
+                return Err(error::validation(format!(
+                    "{} attribute key '{key}' is specified more than once",
+                    self.noun
+                )));
             }
             let Some(Attribute(_, default, check)) = self.list.iter().find(|Attribute(known, ..)| *known == key) else {
                 return Err(error::validation(format!("{} attribute key '{key}' is not recognized", self.noun)));
@@ -119,9 +122,17 @@ impl Attributes {
                 continue;
             }
             match check {
-                None => return Err(error::unsupported(format_args!("The {} attribute '{key}' with the value '{value}'", self.noun.to_lowercase()))),
+                None => {
+                    return Err(error::unsupported(format_args!(
+                        "The {} attribute '{key}' with the value '{value}'",
+                        self.noun.to_lowercase()
+                    )));
+                }
                 Some(holds) if !holds(value) => {
-                    return Err(error::validation(format!("{} attribute value for key '{key}' is invalid: '{value}'", self.noun)));
+                    return Err(error::validation(format!(
+                        "{} attribute value for key '{key}' is invalid: '{value}'",
+                        self.noun
+                    )));
                 }
                 Some(_) => drop(stored.insert(key.to_owned(), value.to_owned())),
             }
@@ -135,11 +146,15 @@ pub fn check_target_group(stored: &BTreeMap<String, String>) -> Result<(), AwsEr
     let all = OF_TARGET_GROUPS.all(stored);
     let get = |key: &str| all.get(key).map_or("", String::as_str);
     if get("slow_start.duration_seconds") != "0" && get("load_balancing.algorithm.type") != "round_robin" {
-        return Err(error::validation("Slow start mode is only supported with the 'round_robin' load balancing algorithm"));
+        return Err(error::validation(
+            "Slow start mode is only supported with the 'round_robin' load balancing algorithm",
+        ));
     }
     let app_cookie = get("stickiness.enabled") == "true" && get("stickiness.type") == "app_cookie";
     if app_cookie && get("stickiness.app_cookie.cookie_name").is_empty() {
-        return Err(error::validation("You must specify a 'stickiness.app_cookie.cookie_name' when 'stickiness.type' is 'app_cookie'"));
+        return Err(error::validation(
+            "You must specify a 'stickiness.app_cookie.cookie_name' when 'stickiness.type' is 'app_cookie'",
+        ));
     }
     Ok(())
 }
@@ -171,9 +186,15 @@ mod tests {
             set(&OF_LOAD_BALANCERS, "access_logs.s3.enabled", "true"),
             Err("The load balancer attribute 'access_logs.s3.enabled' with the value 'true' is not supported by Longshore yet.".to_owned())
         );
-        assert_eq!(set(&OF_LOAD_BALANCERS, "colour", "red"), Err("Load balancer attribute key 'colour' is not recognized".to_owned()));
+        assert_eq!(
+            set(&OF_LOAD_BALANCERS, "colour", "red"),
+            Err("Load balancer attribute key 'colour' is not recognized".to_owned())
+        );
         assert!(set(&OF_TARGET_GROUPS, "slow_start.duration_seconds", "29").is_err());
         assert!(set(&OF_TARGET_GROUPS, "stickiness.app_cookie.cookie_name", "AWSALB").is_err());
-        assert_eq!(set(&OF_TARGET_GROUPS, "deregistration_delay.timeout_seconds", "0").map(|stored| stored.len()), Ok(1));
+        assert_eq!(
+            set(&OF_TARGET_GROUPS, "deregistration_delay.timeout_seconds", "0").map(|stored| stored.len()),
+            Ok(1)
+        );
     }
 }

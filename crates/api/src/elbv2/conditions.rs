@@ -85,7 +85,9 @@ fn condition(mut given: RuleCondition) -> Result<Condition, AwsError> {
             error::refuse!(config; regex_values);
             let name = config.http_header_name.unwrap_or_default();
             if !is_header_name(&name) {
-                return Err(error::validation(format!("Condition field 'http-header' has an invalid HTTP header name '{name}'")));
+                return Err(error::validation(format!(
+                    "Condition field 'http-header' has an invalid HTTP header name '{name}'"
+                )));
             }
             let values = values(&field, None, config.values, |value| value.len() <= 128)?;
             Ok(Condition::HttpHeader { name, values })
@@ -114,7 +116,9 @@ fn condition(mut given: RuleCondition) -> Result<Condition, AwsError> {
             }
             let blocks = values(&field, None, config.values, |_| true)?;
             let parse = |block: String| {
-                block.parse().map_err(|_| error::validation(format!("Condition value '{block}' is not a valid IPv4 CIDR block")))
+                block
+                    .parse()
+                    .map_err(|_| error::validation(format!("Condition value '{block}' is not a valid IPv4 CIDR block")))
             };
             Ok(Condition::SourceIp(blocks.into_iter().map(parse).collect::<Result<_, _>>()?))
         }
@@ -134,7 +138,9 @@ fn values(
     let config = config.filter(|values| !values.is_empty());
     let values = match (plain, config) {
         (Some(plain), Some(config)) if plain != config => {
-            return Err(error::validation(format!("You cannot specify both values and a configuration for the condition field '{field}'")));
+            return Err(error::validation(format!(
+                "You cannot specify both values and a configuration for the condition field '{field}'"
+            )));
         }
         (plain, config) => config.or(plain).ok_or_else(|| no_values(field))?,
     };
@@ -158,7 +164,8 @@ fn is_host_pattern(value: &str) -> bool {
     let last = value.rsplit_once('.').map(|(_, last)| last);
     value.len() <= 128
         && value.bytes().all(allowed)
-        && last.is_some_and(|last| !last.is_empty() && last.bytes().all(|b| b.is_ascii_alphabetic() || b"*?".contains(&b)))
+        && last
+            .is_some_and(|last| !last.is_empty() && last.bytes().all(|b| b.is_ascii_alphabetic() || b"*?".contains(&b)))
 }
 
 fn is_header_name(name: &str) -> bool {
@@ -194,13 +201,19 @@ mod tests {
         let expected = vec![Condition::PathPattern(vec!["/a/*".to_owned()])];
         assert_eq!(parse(vec![given.clone()]), Ok(expected.clone()));
         assert_eq!(parse(vec![plain("path-pattern", &["/a/*"])]), Ok(expected));
-        assert!(message(vec![RuleCondition { values: list(&["/b"]), ..given }]).contains("both values and a configuration"));
+        assert!(
+            message(vec![RuleCondition { values: list(&["/b"]), ..given }]).contains("both values and a configuration")
+        );
     }
 
     #[test]
     fn every_field_is_read() {
         let field = |field: &str| RuleCondition { field: Some(field.to_owned()), ..Default::default() };
-        let header = HttpHeaderConditionConfig { http_header_name: Some("X-A".to_owned()), values: list(&["1*"]), regex_values: None };
+        let header = HttpHeaderConditionConfig {
+            http_header_name: Some("X-A".to_owned()),
+            values: list(&["1*"]),
+            regex_values: None,
+        };
         let pair = QueryStringKeyValuePair { key: None, value: Some("v".to_owned()) };
         let given = vec![
             plain("host-header", &["*.example.com"]),
@@ -214,7 +227,10 @@ mod tests {
                 ..field("query-string")
             },
             RuleCondition {
-                source_ip_config: Some(SourceIpConditionConfig { values: list(&["10.0.0.0/8"]), ip_address_type: None }),
+                source_ip_config: Some(SourceIpConditionConfig {
+                    values: list(&["10.0.0.0/8"]),
+                    ip_address_type: None,
+                }),
                 ..field("source-ip")
             },
         ];
@@ -232,7 +248,10 @@ mod tests {
     fn limits_hold_over_the_whole_rule() {
         let paths = plain("path-pattern", &["/1", "/2", "/3", "/4", "/5", "/6"]);
         assert_eq!(message(vec![paths]), "A rule can only have '5' condition values");
-        assert_eq!(message(vec![plain("path-pattern", &["/*/*/*/*/*/*"])]), "A rule can only have '5' condition wildcards");
+        assert_eq!(
+            message(vec![plain("path-pattern", &["/*/*/*/*/*/*"])]),
+            "A rule can only have '5' condition wildcards"
+        );
         let twice = vec![plain("path-pattern", &["/1"]), plain("path-pattern", &["/2"])];
         assert_eq!(message(twice), "A rule can only have one 'path-pattern' condition");
         assert_eq!(message(vec![]), "A condition must be specified");
@@ -240,9 +259,18 @@ mod tests {
 
     #[test]
     fn bad_values_are_named() {
-        assert_eq!(message(vec![plain("path-pattern", &["/a b"])]), "Condition value '/a b' is not valid for the field 'path-pattern'");
-        assert_eq!(message(vec![plain("host-header", &["localhost"])]), "Condition value 'localhost' is not valid for the field 'host-header'");
-        assert_eq!(message(vec![plain("path-pattern", &[])]), "A condition value must be specified for the field 'path-pattern'");
+        assert_eq!(
+            message(vec![plain("path-pattern", &["/a b"])]),
+            "Condition value '/a b' is not valid for the field 'path-pattern'"
+        );
+        assert_eq!(
+            message(vec![plain("host-header", &["localhost"])]),
+            "Condition value 'localhost' is not valid for the field 'host-header'"
+        );
+        assert_eq!(
+            message(vec![plain("path-pattern", &[])]),
+            "A condition value must be specified for the field 'path-pattern'"
+        );
         assert!(message(vec![plain("colour", &["red"])]).starts_with("Condition field 'colour' must be one of"));
         let regex = RuleCondition { regex_values: list(&["a"]), ..plain("path-pattern", &[]) };
         assert_eq!(message(vec![regex]), "RegexValues is not supported by Longshore yet.");

@@ -82,7 +82,10 @@ mod tests {
         let other = CreateListenerInput { default_actions: vec![fixed("404")], ..input };
         assert_eq!(
             refusal(write(&fixture, create_listener, other)),
-            format!("DuplicateListener: A listener already exists on this port for this load balancer '{}'", stack.load_balancer)
+            format!(
+                "DuplicateListener: A listener already exists on this port for this load balancer '{}'",
+                stack.load_balancer
+            )
         );
     }
 
@@ -94,7 +97,10 @@ mod tests {
         let input = CreateListenerInput { load_balancer_arn: other, ..listener_input(&stack, 80) };
         assert_eq!(
             refusal(write(&fixture, create_listener, input)),
-            format!("TargetGroupAssociationLimit: The following target groups cannot be associated with more than one load balancer: {}", stack.target_group)
+            format!(
+                "TargetGroupAssociationLimit: The following target groups cannot be associated with more than one load balancer: {}",
+                stack.target_group
+            )
         );
     }
 
@@ -103,7 +109,8 @@ mod tests {
         let fixture = Fixture::new();
         let stack = stack(&fixture);
         let input = || listener_input(&stack, 81);
-        let strange = Action { target_group_arn: Some(format!("{}0", stack.target_group)), ..forward(&stack.target_group) };
+        let strange =
+            Action { target_group_arn: Some(format!("{}0", stack.target_group)), ..forward(&stack.target_group) };
         for (given, expected) in [
             (
                 CreateListenerInput { protocol: Some("HTTPS".to_owned()), ..input() },
@@ -115,7 +122,10 @@ mod tests {
                 CreateListenerInput { certificates: Some(vec![Certificate::default()]), ..input() },
                 "ValidationError: Certificates is not supported by Longshore yet.",
             ),
-            (CreateListenerInput { default_actions: vec![], ..input() }, "ValidationError: You must specify at least one action"),
+            (
+                CreateListenerInput { default_actions: vec![], ..input() },
+                "ValidationError: You must specify at least one action",
+            ),
             (
                 CreateListenerInput { default_actions: vec![strange], ..input() },
                 "TargetGroupNotFound: One or more target groups not found",

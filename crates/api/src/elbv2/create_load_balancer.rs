@@ -26,7 +26,10 @@ pub fn create_load_balancer(
     }
     names::check_name("load balancer", &input.name)?;
     if input.name.starts_with("internal-") {
-        return Err(error::validation(format!("The load balancer name '{}' cannot begin with 'internal-'", input.name)));
+        return Err(error::validation(format!(
+            "The load balancer name '{}' cannot begin with 'internal-'",
+            input.name
+        )));
     }
     let internet_facing = match input.scheme.as_deref() {
         None | Some("internet-facing") => true,
@@ -46,7 +49,8 @@ pub fn create_load_balancer(
             && existing.nodes.iter().map(|node| &node.subnet).collect::<BTreeSet<_>>() == given
             && existing.security_groups.iter().collect::<BTreeSet<_>>() == security_groups.iter().collect();
         if !same {
-            let text = format!("A load balancer with the same name '{}' exists, but with different settings", input.name);
+            let text =
+                format!("A load balancer with the same name '{}' exists, but with different settings", input.name);
             return Err(AwsError::new(codes::DUPLICATE_LOAD_BALANCER_NAME, text));
         }
         return Ok(CreateLoadBalancerOutput { load_balancers: Some(vec![view::load_balancer(&existing)]) });
@@ -198,7 +202,10 @@ mod tests {
         }
         let twice = vec![zones[0].clone(), zones[1].clone(), zones[1].clone()];
         let given = CreateLoadBalancerInput { subnets: Some(twice), ..input(&fixture) };
-        assert!(refusal(write(&fixture, create_load_balancer, given)).contains("multiple subnets in the same Availability Zone"));
+        assert!(
+            refusal(write(&fixture, create_load_balancer, given))
+                .contains("multiple subnets in the same Availability Zone")
+        );
     }
 
     #[test]
@@ -213,6 +220,9 @@ mod tests {
             other.id.to_string()
         });
         let given = CreateLoadBalancerInput { security_groups: Some(vec![stranger]), ..input(&fixture) };
-        assert!(refusal(write(&fixture, create_load_balancer, given)).starts_with("InvalidConfigurationRequest: The security group 'sg-2' does not belong"));
+        assert!(
+            refusal(write(&fixture, create_load_balancer, given))
+                .starts_with("InvalidConfigurationRequest: The security group 'sg-2' does not belong")
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! DeleteLoadBalancer: with its listeners, rules and interfaces. Deleting one that is gone succeeds.
 
-use super::{error, names};
 use super::delete_listener::remove;
+use super::{error, names};
 use crate::Cx;
 use crate::ec2::network::delete_interface;
 use longshore_aws_model::AwsError;
@@ -68,14 +68,18 @@ mod tests {
                 key: Some("deletion_protection.enabled".to_owned()),
                 value: Some(value.to_owned()),
             };
-            let input = ModifyLoadBalancerAttributesInput { load_balancer_arn: arn.clone(), attributes: vec![attribute] };
+            let input =
+                ModifyLoadBalancerAttributesInput { load_balancer_arn: arn.clone(), attributes: vec![attribute] };
             write(&fixture, modify_load_balancer_attributes, input).expect("set");
         };
         protect("true");
-        let delete = || write(&fixture, delete_load_balancer, DeleteLoadBalancerInput { load_balancer_arn: arn.clone() });
+        let delete =
+            || write(&fixture, delete_load_balancer, DeleteLoadBalancerInput { load_balancer_arn: arn.clone() });
         assert_eq!(
             refusal(delete()),
-            format!("OperationNotPermitted: Load balancer '{arn}' cannot be deleted because deletion protection is enabled")
+            format!(
+                "OperationNotPermitted: Load balancer '{arn}' cannot be deleted because deletion protection is enabled"
+            )
         );
         protect("false");
         delete().expect("deleted");

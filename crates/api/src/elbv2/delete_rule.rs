@@ -32,6 +32,9 @@ mod tests {
         delete(&arn).expect("deleted");
         assert_eq!(refusal(delete(&arn)), "RuleNotFound: One or more rules not found");
         let default = names::default_rule_arn(&stack.listener);
-        assert_eq!(refusal(delete(&default)), format!("OperationNotPermitted: Default rule '{default}' cannot be deleted"));
+        assert_eq!(
+            refusal(delete(&default)),
+            format!("OperationNotPermitted: Default rule '{default}' cannot be deleted")
+        );
     }
 }

@@ -19,7 +19,9 @@ pub fn delete_target_group(
         Err(error) => return Err(error),
     }
     if Usage::of(tx, &cx.scope).is_used(arn) {
-        return Err(error::resource_in_use(format!("Target group '{arn}' is currently in use by a listener or a rule")));
+        return Err(error::resource_in_use(format!(
+            "Target group '{arn}' is currently in use by a listener or a rule"
+        )));
     }
     let key = (cx.scope.clone(), arn.clone());
     let targets: Vec<_> = tx.targets().prefix(&key).keys().collect();
@@ -40,7 +42,9 @@ mod tests {
     fn a_group_in_use_stays_and_another_goes_with_its_targets() {
         let fixture = Fixture::new();
         let stack = stack(&fixture);
-        let delete = |arn: &str| write(&fixture, delete_target_group, DeleteTargetGroupInput { target_group_arn: arn.to_owned() });
+        let delete = |arn: &str| {
+            write(&fixture, delete_target_group, DeleteTargetGroupInput { target_group_arn: arn.to_owned() })
+        };
         let arn = &stack.target_group;
         assert_eq!(
             refusal(delete(arn)),

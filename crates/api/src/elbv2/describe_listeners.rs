@@ -47,9 +47,13 @@ mod tests {
             DescribeListenersInput { listener_arns: Some(vec![stack.listener.clone()]), ..Default::default() },
         ] {
             let found = describe(input).expect("a list").listeners.expect("one");
-            assert_eq!((found.len(), found[0].port, found[0].listener_arn.as_ref()), (1, Some(80), Some(&stack.listener)));
+            assert_eq!(
+                (found.len(), found[0].port, found[0].listener_arn.as_ref()),
+                (1, Some(80), Some(&stack.listener))
+            );
         }
-        let unknown = DescribeListenersInput { listener_arns: Some(vec![format!("{}0", stack.listener)]), ..Default::default() };
+        let unknown =
+            DescribeListenersInput { listener_arns: Some(vec![format!("{}0", stack.listener)]), ..Default::default() };
         assert_eq!(refusal(describe(unknown)), "ListenerNotFound: One or more listeners not found");
         assert_eq!(
             refusal(describe(DescribeListenersInput::default())),

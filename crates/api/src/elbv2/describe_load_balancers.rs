@@ -18,7 +18,9 @@ pub fn describe_load_balancers(
     let (arns, by_name) = (given(&input.load_balancer_arns), given(&input.names));
     only_one(&[("Load balancer ARNs", arns.is_some()), ("load balancer names", by_name.is_some())])?;
     let mut rows: Vec<Arc<LoadBalancer>> = match (arns, by_name) {
-        (Some(arns), _) => arns.iter().map(|arn| names::load_balancer(state, &cx.scope, arn)).collect::<Result<_, _>>()?,
+        (Some(arns), _) => {
+            arns.iter().map(|arn| names::load_balancer(state, &cx.scope, arn)).collect::<Result<_, _>>()?
+        }
         (_, Some(by_name)) => by_name.iter().map(|name| named(state, cx, name)).collect::<Result<_, _>>()?,
         _ => state.load_balancers().prefix(&cx.scope).collect(),
     };
@@ -83,7 +85,11 @@ mod tests {
                 "ValidationError: 'z' is not a valid load balancer ARN",
             ),
             (
-                DescribeLoadBalancersInput { names: Some(vec!["a".to_owned()]), load_balancer_arns: Some(vec![arn]), ..Default::default() },
+                DescribeLoadBalancersInput {
+                    names: Some(vec!["a".to_owned()]),
+                    load_balancer_arns: Some(vec![arn]),
+                    ..Default::default()
+                },
                 "ValidationError: Load balancer ARNs and load balancer names cannot be specified at the same time",
             ),
             (

@@ -18,10 +18,12 @@ pub fn describe_rules(state: &Snapshot, cx: &Cx, input: DescribeRulesInput) -> R
             own.iter().map(|rule| view::rule(rule)).chain([view::default_rule(&listener)]).collect()
         }
         (_, Some(arns)) => {
-            let find = |arn: &String| names::rule(state, &cx.scope, arn).map(|rule| match rule {
-                NamedRule::Own(rule) => view::rule(&rule),
-                NamedRule::Default(listener) => view::default_rule(&listener),
-            });
+            let find = |arn: &String| {
+                names::rule(state, &cx.scope, arn).map(|rule| match rule {
+                    NamedRule::Own(rule) => view::rule(&rule),
+                    NamedRule::Default(listener) => view::default_rule(&listener),
+                })
+            };
             arns.iter().map(find).collect::<Result<_, _>>()?
         }
         _ => return Err(error::validation("You must specify either listener rule ARNs or a listener ARN")),
@@ -69,7 +71,8 @@ mod tests {
         assert_eq!((priorities(&second), second.next_marker), (vec!["default".to_owned()], None));
         let default = &second.rules.expect("one")[0];
         assert_eq!(default.is_default, Some(true));
-        let input = DescribeRulesInput { rule_arns: default.rule_arn.clone().map(|arn| vec![arn]), ..Default::default() };
+        let input =
+            DescribeRulesInput { rule_arns: default.rule_arn.clone().map(|arn| vec![arn]), ..Default::default() };
         assert_eq!(priorities(&read(&fixture, describe_rules, input).expect("a list")), ["default"]);
     }
 

@@ -29,7 +29,9 @@ pub fn describe_target_groups(
             let all = state.target_groups().prefix(&cx.scope);
             all.filter(|row| usage.load_balancers(&row.arn).any(|used| used == arn)).collect()
         }
-        (_, Some(arns), _) => arns.iter().map(|arn| names::target_group(state, &cx.scope, arn)).collect::<Result<_, _>>()?,
+        (_, Some(arns), _) => {
+            arns.iter().map(|arn| names::target_group(state, &cx.scope, arn)).collect::<Result<_, _>>()?
+        }
         (.., Some(by_name)) => by_name.iter().map(|name| named(state, cx, name)).collect::<Result<_, _>>()?,
         _ => state.target_groups().prefix(&cx.scope).collect(),
     };
@@ -61,7 +63,8 @@ mod tests {
             output.target_groups.into_iter().flatten().filter_map(|group| group.target_group_arn).collect()
         };
         assert_eq!(arns(DescribeTargetGroupsInput::default()).len(), 2);
-        let of_load_balancer = DescribeTargetGroupsInput { load_balancer_arn: Some(stack.load_balancer), ..Default::default() };
+        let of_load_balancer =
+            DescribeTargetGroupsInput { load_balancer_arn: Some(stack.load_balancer), ..Default::default() };
         assert_eq!(arns(of_load_balancer), [stack.target_group]);
         let by_name = DescribeTargetGroupsInput { names: Some(vec!["other".to_owned()]), ..Default::default() };
         assert_eq!(arns(by_name), [other.as_str()]);

@@ -30,7 +30,9 @@ pub fn is_set<T: Default + PartialEq>(value: &Option<T>) -> bool {
 
 /// `ssl_policy` → `SslPolicy`.
 pub fn pascal_case(field: &str) -> String {
-    let capital = |part: &str| part.chars().enumerate().map(|(n, c)| if n == 0 { c.to_ascii_uppercase() } else { c }).collect::<String>();
+    let capital = |part: &str| {
+        part.chars().enumerate().map(|(n, c)| if n == 0 { c.to_ascii_uppercase() } else { c }).collect::<String>()
+    };
     field.split('_').map(capital).collect()
 }
 

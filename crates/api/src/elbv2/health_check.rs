@@ -74,7 +74,13 @@ pub fn changed(old: &HealthCheck, given: Given) -> Result<HealthCheck, AwsError>
         interval_seconds: ranged("interval", given.interval_seconds, old.interval_seconds, 5, 300)?,
         timeout_seconds: ranged("timeout", given.timeout_seconds, old.timeout_seconds, 2, 120)?,
         healthy_threshold: ranged("healthy threshold count", given.healthy_threshold, old.healthy_threshold, 2, 10)?,
-        unhealthy_threshold: ranged("unhealthy threshold count", given.unhealthy_threshold, old.unhealthy_threshold, 2, 10)?,
+        unhealthy_threshold: ranged(
+            "unhealthy threshold count",
+            given.unhealthy_threshold,
+            old.unhealthy_threshold,
+            2,
+            10,
+        )?,
         matcher: matcher(given.matcher)?.unwrap_or_else(|| old.matcher.clone()),
     };
     if !check.enabled {
@@ -84,15 +90,24 @@ pub fn changed(old: &HealthCheck, given: Given) -> Result<HealthCheck, AwsError>
         return Err(error::unsupported(format_args!("The health check protocol '{}'", check.protocol)));
     }
     if check.port != "traffic-port" && !check.port.parse().is_ok_and(|port: u16| port > 0) {
-        return Err(error::validation(format!("Health check port '{}' must be 'traffic-port' or a number from 1 to 65535", check.port)));
+        return Err(error::validation(format!(
+            "Health check port '{}' must be 'traffic-port' or a number from 1 to 65535",
+            check.port
+        )));
     }
-    let is_path = check.path.starts_with('/') && check.path.len() <= 1024 && check.path.bytes().all(|b| b.is_ascii_graphic());
+    let is_path =
+        check.path.starts_with('/') && check.path.len() <= 1024 && check.path.bytes().all(|b| b.is_ascii_graphic());
     if !is_path {
-        return Err(error::validation(format!("Health check path '{}' must begin with a '/' character, and can be at most 1024 characters in length", check.path)));
+        return Err(error::validation(format!(
+            "Health check path '{}' must begin with a '/' character, and can be at most 1024 characters in length",
+            check.path
+        )));
     }
     if check.timeout_seconds >= check.interval_seconds {
         let (timeout, interval) = (check.timeout_seconds, check.interval_seconds);
-        return Err(error::validation(format!("Health check timeout '{timeout}' must be smaller than the interval '{interval}'")));
+        return Err(error::validation(format!(
+            "Health check timeout '{timeout}' must be smaller than the interval '{interval}'"
+        )));
     }
     Ok(check)
 }
@@ -118,7 +133,9 @@ fn matcher(given: Option<Matcher>) -> Result<Option<String>, AwsError> {
         None => code(part).is_some(),
     };
     if !text.split(',').all(holds) {
-        return Err(error::validation(format!("Health check matcher HTTP code '{text}' must be within '200-499' inclusive")));
+        return Err(error::validation(format!(
+            "Health check matcher HTTP code '{text}' must be within '200-499' inclusive"
+        )));
     }
     Ok(Some(text))
 }

@@ -46,12 +46,14 @@ mod tests {
     fn attributes_change_and_all_are_shown() {
         let fixture = Fixture::new();
         let arn = load_balancer(&fixture, "web");
-        let attribute = |key: &str, value: &str| LoadBalancerAttribute { key: Some(key.to_owned()), value: Some(value.to_owned()) };
+        let attribute =
+            |key: &str, value: &str| LoadBalancerAttribute { key: Some(key.to_owned()), value: Some(value.to_owned()) };
         let modify = |attributes| {
             let input = ModifyLoadBalancerAttributesInput { load_balancer_arn: arn.clone(), attributes };
             write(&fixture, modify_load_balancer_attributes, input)
         };
-        modify(vec![attribute("idle_timeout.timeout_seconds", "120"), attribute("routing.http2.enabled", "true")]).expect("set");
+        modify(vec![attribute("idle_timeout.timeout_seconds", "120"), attribute("routing.http2.enabled", "true")])
+            .expect("set");
         let input = DescribeLoadBalancerAttributesInput { load_balancer_arn: arn.clone() };
         let shown = read(&fixture, describe_load_balancer_attributes, input).expect("a list").attributes.expect("some");
         assert!(shown.contains(&attribute("idle_timeout.timeout_seconds", "120")));

@@ -43,12 +43,18 @@ mod tests {
         let fixture = Fixture::new();
         let stack = stack(&fixture);
         write(&fixture, create_listener, listener_input(&stack, 81)).expect("made");
-        let modify = |input| write(&fixture, modify_listener, ModifyListenerInput { listener_arn: stack.listener.clone(), ..input });
-        let input = ModifyListenerInput { port: Some(8080), default_actions: Some(vec![fixed("503")]), ..Default::default() };
+        let modify = |input| {
+            write(&fixture, modify_listener, ModifyListenerInput { listener_arn: stack.listener.clone(), ..input })
+        };
+        let input =
+            ModifyListenerInput { port: Some(8080), default_actions: Some(vec![fixed("503")]), ..Default::default() };
         let changed = modify(input).expect("changed").listeners.expect("one");
         assert_eq!(changed[0].port, Some(8080));
         assert_eq!(changed[0].default_actions.as_ref().expect("one")[0].r#type.as_deref(), Some("fixed-response"));
-        assert!(refusal(modify(ModifyListenerInput { port: Some(81), ..Default::default() })).starts_with("DuplicateListener: "));
+        assert!(
+            refusal(modify(ModifyListenerInput { port: Some(81), ..Default::default() }))
+                .starts_with("DuplicateListener: ")
+        );
         modify(ModifyListenerInput { port: Some(8080), ..Default::default() }).expect("its own port is not taken");
     }
 }

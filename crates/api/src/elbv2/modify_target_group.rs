@@ -30,7 +30,9 @@ mod tests {
     fn what_is_given_changes_and_the_rest_stays() {
         let fixture = Fixture::new();
         let arn = target_group(&fixture, "web");
-        let modify = |input| write(&fixture, modify_target_group, ModifyTargetGroupInput { target_group_arn: arn.clone(), ..input });
+        let modify = |input| {
+            write(&fixture, modify_target_group, ModifyTargetGroupInput { target_group_arn: arn.clone(), ..input })
+        };
         let input = ModifyTargetGroupInput { health_check_path: Some("/health".to_owned()), ..Default::default() };
         let changed = modify(input).expect("changed").target_groups.expect("one");
         assert_eq!(changed[0].health_check_path.as_deref(), Some("/health"));

@@ -75,7 +75,8 @@ pub fn rule(state: &Snapshot, scope: &Scope, arn: &str) -> Result<NamedRule, Aws
 
 /// The rules of a listener by priority, without the default one.
 pub fn rules_of(state: &Snapshot, scope: &Scope, listener: &str) -> Vec<Arc<Rule>> {
-    let mut rules: Vec<_> = state.rules().by_index(&Rules::BY_LISTENER, &(scope.clone(), listener.to_owned())).collect();
+    let mut rules: Vec<_> =
+        state.rules().by_index(&Rules::BY_LISTENER, &(scope.clone(), listener.to_owned())).collect();
     rules.sort_by_key(|rule| rule.priority);
     rules
 }
@@ -128,7 +129,9 @@ mod tests {
     #[test]
     fn names_have_letters_digits_and_hyphens_inside() {
         assert!(check_name("load balancer", "web-1").is_ok());
-        for (name, problem) in [("-web", "begin or end"), ("we_b", "alphanumeric"), (&"w".repeat(33), "longer"), ("", "blank")] {
+        for (name, problem) in
+            [("-web", "begin or end"), ("we_b", "alphanumeric"), (&"w".repeat(33), "longer"), ("", "blank")]
+        {
             assert!(check_name("load balancer", name).expect_err("bad").message.contains(problem), "{name}");
         }
     }

@@ -34,7 +34,9 @@ pub fn subnets(
         return Err(error::validation("At least two subnets in two different Availability Zones must be specified"));
     }
     if zones.len() < subnets.len() {
-        return Err(error::invalid_configuration("A load balancer cannot be attached to multiple subnets in the same Availability Zone"));
+        return Err(error::invalid_configuration(
+            "A load balancer cannot be attached to multiple subnets in the same Availability Zone",
+        ));
     }
     if subnets.iter().any(|subnet| subnet.vpc != subnets[0].vpc) {
         return Err(error::invalid_configuration("All subnets must belong to the same VPC"));
@@ -59,9 +61,12 @@ pub fn security_groups(
     for id in ids {
         let id = SecurityGroupId(id);
         let group = state.security_groups().get(&(scope.clone(), id.clone()));
-        let group = group.ok_or_else(|| error::invalid_security_group(format!("The security group '{id}' does not exist")))?;
+        let group =
+            group.ok_or_else(|| error::invalid_security_group(format!("The security group '{id}' does not exist")))?;
         if group.vpc != *vpc {
-            return Err(error::invalid_configuration(format!("The security group '{id}' does not belong to the VPC '{vpc}'")));
+            return Err(error::invalid_configuration(format!(
+                "The security group '{id}' does not belong to the VPC '{vpc}'"
+            )));
         }
         if !groups.contains(&id) {
             groups.push(id);

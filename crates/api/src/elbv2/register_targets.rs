@@ -40,7 +40,10 @@ pub fn register_targets(tx: &mut Tx, cx: &Cx, input: RegisterTargetsInput) -> Re
         tx.targets().put(key, row);
     }
     if tx.targets().prefix(&(cx.scope.clone(), group.arn.clone())).count() > MAX_TARGETS {
-        return Err(AwsError::new(codes::TOO_MANY_TARGETS, format!("A target group can have at most {MAX_TARGETS} targets")));
+        return Err(AwsError::new(
+            codes::TOO_MANY_TARGETS,
+            format!("A target group can have at most {MAX_TARGETS} targets"),
+        ));
     }
     Ok(RegisterTargetsOutput {})
 }
@@ -49,7 +52,8 @@ pub fn register_targets(tx: &mut Tx, cx: &Cx, input: RegisterTargetsInput) -> Re
 pub fn parse(given: &TargetDescription, group: &TargetGroup) -> Result<(Ipv4Addr, u16), AwsError> {
     error::refuse!(given; quic_server_id);
     let id = given.id.as_deref().unwrap_or_default();
-    let address = id.parse().map_err(|_| error::validation(format!("The IP address '{id}' is not a valid IPv4 address")))?;
+    let address =
+        id.parse().map_err(|_| error::validation(format!("The IP address '{id}' is not a valid IPv4 address")))?;
     let port = match given.port {
         None => Some(group.port),
         Some(port) => u16::try_from(port).ok().filter(|port| *port > 0),
@@ -76,12 +80,16 @@ fn zone(
         });
     }
     if !is_private(address) {
-        let text = format!("The IP address '{address}' is not within the VPC's CIDR blocks, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10");
+        let text = format!(
+            "The IP address '{address}' is not within the VPC's CIDR blocks, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10"
+        );
         return Err(error::invalid_target(text));
     }
     match stated {
         Some("all") => Ok(Some("all".into())),
-        _ => Err(error::validation(format!("You must specify the Availability Zone 'all' for the IP address '{address}', which is outside the VPC"))),
+        _ => Err(error::validation(format!(
+            "You must specify the Availability Zone 'all' for the IP address '{address}', which is outside the VPC"
+        ))),
     }
 }
 
@@ -107,7 +115,11 @@ mod tests {
     fn a_target_has_the_groups_port_unless_it_has_its_own() {
         let fixture = Fixture::new();
         let arn = target_group(&fixture, "web");
-        let targets = vec![target("172.31.0.10", None, None), target("172.31.0.10", Some(81), None), target("10.9.9.9", None, Some("all"))];
+        let targets = vec![
+            target("172.31.0.10", None, None),
+            target("172.31.0.10", Some(81), None),
+            target("10.9.9.9", None, Some("all")),
+        ];
         let input = RegisterTargetsInput { target_group_arn: arn.clone(), targets };
         write(&fixture, register_targets, input).expect("registered");
         fixture.read(|state, cx| {
@@ -156,9 +168,18 @@ mod tests {
             refusal(register(target("i-1", None, None))),
             "ValidationError: The IP address 'i-1' is not a valid IPv4 address"
         );
-        assert!(refusal(register(target("8.8.8.8", None, Some("all")))).starts_with("InvalidTarget: The IP address '8.8.8.8' is not within"));
-        assert!(refusal(register(target("10.0.0.1", None, None))).starts_with("ValidationError: You must specify the Availability Zone 'all'"));
-        assert_eq!(refusal(register(target("172.31.0.10", Some(0), None))), "ValidationError: Port must be from 1 to 65535");
+        assert!(
+            refusal(register(target("8.8.8.8", None, Some("all"))))
+                .starts_with("InvalidTarget: The IP address '8.8.8.8' is not within")
+        );
+        assert!(
+            refusal(register(target("10.0.0.1", None, None)))
+                .starts_with("ValidationError: You must specify the Availability Zone 'all'")
+        );
+        assert_eq!(
+            refusal(register(target("172.31.0.10", Some(0), None))),
+            "ValidationError: Port must be from 1 to 65535"
+        );
         let input = RegisterTargetsInput { target_group_arn: format!("{arn}0"), targets: vec![] };
         assert_eq!(
             refusal(write(&fixture, register_targets, input)),

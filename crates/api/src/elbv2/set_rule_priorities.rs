@@ -49,8 +49,15 @@ mod tests {
         let stack = stack(&fixture);
         let (a, b) = (path_rule(&fixture, &stack, 1, "/a"), path_rule(&fixture, &stack, 2, "/b"));
         let set = |pairs: &[(&String, i32)]| {
-            let pair = |(arn, priority): &(&String, i32)| RulePriorityPair { rule_arn: Some(arn.to_string()), priority: Some(*priority) };
-            write(&fixture, set_rule_priorities, SetRulePrioritiesInput { rule_priorities: pairs.iter().map(pair).collect() })
+            let pair = |(arn, priority): &(&String, i32)| RulePriorityPair {
+                rule_arn: Some(arn.to_string()),
+                priority: Some(*priority),
+            };
+            write(
+                &fixture,
+                set_rule_priorities,
+                SetRulePrioritiesInput { rule_priorities: pairs.iter().map(pair).collect() },
+            )
         };
         set(&[(&a, 2), (&b, 1)]).expect("set");
         let priority = |arn: &String| {

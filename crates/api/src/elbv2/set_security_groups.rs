@@ -44,7 +44,8 @@ mod tests {
         });
         let set = |groups: &[&str]| {
             let security_groups = groups.iter().map(|id| id.to_string()).collect();
-            let input = SetSecurityGroupsInput { load_balancer_arn: arn.clone(), security_groups, ..Default::default() };
+            let input =
+                SetSecurityGroupsInput { load_balancer_arn: arn.clone(), security_groups, ..Default::default() };
             write(&fixture, set_security_groups, input)
         };
         assert_eq!(set(&["sg-2"]).expect("set").security_group_ids, Some(vec!["sg-2".to_owned()]));

@@ -37,7 +37,11 @@ mod tests {
         let all = all_subnets(&fixture);
         let before = fixture.read(|state, _| state.load_balancers().all().next().expect("a row").nodes.clone());
         let set = |subnets: &[String]| {
-            let input = SetSubnetsInput { load_balancer_arn: arn.clone(), subnets: Some(subnets.to_vec()), ..Default::default() };
+            let input = SetSubnetsInput {
+                load_balancer_arn: arn.clone(),
+                subnets: Some(subnets.to_vec()),
+                ..Default::default()
+            };
             write(&fixture, set_subnets, input)
         };
         let zones = set(&all[1..3]).expect("set").availability_zones.expect("zones");

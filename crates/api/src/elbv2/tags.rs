@@ -22,7 +22,10 @@ pub fn parse(given: &[Tag]) -> Result<Tags, AwsError> {
             return Err(error::validation("Tag keys starting with 'aws:' are reserved for internal use"));
         }
         if tags.0.insert(key.clone(), value).is_some() {
-            return Err(AwsError::new(codes::DUPLICATE_TAG_KEYS, format!("Tag key '{key}' was specified more than once")));
+            return Err(AwsError::new(
+                codes::DUPLICATE_TAG_KEYS,
+                format!("Tag key '{key}' was specified more than once"),
+            ));
         }
     }
     check_count(&tags)?;
@@ -117,7 +120,10 @@ mod tests {
             let resource_arns = vec![arn.clone()];
             let input = AddTagsInput { resource_arns: resource_arns.clone(), tags: vec![tag("a", "1"), tag("b", "2")] };
             write(&fixture, add_tags, input).expect("added");
-            let input = RemoveTagsInput { resource_arns: resource_arns.clone(), tag_keys: vec!["a".to_owned(), "z".to_owned()] };
+            let input = RemoveTagsInput {
+                resource_arns: resource_arns.clone(),
+                tag_keys: vec!["a".to_owned(), "z".to_owned()],
+            };
             write(&fixture, remove_tags, input).expect("removed");
             let shown = read(&fixture, describe_tags, DescribeTagsInput { resource_arns }).expect("a list");
             let shown = shown.tag_descriptions.unwrap_or_default();
@@ -129,13 +135,20 @@ mod tests {
     fn bad_tags_and_strangers_are_refused() {
         let fixture = Fixture::new();
         let stack = stack(&fixture);
-        let add = |arn: &str, tags| write(&fixture, add_tags, AddTagsInput { resource_arns: vec![arn.to_owned()], tags });
+        let add =
+            |arn: &str, tags| write(&fixture, add_tags, AddTagsInput { resource_arns: vec![arn.to_owned()], tags });
         let many = (0..51).map(|n| tag(&n.to_string(), "")).collect();
-        assert_eq!(refusal(add(&stack.listener, many)), "TooManyTags: You cannot specify more than 50 tags on a resource");
+        assert_eq!(
+            refusal(add(&stack.listener, many)),
+            "TooManyTags: You cannot specify more than 50 tags on a resource"
+        );
         let twice = vec![tag("a", "1"), tag("a", "2")];
         assert_eq!(refusal(add(&stack.listener, twice)), "DuplicateTagKeys: Tag key 'a' was specified more than once");
         let gone = format!("{}0", stack.load_balancer);
-        assert_eq!(refusal(add(&gone, vec![tag("a", "1")])), "LoadBalancerNotFound: One or more load balancers not found");
+        assert_eq!(
+            refusal(add(&gone, vec![tag("a", "1")])),
+            "LoadBalancerNotFound: One or more load balancers not found"
+        );
         let default_rule = names::default_rule_arn(&stack.listener);
         assert_eq!(
             refusal(add(&default_rule, vec![tag("a", "1")])),

@@ -47,7 +47,8 @@ mod tests {
     fn attributes_change_and_must_fit_together() {
         let fixture = Fixture::new();
         let arn = target_group(&fixture, "web");
-        let attribute = |key: &str, value: &str| TargetGroupAttribute { key: Some(key.to_owned()), value: Some(value.to_owned()) };
+        let attribute =
+            |key: &str, value: &str| TargetGroupAttribute { key: Some(key.to_owned()), value: Some(value.to_owned()) };
         let modify = |attributes| {
             let input = ModifyTargetGroupAttributesInput { target_group_arn: arn.clone(), attributes };
             write(&fixture, modify_target_group_attributes, input)

@@ -51,7 +51,8 @@ pub fn subnets(fixture: &Fixture) -> Vec<String> {
 }
 
 pub fn load_balancer(fixture: &Fixture, name: &str) -> String {
-    let input = CreateLoadBalancerInput { name: name.to_owned(), subnets: Some(subnets(fixture)), ..Default::default() };
+    let input =
+        CreateLoadBalancerInput { name: name.to_owned(), subnets: Some(subnets(fixture)), ..Default::default() };
     let made = write(fixture, create_load_balancer, input).expect("made").load_balancers.unwrap_or_default();
     made[0].load_balancer_arn.clone().expect("an ARN")
 }
@@ -82,7 +83,8 @@ pub struct Stack {
 
 pub fn stack(fixture: &Fixture) -> Stack {
     let listener = String::new();
-    let mut stack = Stack { load_balancer: load_balancer(fixture, "web"), target_group: target_group(fixture, "web"), listener };
+    let mut stack =
+        Stack { load_balancer: load_balancer(fixture, "web"), target_group: target_group(fixture, "web"), listener };
     let made = write(fixture, create_listener, listener_input(&stack, 80)).expect("made").listeners.unwrap_or_default();
     stack.listener = made[0].listener_arn.clone().expect("an ARN");
     stack

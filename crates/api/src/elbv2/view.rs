@@ -4,8 +4,8 @@ use super::names;
 use super::usage::Usage;
 use longshore_aws_model::Timestamp as WireTime;
 use longshore_aws_model::elbv2 as wire;
-use longshore_types::elbv2::*;
 use longshore_types::Tags;
+use longshore_types::elbv2::*;
 use std::collections::BTreeMap;
 
 pub fn tags(tags: &Tags) -> Vec<wire::Tag> {
@@ -129,10 +129,9 @@ fn action(row: &Action) -> wire::Action {
                 [(arn, _)] => Some(arn.clone()),
                 _ => None,
             };
-            let tuples = target_groups.iter().map(|(arn, weight)| wire::TargetGroupTuple {
-                target_group_arn: text(arn),
-                weight: number(*weight),
-            });
+            let tuples = target_groups
+                .iter()
+                .map(|(arn, weight)| wire::TargetGroupTuple { target_group_arn: text(arn), weight: number(*weight) });
             let stickiness = wire::TargetGroupStickinessConfig {
                 enabled: Some(stickiness_seconds.is_some()),
                 duration_seconds: stickiness_seconds.and_then(number),
