@@ -8,7 +8,7 @@
 #
 # Needs: aws, curl, and the variables of `longshore env`. AWS_ENDPOINT_OPTION=1 is for an aws older than 1.29 or 2.13.
 # IMAGE: an image whose container answers HTTP on port 8080 with a body that differs from task to task.
-# CURL=0 leaves out the requests, for tasks that are simulated.
+# CURL=0 leaves out the requests and the log, for tasks that are simulated.
 set -euo pipefail
 : "${AWS_ENDPOINT_URL:?run  eval \"\$(longshore env)\"  first}"
 export AWS_PAGER="" AWS_DEFAULT_REGION="${AWS_DEFAULT_REGION:-us-east-1}"
@@ -25,17 +25,22 @@ say() { printf '\n%s%s%s\n' "$bold" "$*" "$off" >&2; }
 
 # Runs a command after showing it.
 run() {
-  printf '%s  $ %s%s\n' "$dim" "$(shorten "$@")" "$off" >&2
+  show "$@"
   "$@"
 }
 
-# The command as one would type it, on one line that fits a terminal. Only its display is cut.
-shorten() {
-  local text
-  text=$(printf '%q ' "$@")
-  text=${text//\\/}
-  if ((${#text} > 170)); then text="${text:0:167}..."; fi
-  printf '%s' "$text"
+# Prints a command as one would type it, broken into lines that fit a terminal.
+show() {
+  local line='  $' word
+  for word in "$@"; do
+    if [[ "$word" == *[^a-zA-Z0-9_./:=,@-]* ]]; then word="'$word'"; fi
+    if ((${#line} + ${#word} > 116 && ${#line} > 8)); then
+      printf '%s%s \\%s\n' "$dim" "$line" "$off" >&2
+      line='     '
+    fi
+    line+=" $word"
+  done
+  printf '%s%s%s\n' "$dim" "$line" "$off" >&2
 }
 
 # CLIs from before AWS_ENDPOINT_URL take the address as an option.
@@ -116,7 +121,7 @@ J
   run aws ecs create-service --cluster "$cluster" --service-name "$SERVICE" --task-definition "$task_definition" \
     --desired-count 2 --launch-type FARGATE --scheduling-strategy REPLICA --deployment-controller type=ECS \
     --load-balancers "file://$work/load-balancers.json" --network-configuration "file://$work/network.json" >/dev/null
-  run aws ecs list-services --cluster "$CLUSTER" --output text
+  run aws ecs list-services --cluster "$CLUSTER" --query 'serviceArns[0]' --output text | sed 's/^/  /'
   say "The CLI's own waiters say when it is up."
   run aws ecs wait services-stable --cluster "$cluster" --services "$SERVICE"
   run aws elbv2 wait target-in-service --target-group-arn "$tg"
@@ -134,8 +139,8 @@ ask_tasks() {
 
 read_log() {
   say "What the tasks wrote on their standard output is in CloudWatch Logs, a stream each."
-  run aws logs describe-log-streams --log-group-name "$LOG_GROUP" --query 'logStreams[].logStreamName' --output text
-  [[ "${CURL:-1}" == 0 ]] && return
+  run aws logs describe-log-streams --log-group-name "$LOG_GROUP" --query 'logStreams[].logStreamName' --output text |
+    tr '\t' '\n' | sed 's/^/  /'
   local stream lines
   stream=$(aws logs describe-log-streams --log-group-name "$LOG_GROUP" --query 'logStreams[0].logStreamName' --output text)
   lines=$(run aws logs get-log-events --log-group-name "$LOG_GROUP" --log-stream-name "$stream" --limit 3 --query 'events[].message' --output text)
@@ -168,8 +173,10 @@ build() {
   make_load_balancer
   make_task_definition
   make_service
-  [[ "${CURL:-1}" == 0 ]] || ask_tasks
-  read_log
+  if [[ "${CURL:-1}" != 0 ]]; then
+    ask_tasks
+    read_log
+  fi
 }
 
 case "${1:-}" in
