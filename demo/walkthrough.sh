@@ -29,16 +29,19 @@ run() {
   "$@"
 }
 
-# Prints a command as one would type it, broken into lines that fit a terminal.
+# Prints a command as one would type it, broken before options into lines that fit a terminal.
 show() {
-  local line='  $' word
-  for word in "$@"; do
-    if [[ "$word" == *[^a-zA-Z0-9_./:=,@-]* ]]; then word="'$word'"; fi
-    if ((${#line} + ${#word} > 116 && ${#line} > 8)); then
-      printf '%s%s \\%s\n' "$dim" "$line" "$off" >&2
-      line='     '
+  local line='  $' part='' word
+  for word in "$@" --; do
+    if [[ "$word" == --* ]]; then
+      if ((${#line} + ${#part} > 116)); then
+        printf '%s%s \\%s\n' "$dim" "$line" "$off" >&2
+        line='     '
+      fi
+      line+=$part part=''
     fi
-    line+=" $word"
+    if [[ "$word" == *[^a-zA-Z0-9_./:=,@-]* ]]; then word="'$word'"; fi
+    part+=" $word"
   done
   printf '%s%s%s\n' "$dim" "$line" "$off" >&2
 }

@@ -222,13 +222,17 @@ impl Demo {
     }
 
     fn clean_up(&mut self) -> anyhow::Result<()> {
-        let down = shell::run(&mut self.longshore(&["down"]));
+        let down = self.longshore(&["down"]).output().context("start longshore down")?;
         if let Some(mut up) = self.up.take() {
             up.wait()?;
         }
         shell::run(shell::as_root("rm").arg("-rf").arg(&self.args.data_dir))?;
         let _ = std::fs::remove_file(self.log());
-        down
+        if !down.status.success() {
+            bail!("`longshore down` failed: {}", String::from_utf8_lossy(&down.stderr).trim());
+        }
+        terminal::note("Tasks, networks and names are gone, and so is the demonstration's data.");
+        Ok(())
     }
 
     fn log(&self) -> PathBuf {
