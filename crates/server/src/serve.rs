@@ -13,7 +13,7 @@ use longshore_types::Timestamp;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 
 /// The registry's address on the host: ports 80 of the pool's first address.
@@ -84,6 +84,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tasks.spawn(agent_link::run(server.clone(), agent_side)?);
         tasks.spawn(balancer_link::run(server.clone()));
     }
+    tasks.spawn(prune_logs(server.clone()));
     if server.config.manage_hosts {
         tasks.spawn(keep_hosts(server.clone()));
     }
@@ -123,6 +124,17 @@ fn registry_secret(config: &Config) -> anyhow::Result<String> {
     std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))?;
     std::fs::rename(&temporary, &path)?;
     Ok(text)
+}
+
+/// Removes log events that are older than their group's retention.
+async fn prune_logs(server: Server) {
+    let mut tick = tokio::time::interval(Duration::from_secs(600));
+    loop {
+        tick.tick().await;
+        if let Err(error) = longshore_api::logs::prune(&server.backend, now()).await {
+            tracing::warn!(%error, "old log events could not be removed");
+        }
+    }
 }
 
 /// Keeps the names of internet-facing load balancers and of the registry in /etc/hosts.
