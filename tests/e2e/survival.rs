@@ -43,7 +43,7 @@ impl Balanced {
         let dns_name = lb["DNSName"].as_str().context("a name")?.to_owned();
         let group = aws.text(&[
             "elbv2", "create-target-group", "--name", "web", "--protocol", "HTTP", "--port", "8080", "--vpc-id", &network.vpc,
-            "--target-type", "ip", "--health-check-interval-seconds", "5", "--healthy-threshold-count", "2",
+            "--target-type", "ip", "--health-check-interval-seconds", "5", "--health-check-timeout-seconds", "2", "--healthy-threshold-count", "2",
         ], "TargetGroups[0].TargetGroupArn")?;
         let action = format!("Type=forward,TargetGroupArn={group}");
         aws.call(&["elbv2", "create-listener", "--load-balancer-arn", arn, "--protocol", "HTTP", "--port", "80", "--default-actions", &action])?;
@@ -292,7 +292,7 @@ pub fn tasks_are_found_again(kit: &Kit) -> anyhow::Result<()> {
     kit.on("builtin", |instance| {
         let mut service = Balanced::start(instance)?;
         let before = service.tasks()?;
-        let load = Load::start(&service, 20);
+        let load = Load::start(&service, 100);
         instance.interrupt()?;
         std::thread::sleep(Duration::from_secs(2));
         instance.up()?;
