@@ -8,7 +8,6 @@ use longshore_store::{Snapshot, Tx};
 use longshore_types::ec2::{EniOwner, NetworkInterface, Subnet};
 use longshore_types::id::{EniId, SecurityGroupId, SubnetId, VpcId};
 use longshore_types::{Scope, Tags};
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -146,6 +145,7 @@ fn mac(random: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
     use crate::testing::Fixture;
 
     fn new(subnet: &SubnetId, public: bool) -> NewInterface {

@@ -56,11 +56,8 @@ fn config(generation: u64, hosts: &[(&str, &[&str])]) -> Arc<DnsConfig> {
 }
 
 async fn lab(upstreams: &[Upstream]) -> Lab {
-    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (udp, tcp) = sockets();
     let address = udp.local_addr().unwrap();
-    let tcp = std::net::TcpListener::bind(address).unwrap();
-    udp.set_nonblocking(true).unwrap();
-    tcp.set_nonblocking(true).unwrap();
     let mut addresses = vec![];
     for upstream in upstreams {
         addresses.push(start(*upstream).await);
@@ -89,10 +86,21 @@ async fn lab(upstreams: &[Upstream]) -> Lab {
     }
 }
 
+/// A UDP and a TCP socket on one port; a port that is free for the one may be taken for the other.
+fn sockets() -> (std::net::UdpSocket, std::net::TcpListener) {
+    loop {
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let Ok(tcp) = std::net::TcpListener::bind(udp.local_addr().unwrap()) else { continue };
+        udp.set_nonblocking(true).unwrap();
+        tcp.set_nonblocking(true).unwrap();
+        return (udp, tcp);
+    }
+}
+
 async fn start(upstream: Upstream) -> SocketAddr {
-    let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (udp, tcp) = sockets();
+    let (udp, tcp) = (UdpSocket::from_std(udp).unwrap(), TcpListener::from_std(tcp).unwrap());
     let address = udp.local_addr().unwrap();
-    let tcp = TcpListener::bind(address).await.unwrap();
     tokio::spawn(async move {
         let mut buffer = [0; 2048];
         while let Ok((length, client)) = udp.recv_from(&mut buffer).await {
