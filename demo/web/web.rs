@@ -1,7 +1,7 @@
 //! The sample application: an HTTP server of the standard library alone, small enough to read in a minute.
 //!
-//! `GET /` answers its host name, `GET /health` answers `ok`, `GET /sleep/<ms>` answers late. Each request is one line on
-//! standard output. SIGTERM ends it, because a process that is the first of its container has no default handlers.
+//! `GET /` answers its host name, `GET /health` answers `ok`, `GET /sleep/<ms>` answers late, `GET /bytes/<n>` answers that
+//! many. Each request is one line on standard output, but for health checks and measurements. SIGTERM ends it, because a process that is the first of its container has no default handlers.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -59,7 +59,7 @@ fn serve(mut stream: TcpStream, name: &str) -> std::io::Result<()> {
         let closing = if close { "Connection: close\r\n" } else { "" };
         let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{closing}\r\n", body.len());
         stream.write_all([head.as_bytes(), body.as_bytes()].concat().as_slice())?;
-        if path != "/health" {
+        if path != "/health" && !path.starts_with("/bytes/") {
             println!("GET {path} {status} {} us", started.elapsed().as_micros());
         }
         if close {
@@ -71,6 +71,9 @@ fn serve(mut stream: TcpStream, name: &str) -> std::io::Result<()> {
 fn answer(path: &str, name: &str) -> (&'static str, String) {
     if let Some(milliseconds) = path.strip_prefix("/sleep/").and_then(|text| text.parse().ok()) {
         std::thread::sleep(Duration::from_millis(milliseconds));
+    }
+    if let Some(count) = path.strip_prefix("/bytes/").and_then(|text| text.parse::<usize>().ok()) {
+        return ("200 OK", "x".repeat(count.min(1 << 20)));
     }
     match path {
         "/health" => ("200 OK", "ok\n".to_owned()),

@@ -4,11 +4,16 @@ use crate::http::Connection;
 use anyhow::bail;
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 pub struct Api {
     address: SocketAddr,
     connection: Connection,
+    used: Instant,
 }
+
+/// Servers close connections that rest; a request on one that is being closed would be lost.
+const REST_MAX: Duration = Duration::from_secs(20);
 
 /// A call that was not answered with success.
 #[derive(Debug)]
@@ -32,7 +37,7 @@ impl std::error::Error for Failure {}
 
 impl Api {
     pub fn open(address: SocketAddr) -> anyhow::Result<Self> {
-        Ok(Self { address, connection: Connection::open(address, &address.to_string())? })
+        Ok(Self { address, connection: Connection::open(address, &address.to_string())?, used: Instant::now() })
     }
 
     /// One ECS operation.
@@ -41,6 +46,10 @@ impl Api {
     }
 
     pub fn call(&mut self, service: &str, target: &str, input: &Value) -> Result<Value, Failure> {
+        if self.used.elapsed() > REST_MAX {
+            self.connection = Connection::open(self.address, &self.address.to_string()).map_err(Failure::Lost)?;
+        }
+        self.used = Instant::now();
         match self.try_call(service, target, input) {
             Err(Failure::Lost(error)) => {
                 // The next call gets a fresh connection; this one may have been carried out, so that it is not repeated.

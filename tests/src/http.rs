@@ -3,10 +3,15 @@
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
 pub struct Connection {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Box<dyn Stream>>,
     host: String,
 }
 
@@ -26,7 +31,14 @@ impl Connection {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).with_context(|| format!("connect to {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        Ok(Self { reader: BufReader::new(stream), host: host.to_owned() })
+        Ok(Self { reader: BufReader::new(Box::new(stream)), host: host.to_owned() })
+    }
+
+    /// A connection to a Unix socket, such as Docker's.
+    pub fn open_unix(path: &Path) -> anyhow::Result<Self> {
+        let stream = UnixStream::connect(path).with_context(|| format!("connect to {}", path.display()))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Ok(Self { reader: BufReader::new(Box::new(stream)), host: "localhost".to_owned() })
     }
 
     pub fn get(&mut self, path: &str) -> anyhow::Result<Answer> {

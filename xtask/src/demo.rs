@@ -15,9 +15,9 @@ pub struct Args {
     /// Clean up and exit instead of staying up; the exit status says whether all went well
     #[arg(long)]
     once: bool,
-    /// Use the debug build: quicker to build, slower to run
+    /// Use the release build: much slower to make, the same to look at
     #[arg(long)]
-    debug: bool,
+    release: bool,
     /// Sockets and supervisors of the demonstration's own Longshore
     #[arg(long, env = "LONGSHORE_RUN_DIR", default_value = "/run/longshore")]
     run_dir: PathBuf,
@@ -51,7 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
     terminal::step("Build");
     terminal::note("The first time takes some minutes; it is incremental after that.");
-    let binary = if args.debug { build::debug()? } else { build::release()? };
+    let binary = if args.release { build::release()? } else { build::debug()? };
     sample::compile_web(&longshore_tests::root().join("demo/web/web"))?;
     terminal::note(&format!("{} ({} MiB)", binary.display(), std::fs::metadata(&binary)?.len() >> 20));
 

@@ -1,0 +1,144 @@
+//! The page.
+
+use super::memory::PerTask;
+use super::proxy::Proxy;
+use super::{Args, start, version};
+use crate::shell;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+#[derive(Default)]
+pub struct Page {
+    date: String,
+    machine: String,
+    versions: String,
+    binary_bytes: u64,
+    tasks: usize,
+    seconds: u32,
+    pub idle: Idle,
+    pub start: Start,
+    pub memory: Memory,
+    pub proxies: Vec<Proxy>,
+}
+
+/// KiB of PSS with nothing running.
+#[derive(Default)]
+pub struct Idle {
+    pub longshore: u64,
+    pub docker: u64,
+}
+
+/// Milliseconds.
+#[derive(Default)]
+pub struct Start {
+    pub longshore: start::Longshores,
+    pub docker: f64,
+    pub docker_api: f64,
+    pub runc: f64,
+}
+
+#[derive(Default)]
+pub struct Memory {
+    pub longshore: PerTask,
+    pub docker: PerTask,
+}
+
+impl Page {
+    pub fn new(binary: &Path, args: &Args) -> anyhow::Result<Self> {
+        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("").trim_start_matches([':', ' ', '\t']);
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let kernel = shell::read(Command::new("uname").arg("-r"))?;
+        let cgroups = if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() { 2 } else { 1 };
+        let words = |text: String, n: usize| text.split_whitespace().nth(n).unwrap_or("?").trim_end_matches(',').to_owned();
+        Ok(Self {
+            date: shell::read(Command::new("date").arg("+%-d %B %Y").env("LC_ALL", "C"))?,
+            machine: format!("{cores} cores of {model}, Linux {kernel}, cgroups version {cgroups}"),
+            versions: format!(
+                "Docker {}, runc {}, {}, haproxy {}",
+                words(version("dockerd", &["--version"]), 2),
+                words(version("runc", &["--version"]), 2),
+                version("nginx", &["-v"]).trim_start_matches("nginx version: "),
+                words(version("haproxy", &["-v"]), 2),
+            ),
+            binary_bytes: std::fs::metadata(binary)?.len(),
+            tasks: args.tasks,
+            seconds: args.seconds,
+            ..Self::default()
+        })
+    }
+
+    pub fn render(&self) -> String {
+        let mut page = String::new();
+        let ratio = |ours: f64, theirs: f64| if ours > 0.0 { format!("{:.1}", theirs / ours) } else { "–".to_owned() };
+        let _ = write!(
+            page,
+            "# Benchmarks\n\n\
+             What `cargo xtask bench` measured on {}: {}; {}. The release binary is one static file of {} MiB. Each figure is a \
+             median, and all were taken in one run, one subject after another. The last column says how many times more the other \
+             needs (below 1: less). Numbers of another machine differ; run it on yours.\n",
+            self.date,
+            self.machine,
+            self.versions,
+            self.binary_bytes >> 20
+        );
+
+        let seen = self.start.longshore.seen;
+        let _ = write!(page, "\n## From the call to a running container\n\n| | ms | × |\n|---|--:|--:|\n");
+        let mut row = |name: &str, ms: f64| {
+            let _ = writeln!(page, "| {name} | {ms:.1} | {} |", ratio(seen, ms));
+        };
+        row("Longshore: `RunTask` sent, to `RUNNING` seen in `DescribeTasks`", seen);
+        row("Longshore: `createdAt` to `startedAt`", self.start.longshore.stamped);
+        row("Docker: `docker run --detach`, bridged", self.start.docker);
+        row("Docker: create and start through its API, bridged", self.start.docker_api);
+        row("runc: `runc run --detach`, a ready bundle, no network set-up", self.start.runc);
+        let _ = write!(
+            page,
+            "\nThe image is warm: {} containers of the sample application (`demo/web`, one static program), one after another, after \
+             three that do not count. A Longshore task gets a network interface, security groups, a metadata endpoint and a durable \
+             record in that time. Its client keeps one HTTP connection and asks every 2 ms. `docker run` contains the start of its client; \
+             the line below it does not.\n",
+            self.tasks
+        );
+
+        let (ours, docker) = (&self.memory.longshore, &self.memory.docker);
+        let _ = write!(page, "\n## Memory\n\n| | Longshore, KiB | Docker, KiB | × |\n|---|--:|--:|--:|\n");
+        for (name, a, b) in [
+            ("all processes, nothing runs (PSS)", self.idle.longshore as i64, self.idle.docker as i64),
+            ("supervisor or shim of a container (PSS, median of ten)", ours.supervisor as i64, docker.supervisor as i64),
+            ("all that manages, per sleeping container (growth of PSS)", ours.managing, docker.managing),
+            ("all in, per sleeping container (drop of MemAvailable)", ours.available, docker.available),
+        ] {
+            // Less than nothing: the rest of the machine was louder.
+            let figure = |kib: i64| if kib > 0 { kib.to_string() } else { "–".to_owned() };
+            let times = if b > 0 { ratio(a as f64, b as f64) } else { "–".to_owned() };
+            let _ = writeln!(page, "| {name} | {} | {} | {times} |", figure(a), figure(b));
+        }
+        let _ = write!(
+            page,
+            "\n{} containers at once. PSS shares a page among the processes that map it; it is the sum over `/proc/<pid>/smaps_rollup` of all \
+             processes of `up`, server, agent, balancer and supervisors, or of dockerd, containerd and shims. MemAvailable includes \
+             the kernel's part (network namespaces, mounts, cgroups) and the application itself, is read after caches were dropped, and is \
+             the noisiest figure here.\n",
+            2 * self.tasks
+        );
+
+        let base = self.proxies.first().map_or(0.0, |proxy| proxy.cpu_per_request);
+        let _ = write!(page, "\n## Load balancer\n\n| | CPU a request, µs | × | requests a second |\n|---|--:|--:|--:|\n");
+        for proxy in &self.proxies {
+            let _ = writeln!(page, "| {} | {:.1} | {} | {:.0} |", proxy.name, proxy.cpu_per_request, ratio(base, proxy.cpu_per_request), proxy.requests_per_second);
+        }
+        let _ = write!(
+            page,
+            "\n`wrk -t1 -c64 -d{}s`, kept connections, an answer of 20 bytes from one task of the sample application; median of three rounds \
+             that alternate, after one that does not count. All three run in the VPC's network namespace, listen on the load \
+             balancer's private address, keep their connections to the target, and add the X-Forwarded headers. nginx has one worker and haproxy \
+             one thread. CPU is user and system time of the process in `/proc`; requests a second depend on the \
+             client and the target, which share the cores.\n",
+            self.seconds
+        );
+        page
+    }
+}
