@@ -98,7 +98,7 @@ impl Namespace {
 
     /// Listening sockets on one address, one for each worker. With several, the kernel spreads connections.
     pub(crate) fn listen(&self, address: SocketAddrV4, count: usize) -> io::Result<Vec<TcpListener>> {
-        self.run(move || (0..count).map(|_| listen_here(address)).collect())?
+        self.run(move || (0..count).map(|_| listen_here(address, count > 1)).collect())?
     }
 
     /// An unbound, non-blocking TCP socket. Blocks for some 30 us when no spare is left.
@@ -127,10 +127,11 @@ fn stream_socket_here() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn listen_here(address: SocketAddrV4) -> io::Result<TcpListener> {
+/// `shared` lets several listeners of ours have one address, and anybody else's too; without it a second one is refused.
+fn listen_here(address: SocketAddrV4, shared: bool) -> io::Result<TcpListener> {
     let socket = stream_socket_here()?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    sockopt::set_socket_reuseport(&socket, true)?;
+    sockopt::set_socket_reuseport(&socket, shared)?;
     // An address may be added to the namespace after the listener: it works from then on.
     sockopt::set_ip_freebind(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
