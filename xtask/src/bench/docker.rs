@@ -1,7 +1,7 @@
 //! A Docker of our own: private socket, data and network namespace, gone afterwards.
 
 use super::memory::{self, PerTask};
-use super::{median, write};
+use super::median;
 use crate::shell;
 use anyhow::{Context, bail};
 use longshore_tests::http::Connection;
@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+const CGROUP: &str = "longshore-bench-docker";
 
 pub struct Docker {
     dir: PathBuf,
@@ -26,7 +28,7 @@ impl Docker {
         command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh", "dockerd", "--host"]);
         command.arg(format!("unix://{}", dir.join("docker.sock").display()));
         command.arg("--data-root").arg(dir.join("data")).arg("--exec-root").arg(dir.join("exec"));
-        command.arg("--pidfile").arg(dir.join("pid")).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.arg("--pidfile").arg(dir.join("pid")).arg("--cgroup-parent").arg(CGROUP).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let docker = Self { daemon: command.spawn().context("start dockerd")?, dir };
         wait::until("dockerd answers", Duration::from_secs(30), || match docker.call("GET", "/_ping", &Value::Null) {
             Ok(_) => Ok(()),
@@ -128,6 +130,10 @@ impl Drop for Docker {
                 let _ = Command::new("umount").arg("--lazy").arg(target).status();
             }
         }
-        let _ = write(&self.dir.join("log"), "");
+        // In each hierarchy of version 1, or in the one of version 2.
+        let _ = std::fs::remove_dir(Path::new("/sys/fs/cgroup").join(CGROUP));
+        for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            let _ = std::fs::remove_dir(hierarchy.path().join(CGROUP));
+        }
     }
 }
