@@ -4,7 +4,7 @@ use crate::cli::Options;
 use anyhow::{Context, bail};
 use longshore_network::NetworkOptions;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,19 +80,48 @@ impl Config {
     }
 
     pub fn network(&self) -> NetworkOptions {
-        NetworkOptions::new(&self.run_dir, format!("ls{}", self.suffix()))
+        let mut options = NetworkOptions::new(&self.run_dir, format!("ls{}", self.suffix()));
+        if let Some(slot) = self.slot() {
+            let block = |text: String| text.parse().expect("a block of a slot below 63 is a network");
+            options.uplink_pool = block(format!("169.254.{}.0/24", 192 + slot));
+            options.public_pool = block(self.public_pool());
+        }
+        options
+    }
+
+    /// Addresses on the host, for internet-facing load balancers: a loopback block of each instance's own.
+    pub fn load_balancer_pool(&self) -> String {
+        format!("127.{}.0.0/16", 64 + self.slot().unwrap_or(0))
+    }
+
+    /// Public addresses of tasks.
+    pub fn public_pool(&self) -> String {
+        match self.slot() {
+            None => "198.18.0.0/16".to_owned(),
+            Some(slot) => format!("198.19.{}.0/22", slot * 4),
+        }
+    }
+
+    /// The registry's own address on the host, the first of the pool.
+    pub fn registry_address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(127, 64 + self.slot().unwrap_or(0), 0, 1)
     }
 
     /// Tells instances in other run directories apart; empty for the default one.
     fn suffix(&self) -> String {
-        if self.run_dir == Path::new("/run/longshore") {
-            return String::new();
-        }
-        // FNV-1a: short and the same for ever.
-        let hash = self.run_dir.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        format!("{:04x}", hash & 0xffff)
+        self.hash().map_or_else(String::new, |hash| format!("{:04x}", hash & 0xffff))
+    }
+
+    /// 1 to 62: which blocks of addresses an instance in another run directory has. Two of them may meet, one in 62.
+    fn slot(&self) -> Option<u8> {
+        self.hash().map(|hash| 1 + (hash % 62) as u8)
+    }
+
+    /// FNV-1a of the run directory: short, and the same for ever. `None` for the default one.
+    fn hash(&self) -> Option<u64> {
+        let bytes = self.run_dir.as_os_str().as_encoded_bytes();
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        (self.run_dir != Path::new("/run/longshore")).then(|| bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
     }
 
     pub fn agent_options(&self) -> anyhow::Result<longshore_agent::AgentOptions> {

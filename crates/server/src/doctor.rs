@@ -122,10 +122,14 @@ fn port(config: &Config) -> Check {
 
 fn registry_port(config: &Config) -> Check {
     let ours = process::read_pid(&config.run_dir, "up").is_some();
-    let found = match std::net::TcpListener::bind((crate::serve::REGISTRY_ADDRESS, 80)) {
-        Ok(_) => Ok(format!("{}:80 is free", crate::serve::REGISTRY_ADDRESS)),
-        Err(_) if ours => Ok(format!("{}:80 is Longshore's, which runs", crate::serve::REGISTRY_ADDRESS)),
-        Err(error) => Err(format!("{}:80: {error}; something listens on port 80 of every address. Push to {} instead", crate::serve::REGISTRY_ADDRESS, config.listen)),
+    let address = config.registry_address();
+    let found = match std::net::TcpListener::bind((address, 80)) {
+        Ok(_) => Ok(format!("{address}:80 is free")),
+        Err(_) if ours => Ok(format!("{address}:80 is Longshore's, which runs")),
+        Err(error) => Err(format!(
+            "{address}:80: {error}; something listens on port 80 of every address. Push to {} instead",
+            config.listen
+        )),
     };
     Check { what: "registry port", found, needed: false }
 }

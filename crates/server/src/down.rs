@@ -26,7 +26,7 @@ pub fn run(run_dir: &Path) -> anyhow::Result<ExitCode> {
         process::current_thread()?.block_on(longshore_network::teardown(&network))?;
     }
     if config.manage_hosts {
-        hosts::write(&[])?;
+        hosts::write(run_dir, &[])?;
     }
     std::fs::remove_dir_all(run_dir)?;
     eprintln!("Everything has stopped. State, images and logs stay in {}.", config.data_dir.display());

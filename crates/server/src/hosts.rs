@@ -9,10 +9,10 @@ const FILE: &str = "/etc/hosts";
 const BEGIN: &str = "# BEGIN Longshore";
 const END: &str = "# END Longshore";
 
-/// Makes the block hold exactly these names; an empty list removes it.
-pub fn write(names: &[(String, Ipv4Addr)]) -> anyhow::Result<()> {
+/// Makes the block of the instance in `run_dir` hold exactly these names; an empty list removes it.
+pub fn write(run_dir: &Path, names: &[(String, Ipv4Addr)]) -> anyhow::Result<()> {
     let old = std::fs::read_to_string(FILE).with_context(|| format!("cannot read {FILE}"))?;
-    let new = replace(&old, names);
+    let new = replace(&old, &run_dir.display().to_string(), names);
     if new == old {
         return Ok(());
     }
@@ -26,26 +26,27 @@ pub fn write(names: &[(String, Ipv4Addr)]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn replace(old: &str, names: &[(String, Ipv4Addr)]) -> String {
+fn replace(old: &str, instance: &str, names: &[(String, Ipv4Addr)]) -> String {
+    let (begin, end) = (format!("{BEGIN} {instance}"), format!("{END} {instance}"));
     let mut new = String::with_capacity(old.len() + 64 * names.len());
     let mut ours = false;
     for line in old.lines() {
-        match line.trim() {
-            BEGIN => ours = true,
-            END => ours = false,
-            _ if !ours => {
-                new.push_str(line);
-                new.push('\n');
-            }
-            _ => {}
+        let line = line.trim_end();
+        if line == begin {
+            ours = true;
+        } else if line == end {
+            ours = false;
+        } else if !ours {
+            new.push_str(line);
+            new.push('\n');
         }
     }
     if !names.is_empty() {
-        let _ = writeln!(new, "{BEGIN}");
+        let _ = writeln!(new, "{begin}");
         for (name, address) in names {
             let _ = writeln!(new, "{address} {name}");
         }
-        let _ = writeln!(new, "{END}");
+        let _ = writeln!(new, "{end}");
     }
     new
 }
@@ -58,9 +59,10 @@ mod tests {
     fn the_block_comes_and_goes_and_leaves_the_rest_alone() {
         let old = "127.0.0.1 localhost\n# mine\n";
         let names = [("a.elb".to_owned(), Ipv4Addr::new(127, 64, 0, 2))];
-        let with = replace(old, &names);
-        assert_eq!(with, "127.0.0.1 localhost\n# mine\n# BEGIN Longshore\n127.64.0.2 a.elb\n# END Longshore\n");
-        assert_eq!(replace(&with, &names), with);
-        assert_eq!(replace(&with, &[]), old);
+        let with = replace(old, "/run/a", &names);
+        assert_eq!(with, "127.0.0.1 localhost\n# mine\n# BEGIN Longshore /run/a\n127.64.0.2 a.elb\n# END Longshore /run/a\n");
+        assert_eq!(replace(&with, "/run/a", &names), with);
+        assert_eq!(replace(&with, "/run/b", &[]), with);
+        assert_eq!(replace(&with, "/run/a", &[]), old);
     }
 }

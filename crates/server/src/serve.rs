@@ -10,14 +10,10 @@ use longshore_store::Store;
 use longshore_store::tables::{LoadBalancers, Repositories};
 use longshore_telemetry::logs::LogStore;
 use longshore_types::Timestamp;
-use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
-
-/// The registry's address on the host: ports 80 of the pool's first address.
-pub const REGISTRY_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
 
 /// Everything the server's tasks share.
 #[derive(Clone)]
@@ -55,8 +51,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         account: config.account.as_str().into(),
         region: config.region.as_str().into(),
         api_url: config.api_url(),
-        load_balancer_pool: "127.64.0.0/16".parse()?,
-        public_pool: "198.18.0.0/16".parse()?,
+        load_balancer_pool: config.load_balancer_pool().parse()?,
+        public_pool: config.public_pool().parse()?,
         registry_secret: registry_secret(&config)?,
     });
     let environment = Environment { settings: Arc::clone(&settings), now: Arc::new(now), seed: Arc::new(seed) };
@@ -94,11 +90,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}: is another Longshore, or LocalStack, running?", server.config.listen))?;
     tasks.spawn(edge::run(server.clone(), listener));
     if server.config.runtime != Runtime::None {
-        match tokio::net::TcpListener::bind((REGISTRY_ADDRESS, 80)).await {
+        let address = server.config.registry_address();
+        match tokio::net::TcpListener::bind((address, 80)).await {
             Ok(listener) => {
                 tasks.spawn(edge::run(server.clone(), listener));
             }
-            Err(error) => tracing::warn!(%error, "the registry's own address {REGISTRY_ADDRESS}:80 is taken; use {}/<repository> instead", server.config.listen),
+            Err(error) => tracing::warn!(%error, "the registry's own address {address}:80 is taken; use {}/<repository> instead", server.config.listen),
         }
     }
     tokio::select! {
@@ -142,7 +139,7 @@ async fn keep_hosts(server: Server) {
     let mut watcher = server.backend.store.watch().on::<LoadBalancers>().on::<Repositories>();
     loop {
         let names = server.backend.store.read(|state| {
-            let registry = |account: &str, region: &str| (format!("{account}.dkr.ecr.{region}.amazonaws.com"), REGISTRY_ADDRESS);
+            let registry = |account: &str, region: &str| (format!("{account}.dkr.ecr.{region}.amazonaws.com"), server.config.registry_address());
             let mut names = vec![registry(server.settings.account.as_str(), server.settings.region.as_str())];
             names.extend(state.repositories().all().keys().map(|(scope, _)| registry(scope.account.as_str(), scope.region.as_str())));
             names.extend(state.load_balancers().all().filter_map(|lb| Some((lb.dns_name.clone(), lb.host_address?))));
@@ -150,7 +147,7 @@ async fn keep_hosts(server: Server) {
             names.dedup();
             names
         });
-        if let Err(error) = hosts::write(&names) {
+        if let Err(error) = hosts::write(&server.config.run_dir, &names) {
             tracing::warn!(error = format!("{error:#}"), "names could not be written");
         }
         if watcher.changed().await.is_none() {
