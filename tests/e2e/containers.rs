@@ -40,7 +40,16 @@ pub fn bad_placements_are_refused(kit: &Kit) -> anyhow::Result<()> {
         register(&mut api, &definition("good", "web", &Value::Null))?;
         let run = |definition: &str, subnet: &str| {
             let network = format!("awsvpcConfiguration={{subnets=[{subnet}]}}");
-            aws.refusal(&["ecs", "run-task", "--task-definition", definition, "--launch-type", "FARGATE", "--network-configuration", &network])
+            aws.refusal(&[
+                "ecs",
+                "run-task",
+                "--task-definition",
+                definition,
+                "--launch-type",
+                "FARGATE",
+                "--network-configuration",
+                &network,
+            ])
         };
         says(&run("good", "subnet-00000000000000000")?, &["InvalidParameterException", "InvalidSubnetID.NotFound"])?;
 
@@ -71,7 +80,10 @@ pub fn unknown_image(kit: &Kit) -> anyhow::Result<()> {
 pub fn unknown_command(kit: &Kit) -> anyhow::Result<()> {
     on_busybox(kit, |busybox| {
         let task = busybox.task("unknown-command", &json!({"command": ["/bin/nothing"]}), "STOPPED")?;
-        says(task["containers"][0]["reason"].as_str().unwrap_or_default(), &["CannotStartContainerError", "/bin/nothing"])?;
+        says(
+            task["containers"][0]["reason"].as_str().unwrap_or_default(),
+            &["CannotStartContainerError", "/bin/nothing"],
+        )?;
         ensure!(task["stopCode"] == "TaskFailedToStart", "the stop code: {task}");
         Ok(())
     })
@@ -82,7 +94,10 @@ pub fn out_of_memory(kit: &Kit) -> anyhow::Result<()> {
         let container = json!({"command": ["/bin/busybox", "tail", "/dev/zero"], "memory": 64});
         let task = busybox.task("memory", &container, "STOPPED")?;
         ensure!(task["containers"][0]["exitCode"] == 137, "the exit code: {task}");
-        says(task["containers"][0]["reason"].as_str().unwrap_or_default(), &["OutOfMemoryError: Container killed due to memory usage"])?;
+        says(
+            task["containers"][0]["reason"].as_str().unwrap_or_default(),
+            &["OutOfMemoryError: Container killed due to memory usage"],
+        )?;
         ensure!(task["stopCode"] == "EssentialContainerExited", "the stop code: {task}");
         Ok(())
     })
@@ -114,7 +129,14 @@ pub fn exit_code_and_log(kit: &Kit) -> anyhow::Result<()> {
         let id = task["taskArn"].as_str().and_then(|arn| arn.rsplit('/').next()).context("an ARN")?;
         let stream = format!("p/app/{id}");
         let lines = busybox.aws.call(&[
-            "logs", "get-log-events", "--log-group-name", "/test/log", "--log-stream-name", &stream, "--query", "events[].message",
+            "logs",
+            "get-log-events",
+            "--log-group-name",
+            "/test/log",
+            "--log-stream-name",
+            &stream,
+            "--query",
+            "events[].message",
         ])?;
         ensure!(lines == json!(["one", "two"]), "the log: {lines}");
         Ok(())
@@ -157,7 +179,14 @@ pub fn metadata(kit: &Kit) -> anyhow::Result<()> {
         let task = run_task(&mut busybox.api, &busybox.network, &definition)?;
         wait_status(&mut busybox.api, &task, "STOPPED")?;
         wait::until("the task's log tells metadata and credentials", Duration::from_secs(10), || {
-            let events = busybox.aws.call(&["logs", "filter-log-events", "--log-group-name", "/test/metadata", "--query", "events[].message"]);
+            let events = busybox.aws.call(&[
+                "logs",
+                "filter-log-events",
+                "--log-group-name",
+                "/test/metadata",
+                "--query",
+                "events[].message",
+            ]);
             let text = events.map_or_else(|error| format!("{error:#}"), |events| events.to_string());
             match says(&text, &[&task, "AccessKeyId", "SecretAccessKey", "Token", "role/application"]) {
                 Ok(()) => Ok(()),

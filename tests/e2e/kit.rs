@@ -50,8 +50,11 @@ impl Network {
     pub fn default(aws: &Aws) -> anyhow::Result<Self> {
         let vpc = aws.text(&["ec2", "describe-vpcs", "--filters", "Name=is-default,Values=true"], "Vpcs[0].VpcId")?;
         let filter = format!("Name=vpc-id,Values={vpc}");
-        let subnets = aws.call(&["ec2", "describe-subnets", "--filters", &filter, "--query", "Subnets[:2].SubnetId"])?;
-        let subnet = |index: usize| subnets[index].as_str().map(str::to_owned).with_context(|| format!("two subnets: {subnets}"));
+        let subnets =
+            aws.call(&["ec2", "describe-subnets", "--filters", &filter, "--query", "Subnets[:2].SubnetId"])?;
+        let subnet = |index: usize| {
+            subnets[index].as_str().map(str::to_owned).with_context(|| format!("two subnets: {subnets}"))
+        };
         Ok(Self { subnets: [subnet(0)?, subnet(1)?], vpc })
     }
 
@@ -81,7 +84,8 @@ pub fn register(api: &mut Api, definition: &Value) -> anyhow::Result<String> {
 
 /// Starts one task: its ARN.
 pub fn run_task(api: &mut Api, network: &Network, definition: &str) -> anyhow::Result<String> {
-    let input = json!({"taskDefinition": definition, "launchType": "FARGATE", "networkConfiguration": network.configuration()});
+    let input =
+        json!({"taskDefinition": definition, "launchType": "FARGATE", "networkConfiguration": network.configuration()});
     let answer = api.ecs("RunTask", &input)?;
     Ok(only(&answer, "tasks")?["taskArn"].as_str().context("an ARN")?.to_owned())
 }

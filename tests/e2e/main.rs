@@ -43,7 +43,8 @@ const TESTS: &[(&str, Test)] = &[
 
 fn main() -> ExitCode {
     let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let chosen: Vec<&(&str, Test)> = TESTS.iter().filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(f))).collect();
+    let chosen: Vec<&(&str, Test)> =
+        TESTS.iter().filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(f))).collect();
     let Some(kit) = Kit::new() else {
         println!("the end-to-end tests are run by `cargo xtask test`, which builds what they need");
         println!("test result: ok. 0 passed; 0 failed; {} ignored; 0 measured; 0 filtered out", TESTS.len());

@@ -30,23 +30,85 @@ impl Balanced {
         let network = Network::default(&aws)?;
         let [subnet1, subnet2] = &network.subnets;
         let open = |name: &str, port: &str| -> anyhow::Result<String> {
-            let group = aws.text(&["ec2", "create-security-group", "--group-name", name, "--description", "test", "--vpc-id", &network.vpc], "GroupId")?;
-            aws.call(&["ec2", "authorize-security-group-ingress", "--group-id", &group, "--protocol", "tcp", "--port", port, "--cidr", "0.0.0.0/0"])?;
+            let group = aws.text(
+                &[
+                    "ec2",
+                    "create-security-group",
+                    "--group-name",
+                    name,
+                    "--description",
+                    "test",
+                    "--vpc-id",
+                    &network.vpc,
+                ],
+                "GroupId",
+            )?;
+            aws.call(&[
+                "ec2",
+                "authorize-security-group-ingress",
+                "--group-id",
+                &group,
+                "--protocol",
+                "tcp",
+                "--port",
+                port,
+                "--cidr",
+                "0.0.0.0/0",
+            ])?;
             Ok(group)
         };
         let (front, back) = (open("front", "80")?, open("back", "8080")?);
         let lb = aws.call(&[
-            "elbv2", "create-load-balancer", "--name", "web", "--subnets", subnet1, subnet2, "--security-groups", &front,
-            "--query", "LoadBalancers[0]",
+            "elbv2",
+            "create-load-balancer",
+            "--name",
+            "web",
+            "--subnets",
+            subnet1,
+            subnet2,
+            "--security-groups",
+            &front,
+            "--query",
+            "LoadBalancers[0]",
         ])?;
         let arn = lb["LoadBalancerArn"].as_str().context("an ARN")?;
         let dns_name = lb["DNSName"].as_str().context("a name")?.to_owned();
-        let group = aws.text(&[
-            "elbv2", "create-target-group", "--name", "web", "--protocol", "HTTP", "--port", "8080", "--vpc-id", &network.vpc,
-            "--target-type", "ip", "--health-check-interval-seconds", "5", "--health-check-timeout-seconds", "2", "--healthy-threshold-count", "2",
-        ], "TargetGroups[0].TargetGroupArn")?;
+        let group = aws.text(
+            &[
+                "elbv2",
+                "create-target-group",
+                "--name",
+                "web",
+                "--protocol",
+                "HTTP",
+                "--port",
+                "8080",
+                "--vpc-id",
+                &network.vpc,
+                "--target-type",
+                "ip",
+                "--health-check-interval-seconds",
+                "5",
+                "--health-check-timeout-seconds",
+                "2",
+                "--healthy-threshold-count",
+                "2",
+            ],
+            "TargetGroups[0].TargetGroupArn",
+        )?;
         let action = format!("Type=forward,TargetGroupArn={group}");
-        aws.call(&["elbv2", "create-listener", "--load-balancer-arn", arn, "--protocol", "HTTP", "--port", "80", "--default-actions", &action])?;
+        aws.call(&[
+            "elbv2",
+            "create-listener",
+            "--load-balancer-arn",
+            arn,
+            "--protocol",
+            "HTTP",
+            "--port",
+            "80",
+            "--default-actions",
+            &action,
+        ])?;
         let delay = "Key=deregistration_delay.timeout_seconds,Value=5";
         aws.call(&["elbv2", "modify-target-group-attributes", "--target-group-arn", &group, "--attributes", delay])?;
 
@@ -60,7 +122,14 @@ impl Balanced {
             "loadBalancers": [{"targetGroupArn": group, "containerName": "app", "containerPort": 8080}],
         }))?;
         wait::until("both targets are healthy", Duration::from_secs(90), || {
-            let health = aws.call(&["elbv2", "describe-target-health", "--target-group-arn", &group, "--query", "TargetHealthDescriptions[].TargetHealth"]);
+            let health = aws.call(&[
+                "elbv2",
+                "describe-target-health",
+                "--target-group-arn",
+                &group,
+                "--query",
+                "TargetHealthDescriptions[].TargetHealth",
+            ]);
             let health = health.map_err(|error| format!("{error:#}"))?;
             let healthy = health.as_array().into_iter().flatten().filter(|target| target["State"] == "healthy").count();
             if healthy == 2 { Ok(()) } else { Err(health.to_string()) }
@@ -107,9 +176,15 @@ pub struct Load {
 impl Load {
     pub fn start(service: &Balanced, requests_per_second: u32) -> Self {
         const THREADS: u32 = 4;
-        let mut load = Self { stop: Default::default(), answered: Default::default(), failures: Default::default(), threads: Vec::new() };
+        let mut load = Self {
+            stop: Default::default(),
+            answered: Default::default(),
+            failures: Default::default(),
+            threads: Vec::new(),
+        };
         for _ in 0..THREADS {
-            let (stop, answered, failures) = (Arc::clone(&load.stop), Arc::clone(&load.answered), Arc::clone(&load.failures));
+            let (stop, answered, failures) =
+                (Arc::clone(&load.stop), Arc::clone(&load.answered), Arc::clone(&load.failures));
             let (address, host) = (service.address, service.dns_name.clone());
             let pause = Duration::from_secs(1) * THREADS / requests_per_second;
             load.threads.push(std::thread::spawn(move || {
@@ -143,7 +218,13 @@ impl Load {
         }
         let failures = self.failures.lock().expect("no thread panics holding it");
         let answered = self.answered.load(Ordering::Relaxed);
-        ensure!(failures.is_empty(), "{} of {} requests failed, first: {:?}", failures.len(), answered + failures.len() as u64, &failures[..failures.len().min(3)]);
+        ensure!(
+            failures.is_empty(),
+            "{} of {} requests failed, first: {:?}",
+            failures.len(),
+            answered + failures.len() as u64,
+            &failures[..failures.len().min(3)]
+        );
         ensure!(answered > 100, "only {answered} requests were made");
         Ok(())
     }
@@ -278,11 +359,15 @@ fn kill_between_calls(instance: &mut Instance, seed: u64) -> anyhow::Result<()> 
         let Some(expected) = known else { continue };
         let answer = api.ecs("DescribeClusters", &json!({"clusters": [name]}))?;
         let active = answer["clusters"][0]["status"] == "ACTIVE";
-        ensure!(active == *expected, "cluster {name}: acknowledged {expected}, found {answer} ({lost} calls lost, {kills} kills)");
+        ensure!(
+            active == *expected,
+            "cluster {name}: acknowledged {expected}, found {answer} ({lost} calls lost, {kills} kills)"
+        );
     }
     for (name, known) in &families {
         if known == &Some(true) {
-            api.ecs("DescribeTaskDefinition", &json!({"taskDefinition": name})).with_context(|| format!("family {name}"))?;
+            api.ecs("DescribeTaskDefinition", &json!({"taskDefinition": name}))
+                .with_context(|| format!("family {name}"))?;
         }
     }
     Ok(())

@@ -72,14 +72,18 @@ impl Api {
             ("X-Amz-Target", target),
             ("Authorization", authorization.as_str()),
         ];
-        let answer = self.connection.request("POST", "/", &headers, input.to_string().as_bytes()).map_err(Failure::Lost)?;
+        let answer =
+            self.connection.request("POST", "/", &headers, input.to_string().as_bytes()).map_err(Failure::Lost)?;
         let body: Value = serde_json::from_slice(&answer.body).map_err(|error| Failure::Lost(error.into()))?;
         if answer.status == 200 {
             return Ok(body);
         }
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
         let code = text("__type").rsplit('#').next().unwrap_or_default().to_owned();
-        Err(Failure::Refused { code, message: if body["message"].is_string() { text("message") } else { text("Message") } })
+        Err(Failure::Refused {
+            code,
+            message: if body["message"].is_string() { text("message") } else { text("Message") },
+        })
     }
 }
 

@@ -94,7 +94,11 @@ impl Aws {
     pub fn refusal(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let output = self.command(arguments).output().with_context(|| format!("start {}", self.program))?;
         if output.status.success() {
-            bail!("aws {} should have been refused, and answered {}", arguments.join(" "), String::from_utf8_lossy(&output.stdout));
+            bail!(
+                "aws {} should have been refused, and answered {}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stdout)
+            );
         }
         Ok(String::from_utf8_lossy(&output.stderr).trim().to_owned())
     }

@@ -28,7 +28,8 @@ impl Answer {
 
 impl Connection {
     pub fn open(address: SocketAddr, host: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).with_context(|| format!("connect to {address}"))?;
+        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))
+            .with_context(|| format!("connect to {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         Ok(Self { reader: BufReader::new(Box::new(stream)), host: host.to_owned() })
@@ -45,7 +46,13 @@ impl Connection {
         self.request("GET", path, &[], b"")
     }
 
-    pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> anyhow::Result<Answer> {
+    pub fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> anyhow::Result<Answer> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n", self.host, body.len());
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));

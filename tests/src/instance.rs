@@ -139,9 +139,11 @@ impl Instance {
     /// The mark that names of links, tables and groups of this instance have: a hash of the run directory, as `up` makes it.
     pub fn suffix(&self) -> String {
         let run_dir = self.run_dir();
-        let hash = run_dir.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = run_dir
+            .as_os_str()
+            .as_encoded_bytes()
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
         format!("{:04x}", hash & 0xffff)
     }
 

@@ -33,7 +33,9 @@ pub fn since(before: &BTreeSet<String>, instance: &Instance) -> BTreeSet<String>
     let of_another = |line: &String| suffixes(line).any(|suffix| suffix != ours);
     // Names on the host and public addresses are one for all; whose they are cannot be told then.
     let is_alone = !now.iter().any(of_another);
-    new.into_iter().filter(|line| !of_another(line) && (is_alone || suffixes(line).any(|suffix| suffix == ours))).collect()
+    new.into_iter()
+        .filter(|line| !of_another(line) && (is_alone || suffixes(line).any(|suffix| suffix == ours)))
+        .collect()
 }
 
 /// Marks of instances in a line: the four digits after `ls` and `longshore` in names of links, tables and groups.

@@ -9,7 +9,9 @@ pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T,
     loop {
         match look() {
             Ok(value) => return Ok(value),
-            Err(seen) if started.elapsed() > limit => bail!("{what}: not within {} s; last seen: {seen}", limit.as_secs()),
+            Err(seen) if started.elapsed() > limit => {
+                bail!("{what}: not within {} s; last seen: {seen}", limit.as_secs())
+            }
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }

@@ -48,16 +48,11 @@ fn generate(root: &Path) -> anyhow::Result<BTreeMap<PathBuf, String>> {
     for (service, operations) in &served {
         let path = root.join(format!("models/{service}.json"));
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let model: model::Model =
-            serde_json::from_str(&text).with_context(|| format!("parse {}", path.display()))?;
-        let module = emit::service(service, &model, operations)
-            .with_context(|| format!("generate {service}"))?;
+        let model: model::Model = serde_json::from_str(&text).with_context(|| format!("parse {}", path.display()))?;
+        let module = emit::service(service, &model, operations).with_context(|| format!("generate {service}"))?;
         files.insert(PathBuf::from(format!("{OUTPUT}/{service}.rs")), module);
     }
-    files.insert(
-        PathBuf::from(format!("{OUTPUT}/mod.rs")),
-        emit::index(served.keys()),
-    );
+    files.insert(PathBuf::from(format!("{OUTPUT}/mod.rs")), emit::index(served.keys()));
     Ok(files)
 }
 
@@ -71,10 +66,7 @@ fn check(root: &Path, files: &BTreeMap<PathBuf, String>) -> anyhow::Result<()> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in the repository")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_owned()
 }
 
 #[cfg(test)]

@@ -34,11 +34,18 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     if !cfg!(target_os = "linux") {
-        bail!("Longshore runs containers by Linux's own means; this is another system. A virtual machine with Linux will do.");
+        bail!(
+            "Longshore runs containers by Linux's own means; this is another system. A virtual machine with Linux will do."
+        );
     }
     let started = Instant::now();
     println!("\n{}", terminal::bold("Longshore: the AWS container stack on your own machine"));
-    println!("{}", terminal::dim("Builds it, starts it, and brings up a Fargate service behind a load balancer with the AWS CLI as it is."));
+    println!(
+        "{}",
+        terminal::dim(
+            "Builds it, starts it, and brings up a Fargate service behind a load balancer with the AWS CLI as it is."
+        )
+    );
 
     terminal::step("What the machine needs");
     if !shell::is_root() {
@@ -72,7 +79,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     result.and(cleaned)?;
     if demo.args.once {
-        println!("\n{} {}", terminal::green("✓"), terminal::bold(&format!("All of it worked, in {} s.", started.elapsed().as_secs())));
+        println!(
+            "\n{} {}",
+            terminal::green("✓"),
+            terminal::bold(&format!("All of it worked, in {} s.", started.elapsed().as_secs()))
+        );
     }
     Ok(())
 }
@@ -117,7 +128,10 @@ impl Demo {
             shell::run(&mut self.longshore(&["down"]))?;
         }
         if std::net::TcpStream::connect_timeout(&self.args.listen, Duration::from_secs(1)).is_ok() {
-            bail!("something listens on {} already; stop it, or choose another address: --listen 127.0.0.1:4577", self.args.listen);
+            bail!(
+                "something listens on {} already; stop it, or choose another address: --listen 127.0.0.1:4577",
+                self.args.listen
+            );
         }
         Ok(())
     }
@@ -187,20 +201,29 @@ impl Demo {
             (format!("eval \"$({binary} env{place})\""), "point the AWS CLI here"),
             (format!("curl http://{name}/"), "ask a task"),
             ("aws ecs list-tasks --cluster fargate-cluster".to_owned(), "look at them"),
-            ("aws ecs update-service --cluster fargate-cluster --service FargateDemoService --desired-count 4".to_owned(), "more of them"),
+            (
+                "aws ecs update-service --cluster fargate-cluster --service FargateDemoService --desired-count 4"
+                    .to_owned(),
+                "more of them",
+            ),
             (self.log_command(), "what they write"),
             (format!("{sudo}{binary} status{place}"), "what runs"),
         ] {
             println!("    {:<22} {}", terminal::dim(what), command);
         }
-        println!("\n  docs/ARCHITECTURE.md is the map. {}", terminal::bold("Ctrl-C ends the demonstration and removes all of it."));
+        println!(
+            "\n  docs/ARCHITECTURE.md is the map. {}",
+            terminal::bold("Ctrl-C ends the demonstration and removes all of it.")
+        );
         Ok(())
     }
 
     /// `aws logs tail` came with version 2.
     fn log_command(&self) -> String {
         match machine::version(&self.aws) {
-            Some(version) if version.starts_with("1.") => "aws logs filter-log-events --log-group-name /ecs/python-web-app --query 'events[].message'".to_owned(),
+            Some(version) if version.starts_with("1.") => {
+                "aws logs filter-log-events --log-group-name /ecs/python-web-app --query 'events[].message'".to_owned()
+            }
             _ => "aws logs tail /ecs/python-web-app --follow".to_owned(),
         }
     }

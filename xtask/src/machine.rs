@@ -94,9 +94,9 @@ pub fn venv(packages: &[&str]) -> anyhow::Result<PathBuf> {
     if complete {
         return Ok(dir);
     }
-    let python = ["/usr/bin/python3", "python3"].into_iter().find(|python| {
-        shell::succeeds(Command::new(python).args(["-c", "import venv, ensurepip"]))
-    });
+    let python = ["/usr/bin/python3", "python3"]
+        .into_iter()
+        .find(|python| shell::succeeds(Command::new(python).args(["-c", "import venv, ensurepip"])));
     let python = match python {
         Some(python) => python,
         None => {
@@ -121,7 +121,14 @@ mod tests {
 
     #[test]
     fn old_clis_do_not_know_the_variable() {
-        for (version, knows) in [("1.22.34", false), ("1.29.0", true), ("2.9.19", false), ("2.13.0", true), ("2.31.4", true), ("3.0.0", true)] {
+        for (version, knows) in [
+            ("1.22.34", false),
+            ("1.29.0", true),
+            ("2.9.19", false),
+            ("2.13.0", true),
+            ("2.31.4", true),
+            ("3.0.0", true),
+        ] {
             assert_eq!(knows_endpoint_url(version), knows, "{version}");
         }
     }

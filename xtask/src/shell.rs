@@ -42,7 +42,10 @@ pub fn cargo() -> Command {
     command.current_dir(longshore_tests::root());
     // What cargo says about this program is not for the packages that the next cargo builds.
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" || name == "CARGO_MANIFEST_PATH" {
+        if name.to_string_lossy().starts_with("CARGO_PKG_")
+            || name == "CARGO_MANIFEST_DIR"
+            || name == "CARGO_MANIFEST_PATH"
+        {
             command.env_remove(name);
         }
     }

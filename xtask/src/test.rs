@@ -97,7 +97,8 @@ fn tests_as_root(cargo: &mut Command) -> anyhow::Result<()> {
 impl Tally {
     /// Runs a command that prints as Rust's test harness does, shows it, and counts.
     fn add(&mut self, command: &mut Command, what: &str) -> anyhow::Result<()> {
-        let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("start {}", shell::display(command)))?;
+        let mut child =
+            command.stdout(Stdio::piped()).spawn().with_context(|| format!("start {}", shell::display(command)))?;
         let output = child.stdout.take().context("the child's output is a pipe")?;
         let failed_before = self.failed;
         for line in BufReader::new(output).split(b'\n') {
@@ -137,7 +138,9 @@ mod tests {
     #[test]
     fn results_of_the_harness_are_counted() {
         let mut tally = Tally::default();
-        tally.count("test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.52s");
+        tally.count(
+            "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.52s",
+        );
         tally.count("test store::tests::a_name ... FAILED");
         tally.count("test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s");
         assert_eq!((tally.passed, tally.failed), (17, 3));

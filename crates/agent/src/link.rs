@@ -44,7 +44,10 @@ async fn serve(node: &Arc<Node>, stream: UnixStream, endpoints: &mut metadata::E
     }
 }
 
-async fn write(mut writer: tokio::net::unix::OwnedWriteHalf, mut inbox: mpsc::UnboundedReceiver<FromAgent>) -> io::Result<()> {
+async fn write(
+    mut writer: tokio::net::unix::OwnedWriteHalf,
+    mut inbox: mpsc::UnboundedReceiver<FromAgent>,
+) -> io::Result<()> {
     let mut buffer = Vec::new();
     while let Some(message) = inbox.recv().await {
         buffer.clear();
@@ -62,7 +65,11 @@ async fn write(mut writer: tokio::net::unix::OwnedWriteHalf, mut inbox: mpsc::Un
     Ok(())
 }
 
-async fn read(node: &Arc<Node>, reader: tokio::net::unix::OwnedReadHalf, endpoints: &mut metadata::Endpoints) -> io::Result<()> {
+async fn read(
+    node: &Arc<Node>,
+    reader: tokio::net::unix::OwnedReadHalf,
+    endpoints: &mut metadata::Endpoints,
+) -> io::Result<()> {
     let mut lines = BufReader::new(reader).lines();
     while let Some(line) = lines.next_line().await? {
         match serde_json::from_str::<ToAgent>(&line) {
@@ -130,9 +137,11 @@ async fn remove_strangers(node: &Arc<Node>, wanted: &HashSet<String>) {
     }
     // Interfaces are named by their task's directory: those without one are left over.
     for attached in node.network.attached().await.unwrap_or_default() {
-        let used = std::fs::read_dir(node.options.run_dir.join("tasks")).into_iter().flatten().flatten().any(|entry| {
-            std::fs::read_to_string(entry.path().join("eni")).is_ok_and(|id| id == attached.eni.id)
-        });
+        let used = std::fs::read_dir(node.options.run_dir.join("tasks"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|entry| std::fs::read_to_string(entry.path().join("eni")).is_ok_and(|id| id == attached.eni.id));
         if !used && node.find(|intent| intent.network.id.as_str() == attached.eni.id).is_none() {
             if let Err(error) = node.network.detach(&attached.vpc, &attached.eni.id).await {
                 tracing::warn!(%error, eni = attached.eni.id, "a left-over interface could not be removed");

@@ -88,7 +88,10 @@ fn answer(node: &Node, vpc: &str, from: Ipv4Addr, path: &str) -> Response<Full<B
         ["v2", "credentials", id] => credentials(&task, id),
         ["v4", id, ref rest @ ..] => {
             let Some(container) = task.containers.iter().find(|c| spec::runtime_id(c) == id) else {
-                return reply(StatusCode::BAD_REQUEST, &json!(format!("V4 container metadata handler: unable to find container {id}")));
+                return reply(
+                    StatusCode::BAD_REQUEST,
+                    &json!(format!("V4 container metadata handler: unable to find container {id}")),
+                );
             };
             match rest {
                 [] => reply(StatusCode::OK, &container_metadata(&task, seen.as_ref(), container)),

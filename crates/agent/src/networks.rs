@@ -1,6 +1,9 @@
 //! From the control plane's words to the network's.
 
-use longshore_network::{Cidr, CidrError, Eni, LocalAddress, MacAddrError, NetworkConfig, Peer, PortRange, Rule, SecurityGroup, Subnet, Traffic, Vpc};
+use longshore_network::{
+    Cidr, CidrError, Eni, LocalAddress, MacAddrError, NetworkConfig, Peer, PortRange, Rule, SecurityGroup, Subnet,
+    Traffic, Vpc,
+};
 use longshore_types::ec2::{RulePeer, SecurityGroupRule};
 use longshore_types::node::{EniIntent, SecurityGroupIntent, VpcIntent};
 
@@ -15,7 +18,12 @@ fn cidr(cidr: longshore_types::ec2::Cidr) -> Result<Cidr, CidrError> {
 
 fn vpc(vpc: &VpcIntent) -> Result<Vpc, CidrError> {
     let subnet = |s: &longshore_types::node::SubnetIntent| {
-        Ok(Subnet { id: s.id.to_string(), cidr: cidr(s.cidr)?, route_to_internet: s.route_to_internet, route_to_nat: false })
+        Ok(Subnet {
+            id: s.id.to_string(),
+            cidr: cidr(s.cidr)?,
+            route_to_internet: s.route_to_internet,
+            route_to_nat: false,
+        })
     };
     Ok(Vpc {
         id: vpc.id.to_string(),

@@ -102,7 +102,11 @@ fn container(task: &TaskIntent, ready: &Ready<'_>, directory: &Path) -> Result<r
         tmpfs: definition
             .tmpfs
             .iter()
-            .map(|(path, size, options)| rt::Tmpfs { path: path.clone(), size_bytes: mib(*size), options: options.clone() })
+            .map(|(path, size, options)| rt::Tmpfs {
+                path: path.clone(),
+                size_bytes: mib(*size),
+                options: options.clone(),
+            })
             .collect(),
         shm_bytes: definition.shared_memory_mib.map(mib),
         init: definition.init_process,

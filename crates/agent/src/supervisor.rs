@@ -33,8 +33,12 @@ pub struct Supervisor {
 impl Supervisor {
     /// Starts a supervisor for `directory`, which holds its spec, and connects to it.
     pub async fn start(executable: &Path, directory: &Path) -> Result<Self, SupervisorError> {
-        let mut command = tokio::process::Command::from(longshore_runtime::supervisor::command(executable, directory, false));
-        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut command =
+            tokio::process::Command::from(longshore_runtime::supervisor::command(executable, directory, false));
+        command
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
         let mut child = command.spawn().map_err(SupervisorError::Spawn)?;
         let output = child.stdout.take().ok_or(SupervisorError::Gone)?;
         let first = tokio::time::timeout(READY, BufReader::new(output).lines().next_line()).await;

@@ -7,9 +7,9 @@
 //! ```
 
 use crate::hub::Node;
+use crate::networks;
 use crate::spec::{self, Ready};
 use crate::supervisor::{Supervisor, SupervisorError, read_state};
-use crate::networks;
 use longshore_image::{Auth, Endpoint, Image, PullOptions, Writable};
 use longshore_runtime::protocol as rt;
 use longshore_types::Timestamp;
@@ -193,15 +193,17 @@ impl Shell {
         }
         let _turn = self.node.starts.acquire().await;
         self.write_spec(intent, &images)?;
-        let initialization = |error: &dyn std::error::Error| StartError(format!("ResourceInitializationError: {}", chain(error)));
+        let initialization =
+            |error: &dyn std::error::Error| StartError(format!("ResourceInitializationError: {}", chain(error)));
         let mut supervisor =
             Supervisor::start(&self.node.options.executable, &self.directory).await.map_err(|e| initialization(&e))?;
         let eni = networks::eni(&intent.network).map_err(|e| initialization(&e))?;
-        self.node
-            .network
-            .attach(intent.network.vpc.as_str(), &eni, supervisor.pid)
-            .await
-            .map_err(|e| StartError(format!("ResourceInitializationError: the network interface could not be attached: {}", chain(&e))))?;
+        self.node.network.attach(intent.network.vpc.as_str(), &eni, supervisor.pid).await.map_err(|e| {
+            StartError(format!(
+                "ResourceInitializationError: the network interface could not be attached: {}",
+                chain(&e)
+            ))
+        })?;
         self.seen.connectivity_at = Some(now());
         supervisor.send(&rt::Command::Go).await.map_err(|e| initialization(&e))?;
         Ok(supervisor)
@@ -236,7 +238,8 @@ impl Shell {
     }
 
     fn write_spec(&self, intent: &TaskIntent, images: &[Arc<Image>]) -> Result<(), StartError> {
-        let failed = |error: &dyn std::error::Error| StartError(format!("ResourceInitializationError: {}", chain(error)));
+        let failed =
+            |error: &dyn std::error::Error| StartError(format!("ResourceInitializationError: {}", chain(error)));
         std::fs::create_dir_all(&self.directory).map_err(|e| failed(&e))?;
         std::fs::write(self.directory.join(ENI_FILE), intent.network.id.as_str()).map_err(|e| failed(&e))?;
         for name in &intent.volumes {
@@ -265,7 +268,11 @@ impl Shell {
     }
 
     /// Follows a supervisor until all containers have stopped and their log lines are stored.
-    async fn follow(&mut self, mut supervisor: Supervisor, intent: &mut watch::Receiver<TaskIntent>) -> Result<(), SupervisorError> {
+    async fn follow(
+        &mut self,
+        mut supervisor: Supervisor,
+        intent: &mut watch::Receiver<TaskIntent>,
+    ) -> Result<(), SupervisorError> {
         supervisor.send(&rt::Command::Subscribe { logs: true }).await?;
         let (mut logs, mut stored) = Logs::new(&intent.borrow());
         let mut told_to_stop = false;
@@ -334,7 +341,9 @@ impl Shell {
                 self.report();
             }
             rt::Event::Log(line) => logs.add(line),
-            rt::Event::Error { command, message } => tracing::warn!(task = %self.seen.id, command, message, "the supervisor refused a command"),
+            rt::Event::Error { command, message } => {
+                tracing::warn!(task = %self.seen.id, command, message, "the supervisor refused a command")
+            }
             _ => {}
         }
     }
@@ -537,8 +546,10 @@ impl Logs {
                 let Some(last) = lines.last().map(|line| line.sequence) else { continue };
                 match self.sinks.get(&container).cloned().flatten() {
                     Some(mut batch) => {
-                        batch.events =
-                            lines.iter().map(|line| (Timestamp(line.timestamp_ms as i64), line.message.clone())).collect();
+                        batch.events = lines
+                            .iter()
+                            .map(|line| (Timestamp(line.timestamp_ms as i64), line.message.clone()))
+                            .collect();
                         let number = node.ship(batch, self.done_sender.clone());
                         self.sent.insert(number, (container.clone(), last, lines.len()));
                     }

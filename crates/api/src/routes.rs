@@ -1,8 +1,8 @@
 //! The table of operations: one typed line each, decoded, run and encoded in one place.
 
 use crate::cx::Cx;
-use longshore_aws_wire::{Call, Response};
 use longshore_aws_model::{AwsError, Operation, OperationSchema, Protocol, ServiceSchema};
+use longshore_aws_wire::{Call, Response};
 use longshore_store::{Snapshot, Store, Tx};
 use longshore_telemetry::logs::LogStore;
 use longshore_types::Scope;
@@ -25,11 +25,26 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The registry's bytes, as the ECR operations need them. Implemented by the server over the registry.
 pub trait Manifests: Send + Sync {
     /// The manifest of an image that the repository has.
-    fn read<'a>(&'a self, scope: &'a Scope, repository: &'a str, digest: &'a str) -> Later<'a, std::io::Result<Option<Vec<u8>>>>;
+    fn read<'a>(
+        &'a self,
+        scope: &'a Scope,
+        repository: &'a str,
+        digest: &'a str,
+    ) -> Later<'a, std::io::Result<Option<Vec<u8>>>>;
     /// PutImage: takes a manifest in, with its image's row and tag, durably.
-    fn put<'a>(&'a self, scope: &'a Scope, repository: &'a str, image: NewImage) -> Later<'a, Result<PutImage, PutImageError>>;
+    fn put<'a>(
+        &'a self,
+        scope: &'a Scope,
+        repository: &'a str,
+        image: NewImage,
+    ) -> Later<'a, Result<PutImage, PutImageError>>;
     /// Size of a layer or configuration, if the repository has it.
-    fn blob_size<'a>(&'a self, scope: &'a Scope, repository: &'a str, digest: &'a str) -> Later<'a, std::io::Result<Option<u64>>>;
+    fn blob_size<'a>(
+        &'a self,
+        scope: &'a Scope,
+        repository: &'a str,
+        digest: &'a str,
+    ) -> Later<'a, std::io::Result<Option<u64>>>;
     /// A repository was deleted: its bytes may go.
     fn forget_repository<'a>(&'a self, scope: &'a Scope, repository: &'a str) -> Later<'a, std::io::Result<()>>;
 }
@@ -151,7 +166,8 @@ impl Routes {
             Some(run) => run(backend, cx, request),
             None => {
                 let name = operation.name;
-                let text = format!("The operation {}:{name} is not implemented by Longshore yet.", operation.service.name);
+                let text =
+                    format!("The operation {}:{name} is not implemented by Longshore yet.", operation.service.name);
                 let error = AwsError::new("NotImplemented", text).with_status(501);
                 let answer = request.call(&cx.request_id).error(&error);
                 Box::pin(std::future::ready(answer))
@@ -176,7 +192,8 @@ pub async fn write<T: Send + 'static>(
         Ok(answer) => answer,
         Err(error) => {
             tracing::error!(%error, "a transaction could not be stored");
-            Err(AwsError::fault("InternalFailure", "The request could not be stored. Try again later.").with_status(500))
+            Err(AwsError::fault("InternalFailure", "The request could not be stored. Try again later.")
+                .with_status(500))
         }
     }
 }

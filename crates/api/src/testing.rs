@@ -24,7 +24,8 @@ impl Fixture {
             public_pool: "198.18.0.0/16".parse().expect("a network"),
             registry_secret: "secret".into(),
         });
-        let store = Store::with_engine(MemoryEngine::default(), longshore_store::tables::schema()).expect("an empty store");
+        let store =
+            Store::with_engine(MemoryEngine::default(), longshore_store::tables::schema()).expect("an empty store");
         let fixture = Self { store, settings, now: Timestamp(1_700_000_000_000), seed: 1.into() };
         fixture.write(|tx, cx| {
             crate::ec2::default_vpc::ensure(tx, cx);

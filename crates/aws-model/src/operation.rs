@@ -30,20 +30,12 @@ pub struct AwsError {
 impl AwsError {
     /// An error of the caller's making; its status is the model's, else 400.
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            http_status: None,
-            sender_fault: true,
-        }
+        Self { code: code.into(), message: message.into(), http_status: None, sender_fault: true }
     }
 
     /// An error of our making, status 500 unless the model says otherwise.
     pub fn fault(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self {
-            sender_fault: false,
-            ..Self::new(code, message)
-        }
+        Self { sender_fault: false, ..Self::new(code, message) }
     }
 
     /// The same error with another HTTP status than the model's.
@@ -55,11 +47,7 @@ impl AwsError {
     /// HTTP status in the answer to `operation`.
     pub fn status(&self, operation: Option<&OperationSchema>) -> u16 {
         self.http_status
-            .or_else(|| {
-                operation
-                    .and_then(|o| o.error(&self.code))
-                    .map(|e| e.status)
-            })
+            .or_else(|| operation.and_then(|o| o.error(&self.code)).map(|e| e.status))
             .unwrap_or(if self.sender_fault { 400 } else { 500 })
     }
 }

@@ -31,18 +31,12 @@ pub struct ServiceSchema {
 impl ServiceSchema {
     /// The served operation of this exact name.
     pub fn operation(&self, name: &str) -> Option<&'static OperationSchema> {
-        self.operations
-            .binary_search_by(|o| o.name.cmp(name))
-            .ok()
-            .map(|i| self.operations[i])
+        self.operations.binary_search_by(|o| o.name.cmp(name)).ok().map(|i| self.operations[i])
     }
 
     /// The model's own spelling of an operation that AWS has and Longshore does not serve yet.
     pub fn unserved(&self, name: &str) -> Option<&'static str> {
-        self.unserved
-            .binary_search(&name)
-            .ok()
-            .map(|i| self.unserved[i])
+        self.unserved.binary_search(&name).ok().map(|i| self.unserved[i])
     }
 }
 
@@ -96,10 +90,7 @@ pub struct OperationSchema {
 impl OperationSchema {
     /// The modelled error of this wire code or shape name.
     pub fn error(&self, code: &str) -> Option<&'static ErrorSchema> {
-        self.errors
-            .iter()
-            .copied()
-            .find(|e| e.code == code || e.name == code)
+        self.errors.iter().copied().find(|e| e.code == code || e.name == code)
     }
 }
 
@@ -224,13 +215,7 @@ pub struct Member {
 impl Member {
     /// An optional member whose name is the same everywhere.
     pub const fn new(name: &'static str, schema: &'static Schema) -> Self {
-        Self {
-            name,
-            wire: name,
-            query: name,
-            schema,
-            required: false,
-        }
+        Self { name, wire: name, query: name, schema, required: false }
     }
 
     /// Name in JSON and XML, where it differs.
@@ -255,14 +240,7 @@ impl Member {
 impl Schema {
     /// A shape without constraints.
     pub const fn new(name: &'static str, kind: Kind) -> Self {
-        Self {
-            name,
-            kind,
-            min: None,
-            max: None,
-            pattern: None,
-            values: &[],
-        }
+        Self { name, kind, min: None, max: None, pattern: None, values: &[] }
     }
 
     /// A structure.
@@ -272,28 +250,12 @@ impl Schema {
 
     /// A list whose elements have no name of their own.
     pub const fn list(name: &'static str, element: &'static Schema) -> Self {
-        Self::new(
-            name,
-            Kind::List(ListSchema {
-                element,
-                element_name: None,
-                flattened: false,
-            }),
-        )
+        Self::new(name, Kind::List(ListSchema { element, element_name: None, flattened: false }))
     }
 
     /// A map with entries of `key` and `value`.
     pub const fn map(name: &'static str, key: &'static Schema, value: &'static Schema) -> Self {
-        Self::new(
-            name,
-            Kind::Map(MapSchema {
-                key,
-                value,
-                key_name: "key",
-                value_name: "value",
-                flattened: false,
-            }),
-        )
+        Self::new(name, Kind::Map(MapSchema { key, value, key_name: "key", value_name: "value", flattened: false }))
     }
 
     /// Least length or value.
@@ -323,11 +285,7 @@ impl Schema {
     /// Names the elements of a list, or flattens a list or map.
     pub const fn elements(mut self, name: Option<&'static str>, flattened: bool) -> Self {
         self.kind = match self.kind {
-            Kind::List(l) => Kind::List(ListSchema {
-                element: l.element,
-                element_name: name,
-                flattened,
-            }),
+            Kind::List(l) => Kind::List(ListSchema { element: l.element, element_name: name, flattened }),
             Kind::Map(m) => Kind::Map(MapSchema { flattened, ..m }),
             other => other,
         };
@@ -337,11 +295,7 @@ impl Schema {
     /// Names of keys and values of a map.
     pub const fn entries(mut self, key_name: &'static str, value_name: &'static str) -> Self {
         if let Kind::Map(m) = self.kind {
-            self.kind = Kind::Map(MapSchema {
-                key_name,
-                value_name,
-                ..m
-            });
+            self.kind = Kind::Map(MapSchema { key_name, value_name, ..m });
         }
         self
     }

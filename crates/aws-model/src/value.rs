@@ -109,21 +109,13 @@ pub enum ReadError {
 impl ReadError {
     /// A type mismatch here; the path is added on the way out by [`ReadError::inside`].
     pub fn mismatch(found: impl Into<String>, expected: &'static str) -> Self {
-        Self::Type {
-            at: String::new(),
-            found: found.into(),
-            expected,
-        }
+        Self::Type { at: String::new(), found: found.into(), expected }
     }
 
     /// The same error, one member further out.
     pub fn inside(mut self, name: &str) -> Self {
         if let Self::Type { at, .. } = &mut self {
-            *at = if at.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{name}.{at}")
-            };
+            *at = if at.is_empty() { name.to_owned() } else { format!("{name}.{at}") };
         }
         self
     }
@@ -133,11 +125,7 @@ impl std::fmt::Display for ReadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Syntax(text) => f.write_str(text),
-            Self::Type {
-                at,
-                found,
-                expected,
-            } => write!(f, "{at}: {found} is not of type {expected}"),
+            Self::Type { at, found, expected } => write!(f, "{at}: {found} is not of type {expected}"),
         }
     }
 }

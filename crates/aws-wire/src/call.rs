@@ -20,10 +20,7 @@ pub struct Call<'a> {
 
 impl Call<'_> {
     /// Decodes, calls, encodes. `O` is the operation of this call.
-    pub fn answer<O: Operation>(
-        &self,
-        handler: impl FnOnce(O::Input) -> Result<O::Output, AwsError>,
-    ) -> Response {
+    pub fn answer<O: Operation>(&self, handler: impl FnOnce(O::Input) -> Result<O::Output, AwsError>) -> Response {
         match self.decode::<O>().and_then(handler) {
             Ok(output) => self.output::<O>(&output),
             Err(error) => self.error(&error),
@@ -42,13 +39,7 @@ impl Call<'_> {
 
     /// The response of failure.
     pub fn error(&self, error: &AwsError) -> Response {
-        encode_error(
-            self.protocol,
-            Some(self.operation.service),
-            Some(self.operation),
-            error,
-            self.request_id,
-        )
+        encode_error(self.protocol, Some(self.operation.service), Some(self.operation), error, self.request_id)
     }
 }
 
@@ -62,56 +53,25 @@ mod tests {
 
     type Handler = Box<dyn Fn(&Call<'_>) -> Response>;
 
-    fn route<O: Operation>(
-        handler: fn(O::Input) -> Result<O::Output, AwsError>,
-    ) -> (&'static str, Handler) {
-        (
-            O::SCHEMA.name,
-            Box::new(move |call| call.answer::<O>(handler)),
-        )
+    fn route<O: Operation>(handler: fn(O::Input) -> Result<O::Output, AwsError>) -> (&'static str, Handler) {
+        (O::SCHEMA.name, Box::new(move |call| call.answer::<O>(handler)))
     }
 
     #[test]
     fn handlers_of_different_types_stand_in_one_table() {
         let routes = BTreeMap::from([
-            route::<ecs::DeleteCluster>(|input| {
-                Err(AwsError::new("ClusterNotFoundException", input.cluster))
-            }),
+            route::<ecs::DeleteCluster>(|input| Err(AwsError::new("ClusterNotFoundException", input.cluster))),
             route::<sts::GetCallerIdentity>(|_| {
-                Ok(sts::GetCallerIdentityOutput {
-                    account: Some("1".to_owned()),
-                    ..Default::default()
-                })
+                Ok(sts::GetCallerIdentityOutput { account: Some("1".to_owned()), ..Default::default() })
             }),
         ]);
         let call = |operation: &'static OperationSchema, protocol, payload: &[u8]| {
-            let response = routes[operation.name](&Call {
-                operation,
-                protocol,
-                payload,
-                request_id: "id",
-            });
-            (
-                response.status,
-                String::from_utf8(response.body).expect("text"),
-            )
+            let response = routes[operation.name](&Call { operation, protocol, payload, request_id: "id" });
+            (response.status, String::from_utf8(response.body).expect("text"))
         };
-        let (status, body) = call(
-            ecs::DeleteCluster::SCHEMA,
-            Protocol::Json11,
-            br#"{"cluster":"c"}"#,
-        );
-        assert_eq!(
-            (status, body.as_str()),
-            (
-                400,
-                r#"{"__type":"ClusterNotFoundException","message":"c"}"#
-            )
-        );
+        let (status, body) = call(ecs::DeleteCluster::SCHEMA, Protocol::Json11, br#"{"cluster":"c"}"#);
+        assert_eq!((status, body.as_str()), (400, r#"{"__type":"ClusterNotFoundException","message":"c"}"#));
         let (status, body) = call(sts::GetCallerIdentity::SCHEMA, Protocol::Query, b"");
-        assert!(
-            status == 200 && body.contains("<GetCallerIdentityResult><Account>1</Account>"),
-            "{body}"
-        );
+        assert!(status == 200 && body.contains("<GetCallerIdentityResult><Account>1</Account>"), "{body}");
     }
 }

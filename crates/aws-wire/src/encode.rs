@@ -1,8 +1,6 @@
 //! From an output or an error to a response: the envelopes of each protocol.
 
-use longshore_aws_model::{
-    AwsError, Operation, OperationSchema, Protocol, ServiceSchema, Shape, ShapeWriter,
-};
+use longshore_aws_model::{AwsError, Operation, OperationSchema, Protocol, ServiceSchema, Shape, ShapeWriter};
 
 use crate::json::{JsonWriter, write_string};
 use crate::query::XmlWriter;
@@ -26,37 +24,21 @@ impl Response {
             Protocol::Ec2 => "text/xml;charset=UTF-8",
             _ => "application/x-amz-json-1.1",
         };
-        let headers = [
-            ("content-type", content_type.to_owned()),
-            ("x-amzn-requestid", request_id.to_owned()),
-        ];
-        Self {
-            status,
-            headers,
-            body: body.into_bytes(),
-        }
+        let headers = [("content-type", content_type.to_owned()), ("x-amzn-requestid", request_id.to_owned())];
+        Self { status, headers, body: body.into_bytes() }
     }
 
     /// Value of a header by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, v)| v.as_str())
+        self.headers.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
     }
 }
 
 const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 /// The response to a call that succeeded.
-pub fn encode_output<O: Operation>(
-    protocol: Protocol,
-    output: &O::Output,
-    request_id: &str,
-) -> Response {
-    encode(O::SCHEMA, protocol, request_id, &|w| {
-        output.write_members(w)
-    })
+pub fn encode_output<O: Operation>(protocol: Protocol, output: &O::Output, request_id: &str) -> Response {
+    encode(O::SCHEMA, protocol, request_id, &|w| output.write_members(w))
 }
 
 fn encode(
@@ -81,17 +63,10 @@ fn encode(
     Response::new(200, protocol, request_id, body)
 }
 
-fn query_output(
-    operation: &OperationSchema,
-    request_id: &str,
-    write: &dyn Fn(&mut dyn ShapeWriter),
-) -> String {
+fn query_output(operation: &OperationSchema, request_id: &str, write: &dyn Fn(&mut dyn ShapeWriter)) -> String {
     let mut w = XmlWriter::with_capacity(1024);
     let name = operation.name;
-    w.raw(&format!(
-        "<{name}Response xmlns=\"{}\">",
-        operation.service.xml_namespace
-    ));
+    w.raw(&format!("<{name}Response xmlns=\"{}\">", operation.service.xml_namespace));
     if let Some(wrapper) = operation.result_wrapper {
         w.open(wrapper);
         write(&mut w);
@@ -105,18 +80,11 @@ fn query_output(
     w.finish()
 }
 
-fn ec2_output(
-    operation: &OperationSchema,
-    request_id: &str,
-    write: &dyn Fn(&mut dyn ShapeWriter),
-) -> String {
+fn ec2_output(operation: &OperationSchema, request_id: &str, write: &dyn Fn(&mut dyn ShapeWriter)) -> String {
     let mut w = XmlWriter::with_capacity(1024);
     let name = operation.name;
     w.raw(XML);
-    w.raw(&format!(
-        "<{name}Response xmlns=\"{}/\">",
-        operation.service.xml_namespace.trim_end_matches('/')
-    ));
+    w.raw(&format!("<{name}Response xmlns=\"{}/\">", operation.service.xml_namespace.trim_end_matches('/')));
     w.leaf("requestId", request_id);
     if operation.has_output {
         write(&mut w);
@@ -137,9 +105,7 @@ pub fn encode_error(
     request_id: &str,
 ) -> Response {
     let status = error.status(operation);
-    let code = operation
-        .and_then(|o| o.error(&error.code))
-        .map_or(error.code.as_ref(), |e| e.code);
+    let code = operation.and_then(|o| o.error(&error.code)).map_or(error.code.as_ref(), |e| e.code);
     let body = match protocol {
         Protocol::Ec2 => {
             let mut w = XmlWriter::with_capacity(256);
@@ -153,10 +119,7 @@ pub fn encode_error(
             w.finish()
         }
         Protocol::Query => {
-            let namespace = service
-                .map_or("http://webservices.amazon.com/AWSFault/2005-15-09", |s| {
-                    s.xml_namespace
-                });
+            let namespace = service.map_or("http://webservices.amazon.com/AWSFault/2005-15-09", |s| s.xml_namespace);
             let mut w = XmlWriter::with_capacity(256);
             w.raw(&format!("<ErrorResponse xmlns=\"{namespace}\"><Error>"));
             w.leaf("Type", if status < 500 { "Sender" } else { "Receiver" });
@@ -195,35 +158,19 @@ mod tests {
             task_arn: Some("arn\n\"x\"".to_owned()),
             created_at: Some(Timestamp(1_767_323_045_678)),
             containers: Some(vec![]),
-            tags: Some(vec![
-                ecs::Tag {
-                    key: Some("k".to_owned()),
-                    value: None,
-                },
-                ecs::Tag::default(),
-            ]),
+            tags: Some(vec![ecs::Tag { key: Some("k".to_owned()), value: None }, ecs::Tag::default()]),
             version: Some(3),
             ..Default::default()
         };
-        let output = ecs::DescribeTasksOutput {
-            tasks: Some(vec![task]),
-            failures: Some(vec![]),
-        };
+        let output = ecs::DescribeTasksOutput { tasks: Some(vec![task]), failures: Some(vec![]) };
         assert_eq!(
             body::<ecs::DescribeTasks>(Protocol::Json11, &output),
             r#"{"tasks":[{"containers":[],"createdAt":1767323045.678,"tags":[{"key":"k"},{}],"taskArn":"arn\n\"x\"","version":3}],"failures":[]}"#
         );
-        assert_eq!(
-            body::<logs::CreateLogGroup>(Protocol::Json11, &Default::default()),
-            ""
-        );
-        let response =
-            encode_output::<ecs::TagResource>(Protocol::Json11, &Default::default(), "id-1");
+        assert_eq!(body::<logs::CreateLogGroup>(Protocol::Json11, &Default::default()), "");
+        let response = encode_output::<ecs::TagResource>(Protocol::Json11, &Default::default(), "id-1");
         assert_eq!(response.body, b"{}");
-        assert_eq!(
-            response.header("content-type"),
-            Some("application/x-amz-json-1.1")
-        );
+        assert_eq!(response.header("content-type"), Some("application/x-amz-json-1.1"));
         assert_eq!(response.header("x-amzn-requestid"), Some("id-1"));
     }
 
@@ -256,10 +203,7 @@ mod tests {
             tags: Some(vec![]),
             ..Default::default()
         };
-        let output = ec2::DescribeVpcsOutput {
-            vpcs: Some(vec![vpc]),
-            next_token: None,
-        };
+        let output = ec2::DescribeVpcsOutput { vpcs: Some(vec![vpc]), next_token: None };
         let text = body::<ec2::DescribeVpcs>(Protocol::Ec2, &output);
         assert!(text.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<DescribeVpcsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>id-1</requestId><vpcSet><item>"), "{text}");
         assert!(
@@ -276,28 +220,15 @@ mod tests {
 
     #[test]
     fn errors_take_status_and_code_of_the_model() {
-        let check =
-            |protocol, op: &'static OperationSchema, error: AwsError, status: u16, body: &str| {
-                let response = encode_error(protocol, Some(op.service), Some(op), &error, "id-1");
-                assert_eq!(
-                    (
-                        response.status,
-                        String::from_utf8_lossy(&response.body).as_ref()
-                    ),
-                    (status, body)
-                );
-            };
+        let check = |protocol, op: &'static OperationSchema, error: AwsError, status: u16, body: &str| {
+            let response = encode_error(protocol, Some(op.service), Some(op), &error, "id-1");
+            assert_eq!((response.status, String::from_utf8_lossy(&response.body).as_ref()), (status, body));
+        };
         let missing = AwsError::new(iam::codes::NO_SUCH_ENTITY, "no <role>");
         let xml = "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error><Type>Sender</Type><Code>NoSuchEntity</Code><Message>no &lt;role&gt;</Message></Error><RequestId>id-1</RequestId></ErrorResponse>";
         check(Protocol::Query, iam::GetRole::SCHEMA, missing, 404, xml);
         // The shape's name serves as well as the code.
-        check(
-            Protocol::Query,
-            iam::GetRole::SCHEMA,
-            AwsError::new("NoSuchEntityException", "no <role>"),
-            404,
-            xml,
-        );
+        check(Protocol::Query, iam::GetRole::SCHEMA, AwsError::new("NoSuchEntityException", "no <role>"), 404, xml);
         check(
             Protocol::Json11,
             ecs::RunTask::SCHEMA,
@@ -328,11 +259,6 @@ mod tests {
             ..Default::default()
         };
         let text = body::<ec2::CreateSecurityGroup>(Protocol::Ec2, &output);
-        assert!(
-            text.contains(
-                "<groupId>a\u{fffd}b\u{fffd}\u{fffd}&#xD;\n&quot;&lt;&gt;&amp;</groupId>"
-            ),
-            "{text}"
-        );
+        assert!(text.contains("<groupId>a\u{fffd}b\u{fffd}\u{fffd}&#xD;\n&quot;&lt;&gt;&amp;</groupId>"), "{text}");
     }
 }

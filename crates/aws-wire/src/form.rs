@@ -18,10 +18,7 @@ pub(crate) fn pairs(encoded: &[u8]) -> Vec<Pair> {
 
 /// The first value of a key.
 pub(crate) fn get<'a>(pairs: &'a [Pair], key: &str) -> Option<&'a str> {
-    pairs
-        .iter()
-        .find(|(k, _)| k == key)
-        .map(|(_, v)| v.as_str())
+    pairs.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
 }
 
 fn decode(piece: &[u8]) -> String {
@@ -55,9 +52,7 @@ pub fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for b in text.bytes() {
         match b {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(b))
-            }
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(b)),
             _ => {
                 out.push('%');
                 for digit in [b >> 4, b & 15] {
@@ -76,28 +71,14 @@ mod tests {
     #[test]
     fn pairs_are_decoded_and_keep_their_order() {
         let got = pairs(b"b=1&a=x+y%2Fz%C3%A4&&flag&c=%zz%4&d=a=b");
-        let want = [
-            ("b", "1"),
-            ("a", "x y/zä"),
-            ("flag", ""),
-            ("c", "%zz%4"),
-            ("d", "a=b"),
-        ];
-        assert_eq!(
-            got.iter()
-                .map(|(k, v)| (k.as_str(), v.as_str()))
-                .collect::<Vec<_>>(),
-            want
-        );
+        let want = [("b", "1"), ("a", "x y/zä"), ("flag", ""), ("c", "%zz%4"), ("d", "a=b")];
+        assert_eq!(got.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Vec<_>>(), want);
     }
 
     #[test]
     fn what_is_encoded_decodes_to_itself() {
         let text = "{\"Version\":\"2012-10-17\"} ä+%~";
-        assert_eq!(
-            pairs(format!("k={}", percent_encode(text)).as_bytes())[0].1,
-            text
-        );
+        assert_eq!(pairs(format!("k={}", percent_encode(text)).as_bytes())[0].1, text);
         assert_eq!(percent_encode("a b~"), "a%20b~");
     }
 }

@@ -44,12 +44,7 @@ pub struct Identified<'a> {
 impl Identified<'_> {
     /// The call to hand to a route.
     pub fn call<'c>(&'c self, request_id: &'c str) -> Call<'c> {
-        Call {
-            operation: self.operation,
-            protocol: self.protocol,
-            payload: &self.payload,
-            request_id,
-        }
+        Call { operation: self.operation, protocol: self.protocol, payload: &self.payload, request_id }
     }
 }
 
@@ -73,8 +68,7 @@ impl Refused {
 
 /// True when the request is an AWS call, as opposed to the registry's, a health check or a browser.
 pub fn is_aws(parts: &Parts<'_>) -> bool {
-    let signed =
-        (parts.header)("authorization").is_some_and(|a| a.trim_start().starts_with("AWS4-"));
+    let signed = (parts.header)("authorization").is_some_and(|a| a.trim_start().starts_with("AWS4-"));
     signed
         || (parts.header)("x-amz-target").is_some()
         || parts.query.contains("X-Amz-Algorithm=AWS4-")
@@ -93,48 +87,20 @@ pub fn identify<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
 
 fn by_target<'a>(parts: &Parts<'a>, target: &str) -> Result<Identified<'a>, Refused> {
     let content_type = (parts.header)("content-type").unwrap_or("");
-    let protocol = if content_type.contains("json-1.0") {
-        Protocol::Json10
-    } else {
-        Protocol::Json11
-    };
-    let refuse = |service, error| Refused {
-        protocol,
-        service,
-        error,
-    };
+    let protocol = if content_type.contains("json-1.0") { Protocol::Json10 } else { Protocol::Json11 };
+    let refuse = |service, error| Refused { protocol, service, error };
     let query = form::pairs(parts.query.as_bytes());
     let credential = Credential::find(parts.header, &query).map_err(|e| {
         // The JSON services' name of it.
-        refuse(
-            None,
-            AwsError {
-                code: "IncompleteSignatureException".into(),
-                ..e
-            },
-        )
+        refuse(None, AwsError { code: "IncompleteSignatureException".into(), ..e })
     })?;
     let (prefix, name) = target.split_once('.').unwrap_or((target, ""));
-    let service = SERVICES
-        .iter()
-        .copied()
-        .find(|s| !s.target_prefix.is_empty() && s.target_prefix == prefix);
+    let service = SERVICES.iter().copied().find(|s| !s.target_prefix.is_empty() && s.target_prefix == prefix);
     let Some(service) = service else {
-        return Err(refuse(
-            None,
-            unknown_service(credential.as_ref().map_or(prefix, |c| c.service.as_str())),
-        ));
+        return Err(refuse(None, unknown_service(credential.as_ref().map_or(prefix, |c| c.service.as_str()))));
     };
-    let operation = service
-        .operation(name)
-        .ok_or_else(|| refuse(Some(service), unserved(service, name, protocol)))?;
-    Ok(Identified {
-        service,
-        operation,
-        protocol,
-        credential,
-        payload: Cow::Borrowed(parts.body),
-    })
+    let operation = service.operation(name).ok_or_else(|| refuse(Some(service), unserved(service, name, protocol)))?;
+    Ok(Identified { service, operation, protocol, credential, payload: Cow::Borrowed(parts.body) })
 }
 
 fn by_action<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
@@ -147,54 +113,27 @@ fn by_action<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
     let credential = Credential::find(parts.header, &query).map_err(|e| refuse(None, e))?;
     // A service that speaks only JSON needs a target.
     let scope = credential.as_ref().map_or("", |c| c.service.as_str());
-    if let Some(service) = SERVICES
-        .iter()
-        .copied()
-        .find(|s| s.signing_name == scope && !has_forms(s))
-    {
-        let error = AwsError::new(
-            "UnknownOperationException",
-            "The request has no X-Amz-Target header.",
-        );
-        return Err(Refused {
-            protocol: Protocol::Json11,
-            service: Some(service),
-            error,
-        });
+    if let Some(service) = SERVICES.iter().copied().find(|s| s.signing_name == scope && !has_forms(s)) {
+        let error = AwsError::new("UnknownOperationException", "The request has no X-Amz-Target header.");
+        return Err(Refused { protocol: Protocol::Json11, service: Some(service), error });
     }
     let parameters = parameters(parts);
-    let (action, version) = (
-        form::get(&parameters, "Action"),
-        form::get(&parameters, "Version").unwrap_or(""),
-    );
-    let service = find_service(
-        credential.as_ref(),
-        action,
-        version,
-        (parts.header)("host").unwrap_or(""),
-    );
+    let (action, version) = (form::get(&parameters, "Action"), form::get(&parameters, "Version").unwrap_or(""));
+    let service = find_service(credential.as_ref(), action, version, (parts.header)("host").unwrap_or(""));
     let Some(action) = action else {
         return Err(match (&credential, service) {
             (None, None) => refuse(
                 None,
-                AwsError::new("MissingAuthenticationToken", "Missing Authentication Token")
-                    .with_status(403),
+                AwsError::new("MissingAuthenticationToken", "Missing Authentication Token").with_status(403),
             ),
-            (_, Some(s)) => refuse(
-                Some(s),
-                AwsError::new(
-                    "MissingAction",
-                    "The request must contain the parameter Action",
-                ),
-            ),
+            (_, Some(s)) => {
+                refuse(Some(s), AwsError::new("MissingAction", "The request must contain the parameter Action"))
+            }
             (Some(c), None) => refuse(None, unknown_service(&c.service)),
         });
     };
     let Some(service) = service else {
-        let name = credential.as_ref().map_or_else(
-            || format!("{action} (version {version})"),
-            |c| c.service.clone(),
-        );
+        let name = credential.as_ref().map_or_else(|| format!("{action} (version {version})"), |c| c.service.clone());
         return Err(refuse(None, unknown_service(&name)));
     };
     let protocol = form_protocol(service);
@@ -204,28 +143,20 @@ fn by_action<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
         let text = format!("Could not find operation {action} for version {version}");
         return Err(refuse(Some(service), AwsError::new("InvalidAction", text)));
     }
-    let operation = service
-        .operation(action)
-        .ok_or_else(|| refuse(Some(service), unserved(service, action, protocol)))?;
+    let operation =
+        service.operation(action).ok_or_else(|| refuse(Some(service), unserved(service, action, protocol)))?;
     let body = is_form(parts) && !parts.body.is_empty();
     let payload = match (body, parts.query.is_empty()) {
         (true, true) => Cow::Borrowed(parts.body),
         (true, false) => Cow::Owned([parts.query.as_bytes(), b"&", parts.body].concat()),
         (false, _) => Cow::Borrowed(parts.query.as_bytes()),
     };
-    Ok(Identified {
-        service,
-        operation,
-        protocol,
-        credential,
-        payload,
-    })
+    Ok(Identified { service, operation, protocol, credential, payload })
 }
 
 /// A form without a content type is still one: nothing else comes without a target.
 fn is_form(parts: &Parts<'_>) -> bool {
-    let content_type =
-        (parts.header)("content-type").unwrap_or("application/x-www-form-urlencoded");
+    let content_type = (parts.header)("content-type").unwrap_or("application/x-www-form-urlencoded");
     parts.method == "POST" && content_type.starts_with("application/x-www-form-urlencoded")
 }
 
@@ -247,76 +178,46 @@ fn find_service(
     if let Some(c) = credential {
         // Several APIs share a signing name; their versions tell them apart.
         let signed = || forms().filter(|s| s.signing_name == c.service);
-        return signed()
-            .find(|s| s.api_version == version)
-            .or_else(|| signed().next());
+        return signed().find(|s| s.api_version == version).or_else(|| signed().next());
     }
-    let knows = |s: &&ServiceSchema| {
-        action.is_some_and(|a| s.operation(a).is_some() || s.unserved(a).is_some())
-    };
-    forms()
-        .find(|s| s.api_version == version && knows(s))
-        .or_else(|| forms().find(|s| names_service(host, s)))
+    let knows = |s: &&ServiceSchema| action.is_some_and(|a| s.operation(a).is_some() || s.unserved(a).is_some());
+    forms().find(|s| s.api_version == version && knows(s)).or_else(|| forms().find(|s| names_service(host, s)))
 }
 
 /// `ec2.eu-central-1.amazonaws.com`, `ec2.localhost:4566`
 fn names_service(host: &str, service: &ServiceSchema) -> bool {
     let labels = [service.endpoint_prefix, service.name];
-    labels.iter().any(|l| {
-        host.strip_prefix(l)
-            .is_some_and(|rest| rest.starts_with('.'))
-    })
+    labels.iter().any(|l| host.strip_prefix(l).is_some_and(|rest| rest.starts_with('.')))
 }
 
 fn has_forms(service: &ServiceSchema) -> bool {
-    service
-        .protocols
-        .iter()
-        .any(|p| matches!(p, Protocol::Query | Protocol::Ec2))
+    service.protocols.iter().any(|p| matches!(p, Protocol::Query | Protocol::Ec2))
 }
 
 fn form_protocol(service: &ServiceSchema) -> Protocol {
-    if service.protocols.contains(&Protocol::Ec2) {
-        Protocol::Ec2
-    } else {
-        Protocol::Query
-    }
+    if service.protocols.contains(&Protocol::Ec2) { Protocol::Ec2 } else { Protocol::Query }
 }
 
 fn unknown_service(name: &str) -> AwsError {
-    AwsError::new(
-        "NotImplemented",
-        format!("The service {name} is not implemented by Longshore yet."),
-    )
-    .with_status(501)
+    AwsError::new("NotImplemented", format!("The service {name} is not implemented by Longshore yet.")).with_status(501)
 }
 
 /// The answer to an operation without a handler: of AWS's and not ours yet, or of nobody's.
 fn unserved(service: &ServiceSchema, name: &str, protocol: Protocol) -> AwsError {
     if let Some(known) = service.unserved(name) {
-        let text = format!(
-            "The operation {}:{known} is not implemented by Longshore yet.",
-            service.name
-        );
+        let text = format!("The operation {}:{known} is not implemented by Longshore yet.", service.name);
         // 501 is the one server error that SDKs do not retry.
         return AwsError::fault("NotImplemented", text).with_status(501);
     }
     match protocol {
-        Protocol::Ec2 => AwsError::new(
-            "InvalidAction",
-            format!("The action {name} is not valid for this web service."),
-        ),
+        Protocol::Ec2 => {
+            AwsError::new("InvalidAction", format!("The action {name} is not valid for this web service."))
+        }
         Protocol::Query => {
-            let text = format!(
-                "Could not find operation {name} for version {}",
-                service.api_version
-            );
+            let text = format!("Could not find operation {name} for version {}", service.api_version);
             AwsError::new("InvalidAction", text)
         }
-        _ => AwsError::new(
-            "UnknownOperationException",
-            format!("The operation {}:{name} is unknown.", service.name),
-        ),
+        _ => AwsError::new("UnknownOperationException", format!("The operation {}:{name} is unknown.", service.name)),
     }
 }
 
@@ -328,12 +229,7 @@ mod tests {
     fn check(headers: &[(&str, &str)], query: &str, body: &str, want: &str) {
         let header = |name: &str| headers.iter().find(|(k, _)| *k == name).map(|(_, v)| *v);
         let method = if body.is_empty() { "GET" } else { "POST" };
-        let parts = Parts {
-            method,
-            query,
-            header: &header,
-            body: body.as_bytes(),
-        };
+        let parts = Parts { method, query, header: &header, body: body.as_bytes() };
         let got = match identify(&parts) {
             Ok(i) => format!("{}:{} {:?}", i.service.name, i.operation.name, i.protocol),
             Err(r) => format!("{:?} {} {}", r.protocol, r.error.code, r.error.message),
@@ -341,29 +237,17 @@ mod tests {
         assert_eq!(got, want);
     }
 
-    const ECS: &str = "AWS4-HMAC-SHA256 Credential=AK/20260102/us-east-1/ecs/aws4_request, SignedHeaders=host, Signature=a";
+    const ECS: &str =
+        "AWS4-HMAC-SHA256 Credential=AK/20260102/us-east-1/ecs/aws4_request, SignedHeaders=host, Signature=a";
     const ELB: &str = "AWS4-HMAC-SHA256 Credential=AK/20260102/us-east-1/elasticloadbalancing/aws4_request, SignedHeaders=host, Signature=a";
-    const S3: &str = "AWS4-HMAC-SHA256 Credential=AK/20260102/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=a";
-    const FORM: (&str, &str) = (
-        "content-type",
-        "application/x-www-form-urlencoded; charset=utf-8",
-    );
+    const S3: &str =
+        "AWS4-HMAC-SHA256 Credential=AK/20260102/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=a";
+    const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
 
     #[test]
     fn targets_name_service_and_operation() {
-        let target = |t| {
-            [
-                ("x-amz-target", t),
-                ("authorization", ECS),
-                ("content-type", "application/x-amz-json-1.1"),
-            ]
-        };
-        check(
-            &target("AmazonEC2ContainerServiceV20141113.RunTask"),
-            "",
-            "{}",
-            "ecs:RunTask Json11",
-        );
+        let target = |t| [("x-amz-target", t), ("authorization", ECS), ("content-type", "application/x-amz-json-1.1")];
+        check(&target("AmazonEC2ContainerServiceV20141113.RunTask"), "", "{}", "ecs:RunTask Json11");
         check(
             &target("AmazonEC2ContainerServiceV20141113.CreateTaskSet"),
             "",
@@ -395,10 +279,8 @@ mod tests {
             "{}",
             "Json11 UnknownOperationException The request has no X-Amz-Target header.",
         );
-        let unsigned = [
-            ("x-amz-target", "AmazonEC2ContainerServiceV20141113.RunTask"),
-            ("authorization", "AWS4-HMAC-SHA256 x"),
-        ];
+        let unsigned =
+            [("x-amz-target", "AmazonEC2ContainerServiceV20141113.RunTask"), ("authorization", "AWS4-HMAC-SHA256 x")];
         check(
             &unsigned,
             "",
@@ -443,47 +325,24 @@ mod tests {
 
     #[test]
     fn unsigned_forms_are_told_by_version_then_host() {
-        check(
-            &[FORM],
-            "",
-            "Action=DescribeTags&Version=2016-11-15",
-            "ec2:DescribeTags Ec2",
-        );
-        check(
-            &[FORM],
-            "",
-            "Action=DescribeTags&Version=2015-12-01",
-            "elbv2:DescribeTags Query",
-        );
+        check(&[FORM], "", "Action=DescribeTags&Version=2016-11-15", "ec2:DescribeTags Ec2");
+        check(&[FORM], "", "Action=DescribeTags&Version=2015-12-01", "elbv2:DescribeTags Query");
         check(
             &[FORM, ("host", "ec2.localhost:4566")],
             "",
             "Action=Nope",
             "Ec2 InvalidAction The action Nope is not valid for this web service.",
         );
-        check(
-            &[("host", "localhost")],
-            "",
-            "",
-            "Query MissingAuthenticationToken Missing Authentication Token",
-        );
+        check(&[("host", "localhost")], "", "", "Query MissingAuthenticationToken Missing Authentication Token");
     }
 
     #[test]
     fn a_get_has_its_form_in_the_url() {
         let presigned = "Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AK%2F20260102%2Fus-east-1%2Fsts%2Faws4_request&X-Amz-Date=20260102T030405Z&X-Amz-SignedHeaders=host&X-Amz-Signature=ff";
         check(&[], presigned, "", "sts:GetCallerIdentity Query");
-        let parts = Parts {
-            method: "GET",
-            query: presigned,
-            header: &|_| None,
-            body: b"",
-        };
+        let parts = Parts { method: "GET", query: presigned, header: &|_| None, body: b"" };
         assert!(is_aws(&parts));
-        assert_eq!(
-            identify(&parts).expect("identified").payload.as_ref(),
-            presigned.as_bytes()
-        );
+        assert_eq!(identify(&parts).expect("identified").payload.as_ref(), presigned.as_bytes());
         assert!(!is_aws(&Parts { query: "", ..parts }));
     }
 }

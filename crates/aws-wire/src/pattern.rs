@@ -13,18 +13,11 @@ type Compiled = RwLock<HashMap<&'static str, Option<&'static Regex>>>;
 /// True when the whole text matches, or the pattern cannot be compiled.
 pub(crate) fn matches(pattern: &'static str, text: &str) -> bool {
     static COMPILED: std::sync::LazyLock<Compiled> = std::sync::LazyLock::new(Default::default);
-    let known = COMPILED
-        .read()
-        .unwrap_or_else(|e| e.into_inner())
-        .get(pattern)
-        .copied();
+    let known = COMPILED.read().unwrap_or_else(|e| e.into_inner()).get(pattern).copied();
     let regex = known.unwrap_or_else(|| {
         // Patterns are statics of the models, so that what is leaked here is bounded.
         let regex = compile(pattern).map(|r| &*Box::leak(Box::new(r)));
-        COMPILED
-            .write()
-            .unwrap_or_else(|e| e.into_inner())
-            .insert(pattern, regex);
+        COMPILED.write().unwrap_or_else(|e| e.into_inner()).insert(pattern, regex);
         regex
     });
     regex.is_none_or(|r| r.is_match(text))
@@ -70,23 +63,15 @@ mod tests {
 
     #[test]
     fn every_pattern_of_the_served_operations_compiles() {
-        fn collect(
-            schema: &'static Schema,
-            seen: &mut BTreeSet<usize>,
-            bad: &mut Vec<&'static str>,
-        ) {
+        fn collect(schema: &'static Schema, seen: &mut BTreeSet<usize>, bad: &mut Vec<&'static str>) {
             if !seen.insert(std::ptr::from_ref(schema) as usize) {
                 return;
             }
             bad.extend(schema.pattern.filter(|p| compile(p).is_none()));
             match schema.kind {
-                Kind::Structure(members) => {
-                    members.iter().for_each(|m| collect(m.schema, seen, bad))
-                }
+                Kind::Structure(members) => members.iter().for_each(|m| collect(m.schema, seen, bad)),
                 Kind::List(l) => collect(l.element, seen, bad),
-                Kind::Map(m) => [m.key, m.value]
-                    .into_iter()
-                    .for_each(|s| collect(s, seen, bad)),
+                Kind::Map(m) => [m.key, m.value].into_iter().for_each(|s| collect(s, seen, bad)),
                 _ => {}
             }
         }

@@ -36,10 +36,7 @@ impl Credential {
     }
 
     /// From the header if it is one of SigV4, else from the query string. `None` for an unsigned request.
-    pub(crate) fn find<'h>(
-        header: &dyn Fn(&str) -> Option<&'h str>,
-        query: &[Pair],
-    ) -> Result<Option<Self>, AwsError> {
+    pub(crate) fn find<'h>(header: &dyn Fn(&str) -> Option<&'h str>, query: &[Pair]) -> Result<Option<Self>, AwsError> {
         match header("authorization") {
             Some(value) if value.trim_start().starts_with("AWS4-") => {
                 let mut credential = parse_header(value)?;
@@ -54,10 +51,7 @@ impl Credential {
 
 /// Parses `AWS4-HMAC-SHA256 Credential=…/date/region/service/aws4_request, SignedHeaders=a;b, Signature=…`.
 pub fn parse_header(value: &str) -> Result<Credential, AwsError> {
-    let rest = value
-        .trim_start()
-        .split_once(' ')
-        .map_or("", |(_, rest)| rest);
+    let rest = value.trim_start().split_once(' ').map_or("", |(_, rest)| rest);
     let (mut scope, mut headers, mut signature) = (None, None, None);
     for part in rest.split(',').map(str::trim).filter(|p| !p.is_empty()) {
         let Some((key, given)) = part.split_once('=') else {
@@ -71,11 +65,7 @@ pub fn parse_header(value: &str) -> Result<Credential, AwsError> {
             _ => {}
         }
     }
-    let given = [
-        ("Credential", scope),
-        ("Signature", signature),
-        ("SignedHeaders", headers),
-    ];
+    let given = [("Credential", scope), ("Signature", signature), ("SignedHeaders", headers)];
     match (scope, headers, signature) {
         (Some(scope), Some(headers), Some(signature)) => from_parts(scope, headers, signature),
         _ => {
@@ -84,10 +74,7 @@ pub fn parse_header(value: &str) -> Result<Credential, AwsError> {
                 .filter(|(_, value)| value.is_none())
                 .map(|(name, _)| format!("Authorization header requires '{name}' parameter."))
                 .collect();
-            Err(incomplete(format!(
-                "{} Authorization={value}",
-                missing.join(" ")
-            )))
+            Err(incomplete(format!("{} Authorization={value}", missing.join(" "))))
         }
     }
 }
@@ -105,11 +92,7 @@ fn parse_query(query: &[Pair]) -> Result<Option<Credential>, AwsError> {
         };
         form::get(query, key).ok_or_else(missing)
     };
-    let mut credential = from_parts(
-        get("X-Amz-Credential")?,
-        get("X-Amz-SignedHeaders")?,
-        get("X-Amz-Signature")?,
-    )?;
+    let mut credential = from_parts(get("X-Amz-Credential")?, get("X-Amz-SignedHeaders")?, get("X-Amz-Signature")?)?;
     credential.timestamp = Some(get("X-Amz-Date")?.to_owned());
     credential.session_token = form::get(query, "X-Amz-Security-Token").map(str::to_owned);
     credential.expires = form::get(query, "X-Amz-Expires").and_then(|e| e.parse().ok());
@@ -146,25 +129,19 @@ mod tests {
     #[test]
     fn header_of_the_cli_is_read() {
         let c = parse_header("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260102/us-east-1/ecs/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature=0123abc").expect("reads");
-        assert_eq!(
-            (c.access_key.as_str(), c.date.as_str()),
-            ("AKIDEXAMPLE", "20260102")
-        );
-        assert_eq!(
-            (c.region.as_str(), c.service.as_str()),
-            ("us-east-1", "ecs")
-        );
-        assert_eq!(
-            c.signed_headers,
-            ["content-type", "host", "x-amz-date", "x-amz-target"]
-        );
+        assert_eq!((c.access_key.as_str(), c.date.as_str()), ("AKIDEXAMPLE", "20260102"));
+        assert_eq!((c.region.as_str(), c.service.as_str()), ("us-east-1", "ecs"));
+        assert_eq!(c.signed_headers, ["content-type", "host", "x-amz-date", "x-amz-target"]);
         assert_eq!(c.signature, "0123abc");
         assert_eq!(c.account_hint(), None);
     }
 
     #[test]
     fn spaces_are_optional_and_twelve_digits_are_an_account() {
-        let c = parse_header("AWS4-HMAC-SHA256 Credential=123456789012/20260102/eu/sts/aws4_request,SignedHeaders=Host,Signature=a").expect("reads");
+        let c = parse_header(
+            "AWS4-HMAC-SHA256 Credential=123456789012/20260102/eu/sts/aws4_request,SignedHeaders=Host,Signature=a",
+        )
+        .expect("reads");
         assert_eq!(c.account_hint(), Some("123456789012"));
         assert_eq!(c.signed_headers, ["host"]);
     }
@@ -172,9 +149,7 @@ mod tests {
     #[test]
     fn presigned_query_is_read() {
         let query = form::pairs(b"Action=GetCallerIdentity&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AK%2F20260102%2Fus-east-1%2Fsts%2Faws4_request&X-Amz-Date=20260102T030405Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host%3Bx-k8s-aws-id&X-Amz-Signature=ff&X-Amz-Security-Token=tok");
-        let c = Credential::find(&|_| None, &query)
-            .expect("reads")
-            .expect("is presigned");
+        let c = Credential::find(&|_| None, &query).expect("reads").expect("is presigned");
         assert_eq!((c.service.as_str(), c.expires), ("sts", Some(60)));
         assert_eq!(c.session_token.as_deref(), Some("tok"));
         assert_eq!(c.timestamp.as_deref(), Some("20260102T030405Z"));
@@ -185,15 +160,9 @@ mod tests {
         let e = parse_header("AWS4-HMAC-SHA256 Credential=a/b").expect_err("incomplete");
         assert_eq!(e.code, "IncompleteSignature");
         assert!(e.message.starts_with("Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter."), "{}", e.message);
-        let e = parse_header("AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=h, Signature=s")
-            .expect_err("short scope");
+        let e = parse_header("AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=h, Signature=s").expect_err("short scope");
         assert!(e.message.ends_with("got 'a/b'"), "{}", e.message);
-        for odd in [
-            "AWS4-",
-            "AWS4-HMAC-SHA256",
-            "AWS4-HMAC-SHA256 ,,=,",
-            "AWS4-HMAC-SHA256 x",
-        ] {
+        for odd in ["AWS4-", "AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 ,,=,", "AWS4-HMAC-SHA256 x"] {
             assert!(parse_header(odd).is_err());
         }
         assert_eq!(Credential::find(&|_| Some("Basic QTpC"), &[]), Ok(None));

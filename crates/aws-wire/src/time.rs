@@ -5,9 +5,7 @@ use std::fmt::Write;
 use longshore_aws_model::{Timestamp, TimestampFormat};
 
 const DAY: i64 = 86_400_000;
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
 /// Appends a timestamp in this format.
@@ -28,11 +26,7 @@ pub(crate) fn write(out: &mut String, t: Timestamp, format: TimestampFormat) {
             let (y, m, d) = civil(days);
             let (h, min, s, _) = clock(t.0);
             let weekday = WEEKDAYS[days.rem_euclid(7) as usize];
-            write!(
-                out,
-                "{weekday}, {d:02} {} {y:04} {h:02}:{min:02}:{s:02} GMT",
-                MONTHS[m as usize - 1]
-            )
+            write!(out, "{weekday}, {d:02} {} {y:04} {h:02}:{min:02}:{s:02} GMT", MONTHS[m as usize - 1])
         }
     };
 }
@@ -54,9 +48,7 @@ fn epoch(out: &mut String, ms: i64) -> std::fmt::Result {
 /// Reads any of the three formats; clients mix them up, and no text is valid in two.
 pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let text = text.trim();
-    parse_iso(text)
-        .or_else(|| parse_rfc822(text))
-        .or_else(|| from_seconds(text.parse().ok()?))
+    parse_iso(text).or_else(|| parse_rfc822(text)).or_else(|| from_seconds(text.parse().ok()?))
 }
 
 /// From seconds with a fraction, rounded to milliseconds.
@@ -71,11 +63,7 @@ fn parse_iso(text: &str) -> Option<Timestamp> {
     if !text.is_ascii() || b.len() < 10 || b[4] != b'-' || b[7] != b'-' {
         return None;
     }
-    let date = date(
-        number(&text[..4])?,
-        number(&text[5..7])?,
-        number(&text[8..10])?,
-    )?;
+    let date = date(number(&text[..4])?, number(&text[5..7])?, number(&text[8..10])?)?;
     let Some(rest) = text[10..].strip_prefix(['T', 't', ' ']) else {
         return (b.len() == 10).then_some(Timestamp(date));
     };
@@ -84,11 +72,7 @@ fn parse_iso(text: &str) -> Option<Timestamp> {
     let offset = match zone.as_bytes() {
         [] | [b'Z' | b'z'] => 0,
         [sign, digits @ ..] => {
-            let digits: String = digits
-                .iter()
-                .filter(|c| **c != b':')
-                .map(|c| char::from(*c))
-                .collect();
+            let digits: String = digits.iter().filter(|c| **c != b':').map(|c| char::from(*c)).collect();
             let (h, m) = (digits.get(..2)?, digits.get(2..4)?);
             let minutes = number(h)? * 60 + number(m)?;
             if *sign == b'-' { -minutes } else { minutes }
@@ -105,9 +89,7 @@ fn parse_rfc822(text: &str) -> Option<Timestamp> {
     let name = words.next()?;
     let month = MONTHS.iter().position(|m| *m == name)? as i64 + 1;
     let year = number(words.next()?)?;
-    Some(Timestamp(
-        date(year, month, day)? + time_of_day(words.next()?)?,
-    ))
+    Some(Timestamp(date(year, month, day)? + time_of_day(words.next()?)?))
 }
 
 fn number(digits: &str) -> Option<i64> {
@@ -147,16 +129,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let d = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let m = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
+    let m = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     (year_of_era + era * 400 + i64::from(m <= 2), m, d)
 }
 
@@ -178,25 +155,13 @@ mod tests {
     #[test]
     fn each_format_is_written_as_aws_writes_it() {
         let t = 1_767_323_045_678;
-        assert_eq!(
-            show(t, TimestampFormat::Iso8601),
-            "2026-01-02T03:04:05.678Z"
-        );
-        assert_eq!(
-            show(t - 678, TimestampFormat::Iso8601),
-            "2026-01-02T03:04:05Z"
-        );
+        assert_eq!(show(t, TimestampFormat::Iso8601), "2026-01-02T03:04:05.678Z");
+        assert_eq!(show(t - 678, TimestampFormat::Iso8601), "2026-01-02T03:04:05Z");
         assert_eq!(show(t, TimestampFormat::Epoch), "1767323045.678");
         assert_eq!(show(1_500, TimestampFormat::Epoch), "1.5");
         assert_eq!(show(-500, TimestampFormat::Epoch), "-0.5");
-        assert_eq!(
-            show(t, TimestampFormat::Rfc822),
-            "Fri, 02 Jan 2026 03:04:05 GMT"
-        );
-        assert_eq!(
-            show(0, TimestampFormat::Rfc822),
-            "Thu, 01 Jan 1970 00:00:00 GMT"
-        );
+        assert_eq!(show(t, TimestampFormat::Rfc822), "Fri, 02 Jan 2026 03:04:05 GMT");
+        assert_eq!(show(0, TimestampFormat::Rfc822), "Thu, 01 Jan 1970 00:00:00 GMT");
     }
 
     #[test]
@@ -206,31 +171,17 @@ mod tests {
             for format in [TimestampFormat::Iso8601, TimestampFormat::Epoch] {
                 assert_eq!(parse(&show(t, format)), Some(Timestamp(t)));
             }
-            assert_eq!(
-                parse(&show(t, TimestampFormat::Rfc822)),
-                Some(Timestamp(t - 678))
-            );
+            assert_eq!(parse(&show(t, TimestampFormat::Rfc822)), Some(Timestamp(t - 678)));
         }
     }
 
     #[test]
     fn offsets_dates_and_nonsense() {
-        assert_eq!(
-            parse("2026-01-02T04:04:05+01:00"),
-            Some(Timestamp(1_767_323_045_000))
-        );
+        assert_eq!(parse("2026-01-02T04:04:05+01:00"), Some(Timestamp(1_767_323_045_000)));
         assert_eq!(parse("2026-01-02"), Some(Timestamp(1_767_312_000_000)));
-        for bad in [
-            "",
-            "x",
-            "2026-13-01",
-            "2026-01-02T",
-            "2026-01-02T99:00:00Z",
-            "2026-01-02TZ",
-            "1e300",
-            "NaN",
-            "ä026-01-02",
-        ] {
+        for bad in
+            ["", "x", "2026-13-01", "2026-01-02T", "2026-01-02T99:00:00Z", "2026-01-02TZ", "1e300", "NaN", "ä026-01-02"]
+        {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

@@ -3,9 +3,7 @@
 //! The validator is a [`ShapeWriter`]: the input writes itself into it. Required members of the input itself are plain
 //! fields, which a missing value leaves at its default, so the decoder says which were there (`Presence`).
 
-use longshore_aws_model::{
-    AwsError, Kind, Member, OperationSchema, Protocol, Schema, ShapeWriter, Timestamp,
-};
+use longshore_aws_model::{AwsError, Kind, Member, OperationSchema, Protocol, Schema, ShapeWriter, Timestamp};
 
 use crate::pattern;
 
@@ -43,12 +41,7 @@ pub(crate) fn check(
         count: 0,
         code: "",
     };
-    validator.frames.push(Frame {
-        members: operation.input.members(),
-        seen: presence.0,
-        number: 0,
-        key: None,
-    });
+    validator.frames.push(Frame { members: operation.input.members(), seen: presence.0, number: 0, key: None });
     write(&mut validator);
     validator.end_structure();
     validator.into_result()
@@ -115,11 +108,7 @@ impl std::fmt::Display for Broken {
             Self::Least(n) => write!(f, "Member must have value greater than or equal to {n}"),
             Self::Most(n) => write!(f, "Member must have value less than or equal to {n}"),
             Self::Pattern(p) => write!(f, "Member must satisfy regular expression pattern: {p}"),
-            Self::Values(values) => write!(
-                f,
-                "Member must satisfy enum value set: [{}]",
-                values.join(", ")
-            ),
+            Self::Values(values) => write!(f, "Member must satisfy enum value set: [{}]", values.join(", ")),
         }
     }
 }
@@ -169,15 +158,8 @@ impl Validator {
         let constraint = broken.to_string();
         let (code, text) = match self.style {
             Style::Coral(code) => {
-                let value = if broken == Broken::Null {
-                    "null".to_owned()
-                } else {
-                    format!("'{value}'")
-                };
-                (
-                    code,
-                    format!("Value {value} at '{at}' failed to satisfy constraint: {constraint}"),
-                )
+                let value = if broken == Broken::Null { "null".to_owned() } else { format!("'{value}'") };
+                (code, format!("Value {value} at '{at}' failed to satisfy constraint: {constraint}"))
             }
             Style::Ecr => {
                 let constraint = match broken {
@@ -186,16 +168,11 @@ impl Validator {
                 };
                 (
                     "InvalidParameterException",
-                    format!(
-                        "Invalid parameter at '{at}' failed to satisfy constraint: '{constraint}'"
-                    ),
+                    format!("Invalid parameter at '{at}' failed to satisfy constraint: '{constraint}'"),
                 )
             }
             Style::Ec2 => match broken {
-                Broken::Null => (
-                    "MissingParameter",
-                    format!("The request must contain the parameter {at}"),
-                ),
+                Broken::Null => ("MissingParameter", format!("The request must contain the parameter {at}")),
                 Broken::Least(n) => (
                     "InvalidParameterValue",
                     format!(
@@ -208,10 +185,7 @@ impl Validator {
                         "Value ( {value} ) for parameter {at} is invalid. Expecting a value smaller than or equal to {n}."
                     ),
                 ),
-                _ => (
-                    "InvalidParameterValue",
-                    format!("Value ({value}) for parameter {at} is invalid. {constraint}"),
-                ),
+                _ => ("InvalidParameterValue", format!("Value ({value}) for parameter {at} is invalid. {constraint}")),
             },
         };
         if self.texts.is_empty() {
@@ -227,11 +201,7 @@ impl Validator {
         let message = match self.style {
             Style::Coral(_) => {
                 let s = if self.count == 1 { "" } else { "s" };
-                format!(
-                    "{} validation error{s} detected: {}",
-                    self.count,
-                    self.texts.join("; ")
-                )
+                format!("{} validation error{s} detected: {}", self.count, self.texts.join("; "))
             }
             _ => self.texts.swap_remove(0),
         };
@@ -269,12 +239,7 @@ impl Validator {
     }
 
     fn begin(&mut self, members: &'static [Member], key: Option<&'static Schema>) {
-        self.frames.push(Frame {
-            members,
-            seen: 0,
-            number: 0,
-            key,
-        });
+        self.frames.push(Frame { members, seen: 0, number: 0, key });
     }
 
     fn end(&mut self) {
@@ -286,11 +251,7 @@ impl Validator {
 /// How an aggregate of the wrong size is shown; its elements could be of any length.
 fn sized(brackets: &str, len: usize, what: &str) -> String {
     let (open, close) = brackets.split_at(1);
-    if len == 0 {
-        brackets.to_owned()
-    } else {
-        format!("{open}{len} {what}{close}")
-    }
+    if len == 0 { brackets.to_owned() } else { format!("{open}{len} {what}{close}") }
 }
 
 impl ShapeWriter for Validator {
@@ -303,11 +264,7 @@ impl ShapeWriter for Validator {
         let Some(frame) = self.frames.last_mut() else {
             return;
         };
-        let index = frame
-            .members
-            .iter()
-            .position(|m| std::ptr::eq(m, member))
-            .unwrap_or(127);
+        let index = frame.members.iter().position(|m| std::ptr::eq(m, member)).unwrap_or(127);
         if outermost {
             self.absent = member.required && !self.presence.has(index);
         } else if index < 128 {
@@ -436,34 +393,21 @@ mod tests {
 
     fn check<O: Operation>(protocol: Protocol, body: &str, code: &str, message: &str) {
         let error = decode::<O>(protocol, body.as_bytes()).expect_err("input is invalid");
-        assert_eq!(
-            (error.code.as_ref(), error.message.as_str()),
-            (code, message)
-        );
+        assert_eq!((error.code.as_ref(), error.message.as_str()), (code, message));
     }
 
     #[test]
     fn required_members_must_not_be_null() {
         let one = "1 validation error detected: Value null at 'taskDefinition' failed to satisfy constraint: Member must not be null";
         check::<ecs::RunTask>(Protocol::Json11, "{}", "InvalidParameterException", one);
-        check::<ecs::RunTask>(
-            Protocol::Json11,
-            r#"{"taskDefinition":null}"#,
-            "InvalidParameterException",
-            one,
-        );
+        check::<ecs::RunTask>(Protocol::Json11, r#"{"taskDefinition":null}"#, "InvalidParameterException", one);
         check::<iam::CreateRole>(
             Protocol::Query,
             "Action=CreateRole",
             "ValidationError",
             "2 validation errors detected: Value null at 'roleName' failed to satisfy constraint: Member must not be null; Value null at 'assumeRolePolicyDocument' failed to satisfy constraint: Member must not be null",
         );
-        check::<ec2::DeleteVpc>(
-            Protocol::Ec2,
-            "",
-            "MissingParameter",
-            "The request must contain the parameter VpcId",
-        );
+        check::<ec2::DeleteVpc>(Protocol::Ec2, "", "MissingParameter", "The request must contain the parameter VpcId");
     }
 
     #[test]
@@ -548,12 +492,9 @@ mod tests {
     fn many_violations_are_counted_and_few_are_told() {
         let tags = vec![r#"{"key":""}"#; 100].join(",");
         let body = format!(r#"{{"resourceArn":"a","tags":[{tags}]}}"#);
-        let error = decode::<ecs::TagResource>(Protocol::Json11, body.as_bytes())
-            .expect_err("input is invalid");
+        let error = decode::<ecs::TagResource>(Protocol::Json11, body.as_bytes()).expect_err("input is invalid");
         assert!(
-            error
-                .message
-                .starts_with("101 validation errors detected: Value '[100 elements]' at 'tags'"),
+            error.message.starts_with("101 validation errors detected: Value '[100 elements]' at 'tags'"),
             "{error}"
         );
         assert_eq!(error.message.matches("Value '").count(), MAX_TEXTS);

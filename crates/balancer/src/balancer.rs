@@ -43,8 +43,10 @@ impl Balancer {
     /// that is there is in force when this returns; one that cannot be used is logged and ignored.
     pub async fn start(options: &Options) -> Result<Balancer, StartError> {
         raise_descriptor_limit();
-        let workers =
-            (0..options.workers.max(1)).map(worker::start).collect::<io::Result<Vec<_>>>().map_err(StartError::Worker)?;
+        let workers = (0..options.workers.max(1))
+            .map(worker::start)
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(StartError::Worker)?;
         let (reports_in, reports) = watch::channel(Arc::new(Report::default()));
         let (commands, queue) = mpsc::unbounded_channel();
         let control = Control::new(workers, options.config_file.clone(), reports_in);

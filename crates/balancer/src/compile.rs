@@ -162,10 +162,7 @@ pub(crate) trait Lives {
 }
 
 /// Compiles all listeners, by ARN.
-pub(crate) fn compile(
-    config: &Config,
-    lives: &mut dyn Lives,
-) -> Result<HashMap<String, Arc<Route>>, CompileError> {
+pub(crate) fn compile(config: &Config, lives: &mut dyn Lives) -> Result<HashMap<String, Arc<Route>>, CompileError> {
     let mut groups = HashMap::new();
     for group in &config.target_groups {
         if Matcher::parse(&group.health_check.matcher).is_none() {

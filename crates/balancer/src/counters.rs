@@ -82,7 +82,8 @@ impl TargetGroupCounts {
     }
 
     pub(crate) fn read(&self, arn: &str) -> TargetGroupCounters {
-        let [target_2xx, target_3xx, target_4xx, target_5xx] = [0, 1, 2, 3].map(|class: usize| self.classes[class].get());
+        let [target_2xx, target_3xx, target_4xx, target_5xx] =
+            [0, 1, 2, 3].map(|class: usize| self.classes[class].get());
         TargetGroupCounters {
             arn: arn.to_owned(),
             requests: self.requests.get(),

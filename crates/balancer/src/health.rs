@@ -69,17 +69,13 @@ impl Health {
     pub(crate) fn reason(&self) -> Option<(&'static str, String)> {
         match self.state {
             State::Healthy => None,
-            State::Initial => {
-                Some(("Elb.InitialHealthChecking", "Initial health checks in progress".to_owned()))
-            }
+            State::Initial => Some(("Elb.InitialHealthChecking", "Initial health checks in progress".to_owned())),
             State::Unhealthy => Some(match self.failure {
                 Some(Failure::Code(code)) => {
                     ("Target.ResponseCodeMismatch", format!("Health checks failed with these codes: [{code}]"))
                 }
                 Some(Failure::Timeout) => ("Target.Timeout", "Request timed out".to_owned()),
-                Some(Failure::Failed) | None => {
-                    ("Target.FailedHealthChecks", "Health checks failed".to_owned())
-                }
+                Some(Failure::Failed) | None => ("Target.FailedHealthChecks", "Health checks failed".to_owned()),
             }),
         }
     }
@@ -160,18 +156,12 @@ mod tests {
             shown(after(&[Failure::Timeout, Failure::Code(502)])).unwrap(),
             "Target.ResponseCodeMismatch: Health checks failed with these codes: [502]"
         );
-        assert_eq!(
-            shown(after(&[Failure::Failed, Failure::Timeout])).unwrap(),
-            "Target.Timeout: Request timed out"
-        );
+        assert_eq!(shown(after(&[Failure::Failed, Failure::Timeout])).unwrap(), "Target.Timeout: Request timed out");
         assert_eq!(
             shown(after(&[Failure::Failed, Failure::Failed])).unwrap(),
             "Target.FailedHealthChecks: Health checks failed"
         );
-        assert_eq!(
-            shown(after(&[])).unwrap(),
-            "Elb.InitialHealthChecking: Initial health checks in progress"
-        );
+        assert_eq!(shown(after(&[])).unwrap(), "Elb.InitialHealthChecking: Initial health checks in progress");
     }
 
     #[test]

@@ -74,8 +74,8 @@ impl Link {
         }
         // Absent is fine, and any other trouble shows at bind.
         let _ = std::fs::remove_file(path);
-        let listener = UnixListener::bind(path)
-            .map_err(|source| LinkError::Listen { path: path.to_owned(), source })?;
+        let listener =
+            UnixListener::bind(path).map_err(|source| LinkError::Listen { path: path.to_owned(), source })?;
         let (events_in, events) = mpsc::channel(64);
         Ok(Link { listener, peers: HashMap::new(), next_peer: 1, events, events_in, tasks: JoinSet::new() })
     }

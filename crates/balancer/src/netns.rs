@@ -48,8 +48,7 @@ type Job = Box<dyn FnOnce() + Send>;
 impl Namespace {
     /// Opens the namespace a file stands for and starts its helper thread.
     pub(crate) fn enter(path: &Path) -> Result<Arc<Namespace>, NamespaceError> {
-        let file =
-            File::open(path).map_err(|source| NamespaceError::Open { path: path.to_owned(), source })?;
+        let file = File::open(path).map_err(|source| NamespaceError::Open { path: path.to_owned(), source })?;
         let (jobs, queue) = mpsc::channel::<Job>();
         let (entered, result) = mpsc::channel::<io::Result<()>>();
         let enter_error = |source| NamespaceError::Enter { path: path.to_owned(), source };
@@ -73,9 +72,7 @@ impl Namespace {
             })
             .map_err(enter_error)?;
         match result.recv() {
-            Ok(Ok(())) => {
-                Ok(Arc::new(Namespace::Entered(Entered { jobs, spares: Mutex::new(Vec::new()) })))
-            }
+            Ok(Ok(())) => Ok(Arc::new(Namespace::Entered(Entered { jobs, spares: Mutex::new(Vec::new()) }))),
             Ok(Err(source)) => Err(enter_error(source)),
             Err(_) => Err(enter_error(io::Error::other("helper thread ended"))),
         }
@@ -109,9 +106,8 @@ impl Namespace {
                 if let Some(spare) = entered.spares.lock().unwrap_or_else(PoisonError::into_inner).pop() {
                     return Ok(spare);
                 }
-                let mut made = self.run(|| {
-                    (0..SPARES).map(|_| stream_socket_here()).collect::<io::Result<Vec<OwnedFd>>>()
-                })??;
+                let mut made =
+                    self.run(|| (0..SPARES).map(|_| stream_socket_here()).collect::<io::Result<Vec<OwnedFd>>>())??;
                 let socket = made.pop().expect("SPARES is not zero");
                 entered.spares.lock().unwrap_or_else(PoisonError::into_inner).append(&mut made);
                 Ok(socket)

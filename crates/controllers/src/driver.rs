@@ -64,8 +64,13 @@ impl Agenda {
     fn add_changes(&mut self, store: &Store, seen: u64) -> u64 {
         let changes = store.changes_since(seen);
         let state = changes.snapshot();
-        let (services, tasks, touched) = (changes.keys::<Services>(), changes.keys::<Tasks>(), changes.keys::<Targets>());
-        let routing = [changes.keys::<Listeners>().map(|k| k.len()), changes.keys::<Rules>().map(|k| k.len()), changes.keys::<TargetGroups>().map(|k| k.len())];
+        let (services, tasks, touched) =
+            (changes.keys::<Services>(), changes.keys::<Tasks>(), changes.keys::<Targets>());
+        let routing = [
+            changes.keys::<Listeners>().map(|k| k.len()),
+            changes.keys::<Rules>().map(|k| k.len()),
+            changes.keys::<TargetGroups>().map(|k| k.len()),
+        ];
         let (Some(services), Some(tasks), Some(touched)) = (services, tasks, touched) else {
             self.everything(state);
             return state.revision();
@@ -77,7 +82,8 @@ impl Agenda {
             } else if state.targets().get(&key).is_none() {
                 // It is gone: whoever waited for that is among the leaving tasks.
                 let leaving = state.tasks().by_index(&Tasks::BY_NODE, &"local".into()).entries();
-                self.tasks.extend(leaving.filter(|(_, t)| t.last_status == TaskStatus::Deactivating).map(|(key, _)| key));
+                self.tasks
+                    .extend(leaving.filter(|(_, t)| t.last_status == TaskStatus::Deactivating).map(|(key, _)| key));
             }
             self.targets.insert(key);
         }
@@ -85,7 +91,9 @@ impl Agenda {
             self.add_task(state, key);
         }
         if routing.iter().any(|changed| *changed != Some(0)) {
-            self.targets.extend(state.targets().all().entries().filter(|(_, t)| t.draining_since.is_some()).map(|(key, _)| key));
+            self.targets.extend(
+                state.targets().all().entries().filter(|(_, t)| t.draining_since.is_some()).map(|(key, _)| key),
+            );
         }
         state.revision()
     }

@@ -10,7 +10,12 @@ use longshore_types::{Scope, arn};
 
 /// All tasks of a node that are not STOPPED.
 pub fn tasks(state: &Snapshot, node: &NodeId) -> Vec<TaskIntent> {
-    state.tasks().by_index(&Tasks::BY_NODE, node).entries().filter_map(|(key, row)| task_intent(state, &key.0, &row)).collect()
+    state
+        .tasks()
+        .by_index(&Tasks::BY_NODE, node)
+        .entries()
+        .filter_map(|(key, row)| task_intent(state, &key.0, &row))
+        .collect()
 }
 
 /// One task; `None` when it is STOPPED, so that its node forgets it.
@@ -39,15 +44,16 @@ pub fn task_intent(state: &Snapshot, scope: &Scope, row: &Task) -> Option<TaskIn
         true => RunIntent::Stop { reason: row.stopped_reason.clone().unwrap_or_default() },
         false => RunIntent::Run,
     };
-    let credentials = row.access_key_id.as_ref().and_then(|key| state.role_sessions().get(key)).map(|s| CredentialsIntent {
-        // Unguessable, and the same after a restart of anything: part of the task's first token would change with it.
-        id: row.network.attachment.clone(),
-        role_arn: s.role_arn.clone(),
-        access_key_id: s.access_key_id.clone(),
-        secret_access_key: s.secret_access_key.clone(),
-        session_token: s.session_token.clone(),
-        expires_at: s.expires_at,
-    });
+    let credentials =
+        row.access_key_id.as_ref().and_then(|key| state.role_sessions().get(key)).map(|s| CredentialsIntent {
+            // Unguessable, and the same after a restart of anything: part of the task's first token would change with it.
+            id: row.network.attachment.clone(),
+            role_arn: s.role_arn.clone(),
+            access_key_id: s.access_key_id.clone(),
+            secret_access_key: s.secret_access_key.clone(),
+            session_token: s.session_token.clone(),
+            expires_at: s.expires_at,
+        });
     Some(TaskIntent {
         id: row.id.clone(),
         arn: arn::task(scope, &row.cluster, &row.id),
@@ -107,7 +113,12 @@ pub fn networks(state: &Snapshot) -> Vec<VpcIntent> {
         .all()
         .entries()
         .filter(|((scope, id), vpc)| {
-            vpc.is_default || state.network_interfaces().by_index(&NetworkInterfaces::BY_VPC, &(scope.clone(), id.clone())).next().is_some()
+            vpc.is_default
+                || state
+                    .network_interfaces()
+                    .by_index(&NetworkInterfaces::BY_VPC, &(scope.clone(), id.clone()))
+                    .next()
+                    .is_some()
         })
         .map(|((scope, _), vpc)| network(state, &scope, &vpc))
         .collect()
@@ -120,14 +131,15 @@ fn network(state: &Snapshot, scope: &Scope, vpc: &Vpc) -> VpcIntent {
         cidr: subnet.cidr,
         route_to_internet: vpc.internet_gateway_id.is_some(),
     });
-    let groups = state.security_groups().by_index(&SecurityGroups::BY_VPC, &key).map(|group| SecurityGroupIntent {
-        id: group.id.clone(),
-        rules: group.rules.clone(),
-    });
-    let local = state.network_interfaces().by_index(&NetworkInterfaces::BY_VPC, &key).filter_map(|eni| match eni.owner {
-        EniOwner::LoadBalancer { .. } => Some((eni.address, eni.security_groups.clone())),
-        _ => None,
-    });
+    let groups = state
+        .security_groups()
+        .by_index(&SecurityGroups::BY_VPC, &key)
+        .map(|group| SecurityGroupIntent { id: group.id.clone(), rules: group.rules.clone() });
+    let local =
+        state.network_interfaces().by_index(&NetworkInterfaces::BY_VPC, &key).filter_map(|eni| match eni.owner {
+            EniOwner::LoadBalancer { .. } => Some((eni.address, eni.security_groups.clone())),
+            _ => None,
+        });
     VpcIntent {
         id: vpc.id.clone(),
         cidr: vpc.cidr,
@@ -136,4 +148,3 @@ fn network(state: &Snapshot, scope: &Scope, vpc: &Vpc) -> VpcIntent {
         local_addresses: local.collect(),
     }
 }
-

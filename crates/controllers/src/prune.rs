@@ -52,8 +52,14 @@ fn expired_tasks(state: &Snapshot, now: Timestamp) -> Vec<TaskKey> {
     stopped.filter(|(_, task)| task.times.stopped_at.is_some_and(|at| at <= before)).map(|(key, _)| key).collect()
 }
 
-fn unused_definitions(state: &Snapshot) -> Vec<<longshore_store::tables::TaskDefinitions as longshore_store::Table>::Key> {
-    let deleted = state.task_definitions().all().entries().filter(|(_, row)| row.status == TaskDefinitionStatus::DeleteInProgress);
+fn unused_definitions(
+    state: &Snapshot,
+) -> Vec<<longshore_store::tables::TaskDefinitions as longshore_store::Table>::Key> {
+    let deleted = state
+        .task_definitions()
+        .all()
+        .entries()
+        .filter(|(_, row)| row.status == TaskDefinitionStatus::DeleteInProgress);
     deleted
         .map(|(key, _)| key)
         .filter(|(scope, family, revision)| {

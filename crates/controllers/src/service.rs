@@ -247,7 +247,11 @@ fn stop(tx: &mut Tx, cx: &Cx, service: &mut Service, id: &TaskId, cause: &StopCa
             events::add(service, cx, &format!("(task {id}) failed container health checks."));
         }
         StopCause::LoadBalancerHealth { target_group, reason } => {
-            events::add(service, cx, &format!("(task {id}) is unhealthy in (target-group {target_group}) due to (reason {reason})."));
+            events::add(
+                service,
+                cx,
+                &format!("(task {id}) is unhealthy in (target-group {target_group}) due to (reason {reason})."),
+            );
         }
     }
     if !matches!(cause, StopCause::Scaling { .. })
@@ -262,7 +266,8 @@ fn stop(tx: &mut Tx, cx: &Cx, service: &mut Service, id: &TaskId, cause: &StopCa
 fn fail(cx: &Cx, service: &mut Service, id: &DeploymentId, rollback: bool) {
     with(service, id, |d| {
         d.rollout_state = RolloutState::Failed;
-        d.rollout_reason = format!("ECS deployment circuit breaker: tasks failed to start. ({} failed)", d.failed_tasks);
+        d.rollout_reason =
+            format!("ECS deployment circuit breaker: tasks failed to start. ({} failed)", d.failed_tasks);
         d.updated_at = cx.now;
     });
     let completed = service.deployments.iter().find(|d| d.rollout_state == RolloutState::Completed).cloned();

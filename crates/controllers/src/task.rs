@@ -79,7 +79,8 @@ fn drain(tx: &mut Tx, cx: &Cx, task: &Task) {
 /// Marks a task's targets as draining.
 pub fn begin_draining(tx: &mut Tx, cx: &Cx, task: &Task) {
     let snapshot = tx.snapshot();
-    for (key, target) in snapshot.targets().by_index(&Targets::BY_TASK, &(cx.scope.clone(), task.id.clone())).entries() {
+    for (key, target) in snapshot.targets().by_index(&Targets::BY_TASK, &(cx.scope.clone(), task.id.clone())).entries()
+    {
         if target.draining_since.is_none() {
             tx.targets().update(&key, |target| crate::targets::set_draining(target, cx.now));
         }

@@ -47,50 +47,29 @@ pub fn decide(names: &Names, query: &Message, rotation: usize) -> Decision {
     let mut code = ResponseCode::NoError;
     let (zone, answers) = match names.find(name) {
         Found::Elsewhere => return Decision::Forward,
-        Found::Addresses {
-            zone,
-            addresses,
-            ttl_seconds,
-        } => {
+        Found::Addresses { zone, addresses, ttl_seconds } => {
             let first = rotation.checked_rem(addresses.len()).unwrap_or(0);
             let (before, from) = addresses.split_at(first);
             let rotated = from.iter().chain(before).filter(|_| wants(RecordType::A));
             (
                 zone,
-                rotated
-                    .map(|address| {
-                        Record::from_rdata(name.clone(), ttl_seconds, RData::from(*address))
-                    })
-                    .collect(),
+                rotated.map(|address| Record::from_rdata(name.clone(), ttl_seconds, RData::from(*address))).collect(),
             )
         }
-        Found::Generated {
-            zone,
-            address,
-            ttl_seconds,
-        } => {
-            let record = wants(RecordType::A)
-                .then(|| Record::from_rdata(name.clone(), ttl_seconds, RData::from(address)));
+        Found::Generated { zone, address, ttl_seconds } => {
+            let record =
+                wants(RecordType::A).then(|| Record::from_rdata(name.clone(), ttl_seconds, RData::from(address)));
             (zone, record.into_iter().collect())
         }
-        Found::Pointer {
-            zone,
-            target,
-            ttl_seconds,
-        } => {
-            let record = wants(RecordType::PTR)
-                .then(|| Record::from_rdata(name.clone(), ttl_seconds, RData::PTR(PTR(target))));
+        Found::Pointer { zone, target, ttl_seconds } => {
+            let record =
+                wants(RecordType::PTR).then(|| Record::from_rdata(name.clone(), ttl_seconds, RData::PTR(PTR(target))));
             (zone, record.into_iter().collect())
         }
         Found::Apex { zone } => {
             let soa = wants(RecordType::SOA).then(|| start_of_authority(&zone, names.generation));
-            let ns = wants(RecordType::NS).then(|| {
-                Record::from_rdata(
-                    zone.clone(),
-                    NEGATIVE_TTL_SECONDS,
-                    RData::NS(NS(below("ns", &zone))),
-                )
-            });
+            let ns = wants(RecordType::NS)
+                .then(|| Record::from_rdata(zone.clone(), NEGATIVE_TTL_SECONDS, RData::NS(NS(below("ns", &zone)))));
             (zone, soa.into_iter().chain(ns).collect::<Vec<_>>())
         }
         Found::Empty { zone } => (zone, vec![]),
@@ -137,15 +116,7 @@ pub fn response(query: &Message, code: ResponseCode) -> Message {
 /// The record by which a resolver knows how long "nothing" holds.
 fn start_of_authority(zone: &Name, generation: u64) -> Record {
     let serial = (generation & u64::from(u32::MAX)) as u32;
-    let soa = SOA::new(
-        below("ns", zone),
-        below("hostmaster", zone),
-        serial,
-        3600,
-        900,
-        604_800,
-        NEGATIVE_TTL_SECONDS,
-    );
+    let soa = SOA::new(below("ns", zone), below("hostmaster", zone), serial, 3600, 900, 604_800, NEGATIVE_TTL_SECONDS);
     Record::from_rdata(zone.clone(), NEGATIVE_TTL_SECONDS, RData::SOA(soa))
 }
 
@@ -176,17 +147,10 @@ mod tests {
 
     fn check(name: &str, kind: RecordType, code: ResponseCode, answers: &[&str]) {
         let message = answer(&query(name, kind), 0);
-        let data: Vec<_> = message
-            .answers
-            .iter()
-            .map(|record| record.data.to_string())
-            .collect();
+        let data: Vec<_> = message.answers.iter().map(|record| record.data.to_string()).collect();
         assert_eq!(
             (message.metadata.response_code, data),
-            (
-                code,
-                answers.iter().map(|text| (*text).to_owned()).collect()
-            ),
+            (code, answers.iter().map(|text| (*text).to_owned()).collect()),
             "{name} {kind}"
         );
         assert!(
@@ -195,61 +159,23 @@ mod tests {
                 && message.metadata.recursion_desired
         );
         assert_eq!(message.metadata.id, 7);
-        let negative = message
-            .authorities
-            .iter()
-            .filter(|record| record.record_type() == RecordType::SOA)
-            .count();
-        assert_eq!(
-            negative,
-            usize::from(answers.is_empty()),
-            "a negative answer says how long it holds"
-        );
+        let negative = message.authorities.iter().filter(|record| record.record_type() == RecordType::SOA).count();
+        assert_eq!(negative, usize::from(answers.is_empty()), "a negative answer says how long it holds");
     }
 
     #[test]
     fn names_are_answered_by_type() {
         use ResponseCode::{NXDomain, NoError};
-        check(
-            "web-1.us-east-1.elb.example.",
-            RecordType::A,
-            NoError,
-            &["10.0.1.4", "10.0.2.4", "10.0.3.4"],
-        );
-        check(
-            "web-1.us-east-1.elb.example.",
-            RecordType::ANY,
-            NoError,
-            &["10.0.1.4", "10.0.2.4", "10.0.3.4"],
-        );
-        check(
-            "web-1.us-east-1.elb.example.",
-            RecordType::AAAA,
-            NoError,
-            &[],
-        );
+        check("web-1.us-east-1.elb.example.", RecordType::A, NoError, &["10.0.1.4", "10.0.2.4", "10.0.3.4"]);
+        check("web-1.us-east-1.elb.example.", RecordType::ANY, NoError, &["10.0.1.4", "10.0.2.4", "10.0.3.4"]);
+        check("web-1.us-east-1.elb.example.", RecordType::AAAA, NoError, &[]);
         check("web-9.us-east-1.elb.example.", RecordType::A, NXDomain, &[]);
         check("us-east-1.elb.example.", RecordType::A, NoError, &[]);
         check("empty.elb.example.", RecordType::A, NoError, &[]);
-        check(
-            "ip-10-0-1-5.ec2.internal.",
-            RecordType::A,
-            NoError,
-            &["10.0.1.5"],
-        );
-        check(
-            "5.1.0.10.in-addr.arpa.",
-            RecordType::PTR,
-            NoError,
-            &["ip-10-0-1-5.ec2.internal."],
-        );
+        check("ip-10-0-1-5.ec2.internal.", RecordType::A, NoError, &["10.0.1.5"]);
+        check("5.1.0.10.in-addr.arpa.", RecordType::PTR, NoError, &["ip-10-0-1-5.ec2.internal."]);
         check("5.1.0.10.in-addr.arpa.", RecordType::A, NoError, &[]);
-        check(
-            "elb.example.",
-            RecordType::NS,
-            NoError,
-            &["ns.elb.example."],
-        );
+        check("elb.example.", RecordType::NS, NoError, &["ns.elb.example."]);
         check("registry.outside.test.", RecordType::AAAA, NoError, &[]);
     }
 
@@ -257,10 +183,7 @@ mod tests {
     fn addresses_take_turns() {
         let query = query("web-1.us-east-1.elb.example.", RecordType::A);
         let first = |rotation| answer(&query, rotation).answers[0].data.to_string();
-        assert_eq!(
-            [first(0), first(1), first(2), first(3)],
-            ["10.0.1.4", "10.0.2.4", "10.0.3.4", "10.0.1.4"]
-        );
+        assert_eq!([first(0), first(1), first(2), first(3)], ["10.0.1.4", "10.0.2.4", "10.0.3.4", "10.0.1.4"]);
         assert_eq!(answer(&query, usize::MAX).answers.len(), 3);
     }
 
@@ -268,31 +191,15 @@ mod tests {
     fn the_question_comes_back_as_it_was_asked() {
         let query = query("WeB-1.us-east-1.ELB.example.", RecordType::A);
         let answer = answer(&query, 0);
-        assert_eq!(
-            answer.queries[0].name.to_ascii(),
-            "WeB-1.us-east-1.ELB.example."
-        );
-        assert_eq!(
-            answer.answers[0].name.to_ascii(),
-            "WeB-1.us-east-1.ELB.example."
-        );
+        assert_eq!(answer.queries[0].name.to_ascii(), "WeB-1.us-east-1.ELB.example.");
+        assert_eq!(answer.answers[0].name.to_ascii(), "WeB-1.us-east-1.ELB.example.");
         assert!(answer.edns.is_none());
     }
 
     #[test]
     fn names_of_others_are_forwarded() {
-        assert_eq!(
-            decide(&names(), &query("example.com.", RecordType::A), 0),
-            Decision::Forward
-        );
-        assert_eq!(
-            decide(
-                &names(),
-                &query("8.8.8.8.in-addr.arpa.", RecordType::PTR),
-                0
-            ),
-            Decision::Forward
-        );
+        assert_eq!(decide(&names(), &query("example.com.", RecordType::A), 0), Decision::Forward);
+        assert_eq!(decide(&names(), &query("8.8.8.8.in-addr.arpa.", RecordType::PTR), 0), Decision::Forward);
     }
 
     #[test]
@@ -310,12 +217,7 @@ mod tests {
         twice.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::A));
         assert_eq!(code(&twice), ResponseCode::FormErr);
         let mut future = query(name, RecordType::A);
-        future
-            .set_edns(Edns::new())
-            .edns
-            .as_mut()
-            .unwrap()
-            .set_version(1);
+        future.set_edns(Edns::new()).edns.as_mut().unwrap().set_version(1);
         assert_eq!(code(&future), ResponseCode::BADVERS);
         let mut response = query(name, RecordType::A);
         response.metadata.message_type = MessageType::Response;

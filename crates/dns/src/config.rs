@@ -41,9 +41,7 @@ pub struct Block {
 impl Block {
     /// Whether `address` is inside.
     pub fn contains(&self, address: Ipv4Addr) -> bool {
-        let mask = u32::MAX
-            .checked_shl(32 - u32::from(self.prefix.min(32)))
-            .unwrap_or(0);
+        let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix.min(32))).unwrap_or(0);
         (self.address.to_bits() ^ address.to_bits()) & mask == 0
     }
 }
@@ -54,10 +52,7 @@ mod tests {
 
     #[test]
     fn blocks_contain_what_their_prefix_says() {
-        let block = |prefix| Block {
-            address: Ipv4Addr::new(10, 0, 1, 0),
-            prefix,
-        };
+        let block = |prefix| Block { address: Ipv4Addr::new(10, 0, 1, 0), prefix };
         assert!(block(24).contains(Ipv4Addr::new(10, 0, 1, 255)));
         assert!(!block(24).contains(Ipv4Addr::new(10, 0, 2, 0)));
         assert!(block(0).contains(Ipv4Addr::new(192, 0, 2, 1)));

@@ -28,10 +28,7 @@ pub struct Forwarder {
 
 impl Forwarder {
     pub fn new(upstreams: Vec<SocketAddr>) -> Forwarder {
-        Forwarder {
-            upstreams,
-            permits: Semaphore::new(IN_FLIGHT_MAX),
-        }
+        Forwarder { upstreams, permits: Semaphore::new(IN_FLIGHT_MAX) }
     }
 
     /// The answer to `query`, as an upstream server knows it; SERVFAIL when none does in time.
@@ -51,10 +48,7 @@ impl Forwarder {
                 Err(_) => tracing::debug!(%upstream, "upstream server did not answer in time"),
             }
         }
-        unhelpful.map_or_else(
-            || failure(query, ResponseCode::ServFail),
-            |reply| relay(query, reply),
-        )
+        unhelpful.map_or_else(|| failure(query, ResponseCode::ServFail), |reply| relay(query, reply))
     }
 }
 
@@ -68,11 +62,7 @@ async fn exchange(upstream: SocketAddr, query: &Message) -> io::Result<Message> 
     let question = question(query);
     let bytes = question.to_vec().map_err(io::Error::other)?;
     let reply = exchange_udp(upstream, &question, &bytes).await?;
-    if reply.metadata.truncation {
-        exchange_tcp(upstream, &question, &bytes).await
-    } else {
-        Ok(reply)
-    }
+    if reply.metadata.truncation { exchange_tcp(upstream, &question, &bytes).await } else { Ok(reply) }
 }
 
 /// The question with an id of our own, which a forger would have to guess together with the port.
@@ -83,26 +73,13 @@ fn question(query: &Message) -> Message {
     question.add_queries(query.queries.iter().cloned());
     let mut edns = Edns::new();
     edns.set_max_payload(UDP_PAYLOAD);
-    edns.set_dnssec_ok(
-        query
-            .edns
-            .as_ref()
-            .is_some_and(|edns| edns.flags().dnssec_ok),
-    );
+    edns.set_dnssec_ok(query.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok));
     question.set_edns(edns);
     question
 }
 
-async fn exchange_udp(
-    upstream: SocketAddr,
-    question: &Message,
-    bytes: &[u8],
-) -> io::Result<Message> {
-    let any: IpAddr = if upstream.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
-    };
+async fn exchange_udp(upstream: SocketAddr, question: &Message, bytes: &[u8]) -> io::Result<Message> {
+    let any: IpAddr = if upstream.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     // A socket a question: the kernel draws its port at random, and delivers only what comes from the server.
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(upstream).await?;
@@ -117,16 +94,10 @@ async fn exchange_udp(
     }
 }
 
-async fn exchange_tcp(
-    upstream: SocketAddr,
-    question: &Message,
-    bytes: &[u8],
-) -> io::Result<Message> {
+async fn exchange_tcp(upstream: SocketAddr, question: &Message, bytes: &[u8]) -> io::Result<Message> {
     let mut stream = TcpStream::connect(upstream).await?;
     let length = u16::try_from(bytes.len()).map_err(io::Error::other)?;
-    stream
-        .write_all(&[&length.to_be_bytes(), bytes].concat())
-        .await?;
+    stream.write_all(&[&length.to_be_bytes(), bytes].concat()).await?;
     let length = stream.read_u16().await?;
     let mut buffer = vec![0; usize::from(length)];
     stream.read_exact(&mut buffer).await?;
@@ -140,8 +111,7 @@ fn read_reply(bytes: &[u8], question: &Message) -> Option<Message> {
     }
     let reply = Message::from_vec(bytes).ok()?;
     let is_answer = reply.metadata.message_type == MessageType::Response;
-    (is_answer && reply.metadata.id == question.metadata.id && reply.queries == question.queries)
-        .then_some(reply)
+    (is_answer && reply.metadata.id == question.metadata.id && reply.queries == question.queries).then_some(reply)
 }
 
 /// The upstream's records in a response to our client.

@@ -55,10 +55,7 @@ pub async fn run(
         loops.spawn(serve_udp(resolver.clone(), UdpSocket::from_std(socket)?));
     }
     for listener in sockets.tcp {
-        loops.spawn(serve_tcp(
-            resolver.clone(),
-            TcpListener::from_std(listener)?,
-        ));
+        loops.spawn(serve_tcp(resolver.clone(), TcpListener::from_std(listener)?));
     }
     let follow = async {
         while config.changed().await.is_ok() {
@@ -87,11 +84,7 @@ impl Resolver {
     fn set_config(&self, config: &DnsConfig) {
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
         if config.generation < names.generation {
-            tracing::warn!(
-                current = names.generation,
-                offered = config.generation,
-                "older names are ignored"
-            );
+            tracing::warn!(current = names.generation, offered = config.generation, "older names are ignored");
             return;
         }
         let (parsed, bad) = Names::new(config);
@@ -108,16 +101,8 @@ impl Resolver {
             Err(Some(refusal)) => return Step::Answer(refusal, udp_limit(&Message::query())),
             Err(None) => return Step::Nothing,
         };
-        let names = self
-            .names
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        match decide(
-            &names,
-            &query,
-            self.rotation.fetch_add(1, Ordering::Relaxed),
-        ) {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match decide(&names, &query, self.rotation.fetch_add(1, Ordering::Relaxed)) {
             Decision::Answer(answer) => Step::Answer(answer, udp_limit(&query)),
             Decision::Drop => Step::Nothing,
             Decision::Forward => Step::Forward(Box::new(query)),
@@ -205,10 +190,7 @@ async fn serve_connection(resolver: Arc<Resolver>, mut stream: TcpStream) {
         };
         let length = u16::try_from(bytes.len()).expect("the limit is what fits the length");
         let frame = [&length.to_be_bytes(), &bytes[..]].concat();
-        if !matches!(
-            timeout(IDLE_TIMEOUT, stream.write_all(&frame)).await,
-            Ok(Ok(()))
-        ) {
+        if !matches!(timeout(IDLE_TIMEOUT, stream.write_all(&frame)).await, Ok(Ok(()))) {
             return;
         }
     }

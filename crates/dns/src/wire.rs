@@ -18,12 +18,7 @@ pub fn read_query(bytes: &[u8]) -> Result<Message, Option<Box<Message>>> {
     if header.metadata.message_type != MessageType::Query {
         return Err(None);
     }
-    let wrong = || {
-        Some(Box::new(unreadable(
-            header.metadata.id,
-            header.metadata.op_code,
-        )))
-    };
+    let wrong = || Some(Box::new(unreadable(header.metadata.id, header.metadata.op_code)));
     // Before the parser sets room aside for as many as are claimed.
     if header.counts.queries > 1 {
         return Err(wrong());
@@ -33,10 +28,7 @@ pub fn read_query(bytes: &[u8]) -> Result<Message, Option<Box<Message>>> {
 
 /// The most bytes a UDP client takes.
 pub fn udp_limit(query: &Message) -> u16 {
-    let announced = query
-        .edns
-        .as_ref()
-        .map_or(UDP_PAYLOAD_PLAIN, |edns| edns.max_payload());
+    let announced = query.edns.as_ref().map_or(UDP_PAYLOAD_PLAIN, |edns| edns.max_payload());
     announced.clamp(UDP_PAYLOAD_PLAIN, UDP_PAYLOAD)
 }
 
@@ -79,9 +71,9 @@ mod tests {
         let name = Name::from_ascii("many.example.").unwrap();
         let mut message = Message::response(1, OpCode::Query);
         message.add_query(Query::query(name.clone(), RecordType::A));
-        message.add_answers((0..records).map(|last| {
-            Record::from_rdata(name.clone(), 60, RData::from(Ipv4Addr::new(10, 0, 0, last)))
-        }));
+        message.add_answers(
+            (0..records).map(|last| Record::from_rdata(name.clone(), 60, RData::from(Ipv4Addr::new(10, 0, 0, last)))),
+        );
         message
     }
 
@@ -89,10 +81,7 @@ mod tests {
     fn what_fits_is_whole() {
         let bytes = write(&answer(10), 512).unwrap();
         let message = Message::from_vec(&bytes).unwrap();
-        assert_eq!(
-            (message.answers.len(), message.metadata.truncation),
-            (10, false)
-        );
+        assert_eq!((message.answers.len(), message.metadata.truncation), (10, false));
     }
 
     #[test]
@@ -113,13 +102,7 @@ mod tests {
     fn clients_get_what_they_announce_within_reason() {
         let mut query = Message::query();
         assert_eq!(udp_limit(&query), 512);
-        for (announced, limit) in [
-            (0, 512),
-            (512, 512),
-            (1000, 1000),
-            (4096, 1232),
-            (65535, 1232),
-        ] {
+        for (announced, limit) in [(0, 512), (512, 512), (1000, 1000), (4096, 1232), (65535, 1232)] {
             let mut edns = Edns::new();
             edns.set_max_payload(announced);
             query.set_edns(edns);
@@ -139,19 +122,13 @@ mod tests {
         let names = crate::zone::tests::names();
         let good = {
             let mut query = Message::new(7, MessageType::Query, OpCode::Query);
-            query.add_query(Query::query(
-                Name::from_ascii("web-1.us-east-1.elb.example.").unwrap(),
-                RecordType::A,
-            ));
+            query.add_query(Query::query(Name::from_ascii("web-1.us-east-1.elb.example.").unwrap(), RecordType::A));
             query.set_edns(Edns::new());
             query.to_vec().unwrap()
         };
         for round in 0..200_000 {
-            let mut bytes = if round % 2 == 0 {
-                good.clone()
-            } else {
-                (0..random() % 64).map(|_| random() as u8).collect()
-            };
+            let mut bytes =
+                if round % 2 == 0 { good.clone() } else { (0..random() % 64).map(|_| random() as u8).collect() };
             for _ in 0..random() % 4 {
                 let position = (random() as usize).checked_rem(bytes.len()).unwrap_or(0);
                 if let Some(byte) = bytes.get_mut(position) {

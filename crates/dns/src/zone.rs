@@ -30,23 +30,11 @@ pub struct BadName(pub String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found<'a> {
     /// A host with these addresses, perhaps none. `zone` is the domain we answer for.
-    Addresses {
-        zone: Name,
-        addresses: &'a [Ipv4Addr],
-        ttl_seconds: u32,
-    },
+    Addresses { zone: Name, addresses: &'a [Ipv4Addr], ttl_seconds: u32 },
     /// A host of one generated address.
-    Generated {
-        zone: Name,
-        address: Ipv4Addr,
-        ttl_seconds: u32,
-    },
+    Generated { zone: Name, address: Ipv4Addr, ttl_seconds: u32 },
     /// The name of a reverse address.
-    Pointer {
-        zone: Name,
-        target: Name,
-        ttl_seconds: u32,
-    },
+    Pointer { zone: Name, target: Name, ttl_seconds: u32 },
     /// The top of a domain of ours.
     Apex { zone: Name },
     /// It exists, and has nothing.
@@ -60,11 +48,7 @@ pub enum Found<'a> {
 impl Names {
     /// Parses a configuration, and tells which names in it are none.
     pub fn new(config: &DnsConfig) -> (Names, Vec<BadName>) {
-        let mut names = Names {
-            generation: config.generation,
-            blocks: config.vpc_blocks.clone(),
-            ..Names::default()
-        };
+        let mut names = Names { generation: config.generation, blocks: config.vpc_blocks.clone(), ..Names::default() };
         let mut bad = vec![];
         let mut parse = |text: &str| match domain(text) {
             Some(name) => Some(name),
@@ -79,9 +63,7 @@ impl Names {
         }
         for (text, host) in &config.hosts {
             if let Some(name) = parse(text) {
-                names
-                    .hosts
-                    .insert(name, (host.addresses.clone(), host.ttl_seconds));
+                names.hosts.insert(name, (host.addresses.clone(), host.ttl_seconds));
             }
         }
         let mut parents = HashSet::new();
@@ -102,11 +84,7 @@ impl Names {
         if let Some((addresses, ttl_seconds)) = self.hosts.get(name) {
             // Outside of our zones we answer for the name alone.
             let zone = self.zone_of(name).unwrap_or(name).clone();
-            return Found::Addresses {
-                zone,
-                addresses,
-                ttl_seconds: *ttl_seconds,
-            };
+            return Found::Addresses { zone, addresses, ttl_seconds: *ttl_seconds };
         }
         if let Some(found) = self.generated(name).or_else(|| self.reverse(name)) {
             return found;
@@ -128,10 +106,7 @@ impl Names {
 
     /// The innermost zone that holds the name.
     fn zone_of(&self, name: &Name) -> Option<&Name> {
-        self.zones
-            .iter()
-            .filter(|zone| zone.zone_of(name))
-            .max_by_key(|zone| zone.num_labels())
+        self.zones.iter().filter(|zone| zone.zone_of(name)).max_by_key(|zone| zone.num_labels())
     }
 
     /// `ip-10-0-1-5.<private domain>`.
@@ -144,15 +119,9 @@ impl Names {
         if *name == zone {
             return Some(Found::Apex { zone });
         }
-        let address = (name.base_name() == zone)
-            .then(|| name.iter().next().and_then(address_of_label))
-            .flatten();
+        let address = (name.base_name() == zone).then(|| name.iter().next().and_then(address_of_label)).flatten();
         Some(match address.filter(|address| self.contains(*address)) {
-            Some(address) => Found::Generated {
-                zone,
-                address,
-                ttl_seconds: GENERATED_TTL_SECONDS,
-            },
+            Some(address) => Found::Generated { zone, address, ttl_seconds: GENERATED_TTL_SECONDS },
             None => Found::Missing { zone },
         })
     }
@@ -172,11 +141,7 @@ impl Names {
             return None;
         }
         let target = domain.prepend_label(label_of_address(address)).ok()?;
-        Some(Found::Pointer {
-            zone: name.base_name(),
-            target,
-            ttl_seconds: GENERATED_TTL_SECONDS,
-        })
+        Some(Found::Pointer { zone: name.base_name(), target, ttl_seconds: GENERATED_TTL_SECONDS })
     }
 
     fn contains(&self, address: Ipv4Addr) -> bool {
@@ -201,24 +166,14 @@ fn address_of_label(label: &[u8]) -> Option<Ipv4Addr> {
         return None;
     }
     let mut octets = rest.split(|byte| *byte == b'-').map(octet);
-    let address = [
-        octets.next()??,
-        octets.next()??,
-        octets.next()??,
-        octets.next()??,
-    ];
+    let address = [octets.next()??, octets.next()??, octets.next()??, octets.next()??];
     octets.next().is_none().then_some(address.into())
 }
 
 /// A number from 0 to 255 in its one canonical form.
 fn octet(text: &[u8]) -> Option<u8> {
-    let canonical =
-        matches!(text, [b'0'] | [b'1'..=b'9', ..]) && text.iter().all(u8::is_ascii_digit);
-    if canonical {
-        std::str::from_utf8(text).ok()?.parse().ok()
-    } else {
-        None
-    }
+    let canonical = matches!(text, [b'0'] | [b'1'..=b'9', ..]) && text.iter().all(u8::is_ascii_digit);
+    if canonical { std::str::from_utf8(text).ok()?.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -228,20 +183,14 @@ pub(crate) mod tests {
 
     pub(crate) fn names() -> Names {
         let host = |addresses: &[&str]| Host {
-            addresses: addresses
-                .iter()
-                .map(|address| address.parse().unwrap())
-                .collect(),
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
             ttl_seconds: 60,
         };
         let config = DnsConfig {
             generation: 7,
             zones: vec!["elb.example".into(), "inner.elb.example".into()],
             hosts: [
-                (
-                    "web-1.us-east-1.elb.example".to_owned(),
-                    host(&["10.0.1.4", "10.0.2.4", "10.0.3.4"]),
-                ),
+                ("web-1.us-east-1.elb.example".to_owned(), host(&["10.0.1.4", "10.0.2.4", "10.0.3.4"])),
                 ("empty.elb.example".to_owned(), host(&[])),
                 ("a.inner.elb.example".to_owned(), host(&["10.0.1.9"])),
                 ("registry.outside.test".to_owned(), host(&["10.0.1.8"])),
@@ -249,10 +198,7 @@ pub(crate) mod tests {
             ]
             .into(),
             private_domain: "ec2.internal".into(),
-            vpc_blocks: vec![Block {
-                address: Ipv4Addr::new(10, 0, 0, 0),
-                prefix: 16,
-            }],
+            vpc_blocks: vec![Block { address: Ipv4Addr::new(10, 0, 0, 0), prefix: 16 }],
         };
         let (names, bad) = Names::new(&config);
         assert_eq!(bad, [BadName("not a name..".into())]);
@@ -263,9 +209,7 @@ pub(crate) mod tests {
         let mut name = Name::from_ascii(name).unwrap();
         name.set_fqdn(true);
         let found = match names().find(&name) {
-            Found::Addresses {
-                zone, addresses, ..
-            } => format!("{addresses:?} in {zone}"),
+            Found::Addresses { zone, addresses, .. } => format!("{addresses:?} in {zone}"),
             Found::Generated { zone, address, .. } => format!("{address} in {zone}"),
             Found::Pointer { target, .. } => target.to_string(),
             Found::Apex { zone } => format!("apex {zone}"),
@@ -278,18 +222,9 @@ pub(crate) mod tests {
 
     #[test]
     fn given_names_are_found_whatever_their_case() {
-        check(
-            "web-1.us-east-1.elb.example",
-            "[10.0.1.4, 10.0.2.4, 10.0.3.4] in elb.example.",
-        );
-        check(
-            "WEB-1.us-EAST-1.ELB.example",
-            "[10.0.1.4, 10.0.2.4, 10.0.3.4] in elb.example.",
-        );
-        check(
-            "registry.outside.test",
-            "[10.0.1.8] in registry.outside.test.",
-        );
+        check("web-1.us-east-1.elb.example", "[10.0.1.4, 10.0.2.4, 10.0.3.4] in elb.example.");
+        check("WEB-1.us-EAST-1.ELB.example", "[10.0.1.4, 10.0.2.4, 10.0.3.4] in elb.example.");
+        check("registry.outside.test", "[10.0.1.8] in registry.outside.test.");
         check("empty.elb.example", "[] in elb.example.");
         check("a.inner.elb.example", "[10.0.1.9] in inner.elb.example.");
     }

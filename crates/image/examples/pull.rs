@@ -18,7 +18,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for round in ["pull", "pull again"] {
         let start = Instant::now();
         let image = store.pull(reference, options.clone()).await?;
-        println!("{round:13} {:?} ({} layers, {} bytes, {} unpacked)", start.elapsed(), image.layers.len(), image.compressed_bytes, image.unpacked_bytes);
+        println!(
+            "{round:13} {:?} ({} layers, {} bytes, {} unpacked)",
+            start.elapsed(),
+            image.layers.len(),
+            image.compressed_bytes,
+            image.unpacked_bytes
+        );
     }
     let parsed = reference.parse()?;
     for (name, find) in [

@@ -131,10 +131,7 @@ impl ChainId {
     /// The chain ids of a stack of layers, bottom first.
     pub fn stack(diff_ids: &[Digest]) -> Vec<Self> {
         let mut parent = None;
-        diff_ids
-            .iter()
-            .map(|diff_id| *parent.insert(Self::on(parent, *diff_id)))
-            .collect()
+        diff_ids.iter().map(|diff_id| *parent.insert(Self::on(parent, *diff_id))).collect()
     }
 }
 

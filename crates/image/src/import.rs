@@ -16,7 +16,8 @@ use crate::digest::{ChainId, Digest, Hasher, ImageId};
 use crate::image::Image;
 use crate::ingest::{self, IngestError};
 use crate::manifest::{
-    Descriptor, Document, Index, Manifest, ManifestError, OCI_CONFIG, OCI_LAYER_GZIP, OCI_LAYER_TAR, OCI_LAYER_ZSTD, OCI_MANIFEST,
+    Descriptor, Document, Index, Manifest, ManifestError, OCI_CONFIG, OCI_LAYER_GZIP, OCI_LAYER_TAR, OCI_LAYER_ZSTD,
+    OCI_MANIFEST,
 };
 use crate::reference::ImageRef;
 use crate::registry::blocking;
@@ -192,12 +193,14 @@ fn store(inner: &Arc<Inner>, files: &mut Files, found: Found) -> Result<Imported
     }
     let id = ImageId(blobs::put(&inner.layout, &inner.session, &found.manifest_bytes)?);
     blobs::put(&inner.layout, &inner.session, &config_bytes)?;
-    let media_type = Some(found.manifest.media_type).filter(|t| !t.is_empty()).unwrap_or_else(|| OCI_MANIFEST.to_owned());
+    let media_type =
+        Some(found.manifest.media_type).filter(|t| !t.is_empty()).unwrap_or_else(|| OCI_MANIFEST.to_owned());
     let record = Record { id, media_type, config: found.manifest.config, layers: records };
     let image = inner.put_image(&record, config)?;
     let mut references = Vec::new();
     for text in found.references {
-        let reference: ImageRef = text.parse().map_err(|e: crate::ParseReferenceError| malformed("image name", e.to_string()))?;
+        let reference: ImageRef =
+            text.parse().map_err(|e: crate::ParseReferenceError| malformed("image name", e.to_string()))?;
         inner.put_ref(&reference, id.0, id)?;
         references.push(reference);
     }

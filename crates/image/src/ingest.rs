@@ -67,7 +67,13 @@ pub(crate) fn ingest_blob(inner: &Inner, blob: &Descriptor, diff_id: Digest) -> 
     }
 }
 
-fn ingest(inner: &Inner, blob: &Descriptor, diff_id: Digest, source: impl Read, copy: Option<File>) -> Result<Staged, IngestError> {
+fn ingest(
+    inner: &Inner,
+    blob: &Descriptor,
+    diff_id: Digest,
+    source: impl Read,
+    copy: Option<File>,
+) -> Result<Staged, IngestError> {
     let dir = inner.session.dir("layer")?;
     let root = dir.as_path().join("fs");
     fs::create_dir(&root).map_err(StoreError::io("make", &root))?;

@@ -35,7 +35,8 @@ pub use limits::Limits;
 pub use manifest::{ManifestError, Platform};
 pub use reference::{ImageRef, ParseReferenceError};
 pub use registry::{
-    Auth, Cause, Endpoint, EndpointError, Progress, ProgressFn, PullError, PullErrorKind, PullOptions, PushError, PushOptions,
+    Auth, Cause, Endpoint, EndpointError, Progress, ProgressFn, PullError, PullErrorKind, PullOptions, PushError,
+    PushOptions,
 };
 pub use store::{GcReport, ImageStore, ImageSummary, RetryPolicy, StoreError, StoreOptions, Writable};
 pub use unpack::{UnpackError, Unpacked, unpack};

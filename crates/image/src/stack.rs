@@ -34,7 +34,10 @@ pub(crate) struct DirNode {
 pub(crate) enum Node {
     Dir(DirNode),
     File(PathBuf),
-    Symlink { path: PathBuf, target: PathBuf },
+    Symlink {
+        path: PathBuf,
+        target: PathBuf,
+    },
     /// A fifo, socket or device.
     Other(PathBuf),
 }
@@ -212,17 +215,27 @@ mod tests {
     fn layers() -> (tempfile::TempDir, LayerStack) {
         let tmp = tempfile::tempdir().expect("tmp");
         let (top, low) = (tmp.path().join("top"), tmp.path().join("low"));
-        for dir in [top.join("etc"), top.join("opq"), low.join("etc"), low.join("usr/lib"), low.join("opq"), low.join("gone")] {
+        for dir in
+            [top.join("etc"), top.join("opq"), low.join("etc"), low.join("usr/lib"), low.join("opq"), low.join("gone")]
+        {
             fs::create_dir_all(dir).expect("dir");
         }
-        for file in [top.join("etc/a"), low.join("etc/a"), low.join("etc/b"), low.join("usr/lib/x"), low.join("opq/old"), top.join("opq/new")] {
+        for file in [
+            top.join("etc/a"),
+            low.join("etc/a"),
+            low.join("etc/b"),
+            low.join("usr/lib/x"),
+            low.join("opq/old"),
+            top.join("opq/new"),
+        ] {
             fs::write(&file, file.as_os_str().as_encoded_bytes()).expect("file");
         }
         symlink("/usr/lib", low.join("lib")).expect("link");
         symlink("../../../../usr", low.join("etc/climb")).expect("link");
         symlink("loop", low.join("loop")).expect("link");
         let mode = rustix::fs::Mode::empty();
-        rustix::fs::mknodat(rustix::fs::CWD, top.join("gone"), rustix::fs::FileType::CharacterDevice, mode, 0).expect("root");
+        rustix::fs::mknodat(rustix::fs::CWD, top.join("gone"), rustix::fs::FileType::CharacterDevice, mode, 0)
+            .expect("root");
         rustix::fs::setxattr(top.join("opq"), XATTR_OPAQUE, b"y", rustix::fs::XattrFlags::empty()).expect("root");
         (tmp, LayerStack::new(vec![top, low]))
     }

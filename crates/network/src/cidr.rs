@@ -21,20 +21,14 @@ pub struct CidrError(pub String);
 
 impl Cidr {
     /// Every address.
-    pub const ANY: Cidr = Cidr {
-        network: Ipv4Addr::UNSPECIFIED,
-        prefix: 0,
-    };
+    pub const ANY: Cidr = Cidr { network: Ipv4Addr::UNSPECIFIED, prefix: 0 };
 
     /// The block of `prefix` bits (0 to 32) that contains `address`; `None` for a longer prefix.
     pub const fn containing(address: Ipv4Addr, prefix: u8) -> Option<Cidr> {
         if prefix > 32 {
             return None;
         }
-        Some(Cidr {
-            network: Ipv4Addr::from_bits(address.to_bits() & mask(prefix)),
-            prefix,
-        })
+        Some(Cidr { network: Ipv4Addr::from_bits(address.to_bits() & mask(prefix)), prefix })
     }
 
     /// Network address, host bits zero.
@@ -65,11 +59,7 @@ impl Cidr {
 }
 
 const fn mask(prefix: u8) -> u32 {
-    if prefix == 0 {
-        0
-    } else {
-        u32::MAX << (32 - prefix)
-    }
+    if prefix == 0 { 0 } else { u32::MAX << (32 - prefix) }
 }
 
 impl fmt::Display for Cidr {
@@ -110,27 +100,14 @@ mod tests {
 
     #[test]
     fn host_bits_are_cleared() {
-        assert_eq!(
-            "10.0.1.7/16".parse::<Cidr>().unwrap().to_string(),
-            "10.0.0.0/16"
-        );
-        assert_eq!(
-            "10.0.1.7".parse::<Cidr>().unwrap().to_string(),
-            "10.0.1.7/32"
-        );
+        assert_eq!("10.0.1.7/16".parse::<Cidr>().unwrap().to_string(), "10.0.0.0/16");
+        assert_eq!("10.0.1.7".parse::<Cidr>().unwrap().to_string(), "10.0.1.7/32");
         assert_eq!("1.2.3.4/0".parse::<Cidr>().unwrap(), Cidr::ANY);
     }
 
     #[test]
     fn what_is_no_block_is_refused() {
-        for text in [
-            "",
-            "10.0.0.0/33",
-            "10.0.0/8",
-            "::1/64",
-            "10.0.0.0/-1",
-            "10.0.0.0/8/8",
-        ] {
+        for text in ["", "10.0.0.0/33", "10.0.0/8", "::1/64", "10.0.0.0/-1", "10.0.0.0/8/8"] {
             assert_eq!(text.parse::<Cidr>(), Err(CidrError(text.to_owned())));
         }
     }

@@ -96,17 +96,11 @@ pub struct PortRange {
 
 impl PortRange {
     /// Every port.
-    pub const ALL: PortRange = PortRange {
-        first: 0,
-        last: u16::MAX,
-    };
+    pub const ALL: PortRange = PortRange { first: 0, last: u16::MAX };
 
     /// One port.
     pub const fn one(port: u16) -> PortRange {
-        PortRange {
-            first: port,
-            last: port,
-        }
+        PortRange { first: port, last: port }
     }
 }
 
@@ -168,8 +162,7 @@ impl FromStr for MacAddr {
         let mut bytes = [0; 6];
         let mut parts = text.split(':');
         for byte in &mut bytes {
-            let hex =
-                |part: &&str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let hex = |part: &&str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
             let part = parts.next().filter(hex).ok_or_else(wrong)?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
         }
@@ -228,11 +221,8 @@ impl Vpc {
             return Err(ConfigError::NoBlock(self.id.clone()));
         }
         let mut ids = BTreeSet::new();
-        let names = self
-            .subnets
-            .iter()
-            .map(|subnet| &subnet.id)
-            .chain(self.security_groups.iter().map(|group| &group.id));
+        let names =
+            self.subnets.iter().map(|subnet| &subnet.id).chain(self.security_groups.iter().map(|group| &group.id));
         for id in names {
             check_id(id)?;
             if !ids.insert(id) {
@@ -240,20 +230,15 @@ impl Vpc {
             }
         }
         for subnet in &self.subnets {
-            if !self.cidrs.iter().any(|cidr| {
-                cidr.contains(subnet.cidr.network()) && cidr.prefix() <= subnet.cidr.prefix()
-            }) {
-                return Err(ConfigError::Outside {
-                    vpc: self.id.clone(),
-                    inner: subnet.cidr,
-                });
+            if !self
+                .cidrs
+                .iter()
+                .any(|cidr| cidr.contains(subnet.cidr.network()) && cidr.prefix() <= subnet.cidr.prefix())
+            {
+                return Err(ConfigError::Outside { vpc: self.id.clone(), inner: subnet.cidr });
             }
         }
-        for rule in self
-            .security_groups
-            .iter()
-            .flat_map(|group| group.ingress.iter().chain(&group.egress))
-        {
+        for rule in self.security_groups.iter().flat_map(|group| group.ingress.iter().chain(&group.egress)) {
             if let Peer::Group(id) = &rule.peer {
                 check_id(id)?;
             }
@@ -263,10 +248,7 @@ impl Vpc {
             if !addresses.insert(local.address) {
                 return Err(ConfigError::Twice(local.address.to_string()));
             }
-            local
-                .security_groups
-                .iter()
-                .try_for_each(|id| check_id(id))?;
+            local.security_groups.iter().try_for_each(|id| check_id(id))?;
         }
         Ok(())
     }
@@ -308,13 +290,7 @@ mod tests {
         let mac: MacAddr = "0a:58:0a:00:01:05".parse().unwrap();
         assert_eq!(mac, MacAddr([0x0a, 0x58, 0x0a, 0, 1, 5]));
         assert_eq!(mac.to_string(), "0a:58:0a:00:01:05");
-        for text in [
-            "",
-            "0a:58:0a:00:01",
-            "0a:58:0a:00:01:05:06",
-            "0a:58:0a:00:01:+5",
-            "0a-58-0a-00-01-05",
-        ] {
+        for text in ["", "0a:58:0a:00:01", "0a:58:0a:00:01:05:06", "0a:58:0a:00:01:+5", "0a-58-0a-00-01-05"] {
             assert!(text.parse::<MacAddr>().is_err(), "{text}");
         }
     }
@@ -342,16 +318,10 @@ mod tests {
             security_groups: vec![],
             local_addresses: vec![],
         };
-        let config = NetworkConfig {
-            generation: 1,
-            vpcs: vec![vpc],
-        };
+        let config = NetworkConfig { generation: 1, vpcs: vec![vpc] };
         assert_eq!(
             config.check(),
-            Err(ConfigError::Outside {
-                vpc: "vpc-1".into(),
-                inner: "10.1.0.0/24".parse().unwrap()
-            })
+            Err(ConfigError::Outside { vpc: "vpc-1".into(), inner: "10.1.0.0/24".parse().unwrap() })
         );
     }
 
@@ -365,10 +335,6 @@ mod tests {
             "local_addresses":[{"address":"10.0.1.4","security_groups":["sg-1"]}]}]}"#;
         let config: NetworkConfig = serde_json::from_str(text).unwrap();
         assert_eq!(config.check(), Ok(()));
-        assert_eq!(
-            serde_json::from_str::<NetworkConfig>(&serde_json::to_string(&config).unwrap())
-                .unwrap(),
-            config
-        );
+        assert_eq!(serde_json::from_str::<NetworkConfig>(&serde_json::to_string(&config).unwrap()).unwrap(), config);
     }
 }

@@ -16,9 +16,7 @@ pub enum NetworkError {
     Config(#[from] ConfigError),
     #[error("network generation {offered} is older than generation {current}, which is in effect")]
     Stale { current: u64, offered: u64 },
-    #[error(
-        "instance tag `{0}`: must be 1 to 8 lowercase letters and digits and begin with a letter"
-    )]
+    #[error("instance tag `{0}`: must be 1 to 8 lowercase letters and digits and begin with a letter")]
     Tag(String),
     #[error("run directory {0} is in use by another network process")]
     Busy(PathBuf),
@@ -27,11 +25,7 @@ pub enum NetworkError {
     #[error("interface {0} is not attached")]
     UnknownEni(String),
     #[error("{subnet} is not a subnet of {vpc} that contains {address}")]
-    Subnet {
-        vpc: String,
-        subnet: String,
-        address: Ipv4Addr,
-    },
+    Subnet { vpc: String, subnet: String, address: Ipv4Addr },
     #[error("{vpc} has no security group {group}")]
     UnknownGroup { vpc: String, group: String },
     #[error("address {address} belongs to {owner}")]
@@ -77,18 +71,12 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for Result<T, NetlinkError> {
     fn doing(self, text: impl FnOnce() -> String) -> Result<T, NetworkError> {
-        self.map_err(|error| NetworkError::Netlink {
-            doing: text(),
-            error,
-        })
+        self.map_err(|error| NetworkError::Netlink { doing: text(), error })
     }
 }
 
 impl<T> Doing<T> for Result<T, NftError> {
     fn doing(self, text: impl FnOnce() -> String) -> Result<T, NetworkError> {
-        self.map_err(|error| NetworkError::Nft {
-            doing: text(),
-            error,
-        })
+        self.map_err(|error| NetworkError::Nft { doing: text(), error })
     }
 }

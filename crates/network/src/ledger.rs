@@ -54,10 +54,7 @@ impl Ledger {
         let path = folder.join("lock");
         let lock = File::create(&path).map_err(failed("make lock file", &path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Ledger {
-                folder,
-                _lock: lock,
-            }),
+            Ok(()) => Ok(Ledger { folder, _lock: lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(NetworkError::Busy(run_dir.to_owned())),
             Err(error) => Err(failed("lock", &path)(error.into())),
         }
@@ -81,10 +78,7 @@ impl Ledger {
         for entry in entries {
             let path = entry.map_err(failed("list", &folder))?.path();
             // A crash may have left a half-written temporary file.
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "json")
-            {
+            if path.extension().is_some_and(|extension| extension == "json") {
                 found.extend(read(&path)?);
             }
         }
@@ -100,9 +94,7 @@ impl Ledger {
     pub fn remove(&self, eni: &str) -> Result<(), NetworkError> {
         let path = self.eni_path(eni);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(failed("remove", &path)(error))
-            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path)(error)),
             _ => Ok(()),
         }
     }
@@ -123,9 +115,7 @@ impl Ledger {
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, NetworkError> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| failed("read", path)(error.into())),
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| failed("read", path)(error.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path)(error)),
     }
@@ -152,11 +142,8 @@ mod tests {
         let run_dir = std::env::temp_dir().join(format!("longshore-ledger-{}", std::process::id()));
         let ledger = Ledger::open(&run_dir).unwrap();
         assert!(matches!(Ledger::open(&run_dir), Err(NetworkError::Busy(_))));
-        let state = State {
-            slots: BTreeMap::from([("vpc-1".to_owned(), 3)]),
-            forwarding_was_off: true,
-            ..State::default()
-        };
+        let state =
+            State { slots: BTreeMap::from([("vpc-1".to_owned(), 3)]), forwarding_was_off: true, ..State::default() };
         ledger.set_state(&state).unwrap();
         drop(ledger);
         let ledger = Ledger::open(&run_dir).unwrap();

@@ -36,14 +36,12 @@ mod sysctl;
 
 pub use cidr::{Cidr, CidrError};
 pub use config::{
-    ConfigError, Eni, LocalAddress, MacAddr, MacAddrError, NetworkConfig, Peer, PortRange, Rule,
-    SecurityGroup, Subnet, Traffic, Vpc,
+    ConfigError, Eni, LocalAddress, MacAddr, MacAddrError, NetworkConfig, Peer, PortRange, Rule, SecurityGroup, Subnet,
+    Traffic, Vpc,
 };
 pub use error::NetworkError;
 pub use ledger::Attached;
-pub use namespace::{
-    NamespaceError, NamespaceThread, open_in_namespace, tcp_listener_in, udp_socket_in,
-};
+pub use namespace::{NamespaceError, NamespaceThread, open_in_namespace, tcp_listener_in, udp_socket_in};
 pub use netlink::NetlinkError;
 pub use netlink::route::LinkCounters as Counters;
 pub use network::{Network, teardown};

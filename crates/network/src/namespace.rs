@@ -61,10 +61,7 @@ impl Namespace {
     /// Opens the namespace mounted at, or otherwise found at, `path`.
     pub fn open(path: &Path) -> Result<Namespace, NamespaceError> {
         let file = File::open(path).map_err(failed("open", path))?;
-        Ok(Namespace {
-            file: file.into(),
-            path: path.to_owned(),
-        })
+        Ok(Namespace { file: file.into(), path: path.to_owned() })
     }
 
     /// The namespace of the calling thread.
@@ -80,8 +77,8 @@ impl Namespace {
     /// Whether both are one namespace.
     pub fn is_same(&self, other: &Namespace) -> Result<bool, NamespaceError> {
         let identity = |namespace: &Namespace| {
-            let status = rustix::fs::fstat(namespace)
-                .map_err(|error| failed("inspect", &namespace.path)(error.into()))?;
+            let status =
+                rustix::fs::fstat(namespace).map_err(|error| failed("inspect", &namespace.path)(error.into()))?;
             Ok((status.st_dev, status.st_ino))
         };
         Ok(identity(self)? == identity(other)?)
@@ -89,11 +86,7 @@ impl Namespace {
 
     /// Runs `work` with the calling thread inside the namespace, then returns to `home`. Only for threads of
     /// our own; ends the process if the way home fails, because nothing after that could be trusted.
-    pub(crate) fn inside<T>(
-        &self,
-        home: &Namespace,
-        work: impl FnOnce() -> T,
-    ) -> Result<T, NamespaceError> {
+    pub(crate) fn inside<T>(&self, home: &Namespace, work: impl FnOnce() -> T) -> Result<T, NamespaceError> {
         struct Return<'a>(&'a Namespace);
         impl Drop for Return<'_> {
             fn drop(&mut self) {
@@ -227,28 +220,18 @@ impl NamespaceThread {
                 }
             })
             .map_err(|error| NamespaceError::Thread(path.to_owned(), error))?;
-        has_entered
-            .recv()
-            .map_err(|_| NamespaceError::Gone(path.to_owned()))??;
-        Ok(NamespaceThread {
-            work,
-            path: path.to_owned(),
-        })
+        has_entered.recv().map_err(|_| NamespaceError::Gone(path.to_owned()))??;
+        Ok(NamespaceThread { work, path: path.to_owned() })
     }
 
     /// Runs `work` inside and waits for its result, blocking the caller.
-    pub fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, NamespaceError> {
+    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, NamespaceError> {
         let (done, result) = mpsc::channel();
         self.send(move || {
             // Nobody waits any more if this fails.
             let _ = done.send(work());
         })?;
-        result
-            .recv()
-            .map_err(|_| NamespaceError::Gone(self.path.clone()))
+        result.recv().map_err(|_| NamespaceError::Gone(self.path.clone()))
     }
 
     /// Runs `work` inside without blocking the calling thread.
@@ -260,18 +243,13 @@ impl NamespaceThread {
         self.send(move || {
             let _ = done.send(work());
         })?;
-        result
-            .await
-            .map_err(|_| NamespaceError::Gone(self.path.clone()))
+        result.await.map_err(|_| NamespaceError::Gone(self.path.clone()))
     }
 
     /// An unconnected TCP socket of the VPC, bound to `source` (port 0: any, chosen when it connects), for
     /// `tokio::net::TcpSocket::from_std_stream`. Outgoing connections need an address that has security groups:
     /// the load balancer's own.
-    pub async fn tcp_socket(
-        &self,
-        source: SocketAddr,
-    ) -> Result<std::net::TcpStream, NamespaceError> {
+    pub async fn tcp_socket(&self, source: SocketAddr) -> Result<std::net::TcpStream, NamespaceError> {
         let open = move || -> io::Result<std::net::TcpStream> {
             let fd = net::socket_with(
                 AddressFamily::INET,
@@ -285,20 +263,16 @@ impl NamespaceThread {
             Ok(fd.into())
         };
         let what = "a TCP socket";
-        self.run_async(open)
-            .await?
-            .map_err(|error| NamespaceError::Socket {
-                what,
-                address: source,
-                path: self.path.clone(),
-                error,
-            })
+        self.run_async(open).await?.map_err(|error| NamespaceError::Socket {
+            what,
+            address: source,
+            path: self.path.clone(),
+            error,
+        })
     }
 
     fn send(&self, job: impl FnOnce() + Send + 'static) -> Result<(), NamespaceError> {
-        self.work
-            .send(Box::new(job))
-            .map_err(|_| NamespaceError::Gone(self.path.clone()))
+        self.work.send(Box::new(job)).map_err(|_| NamespaceError::Gone(self.path.clone()))
     }
 }
 
@@ -316,9 +290,5 @@ fn share_ports(fd: &OwnedFd) -> io::Result<()> {
             length,
         )
     };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

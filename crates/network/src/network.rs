@@ -98,17 +98,14 @@ impl Network {
 fn work(plane: &mut Plane, queue: &mpsc::Receiver<Job>) {
     let mut oldest_debris: Option<Instant> = None;
     loop {
-        let wait = oldest_debris.map_or(Duration::MAX, |since| {
-            DEBRIS_AGE.saturating_sub(since.elapsed())
-        });
+        let wait = oldest_debris.map_or(Duration::MAX, |since| DEBRIS_AGE.saturating_sub(since.elapsed()));
         match queue.recv_timeout(wait) {
             Ok(job) => job(plane),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
         }
         let debris = plane.debris();
-        let is_due = debris >= DEBRIS_LINKS
-            || oldest_debris.is_some_and(|since| since.elapsed() >= DEBRIS_AGE);
+        let is_due = debris >= DEBRIS_LINKS || oldest_debris.is_some_and(|since| since.elapsed() >= DEBRIS_AGE);
         oldest_debris = match (debris, is_due) {
             (0, _) => None,
             (_, false) => oldest_debris.or_else(|| Some(Instant::now())),
@@ -133,9 +130,6 @@ pub async fn teardown(options: &NetworkOptions) -> Result<(), NetworkError> {
 
 /// A thread of our own: it changes its network namespace, which a runtime's worker must not.
 fn spawn(work: impl FnOnce() + Send + 'static) -> Result<(), NetworkError> {
-    thread::Builder::new()
-        .name("network".to_owned())
-        .spawn(work)
-        .map_err(NetworkError::Thread)?;
+    thread::Builder::new().name("network".to_owned()).spawn(work).map_err(NetworkError::Thread)?;
     Ok(())
 }

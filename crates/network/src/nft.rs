@@ -23,16 +23,10 @@ pub fn run(script: &str) -> Result<(), NftError> {
         .map_err(NftError::Run)?;
     // nft reads all of its input before it writes a line, so writing first cannot block for ever. A child that died
     // early breaks the pipe; its status says more than that.
-    let written = child
-        .stdin
-        .take()
-        .expect("stdin was asked to be a pipe")
-        .write_all(script.as_bytes());
+    let written = child.stdin.take().expect("stdin was asked to be a pipe").write_all(script.as_bytes());
     let output = child.wait_with_output().map_err(NftError::Run)?;
     if !output.status.success() {
-        return Err(NftError::Refused(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ));
+        return Err(NftError::Refused(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }
     written.map_err(NftError::Run)
 }

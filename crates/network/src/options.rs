@@ -23,9 +23,7 @@ pub struct NetworkOptions {
 impl NetworkOptions {
     /// The defaults: pools 169.254.64.0/18 and 198.18.0.0/16.
     pub fn new(run_dir: impl Into<PathBuf>, tag: impl Into<String>) -> NetworkOptions {
-        let block = |a, b, c, prefix| {
-            Cidr::containing(Ipv4Addr::new(a, b, c, 0), prefix).expect("a prefix below 33")
-        };
+        let block = |a, b, c, prefix| Cidr::containing(Ipv4Addr::new(a, b, c, 0), prefix).expect("a prefix below 33");
         NetworkOptions {
             run_dir: run_dir.into(),
             tag: tag.into(),
@@ -36,9 +34,7 @@ impl NetworkOptions {
 
     pub(crate) fn check(&self) -> Result<(), NetworkError> {
         let tag = self.tag.as_bytes();
-        let plain = tag
-            .iter()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        let plain = tag.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
         if plain && tag.len() <= 8 && tag.first().is_some_and(u8::is_ascii_lowercase) {
             Ok(())
         } else {
@@ -53,17 +49,13 @@ impl NetworkOptions {
 
     /// Number of uplinks the pool has room for.
     pub(crate) fn slots(&self) -> u32 {
-        1u32.checked_shl(u32::from(30u8.saturating_sub(self.uplink_pool.prefix())))
-            .unwrap_or(u32::MAX)
+        1u32.checked_shl(u32::from(30u8.saturating_sub(self.uplink_pool.prefix()))).unwrap_or(u32::MAX)
     }
 
     /// The host's and the VPC's address in that slot.
     pub(crate) fn uplink_addresses(&self, slot: u32) -> Option<(Ipv4Addr, Ipv4Addr)> {
         let base = slot.checked_mul(4)?;
-        Some((
-            self.uplink_pool.nth(base + 1)?,
-            self.uplink_pool.nth(base + 2)?,
-        ))
+        Some((self.uplink_pool.nth(base + 1)?, self.uplink_pool.nth(base + 2)?))
     }
 }
 
@@ -75,25 +67,14 @@ mod tests {
     fn slots_fill_the_pool_and_end_with_it() {
         let options = NetworkOptions::new("/run/longshore", "ls");
         assert_eq!(options.slots(), 4096);
-        assert_eq!(
-            options.uplink_addresses(1),
-            Some((
-                Ipv4Addr::new(169, 254, 64, 5),
-                Ipv4Addr::new(169, 254, 64, 6)
-            ))
-        );
+        assert_eq!(options.uplink_addresses(1), Some((Ipv4Addr::new(169, 254, 64, 5), Ipv4Addr::new(169, 254, 64, 6))));
         assert!(options.uplink_addresses(4095).is_some());
         assert_eq!(options.uplink_addresses(4096), None);
     }
 
     #[test]
     fn tags_fit_in_link_names() {
-        assert_eq!(
-            NetworkOptions::new("/run", "longsho1")
-                .uplink_name(4095)
-                .len(),
-            13
-        );
+        assert_eq!(NetworkOptions::new("/run", "longsho1").uplink_name(4095).len(), 13);
         for tag in ["", "LS", "a-b", "1a", "longshore"] {
             assert!(NetworkOptions::new("/run", tag).check().is_err(), "{tag}");
         }

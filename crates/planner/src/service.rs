@@ -67,7 +67,10 @@ pub enum TargetView {
     Waiting,
     Healthy,
     /// In this target group, for this reason.
-    Unhealthy { target_group: String, reason: String },
+    Unhealthy {
+        target_group: String,
+        reason: String,
+    },
 }
 
 /// What to do, what to tell, and when to look again.
@@ -81,14 +84,29 @@ pub struct Plan {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    StartTasks { deployment: DeploymentId, count: u32 },
-    StopTask { task: TaskId, cause: StopCause },
-    CompleteDeployment { deployment: DeploymentId },
-    FailDeployment { deployment: DeploymentId, rollback: bool },
+    StartTasks {
+        deployment: DeploymentId,
+        count: u32,
+    },
+    StopTask {
+        task: TaskId,
+        cause: StopCause,
+    },
+    CompleteDeployment {
+        deployment: DeploymentId,
+    },
+    FailDeployment {
+        deployment: DeploymentId,
+        rollback: bool,
+    },
     /// An old deployment without tasks.
-    ForgetDeployment { deployment: DeploymentId },
+    ForgetDeployment {
+        deployment: DeploymentId,
+    },
     /// A task counts as healthy: consecutive failures start from zero.
-    ClearFailures { deployment: DeploymentId },
+    ClearFailures {
+        deployment: DeploymentId,
+    },
     /// The drained service has no tasks left.
     Deactivate,
 }

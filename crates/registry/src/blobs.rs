@@ -127,7 +127,10 @@ impl Blobs {
 
     /// Like [`Blobs::size`], and the grace time begins anew: the asker is about to refer to it.
     pub(crate) fn size_renewed(
-        &self, hold: &Hold, repository: &RepositoryId, digest: &Digest,
+        &self,
+        hold: &Hold,
+        repository: &RepositoryId,
+        digest: &Digest,
     ) -> Result<Option<u64>, StorageError> {
         self.renew(hold, digest);
         let size = self.size(repository, digest)?;
@@ -148,7 +151,9 @@ impl Blobs {
 
     /// Opens a blob that this repository has; its size comes with it.
     pub(crate) fn open_blob(
-        &self, repository: &RepositoryId, digest: &Digest,
+        &self,
+        repository: &RepositoryId,
+        digest: &Digest,
     ) -> Result<Option<(File, u64)>, StorageError> {
         let link = self.link_path(repository, digest);
         if if_there(fs::metadata(&link), "examine", &link)?.is_none() {
@@ -258,7 +263,10 @@ impl Blobs {
 
     /// Removes a link nobody renewed for `grace`; whether it did.
     pub(crate) fn collect_link(
-        &self, repository: &RepositoryId, digest: &Digest, grace: Duration,
+        &self,
+        repository: &RepositoryId,
+        digest: &Digest,
+        grace: Duration,
     ) -> Result<bool, StorageError> {
         let link = self.link_path(repository, digest);
         let renewed = self.renewed();

@@ -58,7 +58,10 @@ async fn next_data(body: &mut Incoming, idle_max: Duration) -> Result<Bytes, End
 /// Reads a small body whole, in `time_max`. One that is not so small waits for a permit, which bounds the memory of
 /// all of them; it is given back with the bytes, to be kept as long as they are.
 pub(crate) async fn collect<'a>(
-    body: &mut Incoming, bytes_max: usize, time_max: Duration, permits: &'a Semaphore,
+    body: &mut Incoming,
+    bytes_max: usize,
+    time_max: Duration,
+    permits: &'a Semaphore,
 ) -> Result<(Bytes, Option<SemaphorePermit<'a>>), End> {
     let whole = async {
         let mut bytes = Vec::new();
@@ -86,7 +89,10 @@ pub(crate) async fn collect<'a>(
 /// Data is copied into a buffer of our own: many tiny frames cost no more than a few large ones. While one buffer is
 /// hashed and written, the next one fills.
 pub(crate) async fn append(
-    body: &mut Incoming, writer: Writer, bytes_max: u64, idle_max: Duration,
+    body: &mut Incoming,
+    writer: Writer,
+    bytes_max: u64,
+    idle_max: Duration,
 ) -> Result<(Writer, End), StorageError> {
     let mut pen = Pen::Idle(writer, Vec::new());
     let mut buffer = Vec::new();

@@ -38,12 +38,16 @@ pub trait Catalogue: Send + Sync + 'static {
 
     /// Adds an image, or moves tags to it, in one transaction. Durable when it returns `Ok`.
     fn put_image<'a>(
-        &'a self, repository: &'a RepositoryId, image: Image,
+        &'a self,
+        repository: &'a RepositoryId,
+        image: Image,
     ) -> Answer<'a, Result<PutImageOutcome, PutImageError>>;
 
     /// Removes a tag, or an image with all its tags. Durable when it returns `Ok`.
     fn delete_image<'a>(
-        &'a self, repository: &'a RepositoryId, reference: &'a Reference,
+        &'a self,
+        repository: &'a RepositoryId,
+        reference: &'a Reference,
     ) -> Answer<'a, Result<(), DeleteImageError>>;
 
     /// A client fetched an image's manifest: for `lastRecordedPullTime`.

@@ -126,9 +126,18 @@ mod tests {
     fn whatever_is_not_a_plain_sha256_is_refused() {
         let good = Digest::of(b"x").hex();
         for text in [
-            "", ":", "sha256", "sha256:", &good, &format!("sha256:{}", good.to_uppercase()), &format!("sha256:{good}0"),
-            &format!("sha256:{}", &good[1..]), &format!("sha256:../../{}", &good[6..]), &format!(" sha256:{good}"),
-            &format!("sha256:{}é", &good[2..]), "sha256:\0",
+            "",
+            ":",
+            "sha256",
+            "sha256:",
+            &good,
+            &format!("sha256:{}", good.to_uppercase()),
+            &format!("sha256:{good}0"),
+            &format!("sha256:{}", &good[1..]),
+            &format!("sha256:../../{}", &good[6..]),
+            &format!(" sha256:{good}"),
+            &format!("sha256:{}é", &good[2..]),
+            "sha256:\0",
         ] {
             assert_eq!(Digest::parse(text), Err(DigestError::Malformed), "{text}");
         }

@@ -81,7 +81,8 @@ impl Drop for Recording {
 
 fn collect(inner: &Inner) -> Result<GcReport, StorageError> {
     let grace = inner.limits.unreferenced_grace;
-    let mut report = GcReport { uploads: inner.uploads.expire(inner.limits.upload_idle_max, None), ..GcReport::default() };
+    let mut report =
+        GcReport { uploads: inner.uploads.expire(inner.limits.upload_idle_max, None), ..GcReport::default() };
     let Marked { in_repository, mut live } = mark(inner)?;
     for repository in inner.blobs.linked_repositories()? {
         let used = in_repository.get(&repository);

@@ -255,7 +255,9 @@ mod tests {
     fn an_image_manifest_names_its_blobs() {
         let text = format!(
             r#"{{"schemaVersion":2,"mediaType":"{OCI}","config":{},"layers":[{},{}],"unknown":[[1]]}}"#,
-            descriptor("c", 1), descriptor("l", 10), descriptor("m", 100),
+            descriptor("c", 1),
+            descriptor("l", 10),
+            descriptor("m", 100),
         );
         let manifest = Manifest::parse(text.as_bytes(), Some(&format!("{OCI}; charset=utf-8"))).unwrap();
         assert_eq!(manifest.kind, ManifestType::OciManifest);

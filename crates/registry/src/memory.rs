@@ -63,7 +63,8 @@ impl MemoryCatalogue {
 impl State {
     fn put(&mut self, repository: &RepositoryId, image: Image) -> Result<PutImageOutcome, PutImageError> {
         let repository = self.repositories.get_mut(repository).ok_or(PutImageError::RepositoryNotFound)?;
-        let moved: Vec<&Tag> = image.tags.iter().filter(|tag| repository.tags.get(*tag) != Some(&image.digest)).collect();
+        let moved: Vec<&Tag> =
+            image.tags.iter().filter(|tag| repository.tags.get(*tag) != Some(&image.digest)).collect();
         let taken = moved.iter().find(|tag| repository.tags_immutable && repository.tags.contains_key(**tag));
         if let Some(tag) = taken {
             return Err(PutImageError::TagImmutable { tag: (*tag).clone() });
@@ -133,18 +134,23 @@ impl Catalogue for MemoryCatalogue {
 
     fn images(&self) -> Vec<(RepositoryId, Digest)> {
         let state = self.state();
-        let of_one = |(id, r): (&RepositoryId, &Repository)| r.images.keys().map(|d| (id.clone(), *d)).collect::<Vec<_>>();
+        let of_one =
+            |(id, r): (&RepositoryId, &Repository)| r.images.keys().map(|d| (id.clone(), *d)).collect::<Vec<_>>();
         state.repositories.iter().flat_map(of_one).collect()
     }
 
     fn put_image<'a>(
-        &'a self, repository: &'a RepositoryId, image: Image,
+        &'a self,
+        repository: &'a RepositoryId,
+        image: Image,
     ) -> Answer<'a, Result<PutImageOutcome, PutImageError>> {
         Box::pin(async move { self.state().put(repository, image) })
     }
 
     fn delete_image<'a>(
-        &'a self, repository: &'a RepositoryId, reference: &'a Reference,
+        &'a self,
+        repository: &'a RepositoryId,
+        reference: &'a Reference,
     ) -> Answer<'a, Result<(), DeleteImageError>> {
         Box::pin(async move { self.state().delete(repository, reference) })
     }

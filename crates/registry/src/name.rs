@@ -200,12 +200,35 @@ mod tests {
 
     #[test]
     fn repository_names_follow_the_grammar() {
-        for good in ["a", "a/b", "a.b", "a_b", "a__b", "a-b", "a---b", "0/1/2", "library/nginx-1.27", &"a".repeat(255)] {
+        for good in ["a", "a/b", "a.b", "a_b", "a__b", "a-b", "a---b", "0/1/2", "library/nginx-1.27", &"a".repeat(255)]
+        {
             assert_eq!(RepositoryName::parse(good).map(|n| n.to_string()), Ok(good.to_owned()));
         }
         for bad in [
-            "", "/", "a/", "/a", "a//b", "A", ".", "..", "a/../b", "a..b", "a___b", "a._b", "-a", "a-", "_a", "a_", "a b",
-            "a%2fb", "a+b", "a\0", "é", "a/.", "a\\b", &"a".repeat(256),
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a//b",
+            "A",
+            ".",
+            "..",
+            "a/../b",
+            "a..b",
+            "a___b",
+            "a._b",
+            "-a",
+            "a-",
+            "_a",
+            "a_",
+            "a b",
+            "a%2fb",
+            "a+b",
+            "a\0",
+            "é",
+            "a/.",
+            "a\\b",
+            &"a".repeat(256),
         ] {
             assert_eq!(RepositoryName::parse(bad), Err(NameError::Repository), "{bad}");
         }
@@ -242,8 +265,14 @@ mod tests {
         let scope = Scope::new("123456789012", "eu-west-1").unwrap();
         assert_eq!(Scope::of_host("123456789012.dkr.ecr.eu-west-1.amazonaws.com"), Some(scope.clone()));
         assert_eq!(Scope::of_host("123456789012.DKR.ecr.eu-west-1.amazonaws.com:443"), Some(scope));
-        for host in ["", "localhost:4566", "12345.dkr.ecr.eu-west-1.amazonaws.com", "123456789012.dkr.ecr..amazonaws.com",
-            "123456789012.dkr.ecr.a/b.amazonaws.com", "123456789012.dkr.ecr.eu-west-1.amazonaws.com.evil"] {
+        for host in [
+            "",
+            "localhost:4566",
+            "12345.dkr.ecr.eu-west-1.amazonaws.com",
+            "123456789012.dkr.ecr..amazonaws.com",
+            "123456789012.dkr.ecr.a/b.amazonaws.com",
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com.evil",
+        ] {
             assert_eq!(Scope::of_host(host), None, "{host}");
         }
     }

@@ -67,7 +67,9 @@ impl From<PutImageError> for PutManifestError {
 impl Registry {
     /// Takes a manifest in. When it returns `Ok`, the image can be pulled, whatever happens to the process.
     pub async fn put_manifest(
-        &self, repository: &RepositoryId, put: PutManifest,
+        &self,
+        repository: &RepositoryId,
+        put: PutManifest,
     ) -> Result<ManifestPut, PutManifestError> {
         if !self.inner.catalogue.repository_exists(repository) {
             return Err(PutManifestError::RepositoryNotFound);
@@ -139,7 +141,12 @@ struct Children {
 
 /// Checks that the repository has all that the manifest refers to, and stores its bytes.
 fn store(
-    blobs: &Blobs, hold: &Hold, repository: &RepositoryId, manifest: &Manifest, others: &[Descriptor], digest: Digest,
+    blobs: &Blobs,
+    hold: &Hold,
+    repository: &RepositoryId,
+    manifest: &Manifest,
+    others: &[Descriptor],
+    digest: Digest,
     bytes: &[u8],
 ) -> Result<(), PutManifestError> {
     let mut missing = Vec::new();

@@ -5,7 +5,10 @@
 pub(crate) enum Wanted {
     All,
     /// Both inclusive, inside the blob.
-    Part { first: u64, last: u64 },
+    Part {
+        first: u64,
+        last: u64,
+    },
     Unsatisfiable,
 }
 

@@ -130,7 +130,10 @@ impl Registry {
     /// Gives `to` a blob that `from` has, both in one registry; false if `from` has it not. The caller has authorized
     /// both ends.
     pub async fn mount_blob(
-        &self, from: &RepositoryId, to: &RepositoryId, digest: &Digest,
+        &self,
+        from: &RepositoryId,
+        to: &RepositoryId,
+        digest: &Digest,
     ) -> Result<bool, StorageError> {
         let both = [from, to].into_iter().all(|repository| self.inner.catalogue.repository_exists(repository));
         if !both || from.scope != to.scope {
@@ -165,7 +168,11 @@ impl Registry {
 
     /// Appends bytes that must begin at `first_byte`; returns the new offset. All or nothing.
     pub async fn append_upload(
-        &self, repository: &RepositoryId, id: UploadId, first_byte: u64, bytes: Bytes,
+        &self,
+        repository: &RepositoryId,
+        id: UploadId,
+        first_byte: u64,
+        bytes: Bytes,
     ) -> Result<u64, UploadError> {
         let locked = self.inner.uploads.lock(repository, id).await?;
         let (offset, max) = (locked.offset(), self.inner.limits.blob_bytes_max);
@@ -186,7 +193,10 @@ impl Registry {
     /// Ends an upload: its bytes become a blob of the repository, durably. Returns its size. With a wrong digest the
     /// upload is gone.
     pub async fn finish_upload(
-        &self, repository: &RepositoryId, id: UploadId, digest: &Digest,
+        &self,
+        repository: &RepositoryId,
+        id: UploadId,
+        digest: &Digest,
     ) -> Result<u64, UploadError> {
         let locked = self.inner.uploads.lock(repository, id).await?;
         let writer = off_reactor(move || locked.writer()).await?;
@@ -194,7 +204,10 @@ impl Registry {
     }
 
     pub(crate) async fn finish(
-        &self, repository: &RepositoryId, writer: Writer, digest: Digest,
+        &self,
+        repository: &RepositoryId,
+        writer: Writer,
+        digest: Digest,
     ) -> Result<u64, UploadError> {
         if !self.inner.catalogue.repository_exists(repository) {
             return Err(UploadError::RepositoryNotFound);
@@ -221,7 +234,9 @@ impl Registry {
 
     /// A manifest that the catalogue names. `None` too if its bytes are missing or damaged, which is logged.
     pub async fn manifest(
-        &self, repository: &RepositoryId, reference: &Reference,
+        &self,
+        repository: &RepositoryId,
+        reference: &Reference,
     ) -> Result<Option<StoredManifest>, StorageError> {
         let Some(image) = self.inner.catalogue.image(repository, reference) else { return Ok(None) };
         let blobs = self.inner.blobs.clone();
@@ -235,7 +250,9 @@ impl Registry {
 
     /// Removes a tag, or an image with its tags. Bytes go with the next collection.
     pub async fn delete_manifest(
-        &self, repository: &RepositoryId, reference: &Reference,
+        &self,
+        repository: &RepositoryId,
+        reference: &Reference,
     ) -> Result<(), DeleteImageError> {
         self.inner.catalogue.delete_image(repository, reference).await
     }

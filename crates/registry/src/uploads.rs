@@ -384,7 +384,8 @@ impl Sealed {
     /// Ends the upload: `keep` (digest, path) moves the file away. When it fails, the upload stays as it was.
     /// Returns the size.
     pub(crate) fn keep(
-        mut self, keep: impl FnOnce(&Digest, &Path) -> Result<(), StorageError>,
+        mut self,
+        keep: impl FnOnce(&Digest, &Path) -> Result<(), StorageError>,
     ) -> Result<u64, StorageError> {
         keep(&self.digest, &self.path)?;
         let size_bytes = self.locked.session.offset;

@@ -60,7 +60,9 @@ fn yes() -> bool {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// First line on the supervisor's standard output: its namespaces exist and its socket listens.
-    Ready { pid: i32 },
+    Ready {
+        pid: i32,
+    },
     State(State),
     Container(ContainerState),
     Task(TaskState),
@@ -68,7 +70,10 @@ pub enum Event {
     Stats(Stats),
     Exec(ExecResult),
     /// A command could not be obeyed.
-    Error { command: String, message: String },
+    Error {
+        command: String,
+        message: String,
+    },
     /// From a newer supervisor.
     #[serde(other)]
     Unknown,
@@ -117,11 +122,18 @@ pub enum TaskPhase {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum StopCause {
-    EssentialContainerExited { container: String },
+    EssentialContainerExited {
+        container: String,
+    },
     /// `stop` or `kill`.
-    Asked { reason: String },
+    Asked {
+        reason: String,
+    },
     /// A container, or what it needs, could not be made; `reason` starts with the error's name as ECS reports it.
-    FailedToStart { container: Option<String>, reason: String },
+    FailedToStart {
+        container: Option<String>,
+        reason: String,
+    },
     /// All containers ended and none of them was essential.
     AllExited,
 }

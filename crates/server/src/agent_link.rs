@@ -101,7 +101,12 @@ async fn serve(server: &Server, stream: UnixStream, side: &mut Side, generations
     }
 }
 
-async fn read(server: Server, reader: OwnedReadHalf, acks: mpsc::UnboundedSender<u64>, reset_done: mpsc::UnboundedSender<u64>) -> io::Result<()> {
+async fn read(
+    server: Server,
+    reader: OwnedReadHalf,
+    acks: mpsc::UnboundedSender<u64>,
+    reset_done: mpsc::UnboundedSender<u64>,
+) -> io::Result<()> {
     let mut lines = BufReader::new(reader).lines();
     let (observations, observed) = mpsc::unbounded_channel();
     let mut tasks = tokio::task::JoinSet::new();
@@ -142,7 +147,8 @@ async fn store_observations(server: Server, mut observed: mpsc::UnboundedReceive
 async fn store_logs(server: Server, mut batches: mpsc::UnboundedReceiver<LogBatch>, acks: mpsc::UnboundedSender<u64>) {
     while let Some(batch) = batches.recv().await {
         let LogBatch { batch: number, scope, group, stream, create_group, events } = batch;
-        let stored = logs::ingest(&server.backend, &scope, &group, &stream, create_group, events, crate::serve::now()).await;
+        let stored =
+            logs::ingest(&server.backend, &scope, &group, &stream, create_group, events, crate::serve::now()).await;
         if let Err(error) = stored {
             // As on AWS: lines for a group that is not there are lost, and the container goes on.
             tracing::warn!(%error, group, stream, "log lines were refused");
@@ -160,7 +166,14 @@ async fn write(
     generations: &Generations,
 ) -> io::Result<()> {
     let store = &server.backend.store;
-    let mut watcher = store.watch().on::<Tasks>().on::<Vpcs>().on::<Subnets>().on::<SecurityGroups>().on::<NetworkInterfaces>().on::<RoleSessions>();
+    let mut watcher = store
+        .watch()
+        .on::<Tasks>()
+        .on::<Vpcs>()
+        .on::<Subnets>()
+        .on::<SecurityGroups>()
+        .on::<NetworkInterfaces>()
+        .on::<RoleSessions>();
     let state = store.snapshot();
     let mut seen = state.revision();
     watcher = watcher.since(seen);
@@ -220,7 +233,11 @@ fn welcome(server: &Server) -> Welcome {
     let settings = &server.settings;
     let scope = Scope { account: settings.account.clone(), region: settings.region.clone() };
     // Good until the agent is welcomed again, by the next server at the latest.
-    let password = longshore_api::ecr::token::issue(&settings.registry_secret, &scope, crate::serve::now() + Duration::from_secs(10 * 365 * 86_400));
+    let password = longshore_api::ecr::token::issue(
+        &settings.registry_secret,
+        &scope,
+        crate::serve::now() + Duration::from_secs(10 * 365 * 86_400),
+    );
     Welcome {
         api_url: settings.api_url.clone(),
         registry_suffixes: vec![".amazonaws.com".to_owned()],
@@ -228,7 +245,12 @@ fn welcome(server: &Server) -> Welcome {
     }
 }
 
-fn network_change(server: &Server, changes: &Changes, networks: &mut Vec<VpcIntent>, generations: &Generations) -> Option<ToAgent> {
+fn network_change(
+    server: &Server,
+    changes: &Changes,
+    networks: &mut Vec<VpcIntent>,
+    generations: &Generations,
+) -> Option<ToAgent> {
     let untouched = |changed: Option<usize>| changed == Some(0);
     if untouched(changes.keys::<Vpcs>().map(|k| k.len()))
         && untouched(changes.keys::<Subnets>().map(|k| k.len()))

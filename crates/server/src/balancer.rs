@@ -101,7 +101,9 @@ impl Resolvers {
         let path = self.run_dir.join("dns.json");
         let temporary = path.with_extension("json.new");
         let kept = serde_json::to_vec(&config).map_err(std::io::Error::from);
-        if let Err(error) = kept.and_then(|bytes| std::fs::write(&temporary, bytes)).and_then(|()| std::fs::rename(&temporary, &path)) {
+        if let Err(error) =
+            kept.and_then(|bytes| std::fs::write(&temporary, bytes)).and_then(|()| std::fs::rename(&temporary, &path))
+        {
             tracing::warn!(%error, "the names could not be kept for a restart");
         }
         self.running.retain(|vpc, (sender, task)| match config.vpcs.get(vpc) {
@@ -132,7 +134,12 @@ impl Resolvers {
             match sockets(&path_of(&self.run_dir, vpc), own) {
                 Ok(sockets) => {
                     let (sender, receiver) = watch::channel(Arc::new(names.clone()));
-                    let task = tokio::spawn(longshore_dns::run(receiver, sockets, self.upstreams.clone(), std::future::pending()));
+                    let task = tokio::spawn(longshore_dns::run(
+                        receiver,
+                        sockets,
+                        self.upstreams.clone(),
+                        std::future::pending(),
+                    ));
                     self.running.insert(vpc.clone(), (sender, task));
                 }
                 Err(error) => tracing::debug!(%error, vpc, "a resolver cannot listen yet"),

@@ -103,7 +103,11 @@ async fn take(server: &Server, report: Report, known: &(u64, Vec<String>)) {
     let reports = report.targets.iter().map(|t| targets::Report {
         target_group: t.target_group.clone(),
         id: format!("{}:{}", t.id, t.port),
-        health: health(t.state).map(|state| TargetHealth { state, reason: t.reason_code.clone(), description: t.description.clone() }),
+        health: health(t.state).map(|state| TargetHealth {
+            state,
+            reason: t.reason_code.clone(),
+            description: t.description.clone(),
+        }),
     });
     let active = if report.generation >= known.0 { known.1.clone() } else { vec![] };
     while let Err(error) = targets::apply(&server.backend.store, reports.clone().collect(), active.clone()).await {
@@ -126,8 +130,18 @@ fn health(seen: Seen) -> Option<TargetState> {
 fn configuration(state: &Snapshot, run_dir: &Path) -> lb::Config {
     lb::Config {
         generation: 0,
-        load_balancers: state.load_balancers().all().entries().map(|((scope, _), row)| load_balancer(state, &scope, &row, run_dir)).collect(),
-        target_groups: state.target_groups().all().entries().map(|((scope, _), row)| target_group(state, &scope, &row)).collect(),
+        load_balancers: state
+            .load_balancers()
+            .all()
+            .entries()
+            .map(|((scope, _), row)| load_balancer(state, &scope, &row, run_dir))
+            .collect(),
+        target_groups: state
+            .target_groups()
+            .all()
+            .entries()
+            .map(|((scope, _), row)| target_group(state, &scope, &row))
+            .collect(),
     }
 }
 
@@ -135,12 +149,15 @@ fn configuration(state: &Snapshot, run_dir: &Path) -> lb::Config {
 fn resolvers(state: &Snapshot) -> ResolverConfig {
     let mut vpcs = BTreeMap::new();
     for network in longshore_controllers::intent::networks(state) {
-        let Some(((scope, _), vpc)) = state.vpcs().all().entries().find(|((_, id), _)| *id == network.id) else { continue };
+        let Some(((scope, _), vpc)) = state.vpcs().all().entries().find(|((_, id), _)| *id == network.id) else {
+            continue;
+        };
         let domain = longshore_types::ec2::private_dns_name(vpc.cidr.address(), &scope.region);
         let domain = domain.split_once('.').map_or("", |(_, domain)| domain).to_owned();
         let balancers = state.load_balancers().prefix(&scope).filter(|lb| lb.vpc == network.id);
         let hosts = balancers.map(|lb| {
-            let host = longshore_dns::Host { addresses: lb.nodes.iter().map(|node| node.address).collect(), ttl_seconds: 60 };
+            let host =
+                longshore_dns::Host { addresses: lb.nodes.iter().map(|node| node.address).collect(), ttl_seconds: 60 };
             (lb.dns_name.to_lowercase(), host)
         });
         let config = DnsConfig {
@@ -157,7 +174,8 @@ fn resolvers(state: &Snapshot) -> ResolverConfig {
 
 fn load_balancer(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer, run_dir: &Path) -> lb::LoadBalancer {
     let namespace = longshore_network::namespace::path_of(run_dir, row.vpc.as_str());
-    let inside = row.nodes.iter().map(|node| lb::ListenAddress { ip: node.address, namespace: Some(namespace.clone()) });
+    let inside =
+        row.nodes.iter().map(|node| lb::ListenAddress { ip: node.address, namespace: Some(namespace.clone()) });
     let outside = row.host_address.map(|ip| lb::ListenAddress { ip, namespace: None });
     let key = (scope.clone(), row.arn.clone());
     lb::LoadBalancer {
@@ -168,7 +186,11 @@ fn load_balancer(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer, run
         host_ingress: Some(host_ingress(state, scope, row)),
         target_namespace: Some(namespace),
         source_addresses: row.nodes.iter().map(|node| node.address).collect(),
-        listeners: state.listeners().by_index(&Listeners::BY_LOAD_BALANCER, &key).map(|l| listener(state, scope, &l)).collect(),
+        listeners: state
+            .listeners()
+            .by_index(&Listeners::BY_LOAD_BALANCER, &key)
+            .map(|l| listener(state, scope, &l))
+            .collect(),
     }
 }
 
@@ -233,19 +255,29 @@ fn condition(condition: &Condition) -> lb::Condition {
     match condition {
         Condition::PathPattern(values) => lb::Condition::PathPattern { values: values.clone() },
         Condition::HostHeader(values) => lb::Condition::HostHeader { values: values.clone() },
-        Condition::HttpHeader { name, values } => lb::Condition::HttpHeader { name: name.clone(), values: values.clone() },
+        Condition::HttpHeader { name, values } => {
+            lb::Condition::HttpHeader { name: name.clone(), values: values.clone() }
+        }
         Condition::HttpRequestMethod(values) => lb::Condition::HttpRequestMethod { values: values.clone() },
         Condition::QueryString(pairs) => lb::Condition::QueryString {
-            values: pairs.iter().map(|(key, value)| lb::QueryPattern { key: key.clone(), value: value.clone() }).collect(),
+            values: pairs
+                .iter()
+                .map(|(key, value)| lb::QueryPattern { key: key.clone(), value: value.clone() })
+                .collect(),
         },
-        Condition::SourceIp(blocks) => lb::Condition::SourceIp { values: blocks.iter().map(ToString::to_string).collect() },
+        Condition::SourceIp(blocks) => {
+            lb::Condition::SourceIp { values: blocks.iter().map(ToString::to_string).collect() }
+        }
     }
 }
 
 fn action(action: &Action) -> lb::Action {
     match action {
         Action::Forward { target_groups, stickiness_seconds } => lb::Action::Forward {
-            target_groups: target_groups.iter().map(|(arn, weight)| lb::WeightedTargetGroup { arn: arn.clone(), weight: *weight }).collect(),
+            target_groups: target_groups
+                .iter()
+                .map(|(arn, weight)| lb::WeightedTargetGroup { arn: arn.clone(), weight: *weight })
+                .collect(),
             stickiness_seconds: *stickiness_seconds,
         },
         Action::Redirect { protocol, port, host, path, query, status_code } => lb::Action::Redirect {

@@ -90,7 +90,8 @@ impl Runner {
             }
             match supervisor.next().await? {
                 Event::Log(line) => {
-                    let stream = if line.stream == Stream::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
+                    let stream =
+                        if line.stream == Stream::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
                     (request.output)(stream, format!("{}\n", line.message).as_bytes());
                     seen = line.sequence;
                     supervisor.send(&Command::LogAck { container: line.container, sequence: seen }).await?;

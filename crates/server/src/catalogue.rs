@@ -4,8 +4,8 @@ use longshore_api::ecr;
 use longshore_api::routes::{self as api, Later, NewImage, PutImage};
 use longshore_api::{Manifests, Settings};
 use longshore_registry::{
-    AccessRequest, Answer, Catalogue, DeleteImageError, Denied, Digest, Grant, Image, ImageRecord, ManifestType, PutImageError,
-    PutImageOutcome, Reference, Registry, RepositoryId, RepositoryName, Scope as RegistryScope, Tag,
+    AccessRequest, Answer, Catalogue, DeleteImageError, Denied, Digest, Grant, Image, ImageRecord, ManifestType,
+    PutImageError, PutImageOutcome, Reference, Registry, RepositoryId, RepositoryName, Scope as RegistryScope, Tag,
 };
 use longshore_store::Store;
 use longshore_types::Scope;
@@ -45,13 +45,18 @@ fn key(repository: &RepositoryId) -> (Scope, String) {
 
 impl Catalogue for StoreCatalogue {
     fn authorize(&self, request: AccessRequest<'_>) -> Result<Grant, Denied> {
-        let (user, password) = longshore_registry::basic_credentials(request.authorization).ok_or(Denied::Unauthenticated)?;
-        let expired = || Denied::Forbidden { message: "Your authorization token has expired. Reauthenticate and try again.".to_owned() };
-        let granted = ecr::token::verify(&self.settings.registry_secret, &password, crate::serve::now()).ok_or_else(expired)?;
+        let (user, password) =
+            longshore_registry::basic_credentials(request.authorization).ok_or(Denied::Unauthenticated)?;
+        let expired = || Denied::Forbidden {
+            message: "Your authorization token has expired. Reauthenticate and try again.".to_owned(),
+        };
+        let granted =
+            ecr::token::verify(&self.settings.registry_secret, &password, crate::serve::now()).ok_or_else(expired)?;
         if user != "AWS" {
             return Err(Denied::Unauthenticated);
         }
-        let own = RegistryScope::new(granted.account.as_str(), granted.region.as_str()).map_err(|_| Denied::Unauthenticated)?;
+        let own = RegistryScope::new(granted.account.as_str(), granted.region.as_str())
+            .map_err(|_| Denied::Unauthenticated)?;
         let scope = match request.host.and_then(RegistryScope::of_host) {
             None => own,
             // A token of one region is good for every region of its account, as on AWS's.
@@ -70,9 +75,9 @@ impl Catalogue for StoreCatalogue {
         self.store.read(|state| {
             let row = match reference {
                 Reference::Digest(digest) => state.images().get(&(scope, name, digest.to_string())),
-                Reference::Tag(tag) => {
-                    state.images().find(&longshore_store::tables::Images::BY_TAG, &(scope, name, tag.as_str().to_owned()))
-                }
+                Reference::Tag(tag) => state
+                    .images()
+                    .find(&longshore_store::tables::Images::BY_TAG, &(scope, name, tag.as_str().to_owned())),
             };
             row.and_then(|row| record(&row))
         })
@@ -80,10 +85,18 @@ impl Catalogue for StoreCatalogue {
 
     fn tags(&self, repository: &RepositoryId, after: &str, count_max: usize) -> Vec<Tag> {
         let mut tags: Vec<String> = self.store.read(|state| {
-            state.images().prefix(&key(repository)).flat_map(|row| row.image_tags.iter().cloned().collect::<Vec<_>>()).collect()
+            state
+                .images()
+                .prefix(&key(repository))
+                .flat_map(|row| row.image_tags.iter().cloned().collect::<Vec<_>>())
+                .collect()
         });
         tags.sort();
-        tags.into_iter().filter(|tag| tag.as_str() > after).take(count_max).filter_map(|tag| Tag::parse(&tag).ok()).collect()
+        tags.into_iter()
+            .filter(|tag| tag.as_str() > after)
+            .take(count_max)
+            .filter_map(|tag| Tag::parse(&tag).ok())
+            .collect()
     }
 
     fn referrers(&self, repository: &RepositoryId, subject: &Digest) -> Vec<ImageRecord> {
@@ -105,7 +118,11 @@ impl Catalogue for StoreCatalogue {
         })
     }
 
-    fn put_image<'a>(&'a self, repository: &'a RepositoryId, image: Image) -> Answer<'a, Result<PutImageOutcome, PutImageError>> {
+    fn put_image<'a>(
+        &'a self,
+        repository: &'a RepositoryId,
+        image: Image,
+    ) -> Answer<'a, Result<PutImageOutcome, PutImageError>> {
         let (scope, name) = key(repository);
         Box::pin(async move {
             let written = self.store.write(move |tx| put(tx, &scope, &name, &image)).await;
@@ -113,7 +130,11 @@ impl Catalogue for StoreCatalogue {
         })
     }
 
-    fn delete_image<'a>(&'a self, repository: &'a RepositoryId, reference: &'a Reference) -> Answer<'a, Result<(), DeleteImageError>> {
+    fn delete_image<'a>(
+        &'a self,
+        repository: &'a RepositoryId,
+        reference: &'a Reference,
+    ) -> Answer<'a, Result<(), DeleteImageError>> {
         let (scope, name) = key(repository);
         let reference = reference.clone();
         Box::pin(async move {
@@ -123,8 +144,14 @@ impl Catalogue for StoreCatalogue {
     }
 }
 
-fn put(tx: &mut longshore_store::Tx, scope: &Scope, name: &str, image: &Image) -> Result<PutImageOutcome, PutImageError> {
-    let repository = tx.repositories().get(&(scope.clone(), name.to_owned())).ok_or(PutImageError::RepositoryNotFound)?;
+fn put(
+    tx: &mut longshore_store::Tx,
+    scope: &Scope,
+    name: &str,
+    image: &Image,
+) -> Result<PutImageOutcome, PutImageError> {
+    let repository =
+        tx.repositories().get(&(scope.clone(), name.to_owned())).ok_or(PutImageError::RepositoryNotFound)?;
     let digest = image.digest.to_string();
     let key = (scope.clone(), name.to_owned(), digest.clone());
     for tag in &image.tags {
@@ -157,14 +184,22 @@ fn put(tx: &mut longshore_store::Tx, scope: &Scope, name: &str, image: &Image) -
     Ok(if unchanged { PutImageOutcome::Unchanged } else { PutImageOutcome::Changed })
 }
 
-fn delete(tx: &mut longshore_store::Tx, scope: &Scope, name: &str, reference: &Reference) -> Result<(), DeleteImageError> {
+fn delete(
+    tx: &mut longshore_store::Tx,
+    scope: &Scope,
+    name: &str,
+    reference: &Reference,
+) -> Result<(), DeleteImageError> {
     if tx.repositories().get(&(scope.clone(), name.to_owned())).is_none() {
         return Err(DeleteImageError::RepositoryNotFound);
     }
     match reference {
         Reference::Tag(tag) => {
             let tagged = (scope.clone(), name.to_owned(), tag.as_str().to_owned());
-            let holder = tx.images().find(&longshore_store::tables::Images::BY_TAG, &tagged).ok_or(DeleteImageError::ImageNotFound)?;
+            let holder = tx
+                .images()
+                .find(&longshore_store::tables::Images::BY_TAG, &tagged)
+                .ok_or(DeleteImageError::ImageNotFound)?;
             tx.images().update(&(scope.clone(), name.to_owned(), holder.digest.clone()), |row| {
                 row.image_tags.remove(tag.as_str());
             });
@@ -198,21 +233,34 @@ fn repository_id(scope: &Scope, name: &str) -> Option<RepositoryId> {
 }
 
 impl Manifests for RegistryManifests {
-    fn read<'a>(&'a self, scope: &'a Scope, repository: &'a str, digest: &'a str) -> Later<'a, io::Result<Option<Vec<u8>>>> {
+    fn read<'a>(
+        &'a self,
+        scope: &'a Scope,
+        repository: &'a str,
+        digest: &'a str,
+    ) -> Later<'a, io::Result<Option<Vec<u8>>>> {
         Box::pin(async move {
-            let (Some(id), Ok(digest)) = (repository_id(scope, repository), Digest::parse(digest)) else { return Ok(None) };
+            let (Some(id), Ok(digest)) = (repository_id(scope, repository), Digest::parse(digest)) else {
+                return Ok(None);
+            };
             let manifest = self.registry.manifest(&id, &Reference::Digest(digest)).await.map_err(io::Error::other)?;
             Ok(manifest.map(|manifest| manifest.bytes.to_vec()))
         })
     }
 
-    fn put<'a>(&'a self, scope: &'a Scope, repository: &'a str, image: NewImage) -> Later<'a, Result<PutImage, api::PutImageError>> {
+    fn put<'a>(
+        &'a self,
+        scope: &'a Scope,
+        repository: &'a str,
+        image: NewImage,
+    ) -> Later<'a, Result<PutImage, api::PutImageError>> {
         use longshore_registry::PutManifestError as From;
         Box::pin(async move {
             let invalid = |what: &str| api::PutImageError::Invalid(format!("Invalid parameter: {what}"));
             let id = repository_id(scope, repository).ok_or(api::PutImageError::RepositoryNotFound)?;
             let tags = image.tag.map(|tag| Tag::parse(&tag)).transpose().map_err(|_| invalid("imageTag"))?;
-            let digest = image.digest.map(|digest| Digest::parse(&digest)).transpose().map_err(|_| invalid("imageDigest"))?;
+            let digest =
+                image.digest.map(|digest| Digest::parse(&digest)).transpose().map_err(|_| invalid("imageDigest"))?;
             let put = longshore_registry::PutManifest {
                 bytes: image.manifest.into(),
                 media_type: image.media_type,
@@ -230,7 +278,9 @@ impl Manifests for RegistryManifests {
                 Err(From::LayersNotFound { digests }) => Err(api::PutImageError::LayersNotFound(texts(digests))),
                 Err(From::ImagesNotFound { digests }) => Err(api::PutImageError::ImagesNotFound(texts(digests))),
                 Err(From::DigestMismatch { .. }) => Err(api::PutImageError::DigestMismatch),
-                Err(From::Catalogue(PutImageError::TagImmutable { tag })) => Err(api::PutImageError::TagImmutable(tag.to_string())),
+                Err(From::Catalogue(PutImageError::TagImmutable { tag })) => {
+                    Err(api::PutImageError::TagImmutable(tag.to_string()))
+                }
                 Err(From::Catalogue(PutImageError::RepositoryNotFound)) => Err(api::PutImageError::RepositoryNotFound),
                 Err(From::Catalogue(error)) => Err(api::PutImageError::Failed(error.to_string())),
                 Err(error) => Err(api::PutImageError::Invalid(error.to_string())),
@@ -238,9 +288,16 @@ impl Manifests for RegistryManifests {
         })
     }
 
-    fn blob_size<'a>(&'a self, scope: &'a Scope, repository: &'a str, digest: &'a str) -> Later<'a, io::Result<Option<u64>>> {
+    fn blob_size<'a>(
+        &'a self,
+        scope: &'a Scope,
+        repository: &'a str,
+        digest: &'a str,
+    ) -> Later<'a, io::Result<Option<u64>>> {
         Box::pin(async move {
-            let (Some(id), Ok(digest)) = (repository_id(scope, repository), Digest::parse(digest)) else { return Ok(None) };
+            let (Some(id), Ok(digest)) = (repository_id(scope, repository), Digest::parse(digest)) else {
+                return Ok(None);
+            };
             self.registry.blob_size(&id, &digest).await.map_err(io::Error::other)
         })
     }

@@ -61,13 +61,15 @@ impl Config {
 
     pub fn read(run_dir: &Path) -> anyhow::Result<Self> {
         let path = run_dir.join(FILE);
-        let bytes = std::fs::read(&path).with_context(|| format!("no Longshore has been started in {}", run_dir.display()))?;
+        let bytes =
+            std::fs::read(&path).with_context(|| format!("no Longshore has been started in {}", run_dir.display()))?;
         serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
     }
 
     pub fn write(&self) -> anyhow::Result<()> {
         let path = self.run_dir.join(FILE);
-        std::fs::write(&path, serde_json::to_vec_pretty(self)?).with_context(|| format!("cannot write {}", path.display()))
+        std::fs::write(&path, serde_json::to_vec_pretty(self)?)
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     pub fn api_url(&self) -> String {

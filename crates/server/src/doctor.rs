@@ -58,10 +58,14 @@ fn cgroups() -> Check {
     let controllers = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let found = if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
         let have = controllers("/sys/fs/cgroup/cgroup.controllers");
-        let missing: Vec<&str> = ["cpu", "memory", "pids"].into_iter().filter(|c| !have.split_whitespace().any(|h| h == *c)).collect();
+        let missing: Vec<&str> =
+            ["cpu", "memory", "pids"].into_iter().filter(|c| !have.split_whitespace().any(|h| h == *c)).collect();
         match missing.is_empty() {
             true => Ok("version 2".to_owned()),
-            false => Err(format!("version 2 without {}: the kernel's command line may have cgroup_disable or lack cgroup_enable=memory", missing.join(", "))),
+            false => Err(format!(
+                "version 2 without {}: the kernel's command line may have cgroup_disable or lack cgroup_enable=memory",
+                missing.join(", ")
+            )),
         }
     } else if Path::new("/sys/fs/cgroup/memory/tasks").exists() && Path::new("/sys/fs/cgroup/pids/tasks").exists() {
         Ok("version 1".to_owned())
@@ -83,7 +87,11 @@ fn overlay(config: &Config, needed: bool) -> Check {
 fn tool(name: &'static str, how: &str) -> Check {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&paths).map(|dir| dir.join(name)).find(|path| path.is_file());
-    Check { what: name, found: found.map(|path| path.display().to_string()).ok_or_else(|| format!("not found: {how}")), needed: false }
+    Check {
+        what: name,
+        found: found.map(|path| path.display().to_string()).ok_or_else(|| format!("not found: {how}")),
+        needed: false,
+    }
 }
 
 fn nft(needed: bool) -> Check {
@@ -94,7 +102,8 @@ fn feature(what: &'static str, module: &str, needed: bool) -> Check {
     let loaded = Path::new("/sys/module").join(module).exists();
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let index = |name: &str| std::fs::read_to_string(format!("/lib/modules/{release}/{name}")).unwrap_or_default();
-    let there = loaded || [index("modules.builtin"), index("modules.dep")].iter().any(|list| list.contains(&format!("/{module}.ko")));
+    let there = loaded
+        || [index("modules.builtin"), index("modules.dep")].iter().any(|list| list.contains(&format!("/{module}.ko")));
     // A kernel without a module tree has everything built in, or says so when it is used.
     let unknown = !Path::new(&format!("/lib/modules/{release}")).exists();
     let found = match (there, unknown) {
@@ -107,7 +116,11 @@ fn feature(what: &'static str, module: &str, needed: bool) -> Check {
 
 fn forwarding() -> Check {
     let on = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1");
-    Check { what: "IP forwarding", found: Ok(if on { "on" } else { "off; `up` turns it on while it runs" }.to_owned()), needed: false }
+    Check {
+        what: "IP forwarding",
+        found: Ok(if on { "on" } else { "off; `up` turns it on while it runs" }.to_owned()),
+        needed: false,
+    }
 }
 
 fn port(config: &Config) -> Check {
@@ -115,7 +128,9 @@ fn port(config: &Config) -> Check {
     let found = match std::net::TcpListener::bind(config.listen) {
         Ok(_) => Ok(format!("{} is free", config.listen)),
         Err(_) if ours => Ok(format!("{} is Longshore's, which runs", config.listen)),
-        Err(error) => Err(format!("{}: {error}; stop what listens there, or give --listen another port", config.listen)),
+        Err(error) => {
+            Err(format!("{}: {error}; stop what listens there, or give --listen another port", config.listen))
+        }
     };
     Check { what: "API port", found, needed: true }
 }

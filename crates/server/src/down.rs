@@ -11,7 +11,9 @@ pub fn run(run_dir: &Path) -> anyhow::Result<ExitCode> {
         eprintln!("Nothing runs in {}.", run_dir.display());
         return Ok(ExitCode::SUCCESS);
     };
-    for (role, signal) in [("up", Signal::TERM), ("server", Signal::KILL), ("agent", Signal::KILL), ("balancer", Signal::TERM)] {
+    for (role, signal) in
+        [("up", Signal::TERM), ("server", Signal::KILL), ("agent", Signal::KILL), ("balancer", Signal::TERM)]
+    {
         if let Some(pid) = process::read_pid(run_dir, role) {
             process::kill(pid, signal);
             if !process::wait_gone(run_dir, role, 10) {

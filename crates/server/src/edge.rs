@@ -73,10 +73,16 @@ async fn aws(server: Server, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, BODY_MAX).collect().await {
         Ok(body) => body.to_bytes(),
-        Err(_) => return text(StatusCode::PAYLOAD_TOO_LARGE, "text/plain", "The request is too large, or ended early.\n"),
+        Err(_) => {
+            return text(StatusCode::PAYLOAD_TOO_LARGE, "text/plain", "The request is too large, or ended early.\n");
+        }
     };
     let Some(identified) = recognize(&head, &body) else {
-        return text(StatusCode::NOT_FOUND, "text/plain", "This is Longshore, the AWS container stack. Point the AWS CLI here: AWS_ENDPOINT_URL\n");
+        return text(
+            StatusCode::NOT_FOUND,
+            "text/plain",
+            "This is Longshore, the AWS container stack. Point the AWS CLI here: AWS_ENDPOINT_URL\n",
+        );
     };
     let response = match identified {
         Ok(identified) => call(&server, identified).await,
@@ -107,7 +113,8 @@ fn recognize(head: &http::request::Parts, body: &Bytes) -> Option<Result<Identif
 }
 
 async fn call(server: &Server, identified: Identified<'_>) -> longshore_aws_wire::Response {
-    let region = identified.credential.as_ref().map_or(server.settings.region.clone(), |c| Region::from(c.region.as_str()));
+    let region =
+        identified.credential.as_ref().map_or(server.settings.region.clone(), |c| Region::from(c.region.as_str()));
     let scope = Scope { account: server.settings.account.clone(), region };
     let service = identified.service.name;
     let access_key = identified.credential.as_ref().map_or("", |c| c.access_key.as_str());
@@ -121,9 +128,17 @@ async fn call(server: &Server, identified: Identified<'_>) -> longshore_aws_wire
     let cx = Cx::new(scope, now(), caller, server.settings.clone(), seed());
     let operation = identified.operation;
     let request_id = cx.request_id.clone();
-    let request = routes::Request { operation, protocol: identified.protocol, payload: identified.payload.into_owned() };
+    let request =
+        routes::Request { operation, protocol: identified.protocol, payload: identified.payload.into_owned() };
     let response = server.routes.run(server.backend.clone(), cx, request).await;
-    tracing::debug!(service, operation = operation.name, request_id, status = response.status, us = started.elapsed().as_micros() as u64, "answered");
+    tracing::debug!(
+        service,
+        operation = operation.name,
+        request_id,
+        status = response.status,
+        us = started.elapsed().as_micros() as u64,
+        "answered"
+    );
     response
 }
 
@@ -167,9 +182,17 @@ async fn ours(server: &Server, method: &http::Method, path: &str) -> Response<Bo
         }
         ("POST", "state/reset") => match reset(server).await {
             Ok(()) => text(StatusCode::OK, "application/json", "{\"status\":\"ok\"}"),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "application/json", serde_json::json!({"error": error.message}).to_string()),
+            Err(error) => text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "application/json",
+                serde_json::json!({"error": error.message}).to_string(),
+            ),
         },
-        _ => text(StatusCode::NOT_FOUND, "application/json", "{\"error\":\"GET /_longshore/health, POST /_longshore/state/reset\"}"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "application/json",
+            "{\"error\":\"GET /_longshore/health, POST /_longshore/state/reset\"}",
+        ),
     }
 }
 

@@ -60,7 +60,10 @@ mod tests {
         let old = "127.0.0.1 localhost\n# mine\n";
         let names = [("a.elb".to_owned(), Ipv4Addr::new(127, 64, 0, 2))];
         let with = replace(old, "/run/a", &names);
-        assert_eq!(with, "127.0.0.1 localhost\n# mine\n# BEGIN Longshore /run/a\n127.64.0.2 a.elb\n# END Longshore /run/a\n");
+        assert_eq!(
+            with,
+            "127.0.0.1 localhost\n# mine\n# BEGIN Longshore /run/a\n127.64.0.2 a.elb\n# END Longshore /run/a\n"
+        );
         assert_eq!(replace(&with, "/run/a", &names), with);
         assert_eq!(replace(&with, "/run/b", &[]), with);
         assert_eq!(replace(&with, "/run/a", &[]), old);

@@ -94,7 +94,12 @@ pub fn run(command: ImageCommand) -> anyhow::Result<ExitCode> {
                 let site = Site::open(&place.run_dir)?;
                 for summary in site.images.list()? {
                     let names: Vec<&str> = summary.references.iter().map(|(name, _)| name.as_str()).collect();
-                    println!("{}  {:>9} KiB  {}", summary.image.id, summary.image.unpacked_bytes / 1024, names.join(" "));
+                    println!(
+                        "{}  {:>9} KiB  {}",
+                        summary.image.id,
+                        summary.image.unpacked_bytes / 1024,
+                        names.join(" ")
+                    );
                 }
                 Ok(ExitCode::SUCCESS)
             }
@@ -152,8 +157,10 @@ impl Site {
     }
 
     async fn credentials(&self) -> anyhow::Result<Auth> {
-        let answer = self.call("AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken", serde_json::json!({})).await?;
-        let token = answer["authorizationData"][0]["authorizationToken"].as_str().context("the registry gave no token")?;
+        let answer =
+            self.call("AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken", serde_json::json!({})).await?;
+        let token =
+            answer["authorizationData"][0]["authorizationToken"].as_str().context("the registry gave no token")?;
         let decoded = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(token)?)?;
         let (username, password) = decoded.split_once(':').context("the registry's token is damaged")?;
         Ok(Auth::Basic { username: username.to_owned(), password: password.to_owned() })
@@ -175,7 +182,10 @@ impl Site {
     async fn publish(&self, image: &Image, name: &str) -> anyhow::Result<ExitCode> {
         let repository = self.repository(name);
         let made = self
-            .call("AmazonEC2ContainerRegistry_V20150921.CreateRepository", serde_json::json!({"repositoryName": repository}))
+            .call(
+                "AmazonEC2ContainerRegistry_V20150921.CreateRepository",
+                serde_json::json!({"repositoryName": repository}),
+            )
             .await;
         if let Err(error) = made
             && !error.to_string().contains("RepositoryAlreadyExistsException")
@@ -194,7 +204,11 @@ impl Site {
         let (status, answer) = status::post(&self.config, target, body.to_string()).await?;
         let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap_or_default();
         if status != 200 {
-            bail!("{}: {}", answer["__type"].as_str().unwrap_or("error"), answer["message"].as_str().unwrap_or_default());
+            bail!(
+                "{}: {}",
+                answer["__type"].as_str().unwrap_or("error"),
+                answer["message"].as_str().unwrap_or_default()
+            );
         }
         Ok(answer)
     }

@@ -17,7 +17,8 @@ pub fn start_logging(verbose: bool) {
 /// Ends when the process is asked to.
 pub async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return;
     };
     tokio::select! {
@@ -48,7 +49,11 @@ pub fn dependent(role: &str, run_dir: &Path) -> anyhow::Result<Command> {
 
 /// A role of this binary that goes on without its parent, logging to `log`.
 pub fn independent(role: &str, run_dir: &Path, log: &Path) -> anyhow::Result<Command> {
-    let log = File::options().create(true).append(true).open(log).with_context(|| format!("cannot open {}", log.display()))?;
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .with_context(|| format!("cannot open {}", log.display()))?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(role).arg(run_dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     // SAFETY: setsid is async-signal-safe, and the closure touches no memory of the parent.

@@ -60,7 +60,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let logs = Arc::new(LogStore::open(&config.data_dir.join("logs"))?);
     let view = catalogue::StoreCatalogue::new(store.clone(), Arc::clone(&settings));
     let registry = Registry::open(&config.data_dir.join("registry"), Arc::new(view), Default::default())?;
-    let backend = Backend { store: store.clone(), logs, manifests: Arc::new(catalogue::RegistryManifests::new(registry.clone())) };
+    let backend = Backend {
+        store: store.clone(),
+        logs,
+        manifests: Arc::new(catalogue::RegistryManifests::new(registry.clone())),
+    };
     let (agent, agent_side) = agent_link::Handle::new();
     let server = Server {
         config: Arc::new(config),
@@ -85,9 +89,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tasks.spawn(keep_hosts(server.clone()));
     }
     edge::initialize(&server, server.settings.region.clone()).await?;
-    let listener = tokio::net::TcpListener::bind(server.config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}: is another Longshore, or LocalStack, running?", server.config.listen))?;
+    let listener = tokio::net::TcpListener::bind(server.config.listen).await.with_context(|| {
+        format!("cannot listen on {}: is another Longshore, or LocalStack, running?", server.config.listen)
+    })?;
     tasks.spawn(edge::run(server.clone(), listener));
     if server.config.runtime != Runtime::None {
         let address = server.config.registry_address();
@@ -95,7 +99,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             Ok(listener) => {
                 tasks.spawn(edge::run(server.clone(), listener));
             }
-            Err(error) => tracing::warn!(%error, "the registry's own address {address}:80 is taken; use {}/<repository> instead", server.config.listen),
+            Err(error) => {
+                tracing::warn!(%error, "the registry's own address {address}:80 is taken; use {}/<repository> instead", server.config.listen)
+            }
         }
     }
     tokio::select! {
@@ -139,9 +145,17 @@ async fn keep_hosts(server: Server) {
     let mut watcher = server.backend.store.watch().on::<LoadBalancers>().on::<Repositories>();
     loop {
         let names = server.backend.store.read(|state| {
-            let registry = |account: &str, region: &str| (format!("{account}.dkr.ecr.{region}.amazonaws.com"), server.config.registry_address());
+            let registry = |account: &str, region: &str| {
+                (format!("{account}.dkr.ecr.{region}.amazonaws.com"), server.config.registry_address())
+            };
             let mut names = vec![registry(server.settings.account.as_str(), server.settings.region.as_str())];
-            names.extend(state.repositories().all().keys().map(|(scope, _)| registry(scope.account.as_str(), scope.region.as_str())));
+            names.extend(
+                state
+                    .repositories()
+                    .all()
+                    .keys()
+                    .map(|(scope, _)| registry(scope.account.as_str(), scope.region.as_str())),
+            );
             names.extend(state.load_balancers().all().filter_map(|lb| Some((lb.dns_name.clone(), lb.host_address?))));
             names.sort();
             names.dedup();

@@ -15,15 +15,24 @@ pub async fn run(server: Server, mut side: Side) {
     loop {
         let (seen, reports, active) = store.read(|state| {
             let seen: Vec<TaskObservation> = intent::tasks(state, &"local".into()).iter().map(observation).collect();
-            let reports: Vec<targets::Report> = state.targets().all().map(|target| targets::Report {
-                target_group: target.target_group.clone(),
-                id: format!("{}:{}", target.address, target.port),
-                health: target.draining_since.is_none().then_some(TargetHealth { state: TargetState::Healthy, reason: None, description: None }),
-            }).collect();
+            let reports: Vec<targets::Report> = state
+                .targets()
+                .all()
+                .map(|target| targets::Report {
+                    target_group: target.target_group.clone(),
+                    id: format!("{}:{}", target.address, target.port),
+                    health: target.draining_since.is_none().then_some(TargetHealth {
+                        state: TargetState::Healthy,
+                        reason: None,
+                        description: None,
+                    }),
+                })
+                .collect();
             let active: Vec<String> = state.load_balancers().all().map(|lb| lb.arn.clone()).collect();
             (seen, reports, active)
         });
-        let applied = observe::apply(store, &server.environment, seen).await.and(targets::apply(store, reports, active).await);
+        let applied =
+            observe::apply(store, &server.environment, seen).await.and(targets::apply(store, reports, active).await);
         if let Err(error) = applied {
             tracing::error!(%error, "a simulated node could not report");
         }

@@ -19,11 +19,15 @@ pub fn run(run_dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
     };
     let answer = process::current_thread()?.block_on(get(&config, "/_longshore/health"));
     let healthy = answer.as_ref().is_ok_and(|(status, _)| *status == 200);
-    let counts: serde_json::Value = answer.ok().and_then(|(_, body)| serde_json::from_slice(&body).ok()).unwrap_or_default();
-    let roles: Vec<(&str, Option<u32>)> =
-        ["up", "server", "agent", "balancer"].into_iter().map(|role| (role, process::read_pid(run_dir, role))).collect();
+    let counts: serde_json::Value =
+        answer.ok().and_then(|(_, body)| serde_json::from_slice(&body).ok()).unwrap_or_default();
+    let roles: Vec<(&str, Option<u32>)> = ["up", "server", "agent", "balancer"]
+        .into_iter()
+        .map(|role| (role, process::read_pid(run_dir, role)))
+        .collect();
     if json {
-        let pids: serde_json::Map<_, _> = roles.iter().map(|(role, pid)| ((*role).to_owned(), serde_json::json!(pid))).collect();
+        let pids: serde_json::Map<_, _> =
+            roles.iter().map(|(role, pid)| ((*role).to_owned(), serde_json::json!(pid))).collect();
         let body = serde_json::json!({
             "running": healthy, "url": config.api_url(), "account": config.account, "region": config.region,
             "dataDir": config.data_dir, "runDir": config.run_dir, "processes": pids, "counts": counts["counts"],
@@ -49,10 +53,13 @@ pub fn run(run_dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
 
 /// GET of one of our own paths: status and body.
 pub async fn get(config: &Config, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
-    let stream = tokio::net::TcpStream::connect(config.listen).await.with_context(|| format!("nobody listens on {}", config.listen))?;
+    let stream = tokio::net::TcpStream::connect(config.listen)
+        .await
+        .with_context(|| format!("nobody listens on {}", config.listen))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = hyper::Request::get(path).header("host", config.listen.to_string()).body(Full::<bytes::Bytes>::default())?;
+    let request =
+        hyper::Request::get(path).header("host", config.listen.to_string()).body(Full::<bytes::Bytes>::default())?;
     let response = sender.send_request(request).await?;
     let status = response.status().as_u16();
     Ok((status, response.into_body().collect().await?.to_bytes().to_vec()))
@@ -60,7 +67,9 @@ pub async fn get(config: &Config, path: &str) -> anyhow::Result<(u16, Vec<u8>)> 
 
 /// One AWS JSON call to our own API: status and body.
 pub async fn post(config: &Config, target: &str, body: String) -> anyhow::Result<(u16, Vec<u8>)> {
-    let stream = tokio::net::TcpStream::connect(config.listen).await.with_context(|| format!("nobody listens on {}", config.listen))?;
+    let stream = tokio::net::TcpStream::connect(config.listen)
+        .await
+        .with_context(|| format!("nobody listens on {}", config.listen))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let scope = format!("longshore/20260101/{}/ecr/aws4_request", config.region);
@@ -68,7 +77,10 @@ pub async fn post(config: &Config, target: &str, body: String) -> anyhow::Result
         .header("host", config.listen.to_string())
         .header("content-type", "application/x-amz-json-1.1")
         .header("x-amz-target", target)
-        .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={:064x}", 0))
+        .header(
+            "authorization",
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={:064x}", 0),
+        )
         .body(Full::new(bytes::Bytes::from(body)))?;
     let response = sender.send_request(request).await?;
     let status = response.status().as_u16();

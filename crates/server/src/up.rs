@@ -15,7 +15,9 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 
 pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     if config.runtime != Runtime::None && !rustix::process::geteuid().is_root() {
-        bail!("running containers needs root: use `sudo longshore up`, or `longshore up --runtime none` for simulated tasks");
+        bail!(
+            "running containers needs root: use `sudo longshore up`, or `longshore up --runtime none` for simulated tasks"
+        );
     }
     for directory in [&config.run_dir, &config.data_dir] {
         std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
@@ -32,7 +34,9 @@ fn lock(config: &Config) -> anyhow::Result<File> {
     let file = File::options().create(true).truncate(false).write(true).open(&path)?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(_) => bail!("Longshore is already running here ({}); `longshore status` shows it", config.run_dir.display()),
+        Err(_) => {
+            bail!("Longshore is already running here ({}); `longshore status` shows it", config.run_dir.display())
+        }
     }
 }
 
@@ -70,7 +74,9 @@ async fn supervise(config: Config) -> anyhow::Result<ExitCode> {
         role.stop().await;
     }
     if config.runtime != Runtime::None {
-        eprintln!("Stopped. Tasks and load balancers go on; `longshore up` finds them again, `longshore down` ends them.");
+        eprintln!(
+            "Stopped. Tasks and load balancers go on; `longshore up` finds them again, `longshore down` ends them."
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -78,7 +84,8 @@ async fn supervise(config: Config) -> anyhow::Result<ExitCode> {
 /// The balancer writes its own pid file once it runs.
 fn start_balancer(config: &Config) -> anyhow::Result<()> {
     let log = config.data_dir.join("balancer.log");
-    let mut child = process::independent("balancer", &config.run_dir, &log)?.spawn().context("cannot start the balancer")?;
+    let mut child =
+        process::independent("balancer", &config.run_dir, &log)?.spawn().context("cannot start the balancer")?;
     let deadline = Instant::now() + Duration::from_secs(5);
     while process::read_pid(&config.run_dir, "balancer").is_none() {
         if let Some(status) = child.try_wait()? {

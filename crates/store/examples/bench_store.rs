@@ -39,7 +39,10 @@ fn show(what: &str, mut times: Vec<Duration>, took: Duration) {
 
 fn write(store: &Store, number: u64) -> Duration {
     let start = Instant::now();
-    store.write_blocking(move |tx| tx.table_mut::<Tasks>().insert(("a".into(), number), task(number))).unwrap().unwrap();
+    store
+        .write_blocking(move |tx| tx.table_mut::<Tasks>().insert(("a".into(), number), task(number)))
+        .unwrap()
+        .unwrap();
     start.elapsed()
 }
 

@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn encodings_keep_order_and_come_back() {
-        let texts = ["", "\0", "\0\0", "\0a", "a", "a\0", "a\0b", "a\u{1}", "aa", "b", "é", "\u{10ffff}"].map(String::from);
+        let texts =
+            ["", "\0", "\0\0", "\0a", "a", "a\0", "a\0b", "a\u{1}", "aa", "b", "é", "\u{10ffff}"].map(String::from);
         check(texts.to_vec());
         check(vec![0u64, 1, 255, 256, u64::MAX]);
         check(vec![i64::MIN, -256, -1, 0, 1, i64::MAX]);

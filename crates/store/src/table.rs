@@ -46,10 +46,7 @@ impl<T: Table, K: Key> Index<T, K> {
     /// The form for [`Table::indexes`].
     pub fn def(&self) -> IndexDef<T> {
         let keys = self.keys;
-        IndexDef {
-            name: self.name,
-            keys: Arc::new(move |key, row| keys(key, row).iter().map(Key::to_bytes).collect()),
-        }
+        IndexDef { name: self.name, keys: Arc::new(move |key, row| keys(key, row).iter().map(Key::to_bytes).collect()) }
     }
 }
 

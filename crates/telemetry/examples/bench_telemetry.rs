@@ -88,19 +88,40 @@ fn main() {
     });
     let took = start.elapsed().as_secs_f64();
     let megabytes = EVENTS as f64 * LINE.len() as f64 / 1e6;
-    println!("{EVENTS} events of {} bytes in batches of {BATCH}: {:.0} events/s, {:.0} MB/s", LINE.len(), EVENTS as f64 / took, megabytes / took);
+    println!(
+        "{EVENTS} events of {} bytes in batches of {BATCH}: {:.0} events/s, {:.0} MB/s",
+        LINE.len(),
+        EVENTS as f64 / took,
+        megabytes / took
+    );
     println!("resident memory: {before:.0} MB before, {:.0} MB after", resident_mb());
 
-    let request = |start| GetRequest { group: "g", stream: "s3", from_ms: None, to_ms: None, start, limit: 10_000, bytes_max: 1 << 20 };
+    let request = |start| GetRequest {
+        group: "g",
+        stream: "s3",
+        from_ms: None,
+        to_ms: None,
+        start,
+        limit: 10_000,
+        bytes_max: 1 << 20,
+    };
     timed("get: the last page of 1 MiB", || store.get(&request(Start::Tail)).unwrap());
     let middle = GetRequest { from_ms: Some(1_700_000_000_000 + EVENTS / 2), limit: 100, ..request(Start::Head) };
     timed("get: 100 events from the middle", || store.get(&middle).unwrap());
     for text in ["frank -GET", "{ $.status = 500 }", "%status.{2}500%"] {
         let pattern = Pattern::parse(text).unwrap();
-        let (page, took) = timed(&format!("filter: all events, {text}"), || store.filter(&filter(Some(&pattern))).unwrap());
-        println!("    found {}, {:.0} events/s, {:.0} MB/s", page.events.len(), EVENTS as f64 / took.as_secs_f64(), megabytes / took.as_secs_f64());
+        let (page, took) =
+            timed(&format!("filter: all events, {text}"), || store.filter(&filter(Some(&pattern))).unwrap());
+        println!(
+            "    found {}, {:.0} events/s, {:.0} MB/s",
+            page.events.len(),
+            EVENTS as f64 / took.as_secs_f64(),
+            megabytes / took.as_secs_f64()
+        );
     }
-    timed("filter: 10 000 newest events", || store.filter(&FilterRequest { newest_first: true, ..filter(None) }).unwrap());
+    timed("filter: 10 000 newest events", || {
+        store.filter(&FilterRequest { newest_first: true, ..filter(None) }).unwrap()
+    });
     timed("close", || drop(store));
     let (store, _) = timed("open", || LogStore::open(dir.path()).unwrap());
     println!("resident memory: {:.0} MB", resident_mb());

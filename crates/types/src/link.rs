@@ -3,9 +3,9 @@
 //! The sender first says everything it knows, then what changes. A receiver that reconnects starts over. Unknown fields
 //! are ignored and new ones have defaults, so that an old process and a new one understand each other.
 
-use crate::node::{TaskIntent, TaskObservation, VpcIntent};
-use crate::id::{NodeId, TaskId};
 use crate::Timestamp;
+use crate::id::{NodeId, TaskId};
+use crate::node::{TaskIntent, TaskObservation, VpcIntent};
 use serde::{Deserialize, Serialize};
 
 /// From the control plane to a node's agent.

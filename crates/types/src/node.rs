@@ -1,9 +1,9 @@
 //! What a node is asked to run and what it reports.
 
+use crate::Timestamp;
 use crate::ec2::Cidr;
 use crate::ecs::*;
 use crate::id::*;
-use crate::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
@@ -66,7 +66,9 @@ pub struct TaskIntent {
 pub enum RunIntent {
     Run,
     /// Send the stop signal now.
-    Stop { reason: String },
+    Stop {
+        reason: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! A Docker of our own: private socket, data and network namespace, gone afterwards.
 
-use super::memory::{self, PerTask};
 use super::median;
+use super::memory::{self, PerTask};
 use crate::shell;
 use anyhow::{Context, bail};
 use longshore_tests::http::Connection;
@@ -28,7 +28,14 @@ impl Docker {
         command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh", "dockerd", "--host"]);
         command.arg(format!("unix://{}", dir.join("docker.sock").display()));
         command.arg("--data-root").arg(dir.join("data")).arg("--exec-root").arg(dir.join("exec"));
-        command.arg("--pidfile").arg(dir.join("pid")).arg("--cgroup-parent").arg(CGROUP).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command
+            .arg("--pidfile")
+            .arg(dir.join("pid"))
+            .arg("--cgroup-parent")
+            .arg(CGROUP)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
         let docker = Self { daemon: command.spawn().context("start dockerd")?, dir };
         wait::until("dockerd answers", Duration::from_secs(30), || match docker.call("GET", "/_ping", &Value::Null) {
             Ok(_) => Ok(()),
@@ -37,7 +44,9 @@ impl Docker {
         .with_context(|| std::fs::read_to_string(docker.dir.join("log")).unwrap_or_default())?;
         std::fs::copy(work.join("web"), docker.dir.join("image/web"))?;
         std::fs::copy(longshore_tests::root().join("demo/web/Dockerfile"), docker.dir.join("image/Dockerfile"))?;
-        shell::run(docker.cli(&["build", "--quiet", "--tag", "web"]).arg(docker.dir.join("image")).stdout(Stdio::null()))?;
+        shell::run(
+            docker.cli(&["build", "--quiet", "--tag", "web"]).arg(docker.dir.join("image")).stdout(Stdio::null()),
+        )?;
         Ok(docker)
     }
 

@@ -22,10 +22,25 @@ impl Longshore {
         let aws = Aws::new(instance).with_program(&crate::machine::aws()?.display().to_string(), false);
         let vpc = aws.text(&["ec2", "describe-vpcs", "--filters", "Name=is-default,Values=true"], "Vpcs[0].VpcId")?;
         let filter = format!("Name=vpc-id,Values={vpc}");
-        let subnet = |n: usize| aws.text(&["ec2", "describe-subnets", "--filters", &filter], &format!("Subnets[{n}].SubnetId"));
+        let subnet =
+            |n: usize| aws.text(&["ec2", "describe-subnets", "--filters", &filter], &format!("Subnets[{n}].SubnetId"));
         let subnets = [subnet(0)?, subnet(1)?];
-        let group = aws.text(&["ec2", "create-security-group", "--group-name", "open", "--description", "x", "--vpc-id", &vpc], "GroupId")?;
-        aws.call(&["ec2", "authorize-security-group-ingress", "--group-id", &group, "--protocol", "tcp", "--port", "0-65535", "--cidr", "0.0.0.0/0"])?;
+        let group = aws.text(
+            &["ec2", "create-security-group", "--group-name", "open", "--description", "x", "--vpc-id", &vpc],
+            "GroupId",
+        )?;
+        aws.call(&[
+            "ec2",
+            "authorize-security-group-ingress",
+            "--group-id",
+            &group,
+            "--protocol",
+            "tcp",
+            "--port",
+            "0-65535",
+            "--cidr",
+            "0.0.0.0/0",
+        ])?;
         let mut api = Api::open(instance.listen)?;
         api.ecs("CreateCluster", &json!({}))?;
         api.ecs("RegisterTaskDefinition", &json!({
@@ -38,7 +53,10 @@ impl Longshore {
     /// One task: its ARN.
     pub fn run_task(&mut self) -> anyhow::Result<String> {
         let network = json!({"awsvpcConfiguration": {"subnets": self.subnets, "securityGroups": [self.group], "assignPublicIp": "ENABLED"}});
-        let answer = self.api.ecs("RunTask", &json!({"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network}))?;
+        let answer = self.api.ecs(
+            "RunTask",
+            &json!({"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network}),
+        )?;
         Ok(only(&answer, "tasks")?["taskArn"].as_str().context("an ARN")?.to_owned())
     }
 

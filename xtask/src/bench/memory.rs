@@ -29,7 +29,11 @@ pub fn longshore(ours: &mut Longshore, instance: &Instance, tasks: usize) -> any
         ours.wait(task, "RUNNING")?;
     }
     settle();
-    let supervisors: Vec<u64> = processes(|command| command.contains(" task ") && command.contains(&dir)).into_iter().map(pss).take(10).collect();
+    let supervisors: Vec<u64> = processes(|command| command.contains(" task ") && command.contains(&dir))
+        .into_iter()
+        .map(pss)
+        .take(10)
+        .collect();
     let result = PerTask {
         supervisor: median(&supervisors).unwrap_or_default(),
         managing: (pss_of(&managing()) as i64 - before.0 as i64) / tasks as i64,

@@ -62,7 +62,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut instance = Instance::started(&binary, "builtin")?;
     let mut ours = longshore::Longshore::new(&instance)?;
     let mut page = report::Page::new(&binary, &args)?;
-    page.idle.longshore = memory::pss_of(&memory::processes(|command| command.contains(&instance.dir.display().to_string())));
+    page.idle.longshore =
+        memory::pss_of(&memory::processes(|command| command.contains(&instance.dir.display().to_string())));
     terminal::note("starts");
     page.start.longshore = start::longshore(&mut ours, args.tasks)?;
     terminal::note("sleeping tasks");

@@ -23,7 +23,10 @@ pub fn compare(ours: &mut Longshore, instance: &Instance, work: &Path, seconds: 
     let task = ours.run_task()?;
     let running = ours.wait(&task, "RUNNING")?;
     let details = running["attachments"][0]["details"].as_array().cloned().unwrap_or_default();
-    let address = details.iter().find(|detail| detail["name"] == "privateIPv4Address").and_then(|detail| detail["value"].as_str());
+    let address = details
+        .iter()
+        .find(|detail| detail["name"] == "privateIPv4Address")
+        .and_then(|detail| detail["value"].as_str());
     let target = address.context("the task's address")?.to_owned();
     let front = load_balancer(ours, &target)?;
     let netns = instance.run_dir().join("netns").join(&ours.vpc);
@@ -36,8 +39,10 @@ pub fn compare(ours: &mut Longshore, instance: &Instance, work: &Path, seconds: 
     // The namespace has the load balancer's private address: the others listen on it too, on ports of their own.
     write(&work.join("nginx.conf"), &nginx(work, &front, &target))?;
     write(&work.join("haproxy.cfg"), &haproxy(&front, &target))?;
-    let quiet = |command: &mut Command| command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let mut nginx = Guard(quiet(inside("nginx").args(["-p", "."]).current_dir(work).arg("-c").arg(work.join("nginx.conf")))?);
+    let quiet =
+        |command: &mut Command| command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut nginx =
+        Guard(quiet(inside("nginx").args(["-p", "."]).current_dir(work).arg("-c").arg(work.join("nginx.conf")))?);
     let mut haproxy = Guard(quiet(inside("haproxy").arg("-f").arg(work.join("haproxy.cfg")))?);
     let balancer = instance.pid("balancer").context("the balancer runs")? as u32;
 
@@ -92,13 +97,54 @@ pub fn compare(ours: &mut Longshore, instance: &Instance, work: &Path, seconds: 
 fn load_balancer(ours: &Longshore, target: &str) -> anyhow::Result<String> {
     let [subnet1, subnet2] = &ours.subnets;
     let aws = &ours.aws;
-    let create = ["elbv2", "create-load-balancer", "--name", "bench", "--subnets", subnet1, subnet2, "--security-groups", &ours.group];
+    let create = [
+        "elbv2",
+        "create-load-balancer",
+        "--name",
+        "bench",
+        "--subnets",
+        subnet1,
+        subnet2,
+        "--security-groups",
+        &ours.group,
+    ];
     let arn = aws.text(&create, "LoadBalancers[0].LoadBalancerArn")?;
-    let create = ["elbv2", "create-target-group", "--name", "bench", "--protocol", "HTTP", "--port", "8080", "--vpc-id", &ours.vpc, "--target-type", "ip"];
+    let create = [
+        "elbv2",
+        "create-target-group",
+        "--name",
+        "bench",
+        "--protocol",
+        "HTTP",
+        "--port",
+        "8080",
+        "--vpc-id",
+        &ours.vpc,
+        "--target-type",
+        "ip",
+    ];
     let group = aws.text(&create, "TargetGroups[0].TargetGroupArn")?;
-    aws.call(&["elbv2", "register-targets", "--target-group-arn", &group, "--targets", &format!("Id={target},Port=8080")])?;
+    aws.call(&[
+        "elbv2",
+        "register-targets",
+        "--target-group-arn",
+        &group,
+        "--targets",
+        &format!("Id={target},Port=8080"),
+    ])?;
     let action = format!("Type=forward,TargetGroupArn={group}");
-    aws.call(&["elbv2", "create-listener", "--load-balancer-arn", &arn, "--protocol", "HTTP", "--port", "80", "--default-actions", &action])?;
+    aws.call(&[
+        "elbv2",
+        "create-listener",
+        "--load-balancer-arn",
+        &arn,
+        "--protocol",
+        "HTTP",
+        "--port",
+        "80",
+        "--default-actions",
+        &action,
+    ])?;
     let filter = "Name=description,Values=ELB app/bench/*";
     let interfaces = ["ec2", "describe-network-interfaces", "--filters", filter];
     aws.text(&interfaces, "NetworkInterfaces[0].PrivateIpAddress")

@@ -47,11 +47,16 @@ pub struct Memory {
 impl Page {
     pub fn new(binary: &Path, args: &Args) -> anyhow::Result<Self> {
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("").trim_start_matches([':', ' ', '\t']);
+        let model = cpu
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"))
+            .unwrap_or("")
+            .trim_start_matches([':', ' ', '\t']);
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let kernel = shell::read(Command::new("uname").arg("-r"))?;
         let cgroups = if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() { 2 } else { 1 };
-        let words = |text: String, n: usize| text.split_whitespace().nth(n).unwrap_or("?").trim_end_matches(',').to_owned();
+        let words =
+            |text: String, n: usize| text.split_whitespace().nth(n).unwrap_or("?").trim_end_matches(',').to_owned();
         Ok(Self {
             date: shell::read(Command::new("date").arg("+%-d %B %Y").env("LC_ALL", "C"))?,
             machine: format!("{cores} cores of {model}, Linux {kernel}, cgroups version {cgroups}"),
@@ -71,7 +76,8 @@ impl Page {
 
     pub fn render(&self) -> String {
         let mut page = String::new();
-        let ratio = |ours: f64, theirs: f64| if ours > 0.0 { format!("{:.1}", theirs / ours) } else { "–".to_owned() };
+        let ratio =
+            |ours: f64, theirs: f64| if ours > 0.0 { format!("{:.1}", theirs / ours) } else { "–".to_owned() };
         let _ = write!(
             page,
             "# Benchmarks\n\n\
@@ -107,7 +113,11 @@ impl Page {
         let _ = write!(page, "\n## Memory\n\n| | Longshore, KiB | Docker, KiB | × |\n|---|--:|--:|--:|\n");
         for (name, a, b) in [
             ("all processes, nothing runs (PSS)", self.idle.longshore as i64, self.idle.docker as i64),
-            ("supervisor or shim of a container (PSS, median of ten)", ours.supervisor as i64, docker.supervisor as i64),
+            (
+                "supervisor or shim of a container (PSS, median of ten)",
+                ours.supervisor as i64,
+                docker.supervisor as i64,
+            ),
             ("all that manages, per sleeping container (growth of PSS)", ours.managing, docker.managing),
             ("all in, per sleeping container (drop of MemAvailable)", ours.available, docker.available),
         ] {
@@ -126,9 +136,17 @@ impl Page {
         );
 
         let base = self.proxies.first().map_or(0.0, |proxy| proxy.cpu_per_request);
-        let _ = write!(page, "\n## Load balancer\n\n| | CPU a request, µs | × | requests a second |\n|---|--:|--:|--:|\n");
+        let _ =
+            write!(page, "\n## Load balancer\n\n| | CPU a request, µs | × | requests a second |\n|---|--:|--:|--:|\n");
         for proxy in &self.proxies {
-            let _ = writeln!(page, "| {} | {:.1} | {} | {:.0} |", proxy.name, proxy.cpu_per_request, ratio(base, proxy.cpu_per_request), proxy.requests_per_second);
+            let _ = writeln!(
+                page,
+                "| {} | {:.1} | {} | {:.0} |",
+                proxy.name,
+                proxy.cpu_per_request,
+                ratio(base, proxy.cpu_per_request),
+                proxy.requests_per_second
+            );
         }
         let _ = write!(
             page,

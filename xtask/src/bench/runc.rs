@@ -21,7 +21,10 @@ pub fn starts(work: &Path, count: usize) -> anyhow::Result<f64> {
     let runc = |arguments: &[&str]| {
         let mut command = Command::new("runc");
         command.arg("--root").arg(&root).args(arguments);
-        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
         command
     };
     let mut took = Vec::new();

@@ -13,13 +13,11 @@ pub fn index<'a>(services: impl Iterator<Item = &'a String> + Clone) -> String {
     let mut out = String::from(HEADER);
     out.push_str("//! One module a service.\n\n");
     for s in services.clone() {
-        writeln!(
-            out,
-            "#[rustfmt::skip]\n#[allow(clippy::all, unused_imports)]\npub mod {s};"
-        )
-        .expect(STRING);
+        writeln!(out, "#[rustfmt::skip]\n#[allow(clippy::all, unused_imports)]\npub mod {s};").expect(STRING);
     }
-    out.push_str("\n/// Every service with at least one served operation.\npub static SERVICES: &[&crate::ServiceSchema] = &[\n");
+    out.push_str(
+        "\n/// Every service with at least one served operation.\npub static SERVICES: &[&crate::ServiceSchema] = &[\n",
+    );
     for s in services {
         writeln!(out, "    &{s}::SERVICE,").expect(STRING);
     }
@@ -29,16 +27,9 @@ pub fn index<'a>(services: impl Iterator<Item = &'a String> + Clone) -> String {
 
 /// The module of one service.
 pub fn service(name: &str, model: &Model, served: &[String]) -> anyhow::Result<String> {
-    let mut g = Service {
-        model,
-        out: String::from(HEADER),
-        types: BTreeSet::new(),
-    };
+    let mut g = Service { model, out: String::from(HEADER), types: BTreeSet::new() };
     for op in served {
-        ensure!(
-            model.operations.contains_key(op),
-            "the model has no operation {op}"
-        );
+        ensure!(model.operations.contains_key(op), "the model has no operation {op}");
     }
     let served: BTreeSet<&str> = served.iter().map(String::as_str).collect();
     writeln!(
@@ -76,10 +67,7 @@ struct Service<'a> {
 
 impl<'a> Service<'a> {
     fn shape(&self, name: &str) -> anyhow::Result<&'a Shape> {
-        self.model
-            .shapes
-            .get(name)
-            .with_context(|| format!("the model has no shape {name}"))
+        self.model.shapes.get(name).with_context(|| format!("the model has no shape {name}"))
     }
 
     /// Shapes reached from inputs and outputs, without those themselves unless something else reaches them too.
@@ -87,9 +75,7 @@ impl<'a> Service<'a> {
         let mut todo: Vec<&'a str> = Vec::new();
         let targets = |s: &'a Shape| {
             let direct = [&s.member, &s.key, &s.value].into_iter().flatten();
-            direct
-                .chain(s.members().iter().map(|(_, r)| r))
-                .map(|r| r.shape.as_str())
+            direct.chain(s.members().iter().map(|(_, r)| r)).map(|r| r.shape.as_str())
         };
         for op in served {
             let op = &self.model.operations[*op];
@@ -110,10 +96,7 @@ impl<'a> Service<'a> {
         let op = &self.model.operations[name];
         let upper = screaming(name);
         self.claim(name)?;
-        for (suffix, role, top) in [
-            ("Input", "Parameters", &op.input),
-            ("Output", "Answer", &op.output),
-        ] {
+        for (suffix, role, top) in [("Input", "Parameters", &op.input), ("Output", "Answer", &op.output)] {
             let rust = format!("{name}{suffix}");
             let doc = format!("{role} of [`{name}`].");
             match top {
@@ -122,11 +105,7 @@ impl<'a> Service<'a> {
             }
         }
         let wrapper = op.output.as_ref().and_then(|o| o.result_wrapper.as_ref());
-        let errors: Vec<String> = op
-            .errors
-            .iter()
-            .map(|e| format!("&E_{}", screaming(e)))
-            .collect();
+        let errors: Vec<String> = op.errors.iter().map(|e| format!("&E_{}", screaming(e))).collect();
         writeln!(
             self.out,
             "/// `{name}`.\n#[derive(Debug)]\npub struct {name};\nstatic OP_{upper}: OperationSchema = OperationSchema {{\n    \
@@ -143,10 +122,7 @@ impl<'a> Service<'a> {
     }
 
     fn claim(&mut self, rust: &str) -> anyhow::Result<()> {
-        ensure!(
-            self.types.insert(rust.to_owned()),
-            "two types want the name {rust}"
-        );
+        ensure!(self.types.insert(rust.to_owned()), "two types want the name {rust}");
         Ok(())
     }
 
@@ -163,19 +139,10 @@ impl<'a> Service<'a> {
     }
 
     /// A structure and its schema. Required members of an input are plain fields.
-    fn structure(
-        &mut self,
-        rust: &str,
-        shape_name: &str,
-        doc: &str,
-        input: bool,
-    ) -> anyhow::Result<()> {
+    fn structure(&mut self, rust: &str, shape_name: &str, doc: &str, input: bool) -> anyhow::Result<()> {
         self.claim(rust)?;
         let shape = self.shape(shape_name)?;
-        ensure!(
-            !input || shape.members().len() <= 128,
-            "{shape_name} has more members than presence is tracked for"
-        );
+        ensure!(!input || shape.members().len() <= 128, "{shape_name} has more members than presence is tracked for");
         let upper = screaming(rust);
         let (mut fields, mut members, mut pairs) = (String::new(), String::new(), Vec::new());
         for (i, (name, target)) in shape.members().iter().enumerate() {
@@ -212,10 +179,7 @@ impl<'a> Service<'a> {
             (None, Some(location)) => capitalised(location),
             (None, None) => name.to_owned(),
         };
-        let mut out = format!(
-            "Member::new({name:?}, &{})",
-            self.schema_name(&target.shape)?
-        );
+        let mut out = format!("Member::new({name:?}, &{})", self.schema_name(&target.shape)?);
         if wire != name {
             write!(out, ".wire({wire:?})")?;
         }
@@ -236,12 +200,7 @@ impl<'a> Service<'a> {
                 return true;
             }
             if seen.insert(name) {
-                todo.extend(
-                    self.model.shapes[name]
-                        .members()
-                        .iter()
-                        .map(|(_, r)| r.shape.as_str()),
-                );
+                todo.extend(self.model.shapes[name].members().iter().map(|(_, r)| r.shape.as_str()));
             }
         }
         false
@@ -253,10 +212,7 @@ impl<'a> Service<'a> {
             "structure" if shape.document => "Document".to_owned(),
             "structure" => pascal(name),
             "list" => format!("Vec<{}>", self.rust_type(&inner(shape)?.shape)?),
-            "map" => format!(
-                "BTreeMap<String, {}>",
-                self.rust_type(&inner(shape)?.shape)?
-            ),
+            "map" => format!("BTreeMap<String, {}>", self.rust_type(&inner(shape)?.shape)?),
             "string" | "character" => "String".to_owned(),
             "integer" => "i32".to_owned(),
             "long" => "i64".to_owned(),
@@ -299,24 +255,14 @@ impl<'a> Service<'a> {
             Some(kind) => format!("Schema::new({name:?}, Kind::{kind})"),
             None if shape.r#type == "list" => {
                 let element = inner(shape)?;
-                let mut out = format!(
-                    "Schema::list({name:?}, &{})",
-                    self.schema_name(&element.shape)?
-                );
+                let mut out = format!("Schema::list({name:?}, &{})", self.schema_name(&element.shape)?);
                 if element.location_name.is_some() || shape.flattened {
-                    write!(
-                        out,
-                        ".elements({:?}, {})",
-                        element.location_name, shape.flattened
-                    )?;
+                    write!(out, ".elements({:?}, {})", element.location_name, shape.flattened)?;
                 }
                 out
             }
             None => {
-                let (key, value) = (
-                    shape.key.as_ref().context("a map has a key")?,
-                    inner(shape)?,
-                );
+                let (key, value) = (shape.key.as_ref().context("a map has a key")?, inner(shape)?);
                 let mut out = format!(
                     "Schema::map({name:?}, &{}, &{})",
                     self.schema_name(&key.shape)?,
@@ -326,15 +272,8 @@ impl<'a> Service<'a> {
                     out.push_str(".elements(None, true)");
                 }
                 if key.location_name.is_some() || value.location_name.is_some() {
-                    let name = |r: &Reference, default: &str| {
-                        r.location_name.clone().unwrap_or(default.to_owned())
-                    };
-                    write!(
-                        out,
-                        ".entries({:?}, {:?})",
-                        name(key, "key"),
-                        name(value, "value")
-                    )?;
+                    let name = |r: &Reference, default: &str| r.location_name.clone().unwrap_or(default.to_owned());
+                    write!(out, ".entries({:?}, {:?})", name(key, "key"), name(value, "value"))?;
                 }
                 out
             }
@@ -350,27 +289,17 @@ impl<'a> Service<'a> {
         if !shape.r#enum.is_empty() {
             write!(out, ".values(&{:?})", shape.r#enum)?;
         }
-        writeln!(
-            self.out,
-            "static {}: Schema = {out};\n",
-            self.schema_name(name)?
-        )?;
+        writeln!(self.out, "static {}: Schema = {out};\n", self.schema_name(name)?)?;
         Ok(())
     }
 
     fn errors(&mut self, served: &BTreeSet<&str>) -> anyhow::Result<()> {
-        let names: BTreeSet<&str> = served
-            .iter()
-            .flat_map(|op| self.model.operations[*op].errors.iter().map(String::as_str))
-            .collect();
+        let names: BTreeSet<&str> =
+            served.iter().flat_map(|op| self.model.operations[*op].errors.iter().map(String::as_str)).collect();
         let mut codes = BTreeMap::new();
         for name in names {
             let shape = self.shape(name)?;
-            let code = shape
-                .error
-                .as_ref()
-                .and_then(|e| e.code.as_deref())
-                .unwrap_or(name);
+            let code = shape.error.as_ref().and_then(|e| e.code.as_deref()).unwrap_or(name);
             let status = shape.error.as_ref().and_then(|e| e.http_status_code);
             let status = status.unwrap_or(if shape.fault { 500 } else { 400 });
             writeln!(
@@ -380,8 +309,7 @@ impl<'a> Service<'a> {
             )?;
             codes.insert(screaming(code), code);
         }
-        self.out
-            .push_str("\n/// Codes of the modelled errors, as sent.\npub mod codes {\n");
+        self.out.push_str("\n/// Codes of the modelled errors, as sent.\npub mod codes {\n");
         for (name, code) in codes {
             writeln!(self.out, "    pub const {name}: &str = {code:?};")?;
         }
@@ -391,11 +319,7 @@ impl<'a> Service<'a> {
 
     fn service(&mut self, name: &str, served: &BTreeSet<&str>) -> anyhow::Result<()> {
         let m = &self.model.metadata;
-        let all = if m.protocols.is_empty() {
-            std::slice::from_ref(&m.protocol)
-        } else {
-            &m.protocols[..]
-        };
+        let all = if m.protocols.is_empty() { std::slice::from_ref(&m.protocol) } else { &m.protocols[..] };
         let mut protocols = Vec::new();
         for protocol in all {
             protocols.push(match protocol.as_str() {
@@ -409,17 +333,9 @@ impl<'a> Service<'a> {
                 other => bail!("unknown protocol {other}"),
             });
         }
-        let operations: Vec<String> = served
-            .iter()
-            .map(|op| format!("&OP_{}", screaming(op)))
-            .collect();
-        let unserved: Vec<&str> = self
-            .model
-            .operations
-            .keys()
-            .map(String::as_str)
-            .filter(|op| !served.contains(op))
-            .collect();
+        let operations: Vec<String> = served.iter().map(|op| format!("&OP_{}", screaming(op))).collect();
+        let unserved: Vec<&str> =
+            self.model.operations.keys().map(String::as_str).filter(|op| !served.contains(op)).collect();
         writeln!(
             self.out,
             "/// {id}.\npub static SERVICE: ServiceSchema = ServiceSchema {{\n    name: {name:?},\n    id: {id:?},\n    \
@@ -439,11 +355,7 @@ impl<'a> Service<'a> {
 }
 
 fn inner(shape: &Shape) -> anyhow::Result<&Reference> {
-    shape
-        .member
-        .as_ref()
-        .or(shape.value.as_ref())
-        .context("a list has a member, a map has a value")
+    shape.member.as_ref().or(shape.value.as_ref()).context("a list has a member, a map has a value")
 }
 
 /// The kind of a shape that is not an aggregate, and whether it has no constraint.

@@ -3,10 +3,7 @@
 /// `enableECSManagedTags` to `enable_ecs_managed_tags`, `ResourceARNs` to `resource_arns`, `Ipv6Cidr` to `ipv6_cidr`.
 pub fn snake(name: &str) -> String {
     // Words that look like two.
-    let name = name
-        .replace("IPv", "Ipv")
-        .replace("GiB", "Gib")
-        .replace("MiB", "Mib");
+    let name = name.replace("IPv", "Ipv").replace("GiB", "Gib").replace("MiB", "Mib");
     let c: Vec<char> = name.chars().collect();
     let upper = |i: usize| c.get(i).is_some_and(char::is_ascii_uppercase);
     let mut out = String::new();
@@ -17,8 +14,7 @@ pub fn snake(name: &str) -> String {
         }
         if upper(i) && i > 0 && c[i - 1] != '_' && c[i - 1] != '-' {
             // The plural `s` of an acronym belongs to it.
-            let plural =
-                c.get(i + 1) == Some(&'s') && (i + 2 == c.len() || upper(i + 2)) && upper(i - 1);
+            let plural = c.get(i + 1) == Some(&'s') && (i + 2 == c.len() || upper(i + 2)) && upper(i - 1);
             let starts_word = c.get(i + 1).is_some_and(char::is_ascii_lowercase) && !plural;
             if !upper(i - 1) || starts_word {
                 out.push('_');
@@ -34,11 +30,10 @@ pub fn field(name: &str) -> String {
     let name = snake(name);
     match name.as_str() {
         "self" | "super" | "crate" => format!("{name}_"),
-        "as" | "async" | "await" | "break" | "const" | "continue" | "dyn" | "else" | "enum"
-        | "extern" | "false" | "fn" | "for" | "gen" | "if" | "impl" | "in" | "let" | "loop"
-        | "match" | "mod" | "move" | "mut" | "pub" | "ref" | "return" | "static" | "struct"
-        | "trait" | "true" | "type" | "unsafe" | "use" | "where" | "while" | "abstract"
-        | "become" | "box" | "do" | "final" | "macro" | "override" | "priv" | "try" | "typeof"
+        "as" | "async" | "await" | "break" | "const" | "continue" | "dyn" | "else" | "enum" | "extern" | "false"
+        | "fn" | "for" | "gen" | "if" | "impl" | "in" | "let" | "loop" | "match" | "mod" | "move" | "mut" | "pub"
+        | "ref" | "return" | "static" | "struct" | "trait" | "true" | "type" | "unsafe" | "use" | "where" | "while"
+        | "abstract" | "become" | "box" | "do" | "final" | "macro" | "override" | "priv" | "try" | "typeof"
         | "unsized" | "virtual" | "yield" => format!("r#{name}"),
         _ => name,
     }
@@ -57,9 +52,8 @@ pub fn pascal(name: &str) -> String {
         None => String::new(),
     };
     match name.as_str() {
-        "Box" | "Option" | "Result" | "String" | "Vec" | "Default" | "Clone" | "Debug" | "Ok"
-        | "Err" | "Some" | "None" | "Schema" | "Operation" | "Timestamp" | "Document"
-        | "BTreeMap" => format!("{name}Shape"),
+        "Box" | "Option" | "Result" | "String" | "Vec" | "Default" | "Clone" | "Debug" | "Ok" | "Err" | "Some"
+        | "None" | "Schema" | "Operation" | "Timestamp" | "Document" | "BTreeMap" => format!("{name}Shape"),
         _ => name,
     }
 }
@@ -67,9 +61,7 @@ pub fn pascal(name: &str) -> String {
 /// The first letter large, as EC2 wants it in forms.
 pub fn capitalised(name: &str) -> String {
     let mut c = name.chars();
-    c.next()
-        .map(|f| f.to_uppercase().to_string() + c.as_str())
-        .unwrap_or_default()
+    c.next().map(|f| f.to_uppercase().to_string() + c.as_str()).unwrap_or_default()
 }
 
 #[cfg(test)]

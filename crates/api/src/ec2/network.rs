@@ -145,8 +145,8 @@ fn mac(random: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
     use crate::testing::Fixture;
+    use std::collections::BTreeSet;
 
     fn new(subnet: &SubnetId, public: bool) -> NewInterface {
         NewInterface {

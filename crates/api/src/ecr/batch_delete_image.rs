@@ -6,7 +6,11 @@ use longshore_aws_model::AwsError;
 use longshore_aws_model::ecr::{BatchDeleteImageInput, BatchDeleteImageOutput, ImageFailure, ImageIdentifier};
 use longshore_store::Tx;
 
-pub fn batch_delete_image(tx: &mut Tx, cx: &Cx, input: BatchDeleteImageInput) -> Result<BatchDeleteImageOutput, AwsError> {
+pub fn batch_delete_image(
+    tx: &mut Tx,
+    cx: &Cx,
+    input: BatchDeleteImageInput,
+) -> Result<BatchDeleteImageOutput, AwsError> {
     let repository = names::repository(tx, &cx.scope, input.registry_id.as_deref(), &input.repository_name)?;
     let (mut deleted, mut failures) = (Vec::new(), Vec::new());
     for id in &input.image_ids {
@@ -23,7 +27,10 @@ pub fn batch_delete_image(tx: &mut Tx, cx: &Cx, input: BatchDeleteImageInput) ->
             deleted.push(ImageIdentifier { image_digest: Some(row.digest.clone()), image_tag: Some(tag.clone()) });
             continue;
         }
-        let listed = tx.images().prefix(&(cx.scope.clone(), repository.name.clone())).any(|other| other.children.contains(&row.digest));
+        let listed = tx
+            .images()
+            .prefix(&(cx.scope.clone(), repository.name.clone()))
+            .any(|other| other.children.contains(&row.digest));
         if listed {
             failures.push(ImageFailure {
                 image_id: Some(id.clone()),
@@ -45,7 +52,8 @@ mod tests {
     use crate::logs::testing::Bench;
 
     fn delete(bench: &Bench, id: ImageIdentifier) -> BatchDeleteImageOutput {
-        let input = BatchDeleteImageInput { repository_name: "web".to_owned(), image_ids: vec![id], ..Default::default() };
+        let input =
+            BatchDeleteImageInput { repository_name: "web".to_owned(), image_ids: vec![id], ..Default::default() };
         bench.try_write(|tx, cx| batch_delete_image(tx, cx, input)).expect("an answer")
     }
 

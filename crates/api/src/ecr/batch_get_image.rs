@@ -6,7 +6,11 @@ use crate::routes::Backend;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecr::{BatchGetImageInput, BatchGetImageOutput, Image, ImageFailure, ImageIdentifier};
 
-pub async fn batch_get_image(backend: Backend, cx: Cx, input: BatchGetImageInput) -> Result<BatchGetImageOutput, AwsError> {
+pub async fn batch_get_image(
+    backend: Backend,
+    cx: Cx,
+    input: BatchGetImageInput,
+) -> Result<BatchGetImageOutput, AwsError> {
     let state = backend.store.snapshot();
     let repository = names::repository(&state, &cx.scope, input.registry_id.as_deref(), &input.repository_name)?;
     let (mut images, mut failures) = (Vec::new(), Vec::new());
@@ -22,7 +26,10 @@ pub async fn batch_get_image(backend: Backend, cx: Cx, input: BatchGetImageInput
             Some(bytes) => images.push(Image {
                 registry_id: Some(cx.scope.account.to_string()),
                 repository_name: Some(repository.name.clone()),
-                image_id: Some(ImageIdentifier { image_digest: Some(row.digest.clone()), image_tag: id.image_tag.clone() }),
+                image_id: Some(ImageIdentifier {
+                    image_digest: Some(row.digest.clone()),
+                    image_tag: id.image_tag.clone(),
+                }),
                 image_manifest: Some(String::from_utf8_lossy(&bytes).into_owned()),
                 image_manifest_media_type: Some(row.manifest_media_type.clone()),
             }),
@@ -48,8 +55,10 @@ mod tests {
         image(&bench, '2', &["lost"], &[]);
         registry.have(&known, b"{}");
         let mismatch = ImageIdentifier { image_digest: Some(digest('2')), ..by_tag("v1") };
-        let wanted = [by_tag("v1"), by_digest(&known), by_tag("z"), ImageIdentifier::default(), mismatch, by_tag("lost")];
-        let input = BatchGetImageInput { repository_name: "web".to_owned(), image_ids: wanted.to_vec(), ..Default::default() };
+        let wanted =
+            [by_tag("v1"), by_digest(&known), by_tag("z"), ImageIdentifier::default(), mismatch, by_tag("lost")];
+        let input =
+            BatchGetImageInput { repository_name: "web".to_owned(), image_ids: wanted.to_vec(), ..Default::default() };
         let output = bench.call(batch_get_image, input).expect("an answer");
         let images = output.images.expect("two");
         assert_eq!(images[0].image_manifest.as_deref(), Some("{}"));

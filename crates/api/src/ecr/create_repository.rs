@@ -8,25 +8,34 @@ use longshore_aws_model::ecr::{CreateRepositoryInput, CreateRepositoryOutput};
 use longshore_store::Tx;
 use longshore_types::ecr::Repository;
 
-pub fn create_repository(tx: &mut Tx, cx: &Cx, input: CreateRepositoryInput) -> Result<CreateRepositoryOutput, AwsError> {
+pub fn create_repository(
+    tx: &mut Tx,
+    cx: &Cx,
+    input: CreateRepositoryInput,
+) -> Result<CreateRepositoryOutput, AwsError> {
     refuse!(input; image_tag_mutability_exclusion_filters);
     names::check_registry(&cx.scope, input.registry_id.as_deref())?;
     if input.image_scanning_configuration.and_then(|c| c.scan_on_push) == Some(true) {
         return Err(error::invalid("imageScanningConfiguration.scanOnPush is not supported by Longshore yet."));
     }
     if let Some(kind) = input.encryption_configuration.and_then(|c| c.encryption_type).filter(|kind| kind != "AES256") {
-        return Err(error::invalid(format!("encryptionConfiguration.encryptionType {kind} is not supported by Longshore yet.")));
+        return Err(error::invalid(format!(
+            "encryptionConfiguration.encryptionType {kind} is not supported by Longshore yet."
+        )));
     }
     let immutable_tags = match input.image_tag_mutability.as_deref() {
         None | Some("MUTABLE") => false,
         Some("IMMUTABLE") => true,
-        Some(other) => return Err(error::invalid(format!("imageTagMutability {other} is not supported by Longshore yet."))),
+        Some(other) => {
+            return Err(error::invalid(format!("imageTagMutability {other} is not supported by Longshore yet.")));
+        }
     };
     let name = input.repository_name;
     let row = Repository { name: name.clone(), created_at: cx.now, immutable_tags, tags: tags::parse(input.tags)? };
     let sent = view::repository(&cx.scope, &row);
     tx.repositories().insert((cx.scope.clone(), name.clone()), row).map_err(|_| {
-        let text = format!("The repository with name '{name}' already exists in the registry with id '{}'", cx.scope.account);
+        let text =
+            format!("The repository with name '{name}' already exists in the registry with id '{}'", cx.scope.account);
         AwsError::new("RepositoryAlreadyExistsException", text)
     })?;
     Ok(CreateRepositoryOutput { repository: Some(sent) })
@@ -48,6 +57,9 @@ mod tests {
         let made = create(&fixture).expect("it is new").repository.expect("it is shown");
         assert_eq!(made.repository_uri.as_deref(), Some("123456789012.dkr.ecr.us-east-1.amazonaws.com/web"));
         let again = create(&fixture).expect_err("it is there").to_string();
-        assert_eq!(again, "RepositoryAlreadyExistsException: The repository with name 'web' already exists in the registry with id '123456789012'");
+        assert_eq!(
+            again,
+            "RepositoryAlreadyExistsException: The repository with name 'web' already exists in the registry with id '123456789012'"
+        );
     }
 }

@@ -6,7 +6,11 @@ use crate::routes::{Backend, write};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecr::{DeleteRepositoryInput, DeleteRepositoryOutput};
 
-pub async fn delete_repository(backend: Backend, cx: Cx, input: DeleteRepositoryInput) -> Result<DeleteRepositoryOutput, AwsError> {
+pub async fn delete_repository(
+    backend: Backend,
+    cx: Cx,
+    input: DeleteRepositoryInput,
+) -> Result<DeleteRepositoryOutput, AwsError> {
     let (scope, name) = (cx.scope.clone(), input.repository_name.clone());
     let repository = write(&backend.store, move |tx| {
         let row = names::repository(tx, &cx.scope, input.registry_id.as_deref(), &input.repository_name)?;

@@ -6,7 +6,11 @@ use longshore_aws_model::AwsError;
 use longshore_aws_model::ecr::{DescribeImagesInput, DescribeImagesOutput};
 use longshore_store::Snapshot;
 
-pub fn describe_images(state: &Snapshot, cx: &Cx, input: DescribeImagesInput) -> Result<DescribeImagesOutput, AwsError> {
+pub fn describe_images(
+    state: &Snapshot,
+    cx: &Cx,
+    input: DescribeImagesInput,
+) -> Result<DescribeImagesOutput, AwsError> {
     let repository = names::repository(state, &cx.scope, input.registry_id.as_deref(), &input.repository_name)?;
     if let Some(wanted) = input.image_ids.filter(|list| !list.is_empty()) {
         let find = |id| {

@@ -6,17 +6,25 @@ use longshore_aws_model::AwsError;
 use longshore_aws_model::ecr::{DescribeRepositoriesInput, DescribeRepositoriesOutput};
 use longshore_store::Snapshot;
 
-pub fn describe_repositories(state: &Snapshot, cx: &Cx, input: DescribeRepositoriesInput) -> Result<DescribeRepositoriesOutput, AwsError> {
+pub fn describe_repositories(
+    state: &Snapshot,
+    cx: &Cx,
+    input: DescribeRepositoriesInput,
+) -> Result<DescribeRepositoriesOutput, AwsError> {
     let registry = input.registry_id.as_deref();
     names::check_registry(&cx.scope, registry)?;
     if let Some(wanted) = input.repository_names.filter(|list| !list.is_empty()) {
-        let found = wanted.iter().map(|name| names::repository(state, &cx.scope, registry, name)).collect::<Result<Vec<_>, _>>()?;
+        let found = wanted
+            .iter()
+            .map(|name| names::repository(state, &cx.scope, registry, name))
+            .collect::<Result<Vec<_>, _>>()?;
         let repositories = found.iter().map(|row| view::repository(&cx.scope, row)).collect();
         return Ok(DescribeRepositoriesOutput { repositories: Some(repositories), next_token: None });
     }
     let limit = input.max_results.map_or(100, |n| n.clamp(1, 1000) as usize);
-    let page = page::page(state.repositories().prefix(&cx.scope), |row| row.name.clone(), input.next_token.as_deref(), limit)
-        .map_err(|_| error::invalid("Invalid parameter at 'nextToken' failed to satisfy constraint."))?;
+    let page =
+        page::page(state.repositories().prefix(&cx.scope), |row| row.name.clone(), input.next_token.as_deref(), limit)
+            .map_err(|_| error::invalid("Invalid parameter at 'nextToken' failed to satisfy constraint."))?;
     let repositories = page.items.iter().map(|row| view::repository(&cx.scope, row)).collect();
     Ok(DescribeRepositoriesOutput { repositories: Some(repositories), next_token: page.next_token })
 }
@@ -40,9 +48,13 @@ mod tests {
         repository(&bench, "team/db");
         let named = DescribeRepositoriesInput { repository_names: Some(vec!["web".to_owned()]), ..Default::default() };
         assert_eq!(names(&bench, named).0, ["web"]);
-        let (first, next_token) = names(&bench, DescribeRepositoriesInput { max_results: Some(2), ..Default::default() });
+        let (first, next_token) =
+            names(&bench, DescribeRepositoriesInput { max_results: Some(2), ..Default::default() });
         assert_eq!(first, ["api", "team/db"]);
-        assert_eq!(names(&bench, DescribeRepositoriesInput { next_token, ..Default::default() }), (vec!["web".to_owned()], None));
+        assert_eq!(
+            names(&bench, DescribeRepositoriesInput { next_token, ..Default::default() }),
+            (vec!["web".to_owned()], None)
+        );
     }
 
     #[test]
@@ -54,7 +66,8 @@ mod tests {
             refused(named),
             "RepositoryNotFoundException: The repository with name 'z' does not exist in the registry with id '123456789012'"
         );
-        let elsewhere = DescribeRepositoriesInput { registry_id: Some("210987654321".to_owned()), ..Default::default() };
+        let elsewhere =
+            DescribeRepositoriesInput { registry_id: Some("210987654321".to_owned()), ..Default::default() };
         assert!(refused(elsewhere).starts_with("InvalidParameterException: "));
     }
 }

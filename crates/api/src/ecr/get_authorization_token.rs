@@ -10,7 +10,11 @@ use std::time::Duration;
 
 const GOOD_FOR: Duration = Duration::from_secs(12 * 3600);
 
-pub fn get_authorization_token(_: &Snapshot, cx: &Cx, input: GetAuthorizationTokenInput) -> Result<GetAuthorizationTokenOutput, AwsError> {
+pub fn get_authorization_token(
+    _: &Snapshot,
+    cx: &Cx,
+    input: GetAuthorizationTokenInput,
+) -> Result<GetAuthorizationTokenOutput, AwsError> {
     for registry in input.registry_ids.iter().flatten() {
         names::check_registry(&cx.scope, Some(registry))?;
     }

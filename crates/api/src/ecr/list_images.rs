@@ -10,9 +10,13 @@ pub fn list_images(state: &Snapshot, cx: &Cx, input: ListImagesInput) -> Result<
     let repository = names::repository(state, &cx.scope, input.registry_id.as_deref(), &input.repository_name)?;
     let (tagged, status) = input.filter.map_or((None, None), |filter| (filter.tag_status, filter.image_status));
     let rows = state.images().prefix(&(cx.scope.clone(), repository.name.clone()));
-    let ids = rows.filter(|row| names::passes(row, tagged.as_deref(), status.as_deref())).flat_map(|row| names::identifiers(&row));
+    let ids = rows
+        .filter(|row| names::passes(row, tagged.as_deref(), status.as_deref()))
+        .flat_map(|row| names::identifiers(&row));
     let limit = input.max_results.map_or(100, |n| n.clamp(1, 1000) as usize);
-    let key = |id: &longshore_aws_model::ecr::ImageIdentifier| format!("{} {}", id.image_digest.as_deref().unwrap_or_default(), id.image_tag.as_deref().unwrap_or_default());
+    let key = |id: &longshore_aws_model::ecr::ImageIdentifier| {
+        format!("{} {}", id.image_digest.as_deref().unwrap_or_default(), id.image_tag.as_deref().unwrap_or_default())
+    };
     let page = page::page(ids, key, input.next_token.as_deref(), limit)
         .map_err(|_| error::invalid("Invalid parameter at 'nextToken' failed to satisfy constraint."))?;
     Ok(ListImagesOutput { image_ids: Some(page.items), next_token: page.next_token })
@@ -40,7 +44,8 @@ mod tests {
             };
             let output = bench.read(|state, cx| list_images(state, cx, input)).expect("a list");
             let ids = output.image_ids.into_iter().flatten();
-            let ids: Vec<_> = ids.map(|id| (id.image_digest.unwrap_or_default(), id.image_tag.unwrap_or_default())).collect();
+            let ids: Vec<_> =
+                ids.map(|id| (id.image_digest.unwrap_or_default(), id.image_tag.unwrap_or_default())).collect();
             (ids, output.next_token)
         };
         let entry = |digit, tag: &str| (digest(digit), tag.to_owned());

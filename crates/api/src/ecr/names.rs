@@ -10,29 +10,40 @@ use longshore_types::ecr::{Image, Repository};
 use std::sync::Arc;
 
 /// The repository, in the caller's own registry: there is no other.
-pub fn repository(state: &Snapshot, scope: &Scope, registry: Option<&str>, name: &str) -> Result<Arc<Repository>, AwsError> {
+pub fn repository(
+    state: &Snapshot,
+    scope: &Scope,
+    registry: Option<&str>,
+    name: &str,
+) -> Result<Arc<Repository>, AwsError> {
     check_registry(scope, registry)?;
     state.repositories().get(&(scope.clone(), name.to_owned())).ok_or_else(|| error::no_repository(scope, name))
 }
 
 pub fn check_registry(scope: &Scope, registry: Option<&str>) -> Result<(), AwsError> {
     match registry {
-        Some(other) if other != scope.account.as_str() => {
-            Err(error::invalid(format!("Invalid parameter at 'registryId': the registry with id '{other}' does not exist.")))
-        }
+        Some(other) if other != scope.account.as_str() => Err(error::invalid(format!(
+            "Invalid parameter at 'registryId': the registry with id '{other}' does not exist."
+        ))),
         _ => Ok(()),
     }
 }
 
 /// The image that an identifier names, by digest, tag or both.
-pub fn image(state: &Snapshot, scope: &Scope, repository: &str, id: &ImageIdentifier) -> Result<Arc<Image>, ImageFailure> {
+pub fn image(
+    state: &Snapshot,
+    scope: &Scope,
+    repository: &str,
+    id: &ImageIdentifier,
+) -> Result<Arc<Image>, ImageFailure> {
     let failure = |code: &str, reason: &str| ImageFailure {
         image_id: Some(id.clone()),
         failure_code: Some(code.to_owned()),
         failure_reason: Some(reason.to_owned()),
     };
     let by_digest = |digest: &String| state.images().get(&(scope.clone(), repository.to_owned(), digest.clone()));
-    let by_tag = |tag: &String| state.images().find(&Images::BY_TAG, &(scope.clone(), repository.to_owned(), tag.clone()));
+    let by_tag =
+        |tag: &String| state.images().find(&Images::BY_TAG, &(scope.clone(), repository.to_owned(), tag.clone()));
     let not_found = || failure("ImageNotFound", "Requested image not found");
     match (&id.image_digest, &id.image_tag) {
         (Some(digest), None) => by_digest(digest).ok_or_else(not_found),
@@ -42,13 +53,16 @@ pub fn image(state: &Snapshot, scope: &Scope, repository: &str, id: &ImageIdenti
             Some(_) => Err(failure("ImageTagDoesNotMatchDigest", "The requested tag and digest do not match")),
             None => Err(not_found()),
         },
-        (None, None) => Err(failure("MissingDigestAndTag", "Invalid request parameters: both tag and digest cannot be null")),
+        (None, None) => {
+            Err(failure("MissingDigestAndTag", "Invalid request parameters: both tag and digest cannot be null"))
+        }
     }
 }
 
 /// One identifier a tag, or one without a tag.
 pub fn identifiers(image: &Image) -> Vec<ImageIdentifier> {
-    let of = |tag: Option<&String>| ImageIdentifier { image_digest: Some(image.digest.clone()), image_tag: tag.cloned() };
+    let of =
+        |tag: Option<&String>| ImageIdentifier { image_digest: Some(image.digest.clone()), image_tag: tag.cloned() };
     match image.image_tags.is_empty() {
         true => vec![of(None)],
         false => image.image_tags.iter().map(|tag| of(Some(tag))).collect(),

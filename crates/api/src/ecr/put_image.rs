@@ -7,7 +7,9 @@ use longshore_aws_model::AwsError;
 use longshore_aws_model::ecr::{Image, ImageIdentifier, PutImageInput, PutImageOutput};
 
 pub async fn put_image(backend: Backend, cx: Cx, input: PutImageInput) -> Result<PutImageOutput, AwsError> {
-    backend.store.read(|state| names::repository(state, &cx.scope, input.registry_id.as_deref(), &input.repository_name))?;
+    backend
+        .store
+        .read(|state| names::repository(state, &cx.scope, input.registry_id.as_deref(), &input.repository_name))?;
     let new = NewImage {
         manifest: input.image_manifest.clone().into_bytes(),
         media_type: input.image_manifest_media_type,
@@ -31,7 +33,10 @@ pub async fn put_image(backend: Backend, cx: Cx, input: PutImageInput) -> Result
     })?;
     if !put.changed {
         let tag = input.image_tag.as_deref().unwrap_or("null");
-        let text = format!("Image with digest '{}' and tag '{tag}' already exists in the repository with name '{name}' in registry with id '{account}'", put.digest);
+        let text = format!(
+            "Image with digest '{}' and tag '{tag}' already exists in the repository with name '{name}' in registry with id '{account}'",
+            put.digest
+        );
         return Err(AwsError::new("ImageAlreadyExistsException", text));
     }
     Ok(PutImageOutput {
@@ -85,7 +90,10 @@ mod tests {
         ] {
             assert_eq!(refusal(put(answer)), expected);
         }
-        assert!(refusal(put(Err(PutImageError::LayersNotFound(vec![digest('2')])))).starts_with("LayersNotFoundException: "));
+        assert!(
+            refusal(put(Err(PutImageError::LayersNotFound(vec![digest('2')]))))
+                .starts_with("LayersNotFoundException: ")
+        );
         let elsewhere = PutImageInput { repository_name: "z".to_owned(), ..input() };
         assert!(refusal(bench.call(put_image, elsewhere)).starts_with("RepositoryNotFoundException: "));
     }

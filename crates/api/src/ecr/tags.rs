@@ -10,7 +10,11 @@ use longshore_types::{Scope, Tags};
 
 /// Tags of a create call.
 pub fn parse(given: Option<Vec<Tag>>) -> Result<Tags, AwsError> {
-    let tags: Tags = given.unwrap_or_default().into_iter().map(|t| (t.key.unwrap_or_default(), t.value.unwrap_or_default())).collect();
+    let tags: Tags = given
+        .unwrap_or_default()
+        .into_iter()
+        .map(|t| (t.key.unwrap_or_default(), t.value.unwrap_or_default()))
+        .collect();
     check(&tags)?;
     Ok(tags)
 }
@@ -20,7 +24,10 @@ fn check(tags: &Tags) -> Result<(), AwsError> {
         return Err(AwsError::new("TooManyTagsException", "A repository can have at most 50 tags."));
     }
     match tags.iter().any(|(key, value)| key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256) {
-        true => Err(AwsError::new("InvalidTagParameterException", "Tag keys have 1 to 128 characters and tag values at most 256.")),
+        true => Err(AwsError::new(
+            "InvalidTagParameterException",
+            "Tag keys have 1 to 128 characters and tag values at most 256.",
+        )),
         false => Ok(()),
     }
 }
@@ -52,9 +59,16 @@ pub fn untag_resource(tx: &mut Tx, cx: &Cx, input: UntagResourceInput) -> Result
     Ok(UntagResourceOutput::default())
 }
 
-pub fn list_tags_for_resource(state: &Snapshot, cx: &Cx, input: ListTagsForResourceInput) -> Result<ListTagsForResourceOutput, AwsError> {
+pub fn list_tags_for_resource(
+    state: &Snapshot,
+    cx: &Cx,
+    input: ListTagsForResourceInput,
+) -> Result<ListTagsForResourceOutput, AwsError> {
     let name = name(&cx.scope, &input.resource_arn)?;
-    let row = state.repositories().get(&(cx.scope.clone(), name.to_owned())).ok_or_else(|| error::no_repository(&cx.scope, name))?;
+    let row = state
+        .repositories()
+        .get(&(cx.scope.clone(), name.to_owned()))
+        .ok_or_else(|| error::no_repository(&cx.scope, name))?;
     Ok(ListTagsForResourceOutput { tags: Some(view::tags(&row.tags)) })
 }
 

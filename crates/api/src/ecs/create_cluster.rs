@@ -14,7 +14,9 @@ pub fn create_cluster(tx: &mut Tx, cx: &Cx, input: CreateClusterInput) -> Result
     let name = names::cluster_name(input.cluster_name.as_deref())?;
     let providers = input.capacity_providers.unwrap_or_default();
     if let Some(unknown) = providers.iter().find(|provider| *provider != "FARGATE") {
-        return Err(error::invalid(format!("The specified capacity provider '{unknown}' was not found. Longshore has FARGATE.")));
+        return Err(error::invalid(format!(
+            "The specified capacity provider '{unknown}' was not found. Longshore has FARGATE."
+        )));
     }
     let key = (cx.scope.clone(), name.clone());
     let existing = tx.clusters().get(&key).filter(|cluster| cluster.status == ClusterStatus::Active);

@@ -22,7 +22,9 @@ pub fn create_service(tx: &mut Tx, cx: &Cx, input: CreateServiceInput) -> Result
     check_choice("deploymentController", input.deployment_controller.and_then(|c| c.r#type).as_deref(), "ECS")?;
     let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
     if !is_ecs_name(&input.service_name) {
-        return Err(error::invalid("Service names must contain only letters, numbers, hyphens and underscores, and at most 255 of them."));
+        return Err(error::invalid(
+            "Service names must contain only letters, numbers, hyphens and underscores, and at most 255 of them.",
+        ));
     }
     let name = ServiceName::from(input.service_name.as_str());
     let key = (cx.scope.clone(), cluster.name.clone(), name.clone());
@@ -44,10 +46,16 @@ pub fn create_service(tx: &mut Tx, cx: &Cx, input: CreateServiceInput) -> Result
     if grace.is_some_and(|seconds| seconds < 0) {
         return Err(error::invalid("healthCheckGracePeriodSeconds must not be negative."));
     }
-    if grace.is_some_and(|seconds| seconds > 0) && load_balancers.is_empty() && definition.containers.iter().all(|c| c.health_check.is_none()) {
-        return Err(error::invalid("Health check grace period is only valid for services configured to use load balancers or container health checks."));
+    if grace.is_some_and(|seconds| seconds > 0)
+        && load_balancers.is_empty()
+        && definition.containers.iter().all(|c| c.health_check.is_none())
+    {
+        return Err(error::invalid(
+            "Health check grace period is only valid for services configured to use load balancers or container health checks.",
+        ));
     }
-    let desired_count = desired(input.desired_count)?.ok_or_else(|| error::invalid("DesiredCount can not be blank."))?;
+    let desired_count =
+        desired(input.desired_count)?.ok_or_else(|| error::invalid("DesiredCount can not be blank."))?;
     let mut service = Service {
         name,
         cluster: cluster.name.clone(),
@@ -88,13 +96,19 @@ fn check_choice(parameter: &str, given: Option<&str>, only: &str) -> Result<(), 
 
 pub fn desired(given: Option<i32>) -> Result<Option<u32>, AwsError> {
     match given {
-        Some(n) if !(0..=5000).contains(&n) => Err(error::invalid("Invalid desiredCount: a service has 0 to 5000 tasks.")),
+        Some(n) if !(0..=5000).contains(&n) => {
+            Err(error::invalid("Invalid desiredCount: a service has 0 to 5000 tasks."))
+        }
         n => Ok(n.map(i32::unsigned_abs)),
     }
 }
 
 pub fn propagate_tags(given: Option<&str>) -> Result<Option<PropagateTags>, AwsError> {
-    given.map(|text| PropagateTags::parse(text).ok_or_else(|| error::invalid(format!("Invalid propagateTags '{text}'.")))).transpose()
+    given
+        .map(|text| {
+            PropagateTags::parse(text).ok_or_else(|| error::invalid(format!("Invalid propagateTags '{text}'.")))
+        })
+        .transpose()
 }
 
 /// A new PRIMARY deployment of what the service says now; the others become ACTIVE.
@@ -126,7 +140,9 @@ pub fn begin_deployment(service: &mut Service, cx: &Cx) {
 pub fn configure(service: &mut Service, given: Option<wire::DeploymentConfiguration>) -> Result<(), AwsError> {
     let Some(given) = given else { return Ok(()) };
     refuse!(given; bake_time_in_minutes, lifecycle_hooks, linear_configuration, canary_configuration, early_success_criteria);
-    if given.alarms.as_ref().is_some_and(|alarms| alarms.enable == Some(true) || !alarms.alarm_names.iter().flatten().collect::<Vec<_>>().is_empty()) {
+    if given.alarms.as_ref().is_some_and(|alarms| {
+        alarms.enable == Some(true) || !alarms.alarm_names.iter().flatten().collect::<Vec<_>>().is_empty()
+    }) {
         return Err(error::unsupported("deploymentConfiguration.alarms"));
     }
     check_choice("deploymentConfiguration.strategy", given.strategy.as_deref(), "ROLLING")?;
@@ -135,20 +151,26 @@ pub fn configure(service: &mut Service, given: Option<wire::DeploymentConfigurat
         if breaker.reset_on_healthy_task == Some(false) {
             return Err(error::unsupported("deploymentCircuitBreaker.resetOnHealthyTask false"));
         }
-        service.circuit_breaker = CircuitBreaker { enable: breaker.enable == Some(true), rollback: breaker.rollback == Some(true) };
+        service.circuit_breaker =
+            CircuitBreaker { enable: breaker.enable == Some(true), rollback: breaker.rollback == Some(true) };
     }
     let percent = |name: &str, value: Option<i32>, old: u32| match value {
         None => Ok(old),
         Some(n) if n >= 0 => Ok(n.unsigned_abs()),
         Some(n) => Err(error::invalid(format!("Invalid {name}: {n}"))),
     };
-    service.minimum_healthy_percent = percent("minimumHealthyPercent", given.minimum_healthy_percent, service.minimum_healthy_percent)?;
+    service.minimum_healthy_percent =
+        percent("minimumHealthyPercent", given.minimum_healthy_percent, service.minimum_healthy_percent)?;
     service.maximum_percent = percent("maximumPercent", given.maximum_percent, service.maximum_percent)?;
     if service.maximum_percent == 0 {
         return Err(error::invalid("maximumPercent must be greater than 0."));
     }
-    if service.minimum_healthy_percent > service.maximum_percent || (service.minimum_healthy_percent == 100 && service.maximum_percent == 100) {
-        return Err(error::invalid("Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments, and minimumHealthyPercent must not be greater than maximumPercent."));
+    if service.minimum_healthy_percent > service.maximum_percent
+        || (service.minimum_healthy_percent == 100 && service.maximum_percent == 100)
+    {
+        return Err(error::invalid(
+            "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments, and minimumHealthyPercent must not be greater than maximumPercent.",
+        ));
     }
     Ok(())
 }
@@ -177,11 +199,15 @@ fn load_balancer(
     if state.target_groups().get(&(scope.clone(), arn.clone())).is_none() {
         return Err(error::invalid(format!("The specified target group does not exist. (targetGroupArn {arn})")));
     }
-    let forwards = |actions: &[longshore_types::elbv2::Action]| actions.iter().any(|a| a.target_groups().any(|group| group == arn));
+    let forwards = |actions: &[longshore_types::elbv2::Action]| {
+        actions.iter().any(|a| a.target_groups().any(|group| group == arn))
+    };
     let used = state.listeners().prefix(scope).any(|listener| forwards(&listener.default_actions))
         || state.rules().prefix(scope).any(|rule| forwards(&rule.actions));
     if !used {
-        return Err(error::invalid(format!("The target group with targetGroupArn {arn} does not have an associated load balancer.")));
+        return Err(error::invalid(format!(
+            "The target group with targetGroupArn {arn} does not have an associated load balancer."
+        )));
     }
     let name = lb.container_name.ok_or_else(|| error::invalid("containerName can not be blank."))?;
     let Some(container) = definition.containers.iter().find(|c| c.name == name) else {

@@ -19,7 +19,8 @@ pub fn delete_task_definitions(
     let (mut deleted, mut failures) = (Vec::new(), Vec::new());
     for given in &input.task_definitions {
         let (family, revision) = names::family_and_revision(given)?;
-        let revision = revision.ok_or_else(|| error::invalid("Task definition identifiers must include a revision: family:revision."))?;
+        let revision = revision
+            .ok_or_else(|| error::invalid("Task definition identifiers must include a revision: family:revision."))?;
         let failure = |reason: &str| Failure {
             arn: Some(arn::task_definition(&cx.scope, &family, revision)),
             reason: Some(reason.to_owned()),

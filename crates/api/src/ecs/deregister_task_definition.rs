@@ -13,7 +13,8 @@ pub fn deregister_task_definition(
     input: DeregisterTaskDefinitionInput,
 ) -> Result<DeregisterTaskDefinitionOutput, AwsError> {
     let (family, revision) = names::family_and_revision(&input.task_definition)?;
-    let revision = revision.ok_or_else(|| error::client("Task definition identifier must include a revision: family:revision."))?;
+    let revision = revision
+        .ok_or_else(|| error::client("Task definition identifier must include a revision: family:revision."))?;
     let key = (cx.scope.clone(), family, revision);
     let changed = tx.task_definitions().update(&key, |row| {
         if row.status == TaskDefinitionStatus::Active {

@@ -14,11 +14,16 @@ use std::sync::Arc;
 pub fn cluster_name(given: Option<&str>) -> Result<ClusterName, AwsError> {
     let text = given.unwrap_or("default");
     let name = match Arn::parse(text) {
-        Some(arn) => arn.resource.strip_prefix("cluster/").ok_or_else(|| error::invalid("Invalid identifier: Identifier is for a different resource type."))?,
+        Some(arn) => arn
+            .resource
+            .strip_prefix("cluster/")
+            .ok_or_else(|| error::invalid("Invalid identifier: Identifier is for a different resource type."))?,
         None => text,
     };
     if !is_ecs_name(name) {
-        return Err(error::invalid("Cluster names must contain only letters, numbers, hyphens and underscores, and at most 255 of them."));
+        return Err(error::invalid(
+            "Cluster names must contain only letters, numbers, hyphens and underscores, and at most 255 of them.",
+        ));
     }
     Ok(ClusterName::from(name))
 }
@@ -58,7 +63,10 @@ pub fn service_name(given: &str) -> ServiceName {
 /// Family, and revision where one is given: `web`, `web:3`, or an ARN.
 pub fn family_and_revision(given: &str) -> Result<(Family, Option<u32>), AwsError> {
     let text = match Arn::parse(given) {
-        Some(arn) => arn.resource.strip_prefix("task-definition/").ok_or_else(|| error::client("Invalid identifier: Identifier is for a different resource type."))?,
+        Some(arn) => arn
+            .resource
+            .strip_prefix("task-definition/")
+            .ok_or_else(|| error::client("Invalid identifier: Identifier is for a different resource type."))?,
         None => given,
     };
     match text.split_once(':') {

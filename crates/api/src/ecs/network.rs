@@ -30,7 +30,8 @@ pub fn resolve(
         }
     }
     let of_vpc = of_vpc.ok_or_else(|| error::invalid("subnets can not be empty."))?;
-    let mut security_groups: Vec<SecurityGroupId> = vpc.security_groups.unwrap_or_default().into_iter().map(SecurityGroupId).collect();
+    let mut security_groups: Vec<SecurityGroupId> =
+        vpc.security_groups.unwrap_or_default().into_iter().map(SecurityGroupId).collect();
     if security_groups.len() > 5 {
         return Err(error::invalid("securityGroups can have at most 5 items."));
     }
@@ -39,7 +40,9 @@ pub fn resolve(
             error::invalid(format!("Error retrieving security group information for [{id}]: The security group '{id}' does not exist (ErrorCode: InvalidGroup.NotFound)"))
         })?;
         if group.vpc != of_vpc {
-            return Err(error::invalid(format!("Security group {id} does not appear to belong to the same VPC as the input subnets.")));
+            return Err(error::invalid(format!(
+                "Security group {id} does not appear to belong to the same VPC as the input subnets."
+            )));
         }
     }
     if security_groups.is_empty() {

@@ -82,9 +82,13 @@ fn check_size(cpu_units: u32, memory_mib: u32) -> Result<(), AwsError> {
     }
     if !fargate::is_offered(cpu_units, memory_mib) {
         let text = if fargate::is_cpu(cpu_units) {
-            format!("No Fargate configuration exists for given values: {cpu_units} CPU, {memory_mib} memory. See the Amazon ECS documentation for the valid values.")
+            format!(
+                "No Fargate configuration exists for given values: {cpu_units} CPU, {memory_mib} memory. See the Amazon ECS documentation for the valid values."
+            )
         } else {
-            format!("Invalid 'cpu' setting for task: {cpu_units}. Fargate offers 256, 512, 1024, 2048, 4096, 8192 and 16384 CPU units.")
+            format!(
+                "Invalid 'cpu' setting for task: {cpu_units}. Fargate offers 256, 512, 1024, 2048, 4096, 8192 and 16384 CPU units."
+            )
         };
         return Err(error::client(text));
     }
@@ -111,7 +115,9 @@ fn check_platform(platform: &wire::RuntimePlatform) -> Result<(), AwsError> {
     }
     let here = if cfg!(target_arch = "aarch64") { "ARM64" } else { "X86_64" };
     if let Some(architecture) = platform.cpu_architecture.as_deref().filter(|a| *a != here) {
-        return Err(error::client(format!("runtimePlatform.cpuArchitecture {architecture} cannot run on this machine, which is {here}.")));
+        return Err(error::client(format!(
+            "runtimePlatform.cpuArchitecture {architecture} cannot run on this machine, which is {here}."
+        )));
     }
     Ok(())
 }
@@ -162,7 +168,9 @@ fn volumes(given: Vec<wire::Volume>) -> Result<Vec<String>, AwsError> {
         }
         let name = volume.name.unwrap_or_default();
         if !is_ecs_name(&name) || names.contains(&name) {
-            return Err(error::client(format!("Volume names must be unique names of letters, numbers, hyphens and underscores: '{name}'")));
+            return Err(error::client(format!(
+                "Volume names must be unique names of letters, numbers, hyphens and underscores: '{name}'"
+            )));
         }
         names.push(name);
     }
@@ -189,7 +197,9 @@ fn containers(
     check_dependencies(&containers)?;
     let total: u32 = containers.iter().map(|c| c.memory_mib.or(c.memory_reservation_mib).unwrap_or(0)).sum();
     if total > task_memory_mib {
-        return Err(error::client(format!("Invalid 'memory' setting: the containers ask for {total} MiB, the task has {task_memory_mib} MiB.")));
+        return Err(error::client(format!(
+            "Invalid 'memory' setting: the containers ask for {total} MiB, the task has {task_memory_mib} MiB."
+        )));
     }
     Ok(containers)
 }
@@ -199,7 +209,9 @@ fn check_ports(containers: &[ContainerDefinition]) -> Result<(), AwsError> {
     let mut seen: Vec<(u16, &str, &str)> = Vec::new();
     for container in containers {
         for port in &container.ports {
-            if let Some((_, _, other)) = seen.iter().find(|(n, p, _)| (*n, *p) == (port.container_port, port.protocol.as_str())) {
+            if let Some((_, _, other)) =
+                seen.iter().find(|(n, p, _)| (*n, *p) == (port.container_port, port.protocol.as_str()))
+            {
                 return Err(error::client(format!(
                     "The container port {}/{} of container '{}' conflicts with container '{other}': with network mode awsvpc the containers of a task share one network interface.",
                     port.container_port, port.protocol, container.name
@@ -216,19 +228,30 @@ fn check_dependencies(containers: &[ContainerDefinition]) -> Result<(), AwsError
     for container in containers {
         for (on, condition) in &container.depends_on {
             let Some(other) = containers.iter().find(|c| c.name == *on) else {
-                return Err(error::client(format!("Container '{}' depends on container '{on}', which is not in the task definition.", container.name)));
+                return Err(error::client(format!(
+                    "Container '{}' depends on container '{on}', which is not in the task definition.",
+                    container.name
+                )));
             };
             if other.essential && matches!(condition, DependencyCondition::Complete | DependencyCondition::Success) {
-                return Err(error::client(format!("Container '{}' depends on essential container '{on}' with condition {condition}, which must not be essential.", container.name)));
+                return Err(error::client(format!(
+                    "Container '{}' depends on essential container '{on}' with condition {condition}, which must not be essential.",
+                    container.name
+                )));
             }
             if *condition == DependencyCondition::Healthy && other.health_check.is_none() {
-                return Err(error::client(format!("Container '{}' depends on container '{on}' being HEALTHY, which has no health check.", container.name)));
+                return Err(error::client(format!(
+                    "Container '{}' depends on container '{on}' being HEALTHY, which has no health check.",
+                    container.name
+                )));
             }
             edges.push((container.name.as_str(), on.as_str()));
         }
     }
     match dependencies::cycle(&edges) {
-        Some(cycle) => Err(error::client(format!("Container dependencies go round in a circle: {}.", cycle.join(" -> ")))),
+        Some(cycle) => {
+            Err(error::client(format!("Container dependencies go round in a circle: {}.", cycle.join(" -> "))))
+        }
         None => Ok(()),
     }
 }
@@ -239,9 +262,14 @@ fn container(c: wire::ContainerDefinition, volumes: &[String]) -> Result<Contain
         docker_security_options, resource_requirements, firelens_configuration, credential_specs);
     let name = c.name.unwrap_or_default();
     if !is_ecs_name(&name) {
-        return Err(error::client("Container.name should not be null or empty, and has letters, numbers, hyphens and underscores."));
+        return Err(error::client(
+            "Container.name should not be null or empty, and has letters, numbers, hyphens and underscores.",
+        ));
     }
-    let image = c.image.filter(|image| !image.is_empty()).ok_or_else(|| error::client("Container.image should not be null or empty."))?;
+    let image = c
+        .image
+        .filter(|image| !image.is_empty())
+        .ok_or_else(|| error::client("Container.image should not be null or empty."))?;
     let memory = positive("memory", &name, c.memory)?;
     let reservation = positive("memoryReservation", &name, c.memory_reservation)?;
     if memory.is_some_and(|limit| limit < 6) {
@@ -250,7 +278,9 @@ fn container(c: wire::ContainerDefinition, volumes: &[String]) -> Result<Contain
     if let (Some(limit), Some(soft)) = (memory, reservation)
         && limit < soft
     {
-        return Err(error::client(format!("Invalid setting for container '{name}'. 'memory' must be greater than or equal to 'memoryReservation'.")));
+        return Err(error::client(format!(
+            "Invalid setting for container '{name}'. 'memory' must be greater than or equal to 'memoryReservation'."
+        )));
     }
     let linux = c.linux_parameters.unwrap_or_default();
     refuse!(linux; devices, max_swap, swappiness);
@@ -261,7 +291,9 @@ fn container(c: wire::ContainerDefinition, volumes: &[String]) -> Result<Contain
     }
     Ok(ContainerDefinition {
         essential: c.essential.unwrap_or(true),
-        cpu_units: c.cpu.map_or(Ok(0), |units| u32::try_from(units).map_err(|_| error::client(format!("Invalid 'cpu' setting for container '{name}'."))))?,
+        cpu_units: c.cpu.map_or(Ok(0), |units| {
+            u32::try_from(units).map_err(|_| error::client(format!("Invalid 'cpu' setting for container '{name}'.")))
+        })?,
         memory_mib: memory,
         memory_reservation_mib: reservation,
         ports: c.port_mappings.unwrap_or_default().into_iter().map(|p| port(&name, p)).collect::<Result<_, _>>()?,
@@ -284,7 +316,12 @@ fn container(c: wire::ContainerDefinition, volumes: &[String]) -> Result<Contain
         tmpfs: linux.tmpfs.unwrap_or_default().into_iter().map(tmpfs).collect::<Result<_, _>>()?,
         shared_memory_mib: positive("sharedMemorySize", &name, linux.shared_memory_size)?,
         sysctls: c.system_controls.unwrap_or_default().into_iter().map(sysctl).collect::<Result<_, _>>()?,
-        mounts: c.mount_points.unwrap_or_default().into_iter().map(|m| mount(&name, m, volumes)).collect::<Result<_, _>>()?,
+        mounts: c
+            .mount_points
+            .unwrap_or_default()
+            .into_iter()
+            .map(|m| mount(&name, m, volumes))
+            .collect::<Result<_, _>>()?,
         pseudo_terminal: c.pseudo_terminal.unwrap_or(false),
         interactive: c.interactive.unwrap_or(false),
         name,
@@ -304,18 +341,28 @@ fn timeout(setting: &str, container: &str, seconds: Option<i32>) -> Result<Optio
     match seconds {
         None => Ok(None),
         Some(n @ 2..=120) => Ok(Some(n.unsigned_abs())),
-        Some(n) => Err(error::client(format!("Invalid '{setting}' setting for container '{container}': {n}. Fargate takes 2 to 120 seconds."))),
+        Some(n) => Err(error::client(format!(
+            "Invalid '{setting}' setting for container '{container}': {n}. Fargate takes 2 to 120 seconds."
+        ))),
     }
 }
 
 fn port(container: &str, p: wire::PortMapping) -> Result<PortMapping, AwsError> {
     refuse!(p; container_port_range);
     let number = |n: Option<i32>| u16::try_from(n.unwrap_or(0)).ok().filter(|n| *n > 0);
-    let container_port = number(p.container_port).ok_or_else(|| error::client(format!("Invalid 'containerPort' setting for container '{container}'.")))?;
+    let container_port = number(p.container_port)
+        .ok_or_else(|| error::client(format!("Invalid 'containerPort' setting for container '{container}'.")))?;
     if p.host_port.is_some_and(|host| host != i32::from(container_port)) {
-        return Err(error::client("When networkMode=awsvpc, the host ports and container ports in port mappings must match."));
+        return Err(error::client(
+            "When networkMode=awsvpc, the host ports and container ports in port mappings must match.",
+        ));
     }
-    Ok(PortMapping { container_port, protocol: p.protocol.unwrap_or_else(|| "tcp".to_owned()), name: p.name, app_protocol: p.app_protocol })
+    Ok(PortMapping {
+        container_port,
+        protocol: p.protocol.unwrap_or_else(|| "tcp".to_owned()),
+        name: p.name,
+        app_protocol: p.app_protocol,
+    })
 }
 
 pub fn environment(given: Option<Vec<wire::KeyValuePair>>) -> Result<Vec<(String, String)>, AwsError> {
@@ -342,12 +389,18 @@ fn health_check(container: &str, h: wire::HealthCheck) -> Result<Option<HealthCh
     match command.first().map(String::as_str) {
         Some("NONE") => return Ok(None),
         Some("CMD" | "CMD-SHELL") if command.len() > 1 => {}
-        _ => return Err(error::client(format!("Invalid 'healthCheck.command' setting for container '{container}': it starts with CMD or CMD-SHELL, then the command."))),
+        _ => {
+            return Err(error::client(format!(
+                "Invalid 'healthCheck.command' setting for container '{container}': it starts with CMD or CMD-SHELL, then the command."
+            )));
+        }
     }
     let within = |setting: &str, value: Option<i32>, default: u32, least: i32, most: i32| match value {
         None => Ok(default),
         Some(n) if (least..=most).contains(&n) => Ok(n.unsigned_abs()),
-        Some(n) => Err(error::client(format!("Invalid 'healthCheck.{setting}' setting for container '{container}': {n} is not between {least} and {most}."))),
+        Some(n) => Err(error::client(format!(
+            "Invalid 'healthCheck.{setting}' setting for container '{container}': {n} is not between {least} and {most}."
+        ))),
     };
     Ok(Some(HealthCheck {
         interval_seconds: within("interval", h.interval, 30, 5, 300)?,
@@ -365,11 +418,18 @@ fn log(container: &str, l: wire::LogConfiguration) -> Result<AwsLogs, AwsError> 
         return Err(error::unsupported(&format!("logConfiguration.logDriver {driver} (container '{container}')")));
     }
     let options = l.options.unwrap_or_default();
-    let known = ["awslogs-group", "awslogs-region", "awslogs-stream-prefix", "awslogs-create-group", "mode", "max-buffer-size"];
+    let known =
+        ["awslogs-group", "awslogs-region", "awslogs-stream-prefix", "awslogs-create-group", "mode", "max-buffer-size"];
     if let Some(other) = options.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(error::unsupported(&format!("logConfiguration.options {other} (container '{container}')")));
     }
-    let required = |key: &str| options.get(key).filter(|v| !v.is_empty()).cloned().ok_or_else(|| error::client(format!("Log driver awslogs requires options: {key}")));
+    let required = |key: &str| {
+        options
+            .get(key)
+            .filter(|v| !v.is_empty())
+            .cloned()
+            .ok_or_else(|| error::client(format!("Log driver awslogs requires options: {key}")))
+    };
     let blocking = match options.get("mode").map(String::as_str) {
         None | Some("non-blocking") => false,
         Some("blocking") => true,
@@ -377,7 +437,9 @@ fn log(container: &str, l: wire::LogConfiguration) -> Result<AwsLogs, AwsError> 
     };
     let max_buffer_bytes = match options.get("max-buffer-size") {
         None => 10 << 20,
-        Some(size) => parse_size(size).ok_or_else(|| error::client(format!("Invalid 'max-buffer-size' option: {size}")))?,
+        Some(size) => {
+            parse_size(size).ok_or_else(|| error::client(format!("Invalid 'max-buffer-size' option: {size}")))?
+        }
     };
     Ok(AwsLogs {
         group: required("awslogs-group")?,
@@ -419,8 +481,14 @@ fn ulimit(u: wire::Ulimit) -> Result<Ulimit, AwsError> {
 }
 
 fn tmpfs(t: wire::Tmpfs) -> Result<(String, u32, Vec<String>), AwsError> {
-    let path = t.container_path.filter(|path| path.starts_with('/')).ok_or_else(|| error::client("tmpfs.containerPath must be an absolute path."))?;
-    let size = u32::try_from(t.size.unwrap_or(0)).ok().filter(|n| *n > 0).ok_or_else(|| error::client("tmpfs.size must be a positive number of MiB."))?;
+    let path = t
+        .container_path
+        .filter(|path| path.starts_with('/'))
+        .ok_or_else(|| error::client("tmpfs.containerPath must be an absolute path."))?;
+    let size = u32::try_from(t.size.unwrap_or(0))
+        .ok()
+        .filter(|n| *n > 0)
+        .ok_or_else(|| error::client("tmpfs.size must be a positive number of MiB."))?;
     Ok((path, size, t.mount_options.unwrap_or_default()))
 }
 
@@ -428,7 +496,9 @@ fn sysctl(s: wire::SystemControl) -> Result<(String, String), AwsError> {
     let name = s.namespace.unwrap_or_default();
     // Those of the task's own namespaces; others would change the host.
     if !name.starts_with("net.") {
-        return Err(error::client(format!("systemControls namespace '{name}' is not supported: Fargate takes those of net.*.")));
+        return Err(error::client(format!(
+            "systemControls namespace '{name}' is not supported: Fargate takes those of net.*."
+        )));
     }
     Ok((name, s.value.unwrap_or_default()))
 }
@@ -438,7 +508,9 @@ fn mount(container: &str, m: wire::MountPoint, volumes: &[String]) -> Result<Mou
     if !volumes.contains(&volume) {
         return Err(error::client(format!("Unknown volume '{volume}'.")));
     }
-    let path = m.container_path.filter(|path| path.starts_with('/')).ok_or_else(|| error::client(format!("mountPoints.containerPath of container '{container}' must be an absolute path.")))?;
+    let path = m.container_path.filter(|path| path.starts_with('/')).ok_or_else(|| {
+        error::client(format!("mountPoints.containerPath of container '{container}' must be an absolute path."))
+    })?;
     Ok(MountPoint { volume, path, read_only: m.read_only.unwrap_or(false) })
 }
 
@@ -461,7 +533,10 @@ mod tests {
 
     #[test]
     fn buffer_sizes_parse() {
-        assert_eq!((parse_size("4m"), parse_size("25mb"), parse_size("512")), (Some(4 << 20), Some(25 << 20), Some(512)));
+        assert_eq!(
+            (parse_size("4m"), parse_size("25mb"), parse_size("512")),
+            (Some(4 << 20), Some(25 << 20), Some(512))
+        );
         assert_eq!((parse_size("0"), parse_size("m"), parse_size("1x")), (None, None, None));
     }
 }

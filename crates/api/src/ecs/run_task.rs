@@ -82,7 +82,13 @@ fn digest(input: &RunTaskInput) -> u64 {
     hasher.finish()
 }
 
-fn already_run(tx: &Tx, cx: &Cx, cluster: &Cluster, token: &str, digest: u64) -> Result<Option<Vec<wire::Task>>, AwsError> {
+fn already_run(
+    tx: &Tx,
+    cx: &Cx,
+    cluster: &Cluster,
+    token: &str,
+    digest: u64,
+) -> Result<Option<Vec<wire::Task>>, AwsError> {
     let state: &longshore_store::Snapshot = tx;
     let key = (cx.scope.clone(), cluster.name.clone(), token.to_owned());
     let tasks: Vec<_> = state.tasks().by_index(&Tasks::BY_CLIENT_TOKEN, &key).collect();
@@ -101,7 +107,9 @@ pub fn capacity(
 ) -> Result<Option<String>, AwsError> {
     let strategy = strategy.filter(|items| !items.is_empty());
     if launch_type.is_some() && strategy.is_some() {
-        return Err(error::invalid("Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again."));
+        return Err(error::invalid(
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
+        ));
     }
     let provider = match strategy {
         Some(items) => {
@@ -113,7 +121,11 @@ pub fn capacity(
         None => match launch_type {
             Some("FARGATE") => None,
             // EC2 is what AWS takes when nothing is said.
-            None | Some("EC2") => return Err(error::invalid("No Container Instances were found in your cluster. Longshore runs launch type FARGATE: add --launch-type FARGATE.")),
+            None | Some("EC2") => {
+                return Err(error::invalid(
+                    "No Container Instances were found in your cluster. Longshore runs launch type FARGATE: add --launch-type FARGATE.",
+                ));
+            }
             Some(other) => return Err(error::unsupported(&format!("launchType {other}"))),
         },
     };
@@ -126,7 +138,9 @@ pub fn capacity(
 pub fn check_platform_version(version: Option<&str>) -> Result<(), AwsError> {
     match version {
         None | Some("LATEST" | "1.4.0") => Ok(()),
-        Some(other) => Err(error::invalid(format!("The platform version '{other}' is not available; Longshore is like 1.4.0."))),
+        Some(other) => {
+            Err(error::invalid(format!("The platform version '{other}' is not available; Longshore is like 1.4.0.")))
+        }
     }
 }
 
@@ -136,17 +150,23 @@ fn overrides(given: wire::TaskOverride, definition: &TaskDefinition) -> Result<T
     let memory_mib = given.memory.as_deref().map(parse_memory).transpose()?;
     let (cpu, memory) = (cpu_units.unwrap_or(definition.cpu_units), memory_mib.unwrap_or(definition.memory_mib));
     if !fargate::is_offered(cpu, memory) {
-        return Err(error::client(format!("No Fargate configuration exists for given values: {cpu} CPU, {memory} memory.")));
+        return Err(error::client(format!(
+            "No Fargate configuration exists for given values: {cpu} CPU, {memory} memory."
+        )));
     }
     let mut containers = Vec::new();
     for c in given.container_overrides.unwrap_or_default() {
         refuse!(c; environment_files, resource_requirements);
         let name = c.name.unwrap_or_default();
         if !definition.containers.iter().any(|d| d.name == name) {
-            return Err(error::client(format!("Override for container named {name} is not a container in the TaskDefinition.")));
+            return Err(error::client(format!(
+                "Override for container named {name} is not a container in the TaskDefinition."
+            )));
         }
         let positive = |setting: &str, n: Option<i32>| match n {
-            Some(n) if n <= 0 => Err(error::client(format!("Invalid '{setting}' override for container '{name}': {n}"))),
+            Some(n) if n <= 0 => {
+                Err(error::client(format!("Invalid '{setting}' override for container '{name}': {n}")))
+            }
             n => Ok(n.map(i32::unsigned_abs)),
         };
         containers.push(ContainerOverride {
@@ -158,5 +178,11 @@ fn overrides(given: wire::TaskOverride, definition: &TaskDefinition) -> Result<T
             name,
         });
     }
-    Ok(TaskOverride { containers, cpu_units, memory_mib, task_role_arn: given.task_role_arn, execution_role_arn: given.execution_role_arn })
+    Ok(TaskOverride {
+        containers,
+        cpu_units,
+        memory_mib,
+        task_role_arn: given.task_role_arn,
+        execution_role_arn: given.execution_role_arn,
+    })
 }

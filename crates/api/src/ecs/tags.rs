@@ -78,7 +78,9 @@ pub fn list_tags_for_resource(
     let scope = cx.scope.clone();
     let tags = match parse(&input.resource_arn)? {
         Tagged::Cluster(name) => state.clusters().get(&(scope, name)).map(|row| view::tags(&row.tags)),
-        Tagged::Service(cluster, name) => state.services().get(&(scope, cluster, name)).map(|row| view::tags(&row.tags)),
+        Tagged::Service(cluster, name) => {
+            state.services().get(&(scope, cluster, name)).map(|row| view::tags(&row.tags))
+        }
         Tagged::Task(id) => state.tasks().get(&(scope, id)).map(|row| view::tags(&row.tags)),
         Tagged::TaskDefinition(family, revision) => {
             state.task_definitions().get(&(scope, family, revision)).map(|row| view::tags(&row.tags))

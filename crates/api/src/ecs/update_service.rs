@@ -55,12 +55,19 @@ pub fn update_service(tx: &mut Tx, cx: &Cx, input: UpdateServiceInput) -> Result
         deploy |= load_balancers != service.load_balancers;
         service.load_balancers = load_balancers;
     } else if let Some(lb) = service.load_balancers.iter().find(|lb| {
-        !definition.containers.iter().any(|c| c.name == lb.container && c.ports.iter().any(|p| p.container_port == lb.port))
+        !definition
+            .containers
+            .iter()
+            .any(|c| c.name == lb.container && c.ports.iter().any(|p| p.container_port == lb.port))
     }) {
-        return Err(error::invalid(format!("The container {} did not have a container port {} defined.", lb.container, lb.port)));
+        return Err(error::invalid(format!(
+            "The container {} did not have a container port {} defined.",
+            lb.container, lb.port
+        )));
     }
     if let Some(seconds) = input.health_check_grace_period_seconds {
-        service.health_check_grace_seconds = u32::try_from(seconds).map_err(|_| error::invalid("healthCheckGracePeriodSeconds must not be negative."))?;
+        service.health_check_grace_seconds = u32::try_from(seconds)
+            .map_err(|_| error::invalid("healthCheckGracePeriodSeconds must not be negative."))?;
     }
     if let Some(managed) = input.enable_ecs_managed_tags {
         service.enable_ecs_managed_tags = managed;

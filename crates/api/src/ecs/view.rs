@@ -63,10 +63,10 @@ pub fn cluster(state: &Snapshot, scope: &Scope, cluster: &Cluster, fields: Clust
             count("activeFargateServiceCount", services),
         ]
     };
-    let settings = cluster.settings.iter().map(|(name, value)| wire::ClusterSetting {
-        name: Some(name.clone()),
-        value: Some(value.clone()),
-    });
+    let settings = cluster
+        .settings
+        .iter()
+        .map(|(name, value)| wire::ClusterSetting { name: Some(name.clone()), value: Some(value.clone()) });
     wire::Cluster {
         cluster_arn: Some(arn::cluster(scope, &cluster.name)),
         cluster_name: Some(cluster.name.to_string()),
@@ -85,10 +85,11 @@ pub fn cluster(state: &Snapshot, scope: &Scope, cluster: &Cluster, fields: Clust
 }
 
 pub fn task_definition(scope: &Scope, d: &TaskDefinition) -> wire::TaskDefinition {
-    let platform = (d.cpu_architecture.is_some() || d.operating_system_family.is_some()).then(|| wire::RuntimePlatform {
-        cpu_architecture: d.cpu_architecture.clone(),
-        operating_system_family: d.operating_system_family.clone(),
-    });
+    let platform =
+        (d.cpu_architecture.is_some() || d.operating_system_family.is_some()).then(|| wire::RuntimePlatform {
+            cpu_architecture: d.cpu_architecture.clone(),
+            operating_system_family: d.operating_system_family.clone(),
+        });
     let volume = |name: &String| wire::Volume {
         name: Some(name.clone()),
         host: Some(wire::HostVolumeProperties::default()),
@@ -127,10 +128,11 @@ fn container_definition(c: &ContainerDefinition) -> wire::ContainerDefinition {
         app_protocol: p.app_protocol.clone(),
         ..Default::default()
     };
-    let capabilities = (!c.capabilities_add.is_empty() || !c.capabilities_drop.is_empty()).then(|| wire::KernelCapabilities {
-        add: some_if(c.capabilities_add.clone()),
-        drop: some_if(c.capabilities_drop.clone()),
-    });
+    let capabilities =
+        (!c.capabilities_add.is_empty() || !c.capabilities_drop.is_empty()).then(|| wire::KernelCapabilities {
+            add: some_if(c.capabilities_add.clone()),
+            drop: some_if(c.capabilities_drop.clone()),
+        });
     let tmpfs: Vec<_> = c
         .tmpfs
         .iter()

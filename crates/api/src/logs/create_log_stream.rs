@@ -42,10 +42,7 @@ mod tests {
             refusal(create("app", "a")),
             "ResourceAlreadyExistsException: The specified log stream already exists"
         );
-        assert_eq!(
-            refusal(create("other", "a")),
-            "ResourceNotFoundException: The specified log group does not exist."
-        );
+        assert_eq!(refusal(create("other", "a")), "ResourceNotFoundException: The specified log group does not exist.");
         assert_eq!(refusal(create("app", "a:b")), "InvalidParameterException: Invalid log stream name: a:b");
     }
 }

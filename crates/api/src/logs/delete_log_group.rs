@@ -1,12 +1,16 @@
 //! DeleteLogGroup: rows first, events after; events without a row are never seen, and go when the name is used again.
 
 use super::{error, names};
-use crate::routes::{Backend, write};
 use crate::Cx;
+use crate::routes::{Backend, write};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::logs::{DeleteLogGroupInput, DeleteLogGroupOutput};
 
-pub async fn delete_log_group(backend: Backend, cx: Cx, input: DeleteLogGroupInput) -> Result<DeleteLogGroupOutput, AwsError> {
+pub async fn delete_log_group(
+    backend: Backend,
+    cx: Cx,
+    input: DeleteLogGroupInput,
+) -> Result<DeleteLogGroupOutput, AwsError> {
     let key = names::key(&cx.scope, &input.log_group_name);
     let name = input.log_group_name;
     write(&backend.store, move |tx| {

@@ -1,12 +1,16 @@
 //! DeleteLogStream: the row first, its events after.
 
 use super::{error, names};
-use crate::routes::{Backend, write};
 use crate::Cx;
+use crate::routes::{Backend, write};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::logs::{DeleteLogStreamInput, DeleteLogStreamOutput};
 
-pub async fn delete_log_stream(backend: Backend, cx: Cx, input: DeleteLogStreamInput) -> Result<DeleteLogStreamOutput, AwsError> {
+pub async fn delete_log_stream(
+    backend: Backend,
+    cx: Cx,
+    input: DeleteLogStreamInput,
+) -> Result<DeleteLogStreamOutput, AwsError> {
     let key = names::key(&cx.scope, &input.log_group_name);
     let (group, stream) = (input.log_group_name, input.log_stream_name.clone());
     write(&backend.store, move |tx| {

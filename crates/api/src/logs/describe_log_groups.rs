@@ -7,18 +7,27 @@ use longshore_aws_model::AwsError;
 use longshore_aws_model::logs::{DescribeLogGroupsInput, DescribeLogGroupsOutput, LogGroup};
 use longshore_types::arn;
 
-pub async fn describe_log_groups(backend: Backend, cx: Cx, input: DescribeLogGroupsInput) -> Result<DescribeLogGroupsOutput, AwsError> {
+pub async fn describe_log_groups(
+    backend: Backend,
+    cx: Cx,
+    input: DescribeLogGroupsInput,
+) -> Result<DescribeLogGroupsOutput, AwsError> {
     if input.account_identifiers.is_some_and(|list| !list.is_empty()) || input.include_linked_accounts == Some(true) {
         return Err(error::unsupported("accountIdentifiers"));
     }
     if input.log_group_name_prefix.is_some() && input.log_group_name_pattern.is_some() {
-        return Err(error::invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."));
+        return Err(error::invalid(
+            "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.",
+        ));
     }
     let wanted = input.log_group_identifiers.unwrap_or_default();
     let wanted: Vec<&str> = wanted.iter().map(|text| names::of_arn(text).unwrap_or(text)).collect();
     let matches = |name: &str| {
         input.log_group_name_prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()))
-            && input.log_group_name_pattern.as_ref().is_none_or(|part| name.to_lowercase().contains(&part.to_lowercase()))
+            && input
+                .log_group_name_pattern
+                .as_ref()
+                .is_none_or(|part| name.to_lowercase().contains(&part.to_lowercase()))
             && (wanted.is_empty() || wanted.contains(&name))
             && input.log_group_class.as_ref().is_none_or(|class| class == "STANDARD")
     };
@@ -41,7 +50,10 @@ pub async fn describe_log_groups(backend: Backend, cx: Cx, input: DescribeLogGro
             ..Default::default()
         }
     };
-    Ok(DescribeLogGroupsOutput { log_groups: Some(page.items.iter().map(group).collect()), next_token: page.next_token })
+    Ok(DescribeLogGroupsOutput {
+        log_groups: Some(page.items.iter().map(group).collect()),
+        next_token: page.next_token,
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,11 @@ use crate::{Cx, page};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::logs::{DescribeLogStreamsInput, DescribeLogStreamsOutput, LogStream};
 
-pub async fn describe_log_streams(backend: Backend, cx: Cx, input: DescribeLogStreamsInput) -> Result<DescribeLogStreamsOutput, AwsError> {
+pub async fn describe_log_streams(
+    backend: Backend,
+    cx: Cx,
+    input: DescribeLogStreamsInput,
+) -> Result<DescribeLogStreamsOutput, AwsError> {
     let group = names::chosen(input.log_group_name, input.log_group_identifier)?;
     let by_time = input.order_by.as_deref() == Some("LastEventTime");
     if by_time && input.log_stream_name_prefix.is_some() {
@@ -16,7 +20,8 @@ pub async fn describe_log_streams(backend: Backend, cx: Cx, input: DescribeLogSt
     names::group(&state, &cx.scope, &group)?;
     let key = names::key(&cx.scope, &group);
     let prefix = input.log_stream_name_prefix.unwrap_or_default();
-    let rows = state.log_streams().prefix(&(cx.scope.clone(), group.clone())).filter(|row| row.name.starts_with(&prefix));
+    let rows =
+        state.log_streams().prefix(&(cx.scope.clone(), group.clone())).filter(|row| row.name.starts_with(&prefix));
     let mut streams: Vec<LogStream> = rows
         .map(|row| {
             let stats = backend.logs.stream_stats(&key, &row.name);
@@ -41,8 +46,9 @@ pub async fn describe_log_streams(backend: Backend, cx: Cx, input: DescribeLogSt
     }
     let limit = input.limit.map_or(50, |n| n.clamp(1, 50) as usize);
     // Positions order the pages, because the order is the caller's.
-    let page = page::page(streams.into_iter().enumerate(), |(n, _)| format!("{n:012}"), input.next_token.as_deref(), limit)
-        .map_err(|_| error::invalid("The specified nextToken is invalid."))?;
+    let page =
+        page::page(streams.into_iter().enumerate(), |(n, _)| format!("{n:012}"), input.next_token.as_deref(), limit)
+            .map_err(|_| error::invalid("The specified nextToken is invalid."))?;
     let streams = page.items.into_iter().map(|(_, stream)| stream).collect();
     Ok(DescribeLogStreamsOutput { log_streams: Some(streams), next_token: page.next_token })
 }
@@ -84,9 +90,13 @@ mod tests {
     fn pages_follow_each_other_and_times_are_shown() {
         let bench = Bench::app(&["a", "b", "c"]);
         bench.say("a", &[(1, "x"), (2, "y")]);
-        let first = bench.call(describe_log_streams, DescribeLogStreamsInput { limit: Some(2), ..input() }).expect("a page");
+        let first =
+            bench.call(describe_log_streams, DescribeLogStreamsInput { limit: Some(2), ..input() }).expect("a page");
         let stream = &first.log_streams.as_ref().expect("two")[0];
-        assert_eq!((stream.first_event_timestamp, stream.last_event_timestamp), (Some(bench.now.0 + 1), Some(bench.now.0 + 2)));
+        assert_eq!(
+            (stream.first_event_timestamp, stream.last_event_timestamp),
+            (Some(bench.now.0 + 1), Some(bench.now.0 + 2))
+        );
         assert_eq!(stream.arn.as_deref(), Some("arn:aws:logs:us-east-1:123456789012:log-group:app:log-stream:a"));
         assert_eq!(names(&bench, DescribeLogStreamsInput { next_token: first.next_token, ..input() }), ["c"]);
         let stranger = DescribeLogStreamsInput { log_group_name: Some("other".to_owned()), ..Default::default() };

@@ -13,7 +13,11 @@ const BYTES_MAX: usize = 1 << 20;
 /// Read at most for one page; a page may be empty and have a token, as on AWS.
 const SCAN_BYTES_MAX: u64 = 64 << 20;
 
-pub async fn filter_log_events(backend: Backend, cx: Cx, input: FilterLogEventsInput) -> Result<FilterLogEventsOutput, AwsError> {
+pub async fn filter_log_events(
+    backend: Backend,
+    cx: Cx,
+    input: FilterLogEventsInput,
+) -> Result<FilterLogEventsOutput, AwsError> {
     let group = names::chosen(input.log_group_name, input.log_group_identifier)?;
     let named = input.log_stream_names.unwrap_or_default();
     if !named.is_empty() && input.log_stream_name_prefix.is_some() {
@@ -118,7 +122,11 @@ mod tests {
         let bench = bench();
         let refused = |input| refusal(bench.call(filter_log_events, input));
         let names = |name: &str| Some(vec![name.to_owned()]);
-        let both = FilterLogEventsInput { log_stream_names: names("db/1"), log_stream_name_prefix: Some("d".to_owned()), ..input() };
+        let both = FilterLogEventsInput {
+            log_stream_names: names("db/1"),
+            log_stream_name_prefix: Some("d".to_owned()),
+            ..input()
+        };
         assert!(refused(both).starts_with("InvalidParameterException: "));
         assert_eq!(
             refused(FilterLogEventsInput { log_stream_names: names("z"), ..input() }),

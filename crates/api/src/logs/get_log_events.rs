@@ -10,7 +10,11 @@ use longshore_telemetry::logs::{GetRequest, Start};
 const EVENTS_MAX: i32 = 10_000;
 const BYTES_MAX: usize = 1 << 20;
 
-pub async fn get_log_events(backend: Backend, cx: Cx, input: GetLogEventsInput) -> Result<GetLogEventsOutput, AwsError> {
+pub async fn get_log_events(
+    backend: Backend,
+    cx: Cx,
+    input: GetLogEventsInput,
+) -> Result<GetLogEventsOutput, AwsError> {
     let group = names::chosen(input.log_group_name, input.log_group_identifier)?;
     backend.store.read(|state| names::stream(state, &cx.scope, &group, &input.log_stream_name))?;
     let start = match &input.next_token {
@@ -57,7 +61,11 @@ mod tests {
     use crate::logs::testing::{Bench, refusal};
 
     fn input() -> GetLogEventsInput {
-        GetLogEventsInput { log_group_name: Some("app".to_owned()), log_stream_name: "a".to_owned(), ..Default::default() }
+        GetLogEventsInput {
+            log_group_name: Some("app".to_owned()),
+            log_stream_name: "a".to_owned(),
+            ..Default::default()
+        }
     }
 
     fn lines(output: &GetLogEventsOutput) -> Vec<&str> {
@@ -91,7 +99,8 @@ mod tests {
         let latest = bench.call(get_log_events, GetLogEventsInput { limit: Some(2), ..input() }).expect("a page");
         assert_eq!(lines(&latest), ["two", "three"]);
         let (start_time, end_time) = (Some(bench.now.0 + 1), Some(bench.now.0 + 3));
-        let between = bench.call(get_log_events, GetLogEventsInput { start_time, end_time, ..input() }).expect("a page");
+        let between =
+            bench.call(get_log_events, GetLogEventsInput { start_time, end_time, ..input() }).expect("a page");
         assert_eq!(lines(&between), ["one", "two"]);
     }
 

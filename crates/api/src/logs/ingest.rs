@@ -25,7 +25,12 @@ pub async fn ingest(
     backend.logs.append(&names::key(scope, group), stream, events, now.0).await.map_err(error::stored)
 }
 
-async fn make(backend: &Backend, key: (Scope, String, String), create_group: bool, now: Timestamp) -> Result<(), AwsError> {
+async fn make(
+    backend: &Backend,
+    key: (Scope, String, String),
+    create_group: bool,
+    now: Timestamp,
+) -> Result<(), AwsError> {
     let (scope, group, stream) = &key;
     leftovers::of_group(backend, scope, group).await?;
     leftovers::of_stream(backend, scope, group, stream).await?;
@@ -73,6 +78,10 @@ mod tests {
         put(false).expect("stored again");
         let stats = bench.backend.logs.stream_stats(&names::key(&scope, "app"), "web/1").expect("a stream");
         assert_eq!((stats.events, stats.last_event_ms), (2, Some(bench.now.0)));
-        assert!(bench.read(|state, _| state.log_streams().contains(&(scope.clone(), "app".to_owned(), "web/1".to_owned()))));
+        assert!(bench.read(|state, _| state.log_streams().contains(&(
+            scope.clone(),
+            "app".to_owned(),
+            "web/1".to_owned()
+        ))));
     }
 }

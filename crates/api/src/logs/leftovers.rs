@@ -21,7 +21,9 @@ pub async fn of_group(backend: &Backend, scope: &Scope, group: &str) -> Result<(
 pub async fn of_stream(backend: &Backend, scope: &Scope, group: &str, stream: &str) -> Result<(), AwsError> {
     let row = (scope.clone(), group.to_owned(), stream.to_owned());
     let key = names::key(scope, group);
-    if backend.store.read(|state| state.log_streams().contains(&row)) || backend.logs.stream_stats(&key, stream).is_none() {
+    if backend.store.read(|state| state.log_streams().contains(&row))
+        || backend.logs.stream_stats(&key, stream).is_none()
+    {
         return Ok(());
     }
     backend.logs.delete_stream(&key, stream).await.map_err(error::stored)

@@ -3,9 +3,9 @@
 use super::error;
 use longshore_aws_model::AwsError;
 use longshore_store::Snapshot;
+use longshore_types::Scope;
 use longshore_types::arn::{self, Arn};
 use longshore_types::logs::{LogGroup, LogStream};
-use longshore_types::Scope;
 use std::sync::Arc;
 
 /// The key of a group's events: groups of one name in two regions are two.

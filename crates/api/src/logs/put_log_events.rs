@@ -15,7 +15,11 @@ const EVENT_OVERHEAD: usize = 26;
 const BATCH_BYTES_MAX: usize = 1_048_576;
 const NEXT_TOKEN: &str = "49039859588887188422586666187664123661";
 
-pub async fn put_log_events(backend: Backend, cx: Cx, input: PutLogEventsInput) -> Result<PutLogEventsOutput, AwsError> {
+pub async fn put_log_events(
+    backend: Backend,
+    cx: Cx,
+    input: PutLogEventsInput,
+) -> Result<PutLogEventsOutput, AwsError> {
     let group = backend.store.read(|state| {
         names::stream(state, &cx.scope, &input.log_group_name, &input.log_stream_name)?;
         names::group(state, &cx.scope, &input.log_group_name)
@@ -41,7 +45,9 @@ fn check(events: &[InputLogEvent]) -> Result<(), AwsError> {
     if let (Some(first), Some(last)) = (times.first(), times.last())
         && Timestamp(*last).since(Timestamp(*first)) > DAY
     {
-        return Err(error::invalid("The batch of log events in a single PutLogEvents request cannot span more than 24 hours."));
+        return Err(error::invalid(
+            "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.",
+        ));
     }
     let size: usize = events.iter().map(|event| event.message.as_ref().map_or(0, String::len) + EVENT_OVERHEAD).sum();
     if size > BATCH_BYTES_MAX {
@@ -51,7 +57,11 @@ fn check(events: &[InputLogEvent]) -> Result<(), AwsError> {
 }
 
 /// Events to keep, and which were not: at the start those that are too old, at the end those of the future.
-fn split(events: Vec<InputLogEvent>, retention_days: Option<i32>, now: Timestamp) -> (Vec<Event>, Option<RejectedLogEventsInfo>) {
+fn split(
+    events: Vec<InputLogEvent>,
+    retention_days: Option<i32>,
+    now: Timestamp,
+) -> (Vec<Event>, Option<RejectedLogEventsInfo>) {
     let too_old = now - 14 * DAY;
     let expired = retention_days.map(|days| now - days.unsigned_abs() * DAY);
     let too_new = now + Duration::from_secs(2 * 3600);
@@ -108,7 +118,10 @@ mod tests {
         let put = |stream: &str, times: &[i64]| {
             let log_events = times.iter().map(|at| event(now + at)).collect();
             let (log_group_name, log_stream_name) = ("app".to_owned(), stream.to_owned());
-            bench.call(put_log_events, PutLogEventsInput { log_group_name, log_stream_name, log_events, ..Default::default() })
+            bench.call(
+                put_log_events,
+                PutLogEventsInput { log_group_name, log_stream_name, log_events, ..Default::default() },
+            )
         };
         let output = put("a", &[0, 1]).expect("stored");
         assert!(output.next_sequence_token.is_some() && output.rejected_log_events_info.is_none());

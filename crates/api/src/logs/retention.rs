@@ -9,7 +9,11 @@ use longshore_store::Tx;
 const DAYS: [i32; 22] =
     [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
-pub fn put_retention_policy(tx: &mut Tx, cx: &Cx, input: PutRetentionPolicyInput) -> Result<PutRetentionPolicyOutput, AwsError> {
+pub fn put_retention_policy(
+    tx: &mut Tx,
+    cx: &Cx,
+    input: PutRetentionPolicyInput,
+) -> Result<PutRetentionPolicyOutput, AwsError> {
     if !DAYS.contains(&input.retention_in_days) {
         return Err(error::invalid(format!("Invalid retentionInDays {}.", input.retention_in_days)));
     }
@@ -17,7 +21,11 @@ pub fn put_retention_policy(tx: &mut Tx, cx: &Cx, input: PutRetentionPolicyInput
     Ok(PutRetentionPolicyOutput::default())
 }
 
-pub fn delete_retention_policy(tx: &mut Tx, cx: &Cx, input: DeleteRetentionPolicyInput) -> Result<DeleteRetentionPolicyOutput, AwsError> {
+pub fn delete_retention_policy(
+    tx: &mut Tx,
+    cx: &Cx,
+    input: DeleteRetentionPolicyInput,
+) -> Result<DeleteRetentionPolicyOutput, AwsError> {
     set(tx, cx, input.log_group_name, None)?;
     Ok(DeleteRetentionPolicyOutput::default())
 }

@@ -8,7 +8,9 @@ use longshore_store::{Snapshot, Tx};
 use longshore_types::Tags;
 
 fn group(arn: &str) -> Result<String, AwsError> {
-    names::of_arn(arn).map(str::to_owned).ok_or_else(|| error::invalid(format!("The ARN {arn} is not one of a log group.")))
+    names::of_arn(arn)
+        .map(str::to_owned)
+        .ok_or_else(|| error::invalid(format!("The ARN {arn} is not one of a log group.")))
 }
 
 fn change(tx: &mut Tx, cx: &Cx, arn: &str, change: impl FnOnce(&mut Tags)) -> Result<(), AwsError> {
@@ -38,7 +40,11 @@ pub fn untag_resource(tx: &mut Tx, cx: &Cx, input: UntagResourceInput) -> Result
     Ok(UntagResourceOutput::default())
 }
 
-pub fn list_tags_for_resource(state: &Snapshot, cx: &Cx, input: ListTagsForResourceInput) -> Result<ListTagsForResourceOutput, AwsError> {
+pub fn list_tags_for_resource(
+    state: &Snapshot,
+    cx: &Cx,
+    input: ListTagsForResourceInput,
+) -> Result<ListTagsForResourceOutput, AwsError> {
     let group = names::group(state, &cx.scope, &group(&input.resource_arn)?)?;
     Ok(ListTagsForResourceOutput { tags: Some(group.tags.0.clone()) })
 }
@@ -59,10 +65,18 @@ mod tests {
         bench.try_write(|tx, cx| tag_resource(tx, cx, input)).expect("tagged");
         let input = UntagResourceInput { resource_arn: format!("{arn}:*"), tag_keys: vec!["a".to_owned()] };
         bench.try_write(|tx, cx| untag_resource(tx, cx, input)).expect("untagged");
-        let list = |arn: String| bench.read(|state, cx| list_tags_for_resource(state, cx, ListTagsForResourceInput { resource_arn: arn }));
+        let list = |arn: String| {
+            bench.read(|state, cx| list_tags_for_resource(state, cx, ListTagsForResourceInput { resource_arn: arn }))
+        };
         let shown = list(arn.clone()).expect("a list").tags;
         assert_eq!(shown, Some(BTreeMap::from([("b".to_owned(), "2".to_owned())])));
-        assert_eq!(refusal(list(format!("{arn}2"))), "ResourceNotFoundException: The specified log group does not exist.");
-        assert_eq!(refusal(list("app".to_owned())), "InvalidParameterException: The ARN app is not one of a log group.");
+        assert_eq!(
+            refusal(list(format!("{arn}2"))),
+            "ResourceNotFoundException: The specified log group does not exist."
+        );
+        assert_eq!(
+            refusal(list("app".to_owned())),
+            "InvalidParameterException: The ARN app is not one of a log group."
+        );
     }
 }

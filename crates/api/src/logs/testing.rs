@@ -34,7 +34,8 @@ impl Bench {
         let fixture = Fixture::new();
         let logs = Arc::new(LogStore::open(&dir).expect("an empty directory"));
         let backend = Backend { store: fixture.store.clone(), logs, manifests: Arc::new(manifests) };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime needs no more than memory");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().build().expect("a runtime needs no more than memory");
         Self { fixture, backend, runtime, dir }
     }
 

@@ -28,17 +28,9 @@ pub(crate) struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     /// Fails only for bytes that are not UTF-8.
     pub(crate) fn new(body: &'a [u8]) -> Result<Self, ReadError> {
-        let text = std::str::from_utf8(body).map_err(|e| {
-            ReadError::Syntax(format!(
-                "Invalid UTF-8 at byte {} of the request body",
-                e.valid_up_to()
-            ))
-        })?;
-        Ok(Self {
-            text,
-            at: 0,
-            depth: 0,
-        })
+        let text = std::str::from_utf8(body)
+            .map_err(|e| ReadError::Syntax(format!("Invalid UTF-8 at byte {} of the request body", e.valid_up_to())))?;
+        Ok(Self { text, at: 0, depth: 0 })
     }
 
     pub(crate) fn unexpected(&self) -> ReadError {
@@ -50,10 +42,7 @@ impl<'a> Cursor<'a> {
 
     fn peek_byte(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
-        let blank = rest
-            .iter()
-            .take_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'))
-            .count();
+        let blank = rest.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')).count();
         self.at += blank;
         rest.get(blank).copied()
     }
@@ -83,11 +72,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), ReadError> {
-        if self.eat(byte) {
-            Ok(())
-        } else {
-            Err(self.unexpected())
-        }
+        if self.eat(byte) { Ok(()) } else { Err(self.unexpected()) }
     }
 
     fn word(&mut self, word: &str) -> Result<(), ReadError> {
@@ -140,10 +125,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Consumes an array: calls `on` at each element, which must consume it.
-    pub(crate) fn array(
-        &mut self,
-        mut on: impl FnMut(&mut Self) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
+    pub(crate) fn array(&mut self, mut on: impl FnMut(&mut Self) -> Result<(), ReadError>) -> Result<(), ReadError> {
         self.expect(b'[')?;
         self.enter()?;
         if !self.eat(b']') {
@@ -162,9 +144,7 @@ impl<'a> Cursor<'a> {
     fn enter(&mut self) -> Result<(), ReadError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(ReadError::Syntax(format!(
-                "The request body is nested more than {MAX_DEPTH} levels deep"
-            )));
+            return Err(ReadError::Syntax(format!("The request body is nested more than {MAX_DEPTH} levels deep")));
         }
         Ok(())
     }
@@ -177,10 +157,7 @@ impl<'a> Cursor<'a> {
         let mut copied = start;
         loop {
             let rest = &self.text.as_bytes()[self.at..];
-            let plain = rest
-                .iter()
-                .take_while(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f))
-                .count();
+            let plain = rest.iter().take_while(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f)).count();
             self.at += plain;
             match rest.get(plain) {
                 Some(b'"') => {
@@ -243,18 +220,12 @@ impl<'a> Cursor<'a> {
     }
 
     fn hex4(&mut self) -> Result<u32, ReadError> {
-        let digits = self
-            .text
-            .as_bytes()
-            .get(self.at..self.at + 4)
-            .filter(|d| d.iter().all(u8::is_ascii_hexdigit));
+        let digits = self.text.as_bytes().get(self.at..self.at + 4).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
         let Some(digits) = digits else {
             return Err(self.unexpected());
         };
         self.at += 4;
-        Ok(digits
-            .iter()
-            .fold(0, |n, d| n * 16 + char::from(*d).to_digit(16).unwrap_or(0)))
+        Ok(digits.iter().fold(0, |n, d| n * 16 + char::from(*d).to_digit(16).unwrap_or(0)))
     }
 
     /// Consumes a number and gives its text, which follows JSON's grammar.
@@ -282,11 +253,7 @@ impl<'a> Cursor<'a> {
             self.at += usize::from(matches!(bytes.get(self.at), Some(b'+' | b'-')));
             good &= digits(&mut self.at);
         }
-        if good {
-            Ok(&self.text[start..self.at])
-        } else {
-            Err(self.unexpected())
-        }
+        if good { Ok(&self.text[start..self.at]) } else { Err(self.unexpected()) }
     }
 
     /// Consumes any value and gives its text.
@@ -315,17 +282,9 @@ mod tests {
 
     #[test]
     fn strings_are_unescaped() {
-        let read = |text: &str| {
-            Cursor::new(text.as_bytes())
-                .expect("utf-8")
-                .string()
-                .map(Cow::into_owned)
-        };
+        let read = |text: &str| Cursor::new(text.as_bytes()).expect("utf-8").string().map(Cow::into_owned);
         assert_eq!(read(r#""plain""#).as_deref(), Ok("plain"));
-        assert_eq!(
-            read(r#""a\n\"\u00e9\ud83d\ude00\/ä""#).as_deref(),
-            Ok("a\n\"é😀/ä")
-        );
+        assert_eq!(read(r#""a\n\"\u00e9\ud83d\ude00\/ä""#).as_deref(), Ok("a\n\"é😀/ä"));
         assert_eq!(read(r#""\ud83dx""#).as_deref(), Ok("\u{fffd}x"));
         assert_eq!(read(r#""\ud83d\u0041""#).as_deref(), Ok("\u{fffd}A"));
         assert!(read(r#""\u12""#).is_err());
@@ -335,8 +294,7 @@ mod tests {
 
     #[test]
     fn grammar_agrees_with_serde_json_on_mutated_bodies() {
-        let seed =
-            br#"{"a":[1,-2.5e+3,true,null,{"b":"x\u00e9\\"}], "c":{} ,"d":[],"e":0.1,"f":"\t"}"#;
+        let seed = br#"{"a":[1,-2.5e+3,true,null,{"b":"x\u00e9\\"}], "c":{} ,"d":[],"e":0.1,"f":"\t"}"#;
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut next = |n: usize| {
             state ^= state << 13;
@@ -376,8 +334,6 @@ mod tests {
     fn deep_nesting_is_refused_and_not_a_crash() {
         assert!(!accepts("[".repeat(60).as_bytes()));
         assert!(!accepts("[".repeat(1_000_000).as_bytes()));
-        assert!(accepts(
-            format!("{}{}", "[".repeat(60), "]".repeat(60)).as_bytes()
-        ));
+        assert!(accepts(format!("{}{}", "[".repeat(60), "]".repeat(60)).as_bytes()));
     }
 }

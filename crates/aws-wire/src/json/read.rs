@@ -2,9 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use longshore_aws_model::{
-    OnElement, OnEntry, OnMember, ReadError, Schema, ShapeReader, Timestamp,
-};
+use longshore_aws_model::{OnElement, OnEntry, OnMember, ReadError, Schema, ShapeReader, Timestamp};
 
 use super::cursor::{Cursor, Token};
 use crate::time;
@@ -30,11 +28,7 @@ impl Cursor<'_> {
     }
 
     fn require(&mut self, token: Token, expected: &'static str) -> Result<(), ReadError> {
-        if self.peek()? == token {
-            Ok(())
-        } else {
-            Err(self.mismatch(expected))
-        }
+        if self.peek()? == token { Ok(()) } else { Err(self.mismatch(expected)) }
     }
 }
 
@@ -56,13 +50,7 @@ impl ShapeReader for Cursor<'_> {
 
     fn map(&mut self, _: &'static Schema, on: OnEntry<'_>) -> Result<(), ReadError> {
         self.require(Token::Object, "map")?;
-        self.object(|c, key| {
-            if c.null()? {
-                Ok(())
-            } else {
-                on(key.into_owned(), c)
-            }
-        })
+        self.object(|c, key| if c.null()? { Ok(()) } else { on(key.into_owned(), c) })
     }
 
     fn string(&mut self, _: &'static Schema) -> Result<String, ReadError> {
@@ -76,12 +64,7 @@ impl ShapeReader for Cursor<'_> {
         // `5.0` and `5e0` are the integer 5 to AWS too; anything else is not.
         text.parse()
             .ok()
-            .or_else(|| {
-                text.parse::<f64>()
-                    .ok()
-                    .filter(|f| f.fract() == 0.0 && f.abs() < 9e15)
-                    .map(|f| f as i64)
-            })
+            .or_else(|| text.parse::<f64>().ok().filter(|f| f.fract() == 0.0 && f.abs() < 9e15).map(|f| f as i64))
             .ok_or_else(|| ReadError::mismatch(text, "Integer"))
     }
 
@@ -97,8 +80,7 @@ impl ShapeReader for Cursor<'_> {
         }
         self.require(Token::Number, "Double")?;
         let text = self.number()?;
-        text.parse()
-            .map_err(|_| ReadError::mismatch(text, "Double"))
+        text.parse().map_err(|_| ReadError::mismatch(text, "Double"))
     }
 
     fn boolean(&mut self, _: &'static Schema) -> Result<bool, ReadError> {
@@ -120,9 +102,7 @@ impl ShapeReader for Cursor<'_> {
     fn blob(&mut self, _: &'static Schema) -> Result<Vec<u8>, ReadError> {
         self.require(Token::String, "Blob")?;
         let text = Cursor::string(self)?;
-        BASE64_STANDARD
-            .decode(text.as_bytes())
-            .map_err(|_| ReadError::mismatch("STRING_VALUE", "Blob"))
+        BASE64_STANDARD.decode(text.as_bytes()).map_err(|_| ReadError::mismatch("STRING_VALUE", "Blob"))
     }
 
     fn document(&mut self, _: &'static Schema) -> Result<String, ReadError> {

@@ -18,10 +18,7 @@ pub(crate) struct JsonWriter {
 
 impl JsonWriter {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self {
-            out: String::with_capacity(bytes),
-            first: false,
-        }
+        Self { out: String::with_capacity(bytes), first: false }
     }
 
     pub(crate) fn finish(self) -> String {

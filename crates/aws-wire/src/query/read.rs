@@ -5,9 +5,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use longshore_aws_model::{
-    Kind, OnElement, OnEntry, OnMember, ReadError, Schema, ShapeReader, Timestamp,
-};
+use longshore_aws_model::{Kind, OnElement, OnEntry, OnMember, ReadError, Schema, ShapeReader, Timestamp};
 
 use crate::form::{self, Pair};
 use crate::time;
@@ -42,12 +40,7 @@ pub(crate) struct FormReader<'a> {
 impl<'a> FormReader<'a> {
     /// The root of a form; `pairs` are sorted by key.
     pub(crate) fn new(dialect: Dialect, pairs: &'a [Pair]) -> Self {
-        Self {
-            dialect,
-            value: None,
-            under: pairs,
-            prefix: 0,
-        }
+        Self { dialect, value: None, under: pairs, prefix: 0 }
     }
 
     /// The place one name further down, if anything is there.
@@ -59,26 +52,15 @@ impl<'a> FormReader<'a> {
         let name = name.as_bytes();
         let dotted = |key: &[u8]| key.starts_with(name) && key.get(name.len()) == Some(&b'.');
         let at = self.under.partition_point(|p| rest(p, prefix) < name);
-        let value = self
-            .under
-            .get(at)
-            .filter(|p| rest(p, prefix) == name)
-            .map(|p| p.1.as_str());
+        let value = self.under.get(at).filter(|p| rest(p, prefix) == name).map(|p| p.1.as_str());
         // The first key not less than `name` + ".", and all that begin so.
-        let from = self
-            .under
-            .partition_point(|p| rest(p, prefix).iter().lt(name.iter().chain(b".")));
+        let from = self.under.partition_point(|p| rest(p, prefix).iter().lt(name.iter().chain(b".")));
         let under = &self.under[from..];
         let under = &under[..under.partition_point(|p| dotted(rest(p, prefix)))];
         if value.is_none() && under.is_empty() {
             return None;
         }
-        Some(Self {
-            value,
-            under,
-            prefix: self.prefix + name.len() + 1,
-            ..*self
-        })
+        Some(Self { value, under, prefix: self.prefix + name.len() + 1, ..*self })
     }
 
     /// The numbered places under this one, in numeric order; gaps are closed up as AWS does.
@@ -90,29 +72,19 @@ impl<'a> FormReader<'a> {
                 let name = key[self.prefix..].split('.').next().unwrap_or("");
                 // Leading signs are not numbers.
                 let digits = name.bytes().all(|b| b.is_ascii_digit());
-                digits
-                    .then(|| name.parse().ok())
-                    .flatten()
-                    .map(|n| (n, name))
+                digits.then(|| name.parse().ok()).flatten().map(|n| (n, name))
             })
             .collect();
         numbers.sort_unstable();
         numbers.dedup();
-        numbers
-            .into_iter()
-            .filter_map(|(_, name)| self.child(name))
-            .collect()
+        numbers.into_iter().filter_map(|(_, name)| self.child(name)).collect()
     }
 
     fn text(&self, expected: &'static str) -> Result<&'a str, ReadError> {
         self.value.ok_or_else(|| ReadError::mismatch("", expected))
     }
 
-    fn parsed<T>(
-        &self,
-        expected: &'static str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, ReadError> {
+    fn parsed<T>(&self, expected: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ReadError> {
         let text = self.text(expected)?;
         parse(text.trim()).ok_or_else(|| ReadError::mismatch(text, expected))
     }
@@ -156,11 +128,7 @@ impl ShapeReader for FormReader<'_> {
         let Kind::Map(map) = schema.kind else {
             return Ok(());
         };
-        let entries = if map.flattened {
-            Some(*self)
-        } else {
-            self.child("entry")
-        };
+        let entries = if map.flattened { Some(*self) } else { self.child("entry") };
         for entry in entries.map(|e| e.numbered()).unwrap_or_default() {
             let key = entry.child(map.key_name).and_then(|k| k.value);
             if let (Some(key), Some(mut value)) = (key, entry.child(map.value_name)) {
@@ -220,15 +188,9 @@ mod tests {
             "Filter.2.Name=state&Filter.10.Name=z&Filter.1.Name=tag%3AName&Filter.1.Value.1=a&Filter.1.Value.10=c&Filter.1.Value.2=b&VpcId.1=vpc-1&MaxResults=5",
         );
         let filters = input.filters.expect("filters");
-        let names: Vec<_> = filters
-            .iter()
-            .map(|f| f.name.as_deref().expect("name"))
-            .collect();
+        let names: Vec<_> = filters.iter().map(|f| f.name.as_deref().expect("name")).collect();
         assert_eq!(names, ["tag:Name", "state", "z"]);
-        assert_eq!(
-            filters[0].values.as_deref(),
-            Some(&["a", "b", "c"].map(str::to_owned)[..])
-        );
+        assert_eq!(filters[0].values.as_deref(), Some(&["a", "b", "c"].map(str::to_owned)[..]));
         assert_eq!(filters[1].values, None);
         assert_eq!(input.vpc_ids, Some(vec!["vpc-1".to_owned()]));
         assert_eq!(input.max_results, Some(5));
@@ -241,26 +203,15 @@ mod tests {
         );
         let permission = &input.ip_permissions.expect("permissions")[0];
         assert_eq!(permission.from_port, Some(80));
-        assert_eq!(
-            permission.ip_ranges.as_ref().expect("ranges")[0]
-                .cidr_ip
-                .as_deref(),
-            Some("0.0.0.0/0")
-        );
-        assert_eq!(
-            permission.user_id_group_pairs.as_ref().expect("groups")[0]
-                .group_id
-                .as_deref(),
-            Some("sg-2")
-        );
+        assert_eq!(permission.ip_ranges.as_ref().expect("ranges")[0].cidr_ip.as_deref(), Some("0.0.0.0/0"));
+        assert_eq!(permission.user_id_group_pairs.as_ref().expect("groups")[0].group_id.as_deref(), Some("sg-2"));
     }
 
     #[test]
     fn query_lists_have_member_and_an_empty_value_is_an_empty_list() {
         let pairs = sorted(b"Names.member.1=a&Names.member.2=b&LoadBalancerArns=");
         let input =
-            elbv2::DescribeLoadBalancersInput::read(&mut FormReader::new(Dialect::Query, &pairs))
-                .expect("reads");
+            elbv2::DescribeLoadBalancersInput::read(&mut FormReader::new(Dialect::Query, &pairs)).expect("reads");
         assert_eq!(input.names, Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(input.load_balancer_arns, Some(vec![]));
         assert_eq!(input.page_size, None);
@@ -268,11 +219,8 @@ mod tests {
 
     #[test]
     fn names_that_begin_alike_do_not_mix() {
-        let pairs = sorted(
-            b"VpcId-x.1=no&VpcId.1=yes&VpcIdX.1=no&VpcId=&VpcI.1=no&VpcId.x=no&VpcId.%2B2=no",
-        );
-        let input = ec2::DescribeVpcsInput::read(&mut FormReader::new(Dialect::Ec2, &pairs))
-            .expect("reads");
+        let pairs = sorted(b"VpcId-x.1=no&VpcId.1=yes&VpcIdX.1=no&VpcId=&VpcI.1=no&VpcId.x=no&VpcId.%2B2=no");
+        let input = ec2::DescribeVpcsInput::read(&mut FormReader::new(Dialect::Ec2, &pairs)).expect("reads");
         assert_eq!(input.vpc_ids, Some(vec!["yes".to_owned()]));
     }
 }

@@ -31,11 +31,7 @@ struct Frame {
 
 impl XmlWriter {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self {
-            out: String::with_capacity(bytes),
-            next: None,
-            frames: Vec::new(),
-        }
+        Self { out: String::with_capacity(bytes), next: None, frames: Vec::new() }
     }
 
     pub(crate) fn finish(self) -> String {
@@ -73,21 +69,11 @@ impl XmlWriter {
         self.close(element);
     }
 
-    fn begin(
-        &mut self,
-        element: Option<&'static str>,
-        child: &'static str,
-        map: Option<(MapSchema, &'static str)>,
-    ) {
+    fn begin(&mut self, element: Option<&'static str>, child: &'static str, map: Option<(MapSchema, &'static str)>) {
         if let Some(element) = element {
             self.open(element);
         }
-        self.frames.push(Frame {
-            element,
-            child,
-            map,
-            in_entry: false,
-        });
+        self.frames.push(Frame { element, child, map, in_entry: false });
     }
 
     fn end(&mut self) {
@@ -133,9 +119,7 @@ impl ShapeWriter for XmlWriter {
     fn begin_map(&mut self, schema: &'static Schema, _: usize) {
         let element = self.next.take();
         match schema.kind {
-            Kind::Map(m) if m.flattened => {
-                self.begin(None, "", Some((m, element.unwrap_or("entry"))))
-            }
+            Kind::Map(m) if m.flattened => self.begin(None, "", Some((m, element.unwrap_or("entry")))),
             Kind::Map(m) => self.begin(element, "", Some((m, "entry"))),
             _ => self.begin(element, "", None),
         }

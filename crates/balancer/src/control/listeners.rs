@@ -77,12 +77,8 @@ impl Listeners {
                 .listen(address, workers.len())
                 .map_err(|error| format!("cannot listen on {address}: {error}"))?;
             for (worker, socket) in workers.iter().zip(sockets) {
-                let order = ListenOrder {
-                    key,
-                    listener_arn: place.arn.clone(),
-                    is_host: place.namespace.is_none(),
-                    socket,
-                };
+                let order =
+                    ListenOrder { key, listener_arn: place.arn.clone(), is_host: place.namespace.is_none(), socket };
                 // A worker that is gone is reported by its thread.
                 let _ = worker.orders.send(Order::Listen(order));
             }

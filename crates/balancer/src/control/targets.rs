@@ -83,14 +83,7 @@ struct OwnedEgress {
 
 impl Targets {
     pub(super) fn new(checks: mpsc::UnboundedSender<Checked>, idle: Arc<Notify>) -> Targets {
-        Targets {
-            entries: BTreeMap::new(),
-            egresses: HashMap::new(),
-            groups: HashMap::new(),
-            next_id: 1,
-            checks,
-            idle,
-        }
+        Targets { entries: BTreeMap::new(), egresses: HashMap::new(), groups: HashMap::new(), next_id: 1, checks, idle }
     }
 
     /// Brings targets and probers in line with the configuration; unchanged ones keep all they have.
@@ -191,7 +184,12 @@ impl Targets {
         entry
     }
 
-    fn new_target(&mut self, group: &TargetGroup, configured: &config::Target, egress: Option<&Arc<Egress>>) -> Arc<Target> {
+    fn new_target(
+        &mut self,
+        group: &TargetGroup,
+        configured: &config::Target,
+        egress: Option<&Arc<Egress>>,
+    ) -> Arc<Target> {
         let id = self.next_id;
         self.next_id += 1;
         let address = SocketAddr::new(configured.id, configured.port);

@@ -92,9 +92,7 @@ pub(super) fn to_target(headers: &mut HeaderMap, client: &Client, route: &Route)
 }
 
 fn wants_websocket(headers: &HeaderMap) -> bool {
-    headers
-        .get(UPGRADE)
-        .is_some_and(|upgrade| upgrade.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
+    headers.get(UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Makes a target's headers those the client gets.
@@ -155,12 +153,7 @@ fn append_port(headers: &mut HeaderMap, port: u16) {
     }
 }
 
-fn append_peer(
-    headers: &mut HeaderMap,
-    client: &Client,
-    with_port: bool,
-    is_present: bool,
-) -> Result<(), StatusCode> {
+fn append_peer(headers: &mut HeaderMap, client: &Client, with_port: bool, is_present: bool) -> Result<(), StatusCode> {
     let peer = if with_port {
         HeaderValue::try_from(client.peer.to_string()).expect("an address is printable ASCII")
     } else {

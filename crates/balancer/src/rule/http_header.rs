@@ -14,8 +14,7 @@ pub(crate) struct HttpHeader {
 impl HttpHeader {
     pub(super) fn compile(name: &str, values: &[String]) -> Result<HttpHeader, ConditionError> {
         Ok(HttpHeader {
-            name: HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| ConditionError::HeaderName(name.to_owned()))?,
+            name: HeaderName::from_bytes(name.as_bytes()).map_err(|_| ConditionError::HeaderName(name.to_owned()))?,
             values: values.iter().map(|value| Glob::compile(value, Case::Insensitive, false)).collect(),
         })
     }

@@ -9,9 +9,8 @@ pub(crate) struct HttpRequestMethod(Vec<Method>);
 
 impl HttpRequestMethod {
     pub(super) fn compile(values: &[String]) -> Result<HttpRequestMethod, ConditionError> {
-        let method = |value: &String| {
-            Method::from_bytes(value.as_bytes()).map_err(|_| ConditionError::Method(value.clone()))
-        };
+        let method =
+            |value: &String| Method::from_bytes(value.as_bytes()).map_err(|_| ConditionError::Method(value.clone()));
         Ok(HttpRequestMethod(values.iter().map(method).collect::<Result<_, _>>()?))
     }
 

@@ -66,9 +66,7 @@ impl Condition {
         Ok(match condition {
             config::Condition::PathPattern { values } => Condition::PathPattern(PathPattern::compile(values)),
             config::Condition::HostHeader { values } => Condition::HostHeader(HostHeader::compile(values)),
-            config::Condition::HttpHeader { name, values } => {
-                Condition::HttpHeader(HttpHeader::compile(name, values)?)
-            }
+            config::Condition::HttpHeader { name, values } => Condition::HttpHeader(HttpHeader::compile(name, values)?),
             config::Condition::HttpRequestMethod { values } => {
                 Condition::HttpRequestMethod(HttpRequestMethod::compile(values)?)
             }

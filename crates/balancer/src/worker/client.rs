@@ -382,7 +382,11 @@ impl hyper::rt::Write for ClientIo {
         self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let polled = poll_write_parts(&mut self.0.stream.borrow_mut(), cx, parts);
         self.0.is_write_blocked.set(polled.is_pending());
         let written = ready!(polled)?;

@@ -50,8 +50,12 @@ pub(crate) struct Framer {
 #[derive(Debug)]
 enum State {
     /// Before or inside a head, of which `seen` bytes are known to be incomplete.
-    Head { seen: usize },
-    Body { left: u64 },
+    Head {
+        seen: usize,
+    },
+    Body {
+        left: u64,
+    },
     Chunked(Chunked),
     /// After a request that may turn the connection into a tunnel: nothing passes until that is decided.
     Undecided,

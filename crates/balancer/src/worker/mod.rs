@@ -208,13 +208,7 @@ impl Worker {
         }
     }
 
-    fn accepted(
-        self: &Rc<Self>,
-        listener: &Rc<str>,
-        is_host: bool,
-        stream: TcpStream,
-        peer: std::net::SocketAddr,
-    ) {
+    fn accepted(self: &Rc<Self>, listener: &Rc<str>, is_host: bool, stream: TcpStream, peer: std::net::SocketAddr) {
         let Some(route) = self.route(listener) else { return };
         let counts = route.load_balancer.counts.clone();
         if is_host && !route.load_balancer.admits(peer.ip(), route.port) {

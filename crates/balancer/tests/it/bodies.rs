@@ -16,7 +16,9 @@ async fn bodies_of_every_framing_arrive_whole() {
     let mut connection = Connection::open(rig.address).await;
     connection.send("POST /len HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello").await;
     assert!(connection.read().await.unwrap().text().ends_with("\nhello"));
-    connection.send("POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n").await;
+    connection
+        .send("POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n")
+        .await;
     let chunked = connection.read().await.unwrap();
     assert!(chunked.text().ends_with("\nhello!"));
     assert_eq!(chunked.received("transfer-encoding").as_deref(), Some("chunked"));
@@ -117,7 +119,8 @@ async fn large_bodies_flow_both_ways_without_being_held() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
             return;
         }
-        let length: usize = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
+        let length: usize =
+            head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
         stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes()).await.unwrap();
         let (mut reader, mut writer) = stream.split();
         let _ = tokio::io::copy(&mut (&mut reader).take(length as u64), &mut writer).await;
@@ -227,7 +230,9 @@ async fn a_response_head_over_32_kib_is_a_bad_gateway() {
         if let Some(head) = read_head(&mut stream).await {
             let size = if head.contains(" /large ") { 40_000 } else { 20_000 };
             let _ = stream
-                .write_all(format!("HTTP/1.1 200 OK\r\nA: {}\r\nContent-Length: 0\r\n\r\n", "a".repeat(size)).as_bytes())
+                .write_all(
+                    format!("HTTP/1.1 200 OK\r\nA: {}\r\nContent-Length: 0\r\n\r\n", "a".repeat(size)).as_bytes(),
+                )
                 .await;
         }
     })
@@ -241,7 +246,11 @@ async fn a_response_head_over_32_kib_is_a_bad_gateway() {
 async fn a_body_that_breaks_off_breaks_the_response_off() {
     let target = raw(|mut stream| async move {
         if let Some(head) = read_head(&mut stream).await {
-            let rest: &[u8] = if head.contains(" /health ") { b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" } else { b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf" };
+            let rest: &[u8] = if head.contains(" /health ") {
+                b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+            } else {
+                b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
+            };
             let _ = stream.write_all(rest).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -258,7 +267,11 @@ async fn an_early_answer_reaches_a_client_that_still_sends() {
     let target = raw(|mut stream| async move {
         if let Some(head) = read_head(&mut stream).await {
             let status = if head.contains(" /health ") { 200 } else { 413 };
-            let _ = stream.write_all(format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno").as_bytes()).await;
+            let _ = stream
+                .write_all(
+                    format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno").as_bytes(),
+                )
+                .await;
             let mut scrap = vec![0; 65536];
             while stream.read(&mut scrap).await.is_ok_and(|count| count > 0) {}
         }

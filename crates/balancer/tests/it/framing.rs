@@ -100,7 +100,10 @@ async fn http_10_clients_are_served_and_closed_on() {
     connection.send("GET / HTTP/1.0\r\n\r\n").await;
     let answer = connection.read().await.unwrap();
     assert!(answer.start.starts_with("HTTP/1.0 200"));
-    assert_eq!(answer.received("host").unwrap(), format!("{}:{}", a.address, rig.address.port()).replace(&format!(":{}", rig.address.port()), ""));
+    assert_eq!(
+        answer.received("host").unwrap(),
+        format!("{}:{}", a.address, rig.address.port()).replace(&format!(":{}", rig.address.port()), "")
+    );
     assert!(connection.is_closed().await);
     // Unknown length to a client without chunked encoding: the end of the connection is the end of the body.
     let mut connection = Connection::open(rig.address).await;

@@ -72,12 +72,14 @@ async fn refused_and_silent_targets_have_their_reasons() {
 #[tokio::test]
 async fn a_group_nobody_uses_is_not_probed() {
     let (a, b) = (echo("a").await, echo("b").await);
-    let mut rig = Rig::start(vec![group("used", &[&a]), group("spare", &[&b])], forward(&[("used", 1)]), vec![], 1).await;
+    let mut rig =
+        Rig::start(vec![group("used", &[&a]), group("spare", &[&b])], forward(&[("used", 1)]), vec![], 1).await;
     rig.wait(|report| report.targets.iter().any(|t| t.state == TargetState::Healthy)).await;
     let spare = rig.target(&b);
     assert_eq!((spare.state, spare.reason_code.as_deref()), (TargetState::Unused, Some("Target.NotInUse")));
     assert_eq!(b.behaviour.connections.load(Ordering::SeqCst), 0);
     rig.change(|config| config.load_balancers[0].listeners[0].default_actions = forward(&[("spare", 1)])).await;
-    rig.wait(|report| report.targets.iter().any(|t| t.port == b.address.port() && t.state == TargetState::Healthy)).await;
+    rig.wait(|report| report.targets.iter().any(|t| t.port == b.address.port() && t.state == TargetState::Healthy))
+        .await;
     assert_eq!(rig.target(&a).state, TargetState::Unused);
 }

@@ -108,7 +108,9 @@ async fn a_namespace_that_comes_later_is_found() {
     })
     .await;
     let report = rig.wait(|report| report.listeners.iter().any(|l| l.error.is_some())).await;
-    assert!(report.listeners.iter().any(|l| l.error.as_ref().is_some_and(|e| e.contains("cannot open network namespace"))));
+    assert!(
+        report.listeners.iter().any(|l| l.error.as_ref().is_some_and(|e| e.contains("cannot open network namespace")))
+    );
     let Some(_late) = Namespace::create(name) else { return };
     rig.wait(|report| report.listeners.iter().all(|l| l.error.is_none())).await;
 }

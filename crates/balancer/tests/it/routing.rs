@@ -162,8 +162,7 @@ async fn cookies_keep_a_client_on_its_target() {
 async fn the_applications_cookie_binds_too() {
     let (a, b) = (echo("a").await, echo("b").await);
     let mut sticky = group("g", &[&a, &b]);
-    sticky.attributes.stickiness =
-        Some(Stickiness::AppCookie { cookie_name: "session".into(), duration_seconds: 60 });
+    sticky.attributes.stickiness = Some(Stickiness::AppCookie { cookie_name: "session".into(), duration_seconds: 60 });
     let rig = Rig::forwarding(vec![sticky]).await;
     assert_eq!(get(rig.address, "/").await.header("set-cookie"), None);
     let session = get(rig.address, "/cookie").await;

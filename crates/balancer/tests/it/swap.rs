@@ -90,7 +90,9 @@ async fn new_configurations_under_load_fail_no_request() {
                 .map(|n| longshore_balancer::config::Rule {
                     arn: format!("r{n}"),
                     priority: n + 1,
-                    conditions: vec![longshore_balancer::config::Condition::PathPattern { values: vec![format!("/x{n}")] }],
+                    conditions: vec![longshore_balancer::config::Condition::PathPattern {
+                        values: vec![format!("/x{n}")],
+                    }],
                     actions: fixed(500, "no"),
                 })
                 .collect();

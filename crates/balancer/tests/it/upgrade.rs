@@ -38,7 +38,11 @@ async fn an_accepted_upgrade_carries_bytes_both_ways() {
     connection.send(format!("{UPGRADE}early ")).await;
     let mut received = Vec::new();
     while !received.ends_with(b"EARLY ") {
-        assert!(connection.stream.read_buf(&mut received).await.unwrap() > 0, "{:?}", String::from_utf8_lossy(&received));
+        assert!(
+            connection.stream.read_buf(&mut received).await.unwrap() > 0,
+            "{:?}",
+            String::from_utf8_lossy(&received)
+        );
     }
     let text = String::from_utf8(received).unwrap();
     assert!(text.starts_with("HTTP/1.1 101 ") && text.contains("upgrade: websocket"), "{text}");

@@ -1,9 +1,6 @@
 //! The resolver on loopback sockets, with upstream servers that behave as badly as some do.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test says what it expects by unwrapping it"
-)]
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -43,15 +40,9 @@ fn config(generation: u64, hosts: &[(&str, &[&str])]) -> Arc<DnsConfig> {
     Arc::new(DnsConfig {
         generation,
         zones: vec!["elb.example".into()],
-        hosts: hosts
-            .iter()
-            .map(|(name, addresses)| ((*name).to_owned(), host(addresses)))
-            .collect(),
+        hosts: hosts.iter().map(|(name, addresses)| ((*name).to_owned(), host(addresses))).collect(),
         private_domain: "ec2.internal".into(),
-        vpc_blocks: vec![Block {
-            address: Ipv4Addr::new(10, 0, 0, 0),
-            prefix: 16,
-        }],
+        vpc_blocks: vec![Block { address: Ipv4Addr::new(10, 0, 0, 0), prefix: 16 }],
     })
 }
 
@@ -62,28 +53,13 @@ async fn lab(upstreams: &[Upstream]) -> Lab {
     for upstream in upstreams {
         addresses.push(start(*upstream).await);
     }
-    let (config, receiver) =
-        watch::channel(config(5, &[("web.elb.example", &["10.0.1.4", "10.0.2.4"])]));
+    let (config, receiver) = watch::channel(config(5, &[("web.elb.example", &["10.0.1.4", "10.0.2.4"])]));
     let (shutdown, stopped) = oneshot::channel::<()>();
     tokio::spawn(async move {
         let stopped = async move { drop(stopped.await) };
-        run(
-            receiver,
-            Sockets {
-                udp: vec![udp],
-                tcp: vec![tcp],
-            },
-            addresses,
-            stopped,
-        )
-        .await
-        .unwrap();
+        run(receiver, Sockets { udp: vec![udp], tcp: vec![tcp] }, addresses, stopped).await.unwrap();
     });
-    Lab {
-        address,
-        config,
-        _shutdown: shutdown,
-    }
+    Lab { address, config, _shutdown: shutdown }
 }
 
 /// A UDP and a TCP socket on one port; a port that is free for the one may be taken for the other.
@@ -130,13 +106,9 @@ fn replies(upstream: Upstream, query: &Message, tcp: bool) -> Vec<Message> {
     let with = |count: u8| {
         let mut message = reply(ResponseCode::NoError);
         let name = &query.queries[0].name;
-        message.add_answers((1..=count).map(|last| {
-            Record::from_rdata(
-                name.clone(),
-                30,
-                RData::from(Ipv4Addr::new(192, 0, 2, last)),
-            )
-        }));
+        message.add_answers(
+            (1..=count).map(|last| Record::from_rdata(name.clone(), 30, RData::from(Ipv4Addr::new(192, 0, 2, last)))),
+        );
         message
     };
     match upstream {
@@ -167,17 +139,11 @@ fn query(name: &str) -> Message {
 
 async fn ask(lab: &Lab, query: &Message) -> Message {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    socket
-        .send_to(&query.to_vec().unwrap(), lab.address)
-        .await
-        .unwrap();
+    socket.send_to(&query.to_vec().unwrap(), lab.address).await.unwrap();
     let mut buffer = [0; 4096];
     let received = tokio::time::timeout(Duration::from_secs(6), socket.recv(&mut buffer)).await;
     let reply = Message::from_vec(&buffer[..received.expect("an answer").unwrap()]).unwrap();
-    assert_eq!(
-        (reply.metadata.id, &reply.queries),
-        (query.metadata.id, &query.queries)
-    );
+    assert_eq!((reply.metadata.id, &reply.queries), (query.metadata.id, &query.queries));
     reply
 }
 
@@ -201,19 +167,12 @@ async fn read_frame(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 async fn write_frame(stream: &mut TcpStream, bytes: &[u8]) {
-    stream
-        .write_u16(u16::try_from(bytes.len()).unwrap())
-        .await
-        .unwrap();
+    stream.write_u16(u16::try_from(bytes.len()).unwrap()).await.unwrap();
     stream.write_all(bytes).await.unwrap();
 }
 
 fn addresses(message: &Message) -> Vec<String> {
-    message
-        .answers
-        .iter()
-        .map(|record| record.data.to_string())
-        .collect()
+    message.answers.iter().map(|record| record.data.to_string()).collect()
 }
 
 #[tokio::test]
@@ -222,22 +181,14 @@ async fn own_names_are_answered_in_turn_and_follow_the_configuration() {
     let web = query("web.elb.example.");
     assert_eq!(addresses(&ask(&lab, &web).await), ["10.0.1.4", "10.0.2.4"]);
     assert_eq!(addresses(&ask(&lab, &web).await), ["10.0.2.4", "10.0.1.4"]);
-    assert_eq!(
-        addresses(&ask(&lab, &query("ip-10-0-9-9.ec2.internal.")).await),
-        ["10.0.9.9"]
-    );
+    assert_eq!(addresses(&ask(&lab, &query("ip-10-0-9-9.ec2.internal.")).await), ["10.0.9.9"]);
 
-    lab.config
-        .send_replace(config(6, &[("web.elb.example", &["10.0.3.4"])]));
+    lab.config.send_replace(config(6, &[("web.elb.example", &["10.0.3.4"])]));
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(addresses(&ask(&lab, &web).await), ["10.0.3.4"]);
     lab.config.send_replace(config(4, &[]));
     tokio::time::sleep(Duration::from_millis(20)).await;
-    assert_eq!(
-        addresses(&ask(&lab, &web).await),
-        ["10.0.3.4"],
-        "an older generation changes nothing"
-    );
+    assert_eq!(addresses(&ask(&lab, &web).await), ["10.0.3.4"], "an older generation changes nothing");
 }
 
 #[tokio::test]
@@ -245,35 +196,19 @@ async fn long_answers_are_cut_over_udp_and_whole_over_tcp() {
     let lab = lab(&[Upstream::Answers(100)]).await;
     let many: Vec<String> = (0..200).map(|last| format!("10.0.1.{last}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    lab.config
-        .send_replace(config(6, &[("many.elb.example", &many)]));
+    lab.config.send_replace(config(6, &[("many.elb.example", &many)]));
     tokio::time::sleep(Duration::from_millis(20)).await;
     let own = query("many.elb.example.");
     let forwarded = query("many.example.com.");
     for (query, all) in [(&own, 200), (&forwarded, 100)] {
         let plain = ask(&lab, query).await;
-        assert!(
-            plain.metadata.truncation && (20..32).contains(&plain.answers.len()),
-            "{}",
-            plain.answers.len()
-        );
+        assert!(plain.metadata.truncation && (20..32).contains(&plain.answers.len()), "{}", plain.answers.len());
         let mut large = query.clone();
-        large
-            .set_edns(Edns::new())
-            .edns
-            .as_mut()
-            .unwrap()
-            .set_max_payload(4096);
+        large.set_edns(Edns::new()).edns.as_mut().unwrap().set_max_payload(4096);
         let cut = ask(&lab, &large).await;
-        assert!(
-            cut.metadata.truncation && (60..80).contains(&cut.answers.len()) && cut.edns.is_some()
-        );
+        assert!(cut.metadata.truncation && (60..80).contains(&cut.answers.len()) && cut.edns.is_some());
         let whole = ask_tcp(&lab, &[query.clone(), query.clone()]).await;
-        assert!(
-            whole
-                .iter()
-                .all(|answer| answer.answers.len() == all && !answer.metadata.truncation)
-        );
+        assert!(whole.iter().all(|answer| answer.answers.len() == all && !answer.metadata.truncation));
     }
 }
 
@@ -294,11 +229,7 @@ async fn the_rest_is_forwarded_past_servers_that_fail() {
 
 #[tokio::test]
 async fn nobody_to_ask_is_said_in_time() {
-    for (upstreams, at_most) in [
-        (&[][..], 1),
-        (&[Upstream::Fails], 1),
-        (&[Upstream::Silent], 5),
-    ] {
+    for (upstreams, at_most) in [(&[][..], 1), (&[Upstream::Fails], 1), (&[Upstream::Silent], 5)] {
         let lab = lab(upstreams).await;
         let start = Instant::now();
         let answer = ask(&lab, &query("www.example.com.")).await;
@@ -310,24 +241,15 @@ async fn nobody_to_ask_is_said_in_time() {
 #[tokio::test]
 async fn a_slow_upstream_holds_up_nobody_else() {
     let lab = lab(&[Upstream::Silent]).await;
-    let slow: Vec<_> = (0..600)
-        .map(|number| query(&format!("{number}.example.com.")))
-        .collect();
+    let slow: Vec<_> = (0..600).map(|number| query(&format!("{number}.example.com."))).collect();
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     for query in &slow {
-        socket
-            .send_to(&query.to_vec().unwrap(), lab.address)
-            .await
-            .unwrap();
+        socket.send_to(&query.to_vec().unwrap(), lab.address).await.unwrap();
         tokio::task::yield_now().await;
     }
     let start = Instant::now();
     ask(&lab, &query("web.elb.example.")).await;
-    assert!(
-        start.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -345,12 +267,6 @@ async fn noise_is_survived() {
         socket.send_to(&bytes, lab.address).await.unwrap();
     }
     let mut stream = TcpStream::connect(lab.address).await.unwrap();
-    stream
-        .write_all(&[0, 3, 1, 2, 3, 0xff, 0xff, 1])
-        .await
-        .unwrap();
-    assert_eq!(
-        addresses(&ask(&lab, &query("web.elb.example.")).await).len(),
-        2
-    );
+    stream.write_all(&[0, 3, 1, 2, 3, 0xff, 0xff, 1]).await.unwrap();
+    assert_eq!(addresses(&ask(&lab, &query("web.elb.example.")).await).len(), 2);
 }

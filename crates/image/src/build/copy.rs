@@ -99,7 +99,9 @@ impl Plan {
         let several = found.len() + inline.len() > 1;
         let names_dir = dest.ends_with('/') || dest.ends_with("/.");
         if several && !names_dir && !special {
-            return Err(plan.wrong(format!("with several sources the destination must be a directory and end in a slash, not `{dest}`")));
+            return Err(plan.wrong(format!(
+                "with several sources the destination must be a directory and end in a slash, not `{dest}`"
+            )));
         }
         let walk = to.walk(Path::new(dest), true).map_err(|e| plan.walk_error(Path::new(dest), e))?;
         let dest = walk.resolved.join(&walk.missing);
@@ -116,7 +118,9 @@ impl Plan {
                 Node::File(file) if extract && is_archive(&file) => {
                     plan.items.push(Item { dest: dest.clone(), what: What::Archive(file), mode: 0o755, owner: (0, 0) });
                 }
-                node => plan.leaf(&path, &node, if into_dir { dest.join(name) } else { dest.clone() }, from.keep_owner)?,
+                node => {
+                    plan.leaf(&path, &node, if into_dir { dest.join(name) } else { dest.clone() }, from.keep_owner)?
+                }
             }
         }
         for (name, content) in inline {
@@ -145,7 +149,8 @@ impl Plan {
             };
             let there = walk.missing.as_os_str().is_empty();
             // An ignored directory may hold exceptions.
-            let hidden = from.ignore.ignores(&walk.resolved) && !matches!(walk.node, Node::Dir(_) if from.ignore.has_exceptions());
+            let hidden = from.ignore.ignores(&walk.resolved)
+                && !matches!(walk.node, Node::Dir(_) if from.ignore.has_exceptions());
             // The name that was asked for counts, even when it is a link to another.
             return Ok(if there && !hidden { vec![(clean, walk.node)] } else { Vec::new() });
         }
@@ -274,9 +279,10 @@ impl Plan {
 
     fn walk_error(&self, dest: &Path, error: io::Error) -> BuildError {
         match error.kind() {
-            io::ErrorKind::NotADirectory => {
-                self.wrong(format!("`{}` leads through something that is no directory", Path::new("/").join(dest).display()))
-            }
+            io::ErrorKind::NotADirectory => self.wrong(format!(
+                "`{}` leads through something that is no directory",
+                Path::new("/").join(dest).display()
+            )),
             _ => self.io("look at", dest)(error),
         }
     }
@@ -314,7 +320,8 @@ impl Writer<'_> {
             return self.extract(archive, &dir, limits);
         }
         let parent = item.dest.parent().unwrap_or(Path::new(""));
-        let name = item.dest.file_name().ok_or_else(|| self.plan.wrong("the destination of a file is the root".to_owned()))?;
+        let name =
+            item.dest.file_name().ok_or_else(|| self.plan.wrong("the destination of a file is the root".to_owned()))?;
         let owner = self.plan.rights.owner.unwrap_or((0, 0));
         let parent = self.dir(parent, 0o755, owner)?;
         let path = parent.join(name);
@@ -386,7 +393,9 @@ impl Writer<'_> {
             if fs::symlink_metadata(&path).is_ok() {
                 continue;
             }
-            let Some(node) = self.stack.get(&resolved, false).map_err(self.plan.io("look at", &resolved))? else { break };
+            let Some(node) = self.stack.get(&resolved, false).map_err(self.plan.io("look at", &resolved))? else {
+                break;
+            };
             let meta = node.metadata().map_err(self.plan.io("look at", &resolved))?;
             let time = meta.modified().map_err(self.plan.io("look at", &resolved))?;
             self.make(&path, meta.mode() & 0o7777, (meta.uid(), meta.gid()), time)?;

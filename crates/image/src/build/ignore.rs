@@ -56,7 +56,9 @@ mod tests {
 
     #[test]
     fn the_last_matching_rule_counts_and_directories_take_their_content_along() {
-        let ignore = Ignore::parse("# comment\n\nnode_modules\n/target/\n*.md\n!README.md\n**/*.o\ndocs/*\n!docs/keep/\n").expect("valid");
+        let ignore =
+            Ignore::parse("# comment\n\nnode_modules\n/target/\n*.md\n!README.md\n**/*.o\ndocs/*\n!docs/keep/\n")
+                .expect("valid");
         for path in ["node_modules", "node_modules/a/b", "target/x", "a.md", "x.o", "a/b/x.o", "docs/x"] {
             assert!(ignore.ignores(Path::new(path)), "{path}");
         }

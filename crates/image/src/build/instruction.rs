@@ -39,7 +39,10 @@ pub(super) struct Step {
 /// Words are unexpanded, with their quotes, except where said otherwise.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Instruction {
-    Run { command: Command, heredocs: Vec<Heredoc> },
+    Run {
+        command: Command,
+        heredocs: Vec<Heredoc>,
+    },
     Copy(Copy),
     Env(Vec<(String, String)>),
     Arg(Vec<(String, Option<String>)>),
@@ -134,7 +137,9 @@ pub(super) fn parse(text: &str) -> Result<Dockerfile, DockerfileError> {
                 let text = line.text.split_whitespace().collect::<Vec<_>>().join(" ");
                 stage.steps.push(Step { line: number, text, instruction });
             }
-            (None, Instruction::Arg(args)) => globals.extend(args.into_iter().map(|(name, value)| (number, name, value))),
+            (None, Instruction::Arg(args)) => {
+                globals.extend(args.into_iter().map(|(name, value)| (number, name, value)))
+            }
             (None, _) => return Err(wrong(format!("{keyword} before the first FROM: only ARG may stand there"))),
         }
     }
@@ -249,7 +254,8 @@ impl Parser {
             Some(words) => words.iter().map(|word| quoted(word)).collect(),
             None => words::split(rest, self.escape)?,
         };
-        copy.dest = words.pop().filter(|_| !words.is_empty()).ok_or(format!("{keyword} needs a source and a destination"))?;
+        copy.dest =
+            words.pop().filter(|_| !words.is_empty()).ok_or(format!("{keyword} needs a source and a destination"))?;
         let mut heredocs = heredocs.iter();
         for word in words {
             if word.starts_with("<<") {
@@ -270,7 +276,8 @@ impl Parser {
     fn pairs(&self, keyword: &str, rest: &str) -> Result<Vec<(String, String)>, String> {
         let words = words::split(rest, self.escape)?;
         if words.first().is_some_and(|word| !word.contains('=')) {
-            let (name, value) = rest.split_once(char::is_whitespace).ok_or(format!("{keyword} needs a value for `{rest}`"))?;
+            let (name, value) =
+                rest.split_once(char::is_whitespace).ok_or(format!("{keyword} needs a value for `{rest}`"))?;
             return Ok(vec![(name.to_owned(), value.trim_start().to_owned())]);
         }
         let pair = |word: &String| match word.split_once('=') {
@@ -349,7 +356,8 @@ fn healthcheck(rest: &str) -> Result<Healthcheck, String> {
             "timeout" => timeout = duration(value)?,
             "start-period" => start_period = duration(value)?,
             "retries" => {
-                retries = value.parse().ok().filter(|n| *n >= 0).ok_or(format!("--retries needs a number, not `{value}`"))?;
+                retries =
+                    value.parse().ok().filter(|n| *n >= 0).ok_or(format!("--retries needs a number, not `{value}`"))?;
             }
             other => return Err(format!("HEALTHCHECK --{other} is not supported")),
         }
@@ -402,21 +410,35 @@ mod tests {
         assert_eq!(one(r#"CMD ["a", "b c"]"#), Instruction::Cmd(Command::Exec(vec!["a".into(), "b c".into()])));
         assert_eq!(one("CMD a  b"), Instruction::Cmd(Command::Shell("a  b".into())));
         assert_eq!(one("cmd ['a']"), Instruction::Cmd(Command::Shell("['a']".into())), "not JSON, so a shell's");
-        assert_eq!(one("RUN [ -f x ] && y"), Instruction::Run { command: Command::Shell("[ -f x ] && y".into()), heredocs: vec![] });
+        assert_eq!(
+            one("RUN [ -f x ] && y"),
+            Instruction::Run { command: Command::Shell("[ -f x ] && y".into()), heredocs: vec![] }
+        );
     }
 
     #[test]
     fn copies_have_flags_and_several_sources() {
-        let Instruction::Copy(copy) = one("COPY --from=build --chown=a:b --chmod=755 a b/*.x /to/") else { panic!("a copy") };
-        assert_eq!((copy.from.as_deref(), copy.chown.as_deref(), copy.chmod.as_deref()), (Some("build"), Some("a:b"), Some("755")));
+        let Instruction::Copy(copy) = one("COPY --from=build --chown=a:b --chmod=755 a b/*.x /to/") else {
+            panic!("a copy")
+        };
+        assert_eq!(
+            (copy.from.as_deref(), copy.chown.as_deref(), copy.chmod.as_deref()),
+            (Some("build"), Some("a:b"), Some("755"))
+        );
         assert_eq!(copy.sources, [Source::Path("a".into()), Source::Path("b/*.x".into())]);
         let Instruction::Copy(copy) = one(r#"ADD ["with space", "/to"]"#) else { panic!("a copy") };
-        assert_eq!((copy.add, copy.sources, copy.dest), (true, vec![Source::Path("\"with space\"".into())], "/to".into()));
+        assert_eq!(
+            (copy.add, copy.sources, copy.dest),
+            (true, vec![Source::Path("\"with space\"".into())], "/to".into())
+        );
     }
 
     #[test]
     fn pairs_and_args() {
-        assert_eq!(one("ENV a=b c=\"d e\""), Instruction::Env(vec![("a".into(), "b".into()), ("c".into(), "\"d e\"".into())]));
+        assert_eq!(
+            one("ENV a=b c=\"d e\""),
+            Instruction::Env(vec![("a".into(), "b".into()), ("c".into(), "\"d e\"".into())])
+        );
         assert_eq!(one("ENV name some value"), Instruction::Env(vec![("name".into(), "some value".into())]));
         assert_eq!(one("ARG a b=1"), Instruction::Arg(vec![("a".into(), None), ("b".into(), Some("1".into()))]));
     }
@@ -430,7 +452,10 @@ mod tests {
             start_period: 0,
             retries: 3,
         };
-        assert_eq!(one("HEALTHCHECK --interval=1m30s --timeout=500ms --retries=3 CMD curl -f x"), Instruction::Healthcheck(expected));
+        assert_eq!(
+            one("HEALTHCHECK --interval=1m30s --timeout=500ms --retries=3 CMD curl -f x"),
+            Instruction::Healthcheck(expected)
+        );
         assert_eq!(one("HEALTHCHECK NONE"), Instruction::Healthcheck(Healthcheck::None));
         assert!(duration("5").is_err() && duration("x").is_err() && duration("1y").is_err() && duration("").is_err());
     }
@@ -472,7 +497,19 @@ mod tests {
         assert_eq!(error("FROM a\nRUN --mount=type=cache,target=/x y"), "Dockerfile:2: RUN --mount is not supported");
         assert_eq!(error("RUN x"), "Dockerfile:1: RUN before the first FROM: only ARG may stand there");
         assert_eq!(error(""), "Dockerfile:1: there is no FROM");
-        for wrong in ["FROM", "FROM a b", "FROM a AS 1x", "FROM a\nCOPY x", "FROM a\nENV", "FROM a\nENV x", "FROM a\nADD http://x /y", "FROM a\nSHELL sh", "FROM a\nHEALTHCHECK CMD", "FROM a\nARG 1=2", "FROM a\nCOPY --parents a b"] {
+        for wrong in [
+            "FROM",
+            "FROM a b",
+            "FROM a AS 1x",
+            "FROM a\nCOPY x",
+            "FROM a\nENV",
+            "FROM a\nENV x",
+            "FROM a\nADD http://x /y",
+            "FROM a\nSHELL sh",
+            "FROM a\nHEALTHCHECK CMD",
+            "FROM a\nARG 1=2",
+            "FROM a\nCOPY --parents a b",
+        ] {
             error(wrong);
         }
     }

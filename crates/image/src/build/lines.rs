@@ -91,7 +91,10 @@ pub(super) fn split(source: &str) -> Result<(Vec<Line>, char), DockerfileError> 
 fn directive(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.trim().strip_prefix('#')?.split_once('=')?;
     let key = key.trim();
-    ["escape", "syntax", "check"].into_iter().find(|known| key.eq_ignore_ascii_case(known)).map(|key| (key, value.trim()))
+    ["escape", "syntax", "check"]
+        .into_iter()
+        .find(|known| key.eq_ignore_ascii_case(known))
+        .map(|key| (key, value.trim()))
 }
 
 /// The line without its continuation mark, if it has one. A doubled mark is text.
@@ -153,7 +156,12 @@ mod tests {
         let source = "# a comment\nFROM scratch\n\nRUN a && \\\n  # inside\n\n  b \\ \n  c\nCMD x \\\\\nUSER y";
         assert_eq!(
             texts(source),
-            [(2, "FROM scratch".into()), (4, "RUN a &&   b   c".into()), (9, "CMD x \\\\".into()), (10, "USER y".into())]
+            [
+                (2, "FROM scratch".into()),
+                (4, "RUN a &&   b   c".into()),
+                (9, "CMD x \\\\".into()),
+                (10, "USER y".into())
+            ]
         );
         assert_eq!(texts("RUN a \\"), [(1, "RUN a".into())], "a continuation of nothing");
         assert_eq!(texts("\u{feff}RUN a\r\nRUN b\r\n"), [(1, "RUN a".into()), (2, "RUN b".into())]);
@@ -171,7 +179,9 @@ mod tests {
 
     #[test]
     fn here_documents() {
-        let (lines, _) = split("RUN <<EOF\nset -e\n# kept\n\techo hi\nEOF\nCOPY <<-'A' <<B /to\n\tx\n\tA\ny\nB\nUSER z").expect("valid");
+        let (lines, _) =
+            split("RUN <<EOF\nset -e\n# kept\n\techo hi\nEOF\nCOPY <<-'A' <<B /to\n\tx\n\tA\ny\nB\nUSER z")
+                .expect("valid");
         assert_eq!(lines[0].heredocs[0].content, "set -e\n# kept\n\techo hi\n");
         assert!(lines[0].heredocs[0].expand);
         assert_eq!(lines[1].heredocs[0], Heredoc { name: "A".into(), content: "x\n".into(), expand: false });

@@ -89,9 +89,15 @@ impl ImageStore {
     ///
     /// Commands of RUN are executed by `runner`, one at a time. A process that ends after the build should wait for
     /// [`ImageStore::flush`] first: unlike a pulled image, a built one is nowhere else.
-    pub async fn build(&self, context: &Path, options: &BuildOptions, runner: &dyn RunStep) -> Result<Arc<Image>, BuildError> {
+    pub async fn build(
+        &self,
+        context: &Path,
+        options: &BuildOptions,
+        runner: &dyn RunStep,
+    ) -> Result<Arc<Image>, BuildError> {
         let path = options.dockerfile.clone().unwrap_or_else(|| context.join("Dockerfile"));
-        let text = std::fs::read_to_string(&path).map_err(|source| BuildError::Dockerfile { path: path.clone(), source })?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| BuildError::Dockerfile { path: path.clone(), source })?;
         let file = instruction::parse(&text)?;
         let target = file.target(options.target.as_deref())?;
         let _activity = self.inner.enter().await?;

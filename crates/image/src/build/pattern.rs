@@ -95,7 +95,9 @@ impl Token {
         match self {
             Self::Char(own) => *own == c,
             Self::One => c != '/',
-            Self::Class(ranges, negated) => c != '/' && ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated,
+            Self::Class(ranges, negated) => {
+                c != '/' && ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated
+            }
             Self::Run | Self::All | Self::Dirs => false,
         }
     }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::copy::{Origin, Plan, Rights, Sources};
 use super::ignore::Ignore;
 use super::instruction::{Command, Copy, Dockerfile, Instruction, Source, StageSource, Step};
-use super::{BuildError, BuildEvent, BuildOptions, DockerfileError, RunRequest, RunStep, cache, layer, settings, words};
+use super::{
+    BuildError, BuildEvent, BuildOptions, DockerfileError, RunRequest, RunStep, cache, layer, settings, words,
+};
 use crate::config::{ConfigFile, History};
 use crate::digest::{ChainId, Digest};
 use crate::image::LowerDirs;
@@ -189,7 +191,8 @@ impl<'a> Builder<'a> {
             Instruction::Copy(copy) => self.copy(stage, state, step, copy).await?,
             Instruction::Workdir(path) => {
                 let path = words::expand(path, escape, &|name| state.lookup(name)).map_err(wrong)?;
-                state.built.config.config.working_dir = settings::join_workdir(&state.built.config.config.working_dir, &path);
+                state.built.config.config.working_dir =
+                    settings::join_workdir(&state.built.config.config.working_dir, &path);
                 self.workdir(state, step).await?;
             }
             Instruction::Arg(args) => {
@@ -197,7 +200,8 @@ impl<'a> Builder<'a> {
                 for (name, default) in args {
                     let default = default.as_deref().map(|d| words::expand(d, escape, &|name| state.lookup(name)));
                     let value = self.options.args.get(name).cloned();
-                    let value = value.or(default.transpose().map_err(wrong)?).or_else(|| self.globals.get(name).cloned());
+                    let value =
+                        value.or(default.transpose().map_err(wrong)?).or_else(|| self.globals.get(name).cloned());
                     self.used_args.insert(name.clone());
                     state.args.insert(name.clone(), value);
                 }
@@ -296,7 +300,9 @@ impl<'a> Builder<'a> {
                 Source::Path(path) => sources.paths.push(expand(path)?),
                 Source::Inline(doc) => {
                     let content = match doc.expand {
-                        true => words::expand_variables(&doc.content, escape, &|name| state.lookup(name)).map_err(wrong)?,
+                        true => {
+                            words::expand_variables(&doc.content, escape, &|name| state.lookup(name)).map_err(wrong)?
+                        }
                         false => doc.content.clone(),
                     };
                     sources.inline.push((doc.name.clone(), content.into_bytes()));
@@ -307,7 +313,11 @@ impl<'a> Builder<'a> {
         let slash = if dest.ends_with('/') || dest.ends_with("/.") || dest == "." { "/" } else { "" };
         let dest = settings::join_workdir(&state.built.config.config.working_dir, &dest) + slash;
         let rights = Rights {
-            owner: copy.chown.as_deref().map(|o| owner(&LayerStack::new(base.clone()), &expand(o)?).map_err(wrong)).transpose()?,
+            owner: copy
+                .chown
+                .as_deref()
+                .map(|o| owner(&LayerStack::new(base.clone()), &expand(o)?).map_err(wrong))
+                .transpose()?,
             mode: copy.chmod.as_deref().map(|m| mode(&expand(m)?).map_err(wrong)).transpose()?,
         };
         let from = match copy.from.as_deref() {
@@ -348,7 +358,8 @@ impl<'a> Builder<'a> {
 
     /// Makes a layer of a plan.
     async fn write(&mut self, state: &mut State, step: &Step, plan: Plan, digest: Digest) -> Result<(), BuildError> {
-        let key = self.key(state, &("copy", digest, matches!(&step.instruction, Instruction::Copy(copy) if copy.add)))?;
+        let key =
+            self.key(state, &("copy", digest, matches!(&step.instruction, Instruction::Copy(copy) if copy.add)))?;
         if self.cached(state, step, key).await? {
             return Ok(());
         }
@@ -425,8 +436,10 @@ fn ignore_file(context: &Path, dockerfile: &Path) -> Result<Ignore, BuildError> 
     for path in [PathBuf::from(own), context.join(".dockerignore")] {
         match std::fs::read_to_string(&path) {
             Ok(text) => {
-                return Ignore::parse(&text)
-                    .map_err(|message| BuildError::Copy { line: 0, message: format!("{}: {message}", path.display()) });
+                return Ignore::parse(&text).map_err(|message| BuildError::Copy {
+                    line: 0,
+                    message: format!("{}: {message}", path.display()),
+                });
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => return Err(BuildError::Dockerfile { path, source }),
@@ -454,7 +467,9 @@ fn with_heredocs(text: &str, heredocs: &[super::lines::Heredoc]) -> Result<Strin
         && !text.contains(char::is_whitespace)
     {
         if only.content.starts_with("#!") {
-            return Err("a here-document with its own interpreter (#!) is not supported: name it before the `<<`".to_owned());
+            return Err(
+                "a here-document with its own interpreter (#!) is not supported: name it before the `<<`".to_owned()
+            );
         }
         return Ok(only.content.clone());
     }

@@ -49,8 +49,15 @@ impl Cause {
     /// True if the same request may succeed a moment later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::RateLimited(_) | Self::Refused(_) | Self::Timeout(_) | Self::Broken(_) | Self::Unavailable { .. } => true,
-            Self::NotFound | Self::Denied(_) | Self::NoHost(_) | Self::Tls(_) | Self::Rejected(_) | Self::Mismatch(_) => false,
+            Self::RateLimited(_) | Self::Refused(_) | Self::Timeout(_) | Self::Broken(_) | Self::Unavailable { .. } => {
+                true
+            }
+            Self::NotFound
+            | Self::Denied(_)
+            | Self::NoHost(_)
+            | Self::Tls(_)
+            | Self::Rejected(_)
+            | Self::Mismatch(_) => false,
         }
     }
 

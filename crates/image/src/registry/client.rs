@@ -19,7 +19,10 @@ use crate::reference::ImageRef;
 pub enum Auth {
     #[default]
     Anonymous,
-    Basic { username: String, password: String },
+    Basic {
+        username: String,
+        password: String,
+    },
 }
 
 impl std::fmt::Debug for Auth {
@@ -172,7 +175,11 @@ impl Remote {
     }
 
     /// The blob's bytes from `offset` on. The stream ends early, without an error, when the connection is closed early.
-    pub async fn blob(&self, blob: &Descriptor, offset: u64) -> Result<BoxStream<'static, std::io::Result<Bytes>>, Cause> {
+    pub async fn blob(
+        &self,
+        blob: &Descriptor,
+        offset: u64,
+    ) -> Result<BoxStream<'static, std::io::Result<Bytes>>, Cause> {
         let digest = blob.digest.to_string();
         let what = || self.describe(&format!("/blobs/{digest}"));
         self.client.store_auth_if_needed(self.reference.resolve_registry(), &self.auth).await;
@@ -196,7 +203,11 @@ impl Remote {
     }
 
     /// Uploads a blob.
-    pub async fn put_blob(&self, blob: &Descriptor, content: BoxStream<'static, std::io::Result<Bytes>>) -> Result<(), Cause> {
+    pub async fn put_blob(
+        &self,
+        blob: &Descriptor,
+        content: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), Cause> {
         let content = content.map(|chunk| chunk.map_err(OciDistributionError::IoError));
         let answer =
             self.client.push_blob_stream(&self.reference, content, &blob.digest.to_string(), Some(blob.size)).await;
@@ -205,9 +216,7 @@ impl Remote {
 
     /// Names a manifest, whose blobs are there, by the reference's tag or digest.
     pub async fn put_manifest(&self, bytes: Vec<u8>, media_type: &str) -> Result<(), Cause> {
-        let kind = media_type
-            .parse()
-            .map_err(|_| Cause::Rejected(format!("`{media_type}` is no media type")))?;
+        let kind = media_type.parse().map_err(|_| Cause::Rejected(format!("`{media_type}` is no media type")))?;
         let answer = self.client.push_manifest_raw(&self.reference, bytes, kind).await;
         answer.map(drop).map_err(|e| Cause::of(e, &self.describe("/manifests/")))
     }

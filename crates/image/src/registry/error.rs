@@ -12,13 +12,19 @@ use crate::unpack::UnpackError;
 pub enum PullError {
     #[error(transparent)]
     Reference(#[from] ParseReferenceError),
-    #[error("pull image manifest has been retried {attempts} time(s): failed to resolve ref {reference}: {}", about(reference, cause))]
+    #[error(
+        "pull image manifest has been retried {attempts} time(s): failed to resolve ref {reference}: {}",
+        about(reference, cause)
+    )]
     Resolve { attempts: u32, reference: Box<ImageRef>, cause: Cause },
     #[error("pull image manifest has been retried 1 time(s): {source}")]
     Manifest { reference: Box<ImageRef>, source: ManifestError },
     #[error("pull image manifest has been retried 1 time(s): invalid image {reference}: {why}")]
     Invalid { reference: Box<ImageRef>, why: String },
-    #[error("ref pull has been retried {attempts} time(s): failed to copy: httpReadSeeker: failed open: {}{cause}", blob_prefix(digest, cause))]
+    #[error(
+        "ref pull has been retried {attempts} time(s): failed to copy: httpReadSeeker: failed open: {}{cause}",
+        blob_prefix(digest, cause)
+    )]
     Blob { attempts: u32, digest: Digest, cause: Cause },
     #[error("ref pull has been retried 1 time(s): failed to extract layer {digest}: {source}")]
     Unpack { digest: Digest, source: UnpackError },
@@ -63,7 +69,9 @@ impl PullError {
             Self::Unpack { source, .. } if source.is_disk_full() => K::DiskFull,
             Self::Unpack { source: UnpackError::Write { .. }, .. } => K::Internal,
             Self::Unpack { .. } => K::Invalid,
-            Self::Store(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => K::DiskFull,
+            Self::Store(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => {
+                K::DiskFull
+            }
             Self::Store(_) => K::Internal,
         }
     }

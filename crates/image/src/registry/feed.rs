@@ -39,7 +39,10 @@ pub(super) async fn feed(
                     Some(Ok(mut chunk)) => {
                         received += chunk.len() as u64;
                         if received > blob.size {
-                            break Cause::Mismatch(format!("blob {} is longer than its {} bytes", blob.digest, blob.size));
+                            break Cause::Mismatch(format!(
+                                "blob {} is longer than its {} bytes",
+                                blob.digest, blob.size
+                            ));
                         }
                         while !chunk.is_empty() {
                             let part: Bytes = chunk.split_to(chunk.len().min(CHUNK_MAX));
@@ -55,7 +58,12 @@ pub(super) async fn feed(
                         return Ok(());
                     }
                     Some(Err(e)) => break Cause::of_chain(&e, &format!("blob {}", blob.digest)),
-                    None => break Cause::Broken(format!("blob {} ended after {received} of {} bytes", blob.digest, blob.size)),
+                    None => {
+                        break Cause::Broken(format!(
+                            "blob {} ended after {received} of {} bytes",
+                            blob.digest, blob.size
+                        ));
+                    }
                 }
             },
         };

@@ -15,8 +15,8 @@ mod pull;
 mod push;
 
 pub use cause::Cause;
-pub use client::{Auth, Endpoint, EndpointError};
 pub(crate) use client::Clients;
+pub use client::{Auth, Endpoint, EndpointError};
 pub use error::{PullError, PullErrorKind, PushError};
 pub(crate) use pull::blocking;
 pub use pull::{Progress, ProgressFn, PullOptions};

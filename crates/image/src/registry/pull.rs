@@ -96,7 +96,13 @@ impl Pull {
     }
 
     /// Downloads, verifies and unpacks what the manifest names.
-    async fn fetch(&self, remote: &Remote, id: ImageId, bytes: Vec<u8>, manifest: Manifest) -> Result<Arc<Image>, PullError> {
+    async fn fetch(
+        &self,
+        remote: &Remote,
+        id: ImageId,
+        bytes: Vec<u8>,
+        manifest: Manifest,
+    ) -> Result<Arc<Image>, PullError> {
         let limits = &self.inner.options.limits;
         if manifest.layers.len() > limits.layers_max {
             return Err(self.invalid(&format!("{} layers; the limit is {}", manifest.layers.len(), limits.layers_max)));
@@ -144,7 +150,12 @@ impl Pull {
                 let archive_bytes = self.layer(remote, &blobs[i], diff_ids[i], &chain[..=i], below).await?;
                 committed.send_replace(true);
                 self.tell(Progress::Ready { layer: blobs[i].digest });
-                Ok::<_, PullError>(LayerRecord { chain: chain[i], diff_id: diff_ids[i], blob: blobs[i].clone(), archive_bytes })
+                Ok::<_, PullError>(LayerRecord {
+                    chain: chain[i],
+                    diff_id: diff_ids[i],
+                    blob: blobs[i].clone(),
+                    archive_bytes,
+                })
             }
         };
         try_join_all((0..chain.len()).map(one)).await
@@ -206,7 +217,12 @@ impl Pull {
     }
 
     /// The verified bytes of a manifest and their digest.
-    async fn manifest_bytes(&self, remote: &Remote, digest: Option<Digest>, first: bool) -> Result<(Digest, Vec<u8>), PullError> {
+    async fn manifest_bytes(
+        &self,
+        remote: &Remote,
+        digest: Option<Digest>,
+        first: bool,
+    ) -> Result<(Digest, Vec<u8>), PullError> {
         let limit = self.inner.options.limits.manifest_bytes_max;
         // A manifest that is named by its digest never changes, so the store's copy is as good.
         if let Some(digest) = digest
@@ -300,7 +316,9 @@ async fn small_blob(remote: &Remote, blob: &Descriptor) -> Result<Vec<u8>, Cause
     while let Some(chunk) = stream.next().await {
         match chunk {
             Ok(chunk) if (bytes.len() + chunk.len()) as u64 <= blob.size => bytes.extend_from_slice(&chunk),
-            Ok(_) => return Err(Cause::Mismatch(format!("blob {} is longer than its {} bytes", blob.digest, blob.size))),
+            Ok(_) => {
+                return Err(Cause::Mismatch(format!("blob {} is longer than its {} bytes", blob.digest, blob.size)));
+            }
             // All bytes are there: what the client objects to is their digest, and so does the check below.
             Err(_) if bytes.len() as u64 == blob.size => break,
             Err(e) => return Err(Cause::of_chain(&e, &format!("blob {}", blob.digest))),

@@ -37,10 +37,10 @@ impl ImageStore {
         let _activity = self.inner.enter().await?;
         let record = self.inner.record(id)?.ok_or_else(|| StoreError::NoImage(id.to_string()))?;
         let limit = self.inner.options.limits.manifest_bytes_max;
-        let manifest = blobs::read(&self.inner.layout, id.0, limit)?.ok_or_else(|| StoreError::NoImage(id.to_string()))?;
+        let manifest =
+            blobs::read(&self.inner.layout, id.0, limit)?.ok_or_else(|| StoreError::NoImage(id.to_string()))?;
         let failed = |cause| PushError::Registry { reference: Box::new(reference.clone()), cause };
-        let remote =
-            self.inner.clients.remote(&reference, &options.auth, options.endpoint.as_ref()).map_err(failed)?;
+        let remote = self.inner.clients.remote(&reference, &options.auth, options.endpoint.as_ref()).map_err(failed)?;
         self.retrying(async || remote.authorize(RegistryOperation::Push).await).await.map_err(|cause| {
             self.inner.clients.forget(reference.host());
             failed(cause)
@@ -51,7 +51,9 @@ impl ImageStore {
         while let Some(done) = uploads.next().await {
             done?;
         }
-        self.retrying(async || remote.put_manifest(manifest.clone(), &record.media_type).await).await.map_err(failed)?;
+        self.retrying(async || remote.put_manifest(manifest.clone(), &record.media_type).await)
+            .await
+            .map_err(failed)?;
         Ok(id.0)
     }
 

@@ -24,8 +24,8 @@ pub(crate) fn write_atomically(session: &Session, path: &Path, bytes: &[u8]) -> 
 
 /// Writes `value` as JSON.
 pub(crate) fn write_json(session: &Session, path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|source| StoreError::Json { what: path.display().to_string(), source })?;
+    let bytes =
+        serde_json::to_vec(value).map_err(|source| StoreError::Json { what: path.display().to_string(), source })?;
     write_atomically(session, path, &bytes)
 }
 

@@ -132,7 +132,11 @@ pub(crate) fn make_durable(layout: &Layout, session: &Session, chains: &HashSet<
 /// Gives directories that a layer uses without describing them (`implicit`, relative to `fs`) the owner, mode and time
 /// that they have in the layers below, top first. In an overlay the upper directory's metadata count, so a layer that only
 /// adds `tmp/x` would otherwise take away everybody's right to write to `/tmp`.
-pub(crate) fn adopt_metadata(fs_dir: &std::path::Path, implicit: &[PathBuf], below: Vec<PathBuf>) -> Result<(), StoreError> {
+pub(crate) fn adopt_metadata(
+    fs_dir: &std::path::Path,
+    implicit: &[PathBuf],
+    below: Vec<PathBuf>,
+) -> Result<(), StoreError> {
     if implicit.is_empty() || below.is_empty() {
         return Ok(());
     }

@@ -51,7 +51,8 @@ pub(crate) fn load(layout: &Layout, record: &Record, config_max: u64) -> Result<
         }
     }
     let what = || format!("image configuration {}", record.config.digest);
-    let file: ConfigFile = serde_json::from_slice(&bytes).map_err(|source| StoreError::Json { what: what(), source })?;
+    let file: ConfigFile =
+        serde_json::from_slice(&bytes).map_err(|source| StoreError::Json { what: what(), source })?;
     Ok(Some(assemble(layout, record, file)))
 }
 

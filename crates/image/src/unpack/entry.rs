@@ -10,9 +10,9 @@ use std::rc::Rc;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
+use super::UnpackError;
 use super::root::{CleanPath, Root, is_whiteout, open_child_dir, set_opaque};
 use super::tar_reader::{Kind, TarEntry, show};
-use super::UnpackError;
 
 /// Seconds since 1970 that file systems can hold without surprises (year 2446, ext4's last).
 const SECONDS_MAX: i64 = 15_032_385_535;
@@ -84,10 +84,20 @@ impl Applier {
                 })?;
             }
         }
-        Ok(Applied { entries, devices_skipped: self.devices_skipped, implicit_dirs: self.root.implicit.into_iter().collect() })
+        Ok(Applied {
+            entries,
+            devices_skipped: self.devices_skipped,
+            implicit_dirs: self.root.implicit.into_iter().collect(),
+        })
     }
 
-    fn file(&mut self, e: &TarEntry, parent: &OwnedFd, name: &OsStr, content: &mut impl Read) -> Result<(), UnpackError> {
+    fn file(
+        &mut self,
+        e: &TarEntry,
+        parent: &OwnedFd,
+        name: &OsStr,
+        content: &mut impl Read,
+    ) -> Result<(), UnpackError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let create = || rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600));
         let fd = self.making_room(e, parent, name, create)?;
@@ -107,7 +117,13 @@ impl Applier {
         rustix::fs::futimens(&file, &times(e)).map_err(|error| write_error("set times of", e, error.into()))
     }
 
-    fn directory(&mut self, e: &TarEntry, path: &CleanPath, parent: Rc<OwnedFd>, name: &OsStr) -> Result<(), UnpackError> {
+    fn directory(
+        &mut self,
+        e: &TarEntry,
+        path: &CleanPath,
+        parent: Rc<OwnedFd>,
+        name: &OsStr,
+    ) -> Result<(), UnpackError> {
         let make = || rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o700));
         let mut opaque = false;
         match make() {
@@ -158,7 +174,8 @@ impl Applier {
     }
 
     fn hard_link(&mut self, e: &TarEntry, parent: &OwnedFd, name: &OsStr) -> Result<(), UnpackError> {
-        let target = CleanPath::new(&e.link).map_err(|why| refused(e, &format!("hard link to `{}`: {why}", show(&e.link))))?;
+        let target =
+            CleanPath::new(&e.link).map_err(|why| refused(e, &format!("hard link to `{}`: {why}", show(&e.link))))?;
         if target.is_root() {
             return Err(refused(e, "hard link to a directory"));
         }
@@ -170,10 +187,11 @@ impl Applier {
             Ok(()) => Ok(()),
             Err(Errno::EXIST) => {
                 let at = AtFlags::SYMLINK_NOFOLLOW;
-                let same = match (rustix::fs::statat(&target_dir, target_name, at), rustix::fs::statat(parent, name, at)) {
-                    (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
-                    (Err(error), _) | (_, Err(error)) => return Err(no_target(error.into())),
-                };
+                let same =
+                    match (rustix::fs::statat(&target_dir, target_name, at), rustix::fs::statat(parent, name, at)) {
+                        (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
+                        (Err(error), _) | (_, Err(error)) => return Err(no_target(error.into())),
+                    };
                 if same {
                     return Ok(());
                 }
@@ -226,16 +244,24 @@ impl Applier {
     }
 
     /// Owner, mode and times of what cannot be opened.
-    fn metadata_by_name(&mut self, e: &TarEntry, parent: &OwnedFd, name: &OsStr, mode: bool) -> Result<(), UnpackError> {
+    fn metadata_by_name(
+        &mut self,
+        e: &TarEntry,
+        parent: &OwnedFd,
+        name: &OsStr,
+        mode: bool,
+    ) -> Result<(), UnpackError> {
         let nofollow = AtFlags::SYMLINK_NOFOLLOW;
         let (uid, gid) = owner(e)?;
-        rustix::fs::chownat(parent, name, uid, gid, nofollow).map_err(|error| write_error("set the owner of", e, error.into()))?;
+        rustix::fs::chownat(parent, name, uid, gid, nofollow)
+            .map_err(|error| write_error("set the owner of", e, error.into()))?;
         if mode {
             // Just made, in a directory nobody else writes to: it is no link.
             rustix::fs::chmodat(parent, name, Mode::from_raw_mode(e.mode), AtFlags::empty())
                 .map_err(|error| write_error("set the mode of", e, error.into()))?;
         }
-        rustix::fs::utimensat(parent, name, &times(e), nofollow).map_err(|error| write_error("set times of", e, error.into()))
+        rustix::fs::utimensat(parent, name, &times(e), nofollow)
+            .map_err(|error| write_error("set times of", e, error.into()))
     }
 }
 
@@ -244,7 +270,8 @@ fn set_metadata(fd: impl AsFd, e: &TarEntry) -> Result<(), UnpackError> {
     let fd = fd.as_fd();
     let (uid, gid) = owner(e)?;
     rustix::fs::fchown(fd, uid, gid).map_err(|error| write_error("set the owner of", e, error.into()))?;
-    rustix::fs::fchmod(fd, Mode::from_raw_mode(e.mode)).map_err(|error| write_error("set the mode of", e, error.into()))?;
+    rustix::fs::fchmod(fd, Mode::from_raw_mode(e.mode))
+        .map_err(|error| write_error("set the mode of", e, error.into()))?;
     for (name, value) in &e.xattrs {
         if !xattr_is_kept(name) {
             continue;
@@ -252,7 +279,9 @@ fn set_metadata(fd: impl AsFd, e: &TarEntry) -> Result<(), UnpackError> {
         match rustix::fs::fsetxattr(fd, OsStr::from_bytes(name), value, XattrFlags::empty()) {
             Ok(()) => {}
             // The file system has no such attributes: as with any other runtime, the file is there without them.
-            Err(Errno::NOTSUP) => tracing::debug!(path = show(&e.path), attribute = show(name), "attribute not supported"),
+            Err(Errno::NOTSUP) => {
+                tracing::debug!(path = show(&e.path), attribute = show(name), "attribute not supported")
+            }
             Err(error) => return Err(write_error("set attributes of", e, error.into())),
         }
     }

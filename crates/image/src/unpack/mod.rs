@@ -69,7 +69,8 @@ impl UnpackError {
 /// Reads `source` to its end, so that a hashing reader has seen every byte. Blocking.
 pub fn unpack(source: impl BufRead, dest: &Path, limits: &Limits) -> Result<Unpacked, UnpackError> {
     let (_, decoded) = decoder(source)?;
-    let mut counted = Counted { inner: decoded, hasher: Hasher::default(), max: limits.layer_bytes_max, exceeded: false };
+    let mut counted =
+        Counted { inner: decoded, hasher: Hasher::default(), max: limits.layer_bytes_max, exceeded: false };
     let result = apply_all(&mut counted, dest, limits);
     if counted.exceeded {
         return Err(UnpackError::TooLarge { max: limits.layer_bytes_max, unit: "uncompressed bytes" });

@@ -69,7 +69,17 @@ mod tests {
 
     #[test]
     fn malformed_records_are_errors_and_never_panics() {
-        for wrong in [&b"x"[..], b"5", b"99999999999999999999 a=b\n", b"0 a=b\n", b"3 a\n", b"6 a=b", b" =\n", b"4 ab\n", b"5 ab\n"] {
+        for wrong in [
+            &b"x"[..],
+            b"5",
+            b"99999999999999999999 a=b\n",
+            b"0 a=b\n",
+            b"3 a\n",
+            b"6 a=b",
+            b" =\n",
+            b"4 ab\n",
+            b"5 ab\n",
+        ] {
             assert!(records(wrong).is_err(), "{:?}", String::from_utf8_lossy(wrong));
         }
         assert_eq!(records(b"\0\0").expect("padding"), []);

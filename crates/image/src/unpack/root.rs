@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn links_resolve_within_the_root() {
-        let resolve = |from: &str, to: &str| String::from_utf8(resolve_link(from.as_bytes(), to.as_bytes())).expect("ascii");
+        let resolve =
+            |from: &str, to: &str| String::from_utf8(resolve_link(from.as_bytes(), to.as_bytes())).expect("ascii");
         assert_eq!(resolve("var", "/run"), "run");
         assert_eq!(resolve("a/b", "../c"), "a/c");
         assert_eq!(resolve("a", "../../../etc"), "etc");

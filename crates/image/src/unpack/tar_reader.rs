@@ -237,7 +237,8 @@ fn number(field: &[u8], parse: impl FnOnce() -> io::Result<u64>) -> Result<u64, 
 
 fn check_sum(header: &Header, block: &[u8; BLOCK]) -> Result<(), UnpackError> {
     let stated = header.cksum().map_err(|e| malformed(&e.to_string()))?;
-    let sum: u32 = block.iter().enumerate().map(|(i, b)| if (148..156).contains(&i) { 32 } else { u32::from(*b) }).sum();
+    let sum: u32 =
+        block.iter().enumerate().map(|(i, b)| if (148..156).contains(&i) { 32 } else { u32::from(*b) }).sum();
     if sum == stated { Ok(()) } else { Err(malformed("header checksum mismatch")) }
 }
 

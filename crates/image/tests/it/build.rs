@@ -118,7 +118,8 @@ impl Bench {
     }
 }
 
-const BUSYBOX: &str = "FROM scratch AS base\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
+const BUSYBOX: &str =
+    "FROM scratch AS base\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_dockerfile_is_built() {
@@ -155,7 +156,11 @@ CMD ["httpd", "-f"]
         ))
         .await;
     let config = &image.config;
-    assert_eq!(config.env, ["NAME=app", "HOME=/home/", "GREETING=hello world"], "a variable of the same ENV is not seen");
+    assert_eq!(
+        config.env,
+        ["NAME=app", "HOME=/home/", "GREETING=hello world"],
+        "a variable of the same ENV is not seen"
+    );
     assert_eq!((config.working_dir.as_str(), config.user.as_str()), ("/srv/app", "1000:1000"));
     assert_eq!(config.exposed_ports, ["53/udp", "80/tcp"]);
     assert_eq!(config.labels["version"], "2");
@@ -303,7 +308,13 @@ async fn a_base_image_is_pulled_when_it_is_not_here() {
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_follow_the_rules_for_files_directories_and_patterns() {
     let bench = Bench::new();
-    bench.file("a.txt", "a").file("b.txt", "b").file("c.md", "c").file("dir/x", "x").file("dir/sub/y", "y").file("skip/z", "z");
+    bench
+        .file("a.txt", "a")
+        .file("b.txt", "b")
+        .file("c.md", "c")
+        .file("dir/x", "x")
+        .file("dir/sub/y", "y")
+        .file("skip/z", "z");
     bench.file(".dockerignore", "skip\n**/sub\n!dir/sub/keep\nDockerfile\n").file("dir/sub/keep", "k");
     let image = bench
         .built(
@@ -322,11 +333,21 @@ async fn copies_follow_the_rules_for_files_directories_and_patterns() {
         assert_eq!(fs::read_to_string(root.join("docs/ONE")).expect("file"), " one\n");
         assert_eq!(fs::read_to_string(root.join("docs/TWO")).expect("file"), "$HOME two\n");
     });
-    assert!(bench.error("FROM scratch\n\nCOPY skip/z /").await.starts_with("Dockerfile:3: `skip/z` is not in the build context"));
+    assert!(
+        bench
+            .error("FROM scratch\n\nCOPY skip/z /")
+            .await
+            .starts_with("Dockerfile:3: `skip/z` is not in the build context")
+    );
     assert!(bench.error("FROM scratch\nCOPY nope /").await.contains("`nope` is not in the build context"));
     assert!(bench.error("FROM scratch\nCOPY a.txt b.txt /x").await.contains("must be a directory"));
     assert!(bench.error("FROM scratch\nCOPY a.txt /x\nCOPY dir /x").await.contains("it is no directory"));
-    assert!(bench.error("FROM scratch\nCOPY dir /x\nCOPY a.txt /a.txt/\nCOPY dir /y\nCOPY c.md /y/x/z").await.contains("no directory"));
+    assert!(
+        bench
+            .error("FROM scratch\nCOPY dir /x\nCOPY a.txt /a.txt/\nCOPY dir /y\nCOPY c.md /y/x/z")
+            .await
+            .contains("no directory")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -338,7 +359,10 @@ async fn a_context_cannot_reach_outside_of_itself() {
     bench.file("d/plain", "x");
     symlink("/etc", bench.context().join("d/etc")).expect("link");
     for source in ["../secret", "up", "absolute", "d/etc/passwd"] {
-        assert!(bench.error(&format!("FROM scratch\nCOPY {source} /x")).await.contains("is not in the build context"), "{source}");
+        assert!(
+            bench.error(&format!("FROM scratch\nCOPY {source} /x")).await.contains("is not in the build context"),
+            "{source}"
+        );
     }
     // Within a tree a link is copied as a link.
     let image = bench.built("FROM scratch\nCOPY d /d").await;

@@ -147,7 +147,8 @@ fn whiteouts_hide_only_names_of_their_own_directory() {
     let sandbox = Sandbox::new();
     sandbox.unpack(Layer::new().symlink("d", "../outside").file("d/.wh.secret", "")).expect("within the root");
     // What a later entry brings again is not a whiteout any more, and a directory shows nothing of below.
-    let layer = Layer::new().file(".wh.f", "").file("f", "back").file(".wh.e", "").dir("e").file(".wh.g", "").file("g/h", "");
+    let layer =
+        Layer::new().file(".wh.f", "").file("f", "back").file(".wh.e", "").dir("e").file(".wh.g", "").file("g/h", "");
     sandbox.unpack(layer).expect("unpacked");
     assert_eq!(sandbox.read("f"), "back");
     for dir in ["e", "g"] {

@@ -14,7 +14,8 @@ fn layout(image: &TestImage, annotations: serde_json::Value) -> Vec<u8> {
     let index = json!({ "schemaVersion": 2, "manifests": [
         { "mediaType": image.media_type, "digest": image.digest(), "size": image.manifest.len(), "annotations": annotations }
     ]});
-    let mut archive = Layer::new().file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#).file("index.json", &index.to_string());
+    let mut archive =
+        Layer::new().file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#).file("index.json", &index.to_string());
     for blob in image.blobs.iter().chain([&image.manifest]) {
         let name = format!("blobs/sha256/{}", Digest::of(blob).hex());
         archive = archive.entry(tar::EntryType::Regular, &name, "", 0o644, blob);
@@ -71,11 +72,13 @@ async fn a_docker_save_archive_is_imported_and_can_be_pushed() {
 async fn skopeo_archives_of_both_kinds_are_imported() {
     let tmp = tempfile::tempdir().expect("tmp");
     let dir = tmp.path().join("layout");
-    let mut tar = tar::Archive::new(std::io::Cursor::new(layout(&image(), json!({ "org.opencontainers.image.ref.name": "x" }))));
+    let mut tar =
+        tar::Archive::new(std::io::Cursor::new(layout(&image(), json!({ "org.opencontainers.image.ref.name": "x" }))));
     tar.unpack(&dir).expect("unpacked");
     for (kind, name) in [("docker-archive", "docker.io/library/app:3"), ("oci-archive", "")] {
         let file = tmp.path().join(format!("{kind}.tar"));
-        let to = format!("{kind}:{}{}", file.display(), if name.is_empty() { String::new() } else { format!(":{name}") });
+        let to =
+            format!("{kind}:{}{}", file.display(), if name.is_empty() { String::new() } else { format!(":{name}") });
         skopeo(&dir, &to);
         let store = store(&tmp.path().join(kind));
         let imported = store.import(longshore_image::open_archive(&file).expect("open")).await.expect("imported");

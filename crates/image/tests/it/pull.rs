@@ -37,7 +37,8 @@ async fn an_image_is_pulled_by_its_public_name_through_a_local_endpoint() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = told.clone();
     let progress = Arc::new(move |p: Progress| tell.lock().expect("told").push(p));
-    let pulled = store.pull(&name, PullOptions { progress: Some(progress), ..options(&registry) }).await.expect("pulled");
+    let pulled =
+        store.pull(&name, PullOptions { progress: Some(progress), ..options(&registry) }).await.expect("pulled");
 
     assert_eq!(pulled.id.0, image.digest());
     assert_eq!(pulled.config.cmd, ["/bin/sh"]);
@@ -89,9 +90,7 @@ async fn an_index_leads_to_the_image_of_this_platform_and_both_digests_resolve()
         |_| {},
     );
     registry.add("web", "amd", &image);
-    let entry = |digest: Digest, arch: &str| {
-        json!({ "mediaType": image.media_type, "digest": digest, "size": 1, "platform": { "os": "linux", "architecture": arch } })
-    };
+    let entry = |digest: Digest, arch: &str| json!({ "mediaType": image.media_type, "digest": digest, "size": 1, "platform": { "os": "linux", "architecture": arch } });
     let index = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
         "manifests": [entry(Digest::of(b"arm"), "arm64"), entry(image.digest(), "amd64")] });
     let index = TestImage {
@@ -152,7 +151,8 @@ async fn one_blob_in_several_places_is_downloaded_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_download_is_resumed_where_it_broke() {
     let (registry, tmp) = (Registry::start().await, tempfile::tempdir().expect("tmp"));
-    let noise: String = (0..200_000u32).map(|i| char::from(b'a' + (i.wrapping_mul(2_654_435_761) >> 24) as u8 % 26)).collect();
+    let noise: String =
+        (0..200_000u32).map(|i| char::from(b'a' + (i.wrapping_mul(2_654_435_761) >> 24) as u8 % 26)).collect();
     registry.add("web", "v1", &TestImage::new(&[Layer::new().file("noise", &noise).archive()], |b| b.to_vec()));
     registry.state.lock().expect("state").cut_blobs = (50_000, 3);
     let image = store(tmp.path()).pull(&format!("{HOST}/web:v1"), options(&registry)).await.expect("pulled");
@@ -259,7 +259,10 @@ async fn busy_and_broken_registries_are_asked_again() {
     fail("/manifests/", StatusCode::TOO_MANY_REQUESTS, 9);
     let (kind, text) = failure(&store, &name, options(&registry)).await;
     assert_eq!(kind, PullErrorKind::RateLimited);
-    assert!(text.starts_with("pull image manifest has been retried 3 time(s)") && text.contains("come back later"), "{text}");
+    assert!(
+        text.starts_with("pull image manifest has been retried 3 time(s)") && text.contains("come back later"),
+        "{text}"
+    );
     fail("/blobs/", StatusCode::FORBIDDEN, 9);
     let (kind, text) = failure(&store, &name, options(&registry)).await;
     assert_eq!(kind, PullErrorKind::Auth);
@@ -290,9 +293,14 @@ async fn content_that_is_not_what_its_digest_says_is_refused() {
     assert!(names(&tmp.path().join("layers")).is_empty() && !names(&tmp.path().join("blobs/sha256")).contains(&blob));
 
     // The right blob, but not the layer that the configuration promises.
-    let lying = TestImage::with(&[archive], |b| b.to_vec(), &image.media_type, |config| {
-        config["rootfs"]["diff_ids"] = json!([Digest::of(b"other")]);
-    });
+    let lying = TestImage::with(
+        &[archive],
+        |b| b.to_vec(),
+        &image.media_type,
+        |config| {
+            config["rootfs"]["diff_ids"] = json!([Digest::of(b"other")]);
+        },
+    );
     registry.add("web", "lying", &lying);
     let (kind, text) = failure(&store, &format!("{HOST}/web:lying"), options(&registry)).await;
     assert_eq!(kind, PullErrorKind::Invalid);

@@ -11,7 +11,11 @@ async fn an_image_is_pushed_unchanged_and_blobs_that_are_there_are_not_sent() {
     let shared = Layer::new().file("shared", &"s".repeat(1_000_000)).archive();
     let image = TestImage::new(&[shared.clone(), Layer::new().file("own", "o").archive()], gzip);
     from.add("web", "v1", &image);
-    to.state.lock().expect("state").blobs.insert(longshore_image::Digest::of(&gzip(&shared)).to_string(), gzip(&shared));
+    to.state
+        .lock()
+        .expect("state")
+        .blobs
+        .insert(longshore_image::Digest::of(&gzip(&shared)).to_string(), gzip(&shared));
     to.state.lock().expect("state").bearer = Some("me:secret".into());
     let store = store(tmp.path());
     let options = PullOptions { endpoint: Some(from.endpoint()), ..PullOptions::default() };

@@ -65,7 +65,8 @@ impl Registry {
             while let Ok((socket, _)) = listener.accept().await {
                 let (shared, host) = (shared.clone(), host.clone());
                 tokio::spawn(async move {
-                    let service = hyper::service::service_fn(move |request| answer(shared.clone(), host.clone(), request));
+                    let service =
+                        hyper::service::service_fn(move |request| answer(shared.clone(), host.clone(), request));
                     let io = hyper_util::rt::TokioIo::new(socket);
                     let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
                 });
@@ -110,11 +111,14 @@ fn fail(status: StatusCode, code: &str) -> Answer {
 
 async fn answer(state: Arc<Mutex<State>>, host: String, request: Request<Incoming>) -> Result<Answer, std::io::Error> {
     let authority = request.uri().authority().map(|a| a.to_string());
-    let addressed = authority.or(request.headers().get("host").and_then(|v| v.to_str().ok()).map(str::to_owned)).unwrap_or_default();
+    let addressed = authority
+        .or(request.headers().get("host").and_then(|v| v.to_str().ok()).map(str::to_owned))
+        .unwrap_or_default();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let query = request.uri().query().unwrap_or_default().replace("%3A", ":");
     let range = request.headers().get("range").and_then(|v| v.to_str().ok()).map(str::to_owned);
-    let authorization = request.headers().get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let authorization =
+        request.headers().get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let body = if method == Method::PUT || method == Method::POST || method == Method::PATCH {
         request.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default()
     } else {

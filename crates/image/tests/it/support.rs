@@ -20,7 +20,15 @@ impl Layer {
         self.owned(kind, name, link, mode, (0, 0), content)
     }
 
-    pub fn owned(mut self, kind: tar::EntryType, name: &str, link: &str, mode: u32, owner: (u64, u64), content: &[u8]) -> Self {
+    pub fn owned(
+        mut self,
+        kind: tar::EntryType,
+        name: &str,
+        link: &str,
+        mode: u32,
+        owner: (u64, u64),
+        content: &[u8],
+    ) -> Self {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
         header.set_mode(mode);
@@ -112,10 +120,13 @@ impl TestImage {
         change(&mut config);
         let config = config.to_string().into_bytes();
         let blobs: Vec<Vec<u8>> = archives.iter().map(|a| compress(a)).collect();
-        let describe = |bytes: &[u8], kind: &str| json!({ "mediaType": kind, "digest": Digest::of(bytes), "size": bytes.len() });
+        let describe =
+            |bytes: &[u8], kind: &str| json!({ "mediaType": kind, "digest": Digest::of(bytes), "size": bytes.len() });
         let (config_type, layer_type) = match media_type.contains("oci") {
             true => ("application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip"),
-            false => ("application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+            false => {
+                ("application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip")
+            }
         };
         let manifest = json!({
             "schemaVersion": 2,
@@ -154,7 +165,12 @@ pub fn names(dir: &Path) -> Vec<String> {
 
 /// Runs `inside` on an overlay of these directories, in a mount namespace of a thread's own: nothing is left of it, whatever
 /// happens.
-pub fn with_overlay<T: Send>(lower: &LowerDirs, upper: &Path, work: &Path, inside: impl FnOnce(&Path) -> T + Send) -> T {
+pub fn with_overlay<T: Send>(
+    lower: &LowerDirs,
+    upper: &Path,
+    work: &Path,
+    inside: impl FnOnce(&Path) -> T + Send,
+) -> T {
     use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
     let target = tempfile::tempdir().expect("tmp");
     let options = lower.overlay_options(upper, work).expect("fits in a page");

@@ -18,13 +18,8 @@ const DELETES_PER_REQUEST: usize = 256;
 
 /// Deletes every tracked connection that one of `addresses` is an end of, in either direction. The kernel walks the
 /// machine's whole table for it, about ten milliseconds: to be done for many addresses at a time.
-pub fn forget_addresses(
-    socket: &mut Socket,
-    addresses: &BTreeSet<Ipv4Addr>,
-) -> Result<(), NetlinkError> {
-    let deletions = socket.query(&Message::new(GET, 0, &HEADER), true, |reply| {
-        deletion(reply, addresses)
-    })?;
+pub fn forget_addresses(socket: &mut Socket, addresses: &BTreeSet<Ipv4Addr>) -> Result<(), NetlinkError> {
+    let deletions = socket.query(&Message::new(GET, 0, &HEADER), true, |reply| deletion(reply, addresses))?;
     for deletions in deletions.chunks(DELETES_PER_REQUEST) {
         missing_is_fine(socket.request(deletions))?;
     }
@@ -49,10 +44,7 @@ fn has_end(tuple: &[u8], wanted: &BTreeSet<Ipv4Addr>) -> bool {
     let Some(ip) = Attributes(tuple).get(TUPLE_IP) else {
         return false;
     };
-    [IP_SOURCE, IP_DESTINATION].into_iter().any(|end| {
-        Attributes(ip)
-            .get(end)
-            .and_then(address)
-            .is_some_and(|address| wanted.contains(&address))
-    })
+    [IP_SOURCE, IP_DESTINATION]
+        .into_iter()
+        .any(|end| Attributes(ip).get(end).and_then(address).is_some_and(|address| wanted.contains(&address)))
 }

@@ -26,8 +26,7 @@ impl Message {
 
     /// Appends an attribute.
     pub fn attr(&mut self, kind: u16, payload: &[u8]) -> &mut Message {
-        let length =
-            u16::try_from(payload.len() + 4).expect("callers chunk long lists below 64 KiB");
+        let length = u16::try_from(payload.len() + 4).expect("callers chunk long lists below 64 KiB");
         self.bytes.extend(length.to_ne_bytes());
         self.bytes.extend(kind.to_ne_bytes());
         self.bytes.extend(payload);
@@ -53,8 +52,7 @@ impl Message {
         self.bytes.extend([0; 2]);
         self.bytes.extend((kind | NESTED).to_ne_bytes());
         inner(self);
-        let length =
-            u16::try_from(self.bytes.len() - start).expect("callers chunk long lists below 64 KiB");
+        let length = u16::try_from(self.bytes.len() - start).expect("callers chunk long lists below 64 KiB");
         self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
         self
     }
@@ -107,11 +105,7 @@ pub fn replies(datagram: &[u8]) -> impl Iterator<Item = Reply<'_>> {
         let sequence = u32_at(rest, 8)?;
         let payload = rest.get(HEADER_LEN..length)?;
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some(Reply {
-            kind,
-            sequence,
-            payload,
-        })
+        Some(Reply { kind, sequence, payload })
     })
 }
 
@@ -141,23 +135,17 @@ impl<'a> Iterator for Attributes<'a> {
 
 /// The native-endian 16-bit number at `offset`.
 pub fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(
-        bytes.get(offset..offset + 2)?.try_into().ok()?,
-    ))
+    Some(u16::from_ne_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?))
 }
 
 /// The native-endian 32-bit number at `offset`.
 pub fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(
-        bytes.get(offset..offset + 4)?.try_into().ok()?,
-    ))
+    Some(u32::from_ne_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?))
 }
 
 /// The native-endian 64-bit number at `offset`.
 pub fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
-    Some(u64::from_ne_bytes(
-        bytes.get(offset..offset + 8)?.try_into().ok()?,
-    ))
+    Some(u64::from_ne_bytes(bytes.get(offset..offset + 8)?.try_into().ok()?))
 }
 
 /// Four bytes as an address.
@@ -167,10 +155,7 @@ pub fn address(bytes: &[u8]) -> Option<std::net::Ipv4Addr> {
 
 /// A NUL-terminated text.
 pub fn text(bytes: &[u8]) -> String {
-    let end = bytes
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(bytes.len());
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
@@ -190,19 +175,14 @@ mod tests {
         assert_eq!((reply.kind, reply.sequence), (16, 9));
         let attributes = reply.attributes(4);
         assert_eq!(text(attributes.get(3).unwrap()), "eth0");
-        assert_eq!(
-            Attributes(attributes.get(18).unwrap()).get(1),
-            Some(&7u32.to_ne_bytes()[..])
-        );
+        assert_eq!(Attributes(attributes.get(18).unwrap()).get(1), Some(&7u32.to_ne_bytes()[..]));
         assert_eq!(u16_at(&bytes, 6), Some(0x405));
     }
 
     #[test]
     fn cut_and_lying_lengths_end_the_iteration() {
         let mut bytes = vec![];
-        Message::new(16, 0, &[0; 16])
-            .attr(1, &[0; 40])
-            .finish(1, 0, &mut bytes);
+        Message::new(16, 0, &[0; 16]).attr(1, &[0; 40]).finish(1, 0, &mut bytes);
         for cut in 0..bytes.len() {
             for reply in replies(&bytes[..cut]) {
                 reply.attributes(16).count();

@@ -34,13 +34,7 @@ pub fn change_elements(
 ) -> Result<(), NetlinkError> {
     let mut messages = vec![];
     element_messages(&mut messages, DELETE_ELEMENT, 0, table, remove);
-    element_messages(
-        &mut messages,
-        NEW_ELEMENT,
-        libc::NLM_F_CREATE as u16,
-        table,
-        add,
-    );
+    element_messages(&mut messages, NEW_ELEMENT, libc::NLM_F_CREATE as u16, table, add);
     if messages.is_empty() {
         return Ok(());
     }
@@ -62,24 +56,14 @@ fn batch(kind: u16) -> Message {
     Message::new(kind, 0, &family_header(libc::AF_UNSPEC as u8, SUBSYSTEM))
 }
 
-fn element_messages(
-    messages: &mut Vec<Message>,
-    kind: u16,
-    flags: u16,
-    table: &str,
-    elements: &[Element],
-) {
+fn element_messages(messages: &mut Vec<Message>, kind: u16, flags: u16, table: &str, elements: &[Element]) {
     let same_set = elements.chunk_by(|left, right| left.set == right.set);
     for elements in same_set.flat_map(|run| run.chunks(ELEMENTS_PER_MESSAGE)) {
         let mut message = Message::new(kind, flags, &family_header(libc::AF_INET as u8, 0));
-        message
-            .attr_str(LIST_TABLE, table)
-            .attr_str(LIST_SET, &elements[0].set);
+        message.attr_str(LIST_TABLE, table).attr_str(LIST_SET, &elements[0].set);
         message.nest(LIST_ELEMENTS, |list| {
             for element in elements {
-                list.nest(LIST_ITEM, |item| {
-                    write_element(item, element, kind == NEW_ELEMENT)
-                });
+                list.nest(LIST_ITEM, |item| write_element(item, element, kind == NEW_ELEMENT));
             }
         });
         messages.push(message);

@@ -44,17 +44,13 @@ pub fn add_veth(near: VethEnd<'_>, far: VethEnd<'_>, peer_namespace: BorrowedFd<
     let mut message = Message::new(libc::RTM_NEWLINK, CREATE | EXCLUSIVE, &ifinfo(0, IFF_UP));
     end(&mut message, near);
     message.nest(libc::IFLA_LINKINFO, |info| {
-        info.attr_str(IFLA_INFO_KIND, "veth")
-            .nest(IFLA_INFO_DATA, |data| {
-                data.nest(VETH_INFO_PEER, |peer| {
-                    peer.raw(&ifinfo(0, 0));
-                    end(peer, far);
-                    peer.attr_u32(
-                        libc::IFLA_NET_NS_FD,
-                        peer_namespace.as_raw_fd().cast_unsigned(),
-                    );
-                });
+        info.attr_str(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
+            data.nest(VETH_INFO_PEER, |peer| {
+                peer.raw(&ifinfo(0, 0));
+                end(peer, far);
+                peer.attr_u32(libc::IFLA_NET_NS_FD, peer_namespace.as_raw_fd().cast_unsigned());
             });
+        });
     });
     message
 }
@@ -65,9 +61,7 @@ fn end(message: &mut Message, end: VethEnd<'_>) {
         message.attr(libc::IFLA_ADDRESS, &bytes);
     }
     // Left to itself the kernel makes one queue a CPU: memory on every task for a throughput few tasks need.
-    message
-        .attr_u32(libc::IFLA_NUM_TX_QUEUES, 1)
-        .attr_u32(libc::IFLA_NUM_RX_QUEUES, 1);
+    message.attr_u32(libc::IFLA_NUM_TX_QUEUES, 1).attr_u32(libc::IFLA_NUM_RX_QUEUES, 1);
 }
 
 /// Brings a link up.
@@ -123,9 +117,7 @@ fn address_message(kind: u16, flags: u16, index: u32, address: Ipv4Addr, prefix:
     fixed[1] = prefix;
     fixed[4..8].copy_from_slice(&index.to_ne_bytes());
     let mut message = Message::new(kind, flags, &fixed);
-    message
-        .attr(libc::IFA_LOCAL, &address.octets())
-        .attr(libc::IFA_ADDRESS, &address.octets());
+    message.attr(libc::IFA_LOCAL, &address.octets()).attr(libc::IFA_ADDRESS, &address.octets());
     message
 }
 
@@ -179,9 +171,7 @@ fn route_message(kind: u16, flags: u16, route: Route) -> Message {
             message.attr_u32(libc::RTA_OIF, index);
         }
         Via::Router(router, index) => {
-            message
-                .attr(libc::RTA_GATEWAY, &router.octets())
-                .attr_u32(libc::RTA_OIF, index);
+            message.attr(libc::RTA_GATEWAY, &router.octets()).attr_u32(libc::RTA_OIF, index);
         }
         Via::Blackhole => {}
     }
@@ -195,9 +185,7 @@ pub fn add_neighbour(index: u32, address: Ipv4Addr, mac: MacAddr) -> Message {
     fixed[4..8].copy_from_slice(&index.to_ne_bytes());
     fixed[8..10].copy_from_slice(&libc::NUD_PERMANENT.to_ne_bytes());
     let mut message = Message::new(libc::RTM_NEWNEIGH, CREATE | REPLACE, &fixed);
-    message
-        .attr(libc::NDA_DST, &address.octets())
-        .attr(libc::NDA_LLADDR, &mac.0);
+    message.attr(libc::NDA_DST, &address.octets()).attr(libc::NDA_LLADDR, &mac.0);
     message
 }
 
@@ -270,11 +258,7 @@ impl Socket {
 
     /// Every link of the namespace.
     pub fn links(&mut self) -> Result<Vec<Link>, NetlinkError> {
-        self.query(
-            &Message::new(libc::RTM_GETLINK, 0, &ifinfo(0, 0)),
-            true,
-            read_link,
-        )
+        self.query(&Message::new(libc::RTM_GETLINK, 0, &ifinfo(0, 0)), true, read_link)
     }
 
     /// IPv4 addresses of a link, with their prefix lengths.
@@ -292,20 +276,13 @@ impl Socket {
     pub fn routes(&mut self) -> Result<Vec<Route>, NetlinkError> {
         let mut fixed = [0; RTMSG_LEN];
         fixed[0] = INET;
-        self.query(
-            &Message::new(libc::RTM_GETROUTE, 0, &fixed),
-            true,
-            read_route,
-        )
+        self.query(&Message::new(libc::RTM_GETROUTE, 0, &fixed), true, read_route)
     }
 }
 
 fn read_link(reply: Reply<'_>) -> Option<Link> {
     let attributes = reply.attributes(IFINFOMSG_LEN);
-    let counters = attributes
-        .get(IFLA_STATS64)
-        .and_then(read_counters)
-        .unwrap_or_default();
+    let counters = attributes.get(IFLA_STATS64).and_then(read_counters).unwrap_or_default();
     Some(Link {
         index: u32_at(reply.payload, 4)?,
         name: text(attributes.get(libc::IFLA_IFNAME)?),
@@ -334,25 +311,13 @@ fn read_route(reply: Reply<'_>) -> Option<Route> {
         return None;
     }
     let attributes: Attributes<'_> = reply.attributes(RTMSG_LEN);
-    let network = attributes
-        .get(libc::RTA_DST)
-        .and_then(address)
-        .unwrap_or(Ipv4Addr::UNSPECIFIED);
-    let link = attributes
-        .get(libc::RTA_OIF)
-        .and_then(|bytes| u32_at(bytes, 0));
-    let via = match (
-        kind,
-        attributes.get(libc::RTA_GATEWAY).and_then(address),
-        link,
-    ) {
+    let network = attributes.get(libc::RTA_DST).and_then(address).unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let link = attributes.get(libc::RTA_OIF).and_then(|bytes| u32_at(bytes, 0));
+    let via = match (kind, attributes.get(libc::RTA_GATEWAY).and_then(address), link) {
         (libc::RTN_BLACKHOLE, _, _) => Via::Blackhole,
         (libc::RTN_UNICAST, Some(router), Some(index)) => Via::Router(router, index),
         (libc::RTN_UNICAST, None, Some(index)) => Via::Link(index),
         _ => return None,
     };
-    Some(Route {
-        to: Cidr::containing(network, prefix)?,
-        via,
-    })
+    Some(Route { to: Cidr::containing(network, prefix)?, via })
 }

@@ -43,10 +43,7 @@ impl NetlinkError {
 
     /// Whether the thing was not there.
     pub fn is_missing(&self) -> bool {
-        matches!(
-            self.errno(),
-            Some(libc::ENOENT | libc::ENODEV | libc::ESRCH | libc::EADDRNOTAVAIL)
-        )
+        matches!(self.errno(), Some(libc::ENOENT | libc::ENODEV | libc::ESRCH | libc::EADDRNOTAVAIL))
     }
 
     /// Whether the thing was there already.
@@ -57,24 +54,12 @@ impl NetlinkError {
 
 /// Treats "was not there" as success, for deletions that must be idempotent.
 pub fn missing_is_fine(result: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
-    result.or_else(|error| {
-        if error.is_missing() {
-            Ok(())
-        } else {
-            Err(error)
-        }
-    })
+    result.or_else(|error| if error.is_missing() { Ok(()) } else { Err(error) })
 }
 
 /// Treats "was there already" as success, for additions that must be idempotent.
 pub fn existing_is_fine(result: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
-    result.or_else(|error| {
-        if error.is_there_already() {
-            Ok(())
-        } else {
-            Err(error)
-        }
-    })
+    result.or_else(|error| if error.is_there_already() { Ok(()) } else { Err(error) })
 }
 
 /// A netlink socket of the namespace its creating thread was in.
@@ -98,23 +83,14 @@ impl Socket {
 
     fn open(protocol: Option<Protocol>) -> Result<Socket, NetlinkError> {
         let open = || -> rustix::io::Result<OwnedFd> {
-            let fd = net::socket_with(
-                AddressFamily::NETLINK,
-                SocketType::RAW,
-                SocketFlags::CLOEXEC,
-                protocol,
-            )?;
+            let fd = net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
             sockopt::set_socket_timeout(&fd, Timeout::Recv, Some(ANSWER_TIMEOUT))?;
             sockopt::set_socket_recv_buffer_size_force(&fd, BUFFER_BYTES)?;
             sockopt::set_socket_send_buffer_size_force(&fd, BUFFER_BYTES)?;
             Ok(fd)
         };
         let fd = open().map_err(|error| NetlinkError::Open(error.into()))?;
-        Ok(Socket {
-            fd,
-            sequence: 1,
-            buffer: vec![0; 32 << 10],
-        })
+        Ok(Socket { fd, sequence: 1, buffer: vec![0; 32 << 10] })
     }
 
     /// Sends the requests in one system call and waits for the acknowledgement of each. The kernel goes on
@@ -129,12 +105,7 @@ impl Socket {
 
     /// Sends a transaction: `begin` and `end` are not acknowledged, and either all of `messages` take
     /// effect or none.
-    pub fn transact(
-        &mut self,
-        begin: &Message,
-        messages: &[Message],
-        end: &Message,
-    ) -> Result<(), NetlinkError> {
+    pub fn transact(&mut self, begin: &Message, messages: &[Message], end: &Message) -> Result<(), NetlinkError> {
         let mut bytes = Vec::with_capacity(4096);
         let begin_sequence = self.take_sequences(messages.len() + 2);
         begin.finish(begin_sequence, 0, &mut bytes);
@@ -155,11 +126,7 @@ impl Socket {
         dump: bool,
         mut read: impl FnMut(Reply<'_>) -> Option<T>,
     ) -> Result<Vec<T>, NetlinkError> {
-        let flags = if dump {
-            libc::NLM_F_DUMP
-        } else {
-            libc::NLM_F_ACK
-        } as u16;
+        let flags = if dump { libc::NLM_F_DUMP } else { libc::NLM_F_ACK } as u16;
         let sequence = self.send(std::slice::from_ref(message), flags)?;
         let mut found = vec![];
         loop {
@@ -194,14 +161,12 @@ impl Socket {
 
     fn take_sequences(&mut self, count: usize) -> u32 {
         let first = self.sequence;
-        self.sequence =
-            first.wrapping_add(u32::try_from(count).expect("a batch has far fewer messages"));
+        self.sequence = first.wrapping_add(u32::try_from(count).expect("a batch has far fewer messages"));
         first
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), NetlinkError> {
-        rustix::io::retry_on_intr(|| net::send(&self.fd, bytes, SendFlags::empty()))
-            .map_err(exchange)?;
+        rustix::io::retry_on_intr(|| net::send(&self.fd, bytes, SendFlags::empty())).map_err(exchange)?;
         Ok(())
     }
 
@@ -210,8 +175,7 @@ impl Socket {
         let fd = &self.fd;
         let buffer = &mut self.buffer;
         let (length, _) =
-            rustix::io::retry_on_intr(|| net::recv(fd, &mut buffer[..], RecvFlags::empty()))
-                .map_err(exchange)?;
+            rustix::io::retry_on_intr(|| net::recv(fd, &mut buffer[..], RecvFlags::empty())).map_err(exchange)?;
         Ok(length)
     }
 
@@ -243,10 +207,7 @@ impl Socket {
 fn refusal(reply: Reply<'_>, position: usize) -> Result<(), NetlinkError> {
     match u32_at(reply.payload, 0).map(u32::cast_signed) {
         Some(0) => Ok(()),
-        Some(number) => Err(NetlinkError::Refused {
-            position,
-            error: io::Error::from_raw_os_error(-number),
-        }),
+        Some(number) => Err(NetlinkError::Refused { position, error: io::Error::from_raw_os_error(-number) }),
         None => Err(NetlinkError::Exchange(io::ErrorKind::UnexpectedEof.into())),
     }
 }

@@ -31,8 +31,7 @@ pub fn set_up(options: &NetworkOptions) -> Result<(), NetworkError> {
 /// Whether what [`set_up`] did still holds: a firewall service that restarts may clear all tables of the host,
 /// an administrator may turn forwarding off.
 pub fn is_set_up(tag: &str, filter: &mut Socket) -> Result<bool, NetworkError> {
-    let has_table =
-        has_table(filter, &host::name(tag)).doing(|| "look for the host's table".to_owned())?;
+    let has_table = has_table(filter, &host::name(tag)).doing(|| "look for the host's table".to_owned())?;
     Ok(has_table && !forwarding_is_off()?)
 }
 
@@ -65,11 +64,7 @@ fn pass_docker(tag: &str) {
     }
     for way in WAYS {
         if !docker_rule("-C", way, tag) && !docker_rule("-I", way, tag) {
-            tracing::warn!(
-                way,
-                tag,
-                "cannot add to DOCKER-USER: Docker's firewall may drop the traffic of tasks"
-            );
+            tracing::warn!(way, tag, "cannot add to DOCKER-USER: Docker's firewall may drop the traffic of tasks");
         }
     }
 }

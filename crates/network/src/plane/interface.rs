@@ -40,20 +40,15 @@ impl Plane {
             // At once: the task may be the same, where the new `eth0` needs the old one's place.
             self.remove_debris();
         }
-        let plane = self
-            .vpcs
-            .get_mut(vpc)
-            .ok_or_else(|| NetworkError::UnknownVpc(vpc.to_owned()))?;
+        let plane = self.vpcs.get_mut(vpc).ok_or_else(|| NetworkError::UnknownVpc(vpc.to_owned()))?;
         if plane.debris.addresses.contains(&eni.address) {
             // The former owner's connections must not become the new one's.
-            plane
-                .remove_debris()
-                .doing(|| format!("forget the connections of {}", eni.address))?;
+            plane.remove_debris().doing(|| format!("forget the connections of {}", eni.address))?;
         }
         if let Err(error) = plane.connect_task(&eni, &target, &self.host) {
-            plane.disconnect_task(&eni, &mut self.host).unwrap_or_else(
-                |error| tracing::warn!(eni = eni.id, %error, "left an interface behind"),
-            );
+            plane
+                .disconnect_task(&eni, &mut self.host)
+                .unwrap_or_else(|error| tracing::warn!(eni = eni.id, %error, "left an interface behind"));
             return Err(error);
         }
         if let Some(route) = plane.public_route(&eni) {
@@ -62,10 +57,7 @@ impl Plane {
                 .request(&[route::set_route(route)])
                 .doing(|| format!("route {} to {}", route.to, eni.id))?;
         }
-        self.ledger.add(&Attached {
-            vpc: vpc.to_owned(),
-            eni,
-        })
+        self.ledger.add(&Attached { vpc: vpc.to_owned(), eni })
     }
 
     /// Takes the interface apart; it may be gone already, wholly or in part. Its link loses every right now and
@@ -85,22 +77,12 @@ impl Plane {
     /// Changes security groups and public address of an attached interface. Established connections stay.
     pub fn update_eni(&mut self, vpc: &str, eni: Eni) -> Result<(), NetworkError> {
         self.check_eni(vpc, &eni)?;
-        let plane = self
-            .vpcs
-            .get_mut(vpc)
-            .ok_or_else(|| NetworkError::UnknownVpc(vpc.to_owned()))?;
-        let before = plane
-            .enis
-            .get(&eni.id)
-            .cloned()
-            .ok_or_else(|| NetworkError::UnknownEni(eni.id.clone()))?;
+        let plane = self.vpcs.get_mut(vpc).ok_or_else(|| NetworkError::UnknownVpc(vpc.to_owned()))?;
+        let before = plane.enis.get(&eni.id).cloned().ok_or_else(|| NetworkError::UnknownEni(eni.id.clone()))?;
         if (before.address, before.mac, &before.subnet) != (eni.address, eni.mac, &eni.subnet) {
             return Err(NetworkError::Immutable(eni.id));
         }
-        self.ledger.add(&Attached {
-            vpc: vpc.to_owned(),
-            eni: eni.clone(),
-        })?;
+        self.ledger.add(&Attached { vpc: vpc.to_owned(), eni: eni.clone() })?;
         plane.admit(&eni, &self.host)?;
         let (old, new) = (plane.public_route(&before), plane.public_route(&eni));
         if old != new {
@@ -115,73 +97,34 @@ impl Plane {
 
     /// What went through the interface, as the task sees it. All zero once its link is gone.
     pub fn counters(&mut self, eni: &str) -> Result<LinkCounters, NetworkError> {
-        let vpc = self
-            .vpc_of(eni)
-            .ok_or_else(|| NetworkError::UnknownEni(eni.to_owned()))?;
-        let plane = self
-            .vpcs
-            .get_mut(&vpc)
-            .ok_or(NetworkError::UnknownVpc(vpc))?;
-        let link = plane
-            .route
-            .link(&link_name(eni))
-            .doing(|| format!("read the counters of {eni}"))?;
-        Ok(link
-            .map(|link| link.counters.seen_from_peer())
-            .unwrap_or_default())
+        let vpc = self.vpc_of(eni).ok_or_else(|| NetworkError::UnknownEni(eni.to_owned()))?;
+        let plane = self.vpcs.get_mut(&vpc).ok_or(NetworkError::UnknownVpc(vpc))?;
+        let link = plane.route.link(&link_name(eni)).doing(|| format!("read the counters of {eni}"))?;
+        Ok(link.map(|link| link.counters.seen_from_peer()).unwrap_or_default())
     }
 
     fn check_eni(&self, vpc: &str, eni: &Eni) -> Result<(), NetworkError> {
         check_id(&eni.id)?;
-        let plane = self
-            .vpcs
-            .get(vpc)
-            .ok_or_else(|| NetworkError::UnknownVpc(vpc.to_owned()))?;
-        if !plane
-            .config
-            .subnet(&eni.subnet)
-            .is_some_and(|subnet| subnet.cidr.contains(eni.address))
-        {
-            return Err(NetworkError::Subnet {
-                vpc: vpc.to_owned(),
-                subnet: eni.subnet.clone(),
-                address: eni.address,
-            });
+        let plane = self.vpcs.get(vpc).ok_or_else(|| NetworkError::UnknownVpc(vpc.to_owned()))?;
+        if !plane.config.subnet(&eni.subnet).is_some_and(|subnet| subnet.cidr.contains(eni.address)) {
+            return Err(NetworkError::Subnet { vpc: vpc.to_owned(), subnet: eni.subnet.clone(), address: eni.address });
         }
         for group in &eni.security_groups {
-            if !plane
-                .config
-                .security_groups
-                .iter()
-                .any(|known| known.id == *group)
-            {
-                return Err(NetworkError::UnknownGroup {
-                    vpc: vpc.to_owned(),
-                    group: group.clone(),
-                });
+            if !plane.config.security_groups.iter().any(|known| known.id == *group) {
+                return Err(NetworkError::UnknownGroup { vpc: vpc.to_owned(), group: group.clone() });
             }
         }
-        let taken = |address, owner: &str| {
-            Err(NetworkError::AddressInUse {
-                address,
-                owner: owner.to_owned(),
-            })
-        };
+        let taken = |address, owner: &str| Err(NetworkError::AddressInUse { address, owner: owner.to_owned() });
         if plane.is_local(eni.address) {
             return taken(eni.address, vpc);
         }
-        if let Some(other) = plane
-            .enis
-            .values()
-            .find(|other| other.address == eni.address && other.id != eni.id)
-        {
+        if let Some(other) = plane.enis.values().find(|other| other.address == eni.address && other.id != eni.id) {
             return taken(eni.address, &other.id);
         }
         if let Some(public) = eni.public_address {
             let all = self.vpcs.values().flat_map(|plane| plane.enis.values());
-            if let Some(other) = all
-                .into_iter()
-                .find(|other| other.public_address == Some(public) && other.id != eni.id)
+            if let Some(other) =
+                all.into_iter().find(|other| other.public_address == Some(public) && other.id != eni.id)
             {
                 return taken(public, &other.id);
             }
@@ -190,10 +133,7 @@ impl Plane {
     }
 
     fn vpc_of(&self, eni: &str) -> Option<String> {
-        self.vpcs
-            .iter()
-            .find(|(_, plane)| plane.enis.contains_key(eni))
-            .map(|(vpc, _)| vpc.clone())
+        self.vpcs.iter().find(|(_, plane)| plane.enis.contains_key(eni)).map(|(vpc, _)| vpc.clone())
     }
 }
 
@@ -201,56 +141,32 @@ impl VpcPlane {
     fn is_local(&self, address: Ipv4Addr) -> bool {
         let config = &self.config;
         config.resolver() == Some(address)
-            || config
-                .subnets
-                .iter()
-                .any(|subnet| subnet.gateway() == Some(address))
-            || config
-                .local_addresses
-                .iter()
-                .any(|local| local.address == address)
+            || config.subnets.iter().any(|subnet| subnet.gateway() == Some(address))
+            || config.local_addresses.iter().any(|local| local.address == address)
     }
 
-    fn connect_task(
-        &mut self,
-        eni: &Eni,
-        target: &Namespace,
-        host: &Host,
-    ) -> Result<(), NetworkError> {
-        self.add_link(eni, target)
-            .doing(|| format!("make the link of {}", eni.id))?;
+    fn connect_task(&mut self, eni: &Eni, target: &Namespace, host: &Host) -> Result<(), NetworkError> {
+        self.add_link(eni, target).doing(|| format!("make the link of {}", eni.id))?;
         let mut task = target
             .inside(&host.namespace, Socket::route)?
             .doing(|| format!("open a socket in the namespace of {}", eni.id))?;
         let subnet = self.config.subnet(&eni.subnet);
-        let (prefix, router) = subnet
-            .and_then(|subnet| Some((subnet.cidr.prefix(), subnet.gateway()?)))
-            .unwrap_or((32, eni.address));
-        set_up_task(&mut task, eni.address, prefix, router)
-            .doing(|| format!("set up {TASK_LINK} of {}", eni.id))?;
-        self.route
-            .await_running(&link_name(&eni.id))
-            .doing(|| format!("bring up the link of {}", eni.id))?;
+        let (prefix, router) =
+            subnet.and_then(|subnet| Some((subnet.cidr.prefix(), subnet.gateway()?))).unwrap_or((32, eni.address));
+        set_up_task(&mut task, eni.address, prefix, router).doing(|| format!("set up {TASK_LINK} of {}", eni.id))?;
+        self.route.await_running(&link_name(&eni.id)).doing(|| format!("bring up the link of {}", eni.id))?;
         self.admit(eni, host)
     }
 
     fn add_link(&mut self, eni: &Eni, target: &Namespace) -> Result<(), NetlinkError> {
         let name = link_name(&eni.id);
-        let near = VethEnd {
-            name: &name,
-            mac: Some(ROUTER_MAC),
-        };
-        let far = VethEnd {
-            name: TASK_LINK,
-            mac: Some(eni.mac),
-        };
+        let near = VethEnd { name: &name, mac: Some(ROUTER_MAC) };
+        let far = VethEnd { name: TASK_LINK, mac: Some(eni.mac) };
         let pair = [route::add_veth(near, far, target.as_fd())];
         if let Err(error) = self.route.request(&pair) {
             // Debris of an attempt that a crash cut short, on this side; one on the task's side is the task's own.
             match self.route.link(&name)? {
-                Some(old) if error.is_there_already() => {
-                    self.route.request(&[route::delete_link(old.index)])?
-                }
+                Some(old) if error.is_there_already() => self.route.request(&[route::delete_link(old.index)])?,
                 _ => return Err(error),
             }
             self.route.request(&pair)?;
@@ -258,10 +174,7 @@ impl VpcPlane {
         let link = self.route.link(&name)?.ok_or_else(no_such_link)?;
         let here = Cidr::containing(eni.address, 32).expect("32 is a prefix length");
         self.route.request(&[
-            route::set_route(Route {
-                to: here,
-                via: Via::Link(link.index),
-            }),
+            route::set_route(Route { to: here, via: Via::Link(link.index) }),
             route::add_neighbour(link.index, eni.address, eni.mac),
         ])
     }
@@ -286,12 +199,7 @@ impl VpcPlane {
         if let Some(public) = public {
             missing_is_fine(host.route.request(&[route::delete_route(public)])).doing(doing)?;
         }
-        self.debris.links.extend(
-            self.route
-                .link(&link_name(&eni.id))
-                .doing(doing)?
-                .map(|link| link.index),
-        );
+        self.debris.links.extend(self.route.link(&link_name(&eni.id)).doing(doing)?.map(|link| link.index));
         self.debris.addresses.insert(eni.address);
         Ok(())
     }
@@ -299,35 +207,21 @@ impl VpcPlane {
 
 /// Address, routes and neighbour inside the task, in one exchange. The subnet is not on-link: the router takes
 /// everything, as it would on AWS, so no neighbour has to be looked up and nobody can answer for another.
-fn set_up_task(
-    task: &mut Socket,
-    address: Ipv4Addr,
-    prefix: u8,
-    router: Ipv4Addr,
-) -> Result<(), NetlinkError> {
+fn set_up_task(task: &mut Socket, address: Ipv4Addr, prefix: u8, router: Ipv4Addr) -> Result<(), NetlinkError> {
     let link = task.link(TASK_LINK)?.ok_or_else(no_such_link)?.index;
     let to_router = Cidr::containing(router, 32).expect("32 is a prefix length");
     task.request(&[
         route::set_up(LOOPBACK),
         route::set_up(link),
         route::add_address(link, address, prefix, false),
-        route::set_route(Route {
-            to: to_router,
-            via: Via::Link(link),
-        }),
-        route::set_route(Route {
-            to: Cidr::ANY,
-            via: Via::Router(router, link),
-        }),
+        route::set_route(Route { to: to_router, via: Via::Link(link) }),
+        route::set_route(Route { to: Cidr::ANY, via: Via::Router(router, link) }),
         route::add_neighbour(link, router, ROUTER_MAC),
     ])
 }
 
 fn no_such_link() -> NetlinkError {
-    NetlinkError::Refused {
-        position: 0,
-        error: std::io::Error::from_raw_os_error(libc::ENODEV),
-    }
+    NetlinkError::Refused { position: 0, error: std::io::Error::from_raw_os_error(libc::ENODEV) }
 }
 
 #[cfg(test)]

@@ -49,14 +49,7 @@ impl Plane {
         state.forwarding_was_off |= host::forwarding_is_off()?;
         ledger.set_state(&state)?;
         host::set_up(&options)?;
-        let mut plane = Plane {
-            options,
-            host,
-            ledger,
-            state,
-            docker_seen: false,
-            vpcs: BTreeMap::new(),
-        };
+        let mut plane = Plane { options, host, ledger, state, docker_seen: false, vpcs: BTreeMap::new() };
         plane.adopt()?;
         Ok(plane)
     }
@@ -69,11 +62,9 @@ impl Plane {
         self.remove_unknown_namespaces()?;
         for Attached { vpc, eni } in self.ledger.attached()? {
             let there = match self.vpcs.get_mut(&vpc) {
-                Some(plane) => plane
-                    .route
-                    .link(&interface::link_name(&eni.id))
-                    .doing(|| format!("look for {}", eni.id))?
-                    .is_some(),
+                Some(plane) => {
+                    plane.route.link(&interface::link_name(&eni.id)).doing(|| format!("look for {}", eni.id))?.is_some()
+                }
                 None => false,
             };
             match self.vpcs.get_mut(&vpc).filter(|_| there) {
@@ -89,15 +80,9 @@ impl Plane {
                 .map(|eni| interface::link_name(eni))
                 .chain([UPLINK.to_owned(), "lo".to_owned()])
                 .collect();
-            let links = plane
-                .route
-                .links()
-                .doing(|| format!("list the links of {}", plane.config.id))?;
-            plane.debris.links = links
-                .into_iter()
-                .filter(|link| !known.contains(&link.name))
-                .map(|link| link.index)
-                .collect();
+            let links = plane.route.links().doing(|| format!("list the links of {}", plane.config.id))?;
+            plane.debris.links =
+                links.into_iter().filter(|link| !known.contains(&link.name)).map(|link| link.index).collect();
             plane.sync(&self.host)?;
         }
         self.remove_debris();
@@ -109,19 +94,15 @@ impl Plane {
         config.check()?;
         let current = self.state.config.generation;
         if config.generation < current {
-            return Err(NetworkError::Stale {
-                current,
-                offered: config.generation,
-            });
+            return Err(NetworkError::Stale { current, offered: config.generation });
         }
         let wanted: BTreeSet<&String> = config.vpcs.iter().map(|vpc| &vpc.id).collect();
         let mut state = self.state.clone();
         for vpc in &wanted {
             if !state.slots.contains_key(*vpc) {
                 let used: BTreeSet<_> = state.slots.values().collect();
-                let free = (0..self.options.slots())
-                    .find(|slot| !used.contains(slot))
-                    .ok_or(NetworkError::PoolExhausted)?;
+                let free =
+                    (0..self.options.slots()).find(|slot| !used.contains(slot)).ok_or(NetworkError::PoolExhausted)?;
                 state.slots.insert((*vpc).clone(), free);
             }
         }
@@ -131,12 +112,7 @@ impl Plane {
         self.ledger.set_state(&state)?;
         self.state = state;
 
-        let gone: Vec<_> = self
-            .vpcs
-            .keys()
-            .filter(|id| !wanted.contains(id))
-            .cloned()
-            .collect();
+        let gone: Vec<_> = self.vpcs.keys().filter(|id| !wanted.contains(id)).cloned().collect();
         for id in gone {
             self.remove_vpc(&id)?;
         }
@@ -154,13 +130,8 @@ impl Plane {
 
     /// Sets the host up again if somebody undid it, or if Docker came after us and closed its firewall.
     fn repair_host(&mut self) -> Result<(), NetworkError> {
-        let docker = self
-            .host
-            .route
-            .link("docker0")
-            .doing(|| "look for Docker".to_owned())?;
-        let is_new =
-            docker.is_some() && !std::mem::replace(&mut self.docker_seen, docker.is_some());
+        let docker = self.host.route.link("docker0").doing(|| "look for Docker".to_owned())?;
+        let is_new = docker.is_some() && !std::mem::replace(&mut self.docker_seen, docker.is_some());
         if is_new || !host::is_set_up(&self.options.tag, &mut self.host.filter)? {
             tracing::info!("setting up the host's forwarding and filter again");
             host::set_up(&self.options)?;
@@ -180,34 +151,20 @@ impl Plane {
 
     /// Number of detached interfaces that wait for [`Plane::remove_debris`].
     pub fn debris(&self) -> usize {
-        self.vpcs
-            .values()
-            .map(|plane| plane.debris.links.len().max(plane.debris.addresses.len()))
-            .sum()
+        self.vpcs.values().map(|plane| plane.debris.links.len().max(plane.debris.addresses.len())).sum()
     }
 
     /// Every interface that is attached, with its VPC.
     pub fn attached(&self) -> Vec<Attached> {
         let of = |(vpc, plane): (&String, &VpcPlane)| {
-            plane
-                .enis
-                .values()
-                .map(|eni| Attached {
-                    vpc: vpc.clone(),
-                    eni: eni.clone(),
-                })
-                .collect::<Vec<_>>()
+            plane.enis.values().map(|eni| Attached { vpc: vpc.clone(), eni: eni.clone() }).collect::<Vec<_>>()
         };
         self.vpcs.iter().flat_map(of).collect()
     }
 
     fn open_vpc(&mut self, config: Vpc) -> Result<(), NetworkError> {
         let id = config.id.clone();
-        let slot = *self
-            .state
-            .slots
-            .get(&id)
-            .ok_or_else(|| NetworkError::UnknownVpc(id.clone()))?;
+        let slot = *self.state.slots.get(&id).ok_or_else(|| NetworkError::UnknownVpc(id.clone()))?;
         let plane = VpcPlane::open(config, slot, &self.options, &mut self.host)?;
         self.vpcs.insert(id, plane);
         Ok(())
@@ -235,26 +192,12 @@ impl Plane {
 
     /// Routes of the host to public addresses: exactly those of attached interfaces.
     fn sync_public_routes(&mut self) -> Result<(), NetworkError> {
-        let wanted: BTreeSet<Route> = self
-            .vpcs
-            .values()
-            .flat_map(VpcPlane::public_routes)
-            .collect();
-        let ours: BTreeSet<u32> = self
-            .vpcs
-            .values()
-            .map(|plane| plane.uplink.host_index)
-            .collect();
+        let wanted: BTreeSet<Route> = self.vpcs.values().flat_map(VpcPlane::public_routes).collect();
+        let ours: BTreeSet<u32> = self.vpcs.values().map(|plane| plane.uplink.host_index).collect();
         let host = &mut self.host.route;
         let doing = || "set the host's routes to public addresses".to_owned();
-        let is_ours =
-            |route: &Route| matches!(route.via, Via::Router(_, link) if ours.contains(&link));
-        let present: BTreeSet<Route> = host
-            .routes()
-            .doing(doing)?
-            .into_iter()
-            .filter(is_ours)
-            .collect();
+        let is_ours = |route: &Route| matches!(route.via, Via::Router(_, link) if ours.contains(&link));
+        let present: BTreeSet<Route> = host.routes().doing(doing)?.into_iter().filter(is_ours).collect();
         for route in present.difference(&wanted) {
             missing_is_fine(host.request(&[route::delete_route(*route)])).doing(doing)?;
         }
@@ -293,9 +236,7 @@ pub fn teardown(options: &NetworkOptions) -> Result<(), NetworkError> {
         }
     };
     match mounted(&options.run_dir) {
-        Ok(ids) => ids
-            .iter()
-            .for_each(|id| also(remove_namespace(&options.run_dir, id, &home))),
+        Ok(ids) => ids.iter().for_each(|id| also(remove_namespace(&options.run_dir, id, &home))),
         Err(error) => also(Err(error)),
     }
     also(delete_uplinks(&options.tag));
@@ -311,12 +252,7 @@ fn delete_uplinks(tag: &str) -> Result<(), NetworkError> {
     let doing = || "delete the host's links".to_owned();
     let mut host = Socket::route().doing(doing)?;
     let prefix = format!("{tag}-");
-    for link in host
-        .links()
-        .doing(doing)?
-        .into_iter()
-        .filter(|link| link.name.starts_with(&prefix))
-    {
+    for link in host.links().doing(doing)?.into_iter().filter(|link| link.name.starts_with(&prefix)) {
         missing_is_fine(host.request(&[route::delete_link(link.index)])).doing(doing)?;
     }
     Ok(())
@@ -329,25 +265,17 @@ fn mounted(run_dir: &Path) -> Result<Vec<String>, NetworkError> {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
         Err(error) => {
-            return Err(NetworkError::File {
-                doing: "list",
-                path: folder,
-                error,
-            });
+            return Err(NetworkError::File { doing: "list", path: folder, error });
         }
     };
-    Ok(entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect())
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
 }
 
 fn remove_namespace(run_dir: &Path, id: &str, home: &Namespace) -> Result<(), NetworkError> {
     let path = namespace::path_of(run_dir, id);
     if namespace::is_mounted(&path) {
         let doing = || format!("delete the links of {id}");
-        let mut route = Namespace::open(&path)?
-            .inside(home, Socket::route)?
-            .doing(doing)?;
+        let mut route = Namespace::open(&path)?.inside(home, Socket::route)?.doing(doing)?;
         vpc::delete_all_links(&mut route).doing(doing)?;
     }
     Ok(namespace::remove(&path)?)

@@ -70,27 +70,19 @@ pub struct VpcPlane {
 impl VpcPlane {
     /// Makes or adopts the namespace of `config` and its uplink in `slot`. The table is loaded by the first
     /// [`VpcPlane::sync_table`]; until then nothing passes, or what passed before.
-    pub fn open(
-        config: Vpc,
-        slot: u32,
-        options: &NetworkOptions,
-        host: &mut Host,
-    ) -> Result<VpcPlane, NetworkError> {
+    pub fn open(config: Vpc, slot: u32, options: &NetworkOptions, host: &mut Host) -> Result<VpcPlane, NetworkError> {
         let path = namespace::path_of(&options.run_dir, &config.id);
         let namespace = if namespace::is_mounted(&path) {
             Namespace::open(&path)?
         } else {
             namespace::create(&path, &host.namespace)?
         };
-        let sockets =
-            || -> Result<_, NetlinkError> { Ok((Socket::route()?, Socket::netfilter()?)) };
-        let (mut route, filter) =
-            namespace.inside(&host.namespace, || -> Result<_, NetworkError> {
-                set_router()?;
-                sockets().doing(|| format!("open sockets in {}", config.id))
-            })??;
-        let uplink = connect(&mut route, slot, options, host)
-            .doing(|| format!("connect {} to the host", config.id))?;
+        let sockets = || -> Result<_, NetlinkError> { Ok((Socket::route()?, Socket::netfilter()?)) };
+        let (mut route, filter) = namespace.inside(&host.namespace, || -> Result<_, NetworkError> {
+            set_router()?;
+            sockets().doing(|| format!("open sockets in {}", config.id))
+        })??;
+        let uplink = connect(&mut route, slot, options, host).doing(|| format!("connect {} to the host", config.id))?;
         host.namespace.inside(&host.namespace, || {
             let name = options.uplink_name(slot);
             // Public addresses of one VPC reach each other by way of the host, in and out of the same link.
@@ -114,16 +106,13 @@ impl VpcPlane {
     /// Makes everything but the interfaces' links as `self.config` and `self.enis` say.
     pub fn sync(&mut self, host: &Host) -> Result<(), NetworkError> {
         let id = self.config.id.clone();
-        self.sync_addresses()
-            .doing(|| format!("set the router's addresses of {id}"))?;
-        self.sync_routes()
-            .doing(|| format!("set the routes of {id}"))?;
+        self.sync_addresses().doing(|| format!("set the router's addresses of {id}"))?;
+        self.sync_routes().doing(|| format!("set the routes of {id}"))?;
         self.sync_table(host)?;
         self.sync_elements(host)?;
         // Only now: until its elements changed, an interface was still in its old combination.
         let used: BTreeSet<_> = self.groups_in_use().cloned().collect();
-        self.combinations
-            .retain(|combination, _| used.contains(combination));
+        self.combinations.retain(|combination, _| used.contains(combination));
         self.sync_table(host)
     }
 
@@ -144,38 +133,19 @@ impl VpcPlane {
             .filter(|(_, prefix)| *prefix == 32)
             .map(|(address, _)| address)
             .collect();
-        let add = wanted
-            .difference(&present)
-            .map(|address| route::add_address(LOOPBACK, *address, 32, true));
-        let delete = present
-            .difference(&wanted)
-            .map(|address| route::delete_address(LOOPBACK, *address, 32));
+        let add = wanted.difference(&present).map(|address| route::add_address(LOOPBACK, *address, 32, true));
+        let delete = present.difference(&wanted).map(|address| route::delete_address(LOOPBACK, *address, 32));
         self.route.request(&add.chain(delete).collect::<Vec<_>>())
     }
 
     /// Addresses of the VPC that nobody has lead nowhere, rather than to the internet.
     fn sync_routes(&mut self) -> Result<(), NetlinkError> {
-        let wanted: BTreeSet<Route> = self
-            .config
-            .cidrs
-            .iter()
-            .map(|cidr| Route {
-                to: *cidr,
-                via: Via::Blackhole,
-            })
-            .collect();
-        let present: BTreeSet<Route> = self
-            .route
-            .routes()?
-            .into_iter()
-            .filter(|route| route.via == Via::Blackhole)
-            .collect();
-        let add = wanted
-            .difference(&present)
-            .map(|route| route::set_route(*route));
-        let delete = present
-            .difference(&wanted)
-            .map(|route| route::delete_route(*route));
+        let wanted: BTreeSet<Route> =
+            self.config.cidrs.iter().map(|cidr| Route { to: *cidr, via: Via::Blackhole }).collect();
+        let present: BTreeSet<Route> =
+            self.route.routes()?.into_iter().filter(|route| route.via == Via::Blackhole).collect();
+        let add = wanted.difference(&present).map(|route| route::set_route(*route));
+        let delete = present.difference(&wanted).map(|route| route::delete_route(*route));
         self.route.request(&add.chain(delete).collect::<Vec<_>>())
     }
 
@@ -196,16 +166,12 @@ impl VpcPlane {
         if let Some(script) = script {
             // Not known until it has succeeded.
             let was_known = self.table.take().is_some();
-            if let Err(error) = self
-                .namespace
-                .inside(&host.namespace, || nft::run(&script))?
-            {
+            if let Err(error) = self.namespace.inside(&host.namespace, || nft::run(&script))? {
                 if was_known {
                     tracing::warn!(vpc = self.config.id, %error, "ruleset out of step, replacing it");
                     return self.sync_table(host);
                 }
-                return Err(error)
-                    .doing(|| format!("load the security groups of {}", self.config.id));
+                return Err(error).doing(|| format!("load the security groups of {}", self.config.id));
             }
         }
         self.table = Some(wanted);
@@ -216,20 +182,14 @@ impl VpcPlane {
     fn sync_elements(&mut self, host: &Host) -> Result<(), NetworkError> {
         let wanted = self.wanted_elements();
         let addresses: BTreeSet<_> = self.elements.keys().chain(wanted.keys()).copied().collect();
-        let changes = addresses
-            .into_iter()
-            .map(|address| (address, wanted.get(&address).cloned().unwrap_or_default()))
-            .collect();
+        let changes =
+            addresses.into_iter().map(|address| (address, wanted.get(&address).cloned().unwrap_or_default())).collect();
         self.set_elements(changes, host)
     }
 
     /// Makes the elements of each of these addresses exactly as given (none: an empty list), in one transaction.
     /// Rebuilds the whole table if the kernel's turns out to differ from what we know.
-    pub fn set_elements(
-        &mut self,
-        changes: Vec<(Ipv4Addr, Vec<Element>)>,
-        host: &Host,
-    ) -> Result<(), NetworkError> {
+    pub fn set_elements(&mut self, changes: Vec<(Ipv4Addr, Vec<Element>)>, host: &Host) -> Result<(), NetworkError> {
         let (mut remove, mut add) = (vec![], vec![]);
         for (address, wanted) in changes {
             let present = self.elements.remove(&address).unwrap_or_default();
@@ -276,11 +236,7 @@ impl VpcPlane {
     }
 
     fn groups_in_use(&self) -> impl Iterator<Item = &BTreeSet<String>> {
-        let locals = self
-            .config
-            .local_addresses
-            .iter()
-            .map(|local| &local.security_groups);
+        let locals = self.config.local_addresses.iter().map(|local| &local.security_groups);
         locals.chain(self.enis.values().map(|eni| &eni.security_groups))
     }
 
@@ -293,11 +249,7 @@ impl VpcPlane {
     pub fn remove_debris(&mut self) -> Result<(), NetlinkError> {
         let Debris { links, addresses } = std::mem::take(&mut self.debris);
         delete_links(&mut self.route, &links)?;
-        if addresses.is_empty() {
-            Ok(())
-        } else {
-            forget_addresses(&mut self.filter, &addresses)
-        }
+        if addresses.is_empty() { Ok(()) } else { forget_addresses(&mut self.filter, &addresses) }
     }
 
     /// Routes of the host that lead to public addresses of this VPC.
@@ -309,31 +261,19 @@ impl VpcPlane {
     pub fn public_route(&self, eni: &Eni) -> Option<Route> {
         let public = element::public_address(eni, self.config.subnet(&eni.subnet))?;
         let via = Via::Router(self.uplink.vpc_address, self.uplink.host_index);
-        Some(Route {
-            to: Cidr::containing(public, 32)?,
-            via,
-        })
+        Some(Route { to: Cidr::containing(public, 32)?, via })
     }
 
     /// Deletes every link of the VPC, whoever still holds the namespace, and unmounts it.
     pub fn remove(mut self, options: &NetworkOptions) -> Result<(), NetworkError> {
-        delete_all_links(&mut self.route)
-            .doing(|| format!("delete the links of {}", self.config.id))?;
-        Ok(namespace::remove(&namespace::path_of(
-            &options.run_dir,
-            &self.config.id,
-        ))?)
+        delete_all_links(&mut self.route).doing(|| format!("delete the links of {}", self.config.id))?;
+        Ok(namespace::remove(&namespace::path_of(&options.run_dir, &self.config.id))?)
     }
 }
 
 /// Deletes every link but the loopback one.
 pub fn delete_all_links(route: &mut Socket) -> Result<(), NetlinkError> {
-    let links: Vec<_> = route
-        .links()?
-        .into_iter()
-        .map(|link| link.index)
-        .filter(|index| *index != LOOPBACK)
-        .collect();
+    let links: Vec<_> = route.links()?.into_iter().map(|link| link.index).filter(|index| *index != LOOPBACK).collect();
     delete_links(route, &links)
 }
 
@@ -343,12 +283,7 @@ fn delete_links(route: &mut Socket, links: &[u32]) -> Result<(), NetlinkError> {
     const DELETED: u32 = 1;
     for links in links.chunks(256) {
         missing_is_fine(
-            route.request(
-                &links
-                    .iter()
-                    .map(|index| route::set_group(*index, DELETED))
-                    .collect::<Vec<_>>(),
-            ),
+            route.request(&links.iter().map(|index| route::set_group(*index, DELETED)).collect::<Vec<_>>()),
         )?;
         missing_is_fine(route.request(&[route::delete_group(DELETED)]))?;
     }
@@ -381,16 +316,10 @@ fn set_router() -> Result<(), NetworkError> {
 }
 
 /// Makes the uplink where it is missing, and sets its addresses and the default route.
-fn connect(
-    route: &mut Socket,
-    slot: u32,
-    options: &NetworkOptions,
-    host: &mut Host,
-) -> Result<Uplink, NetlinkError> {
+fn connect(route: &mut Socket, slot: u32, options: &NetworkOptions, host: &mut Host) -> Result<Uplink, NetlinkError> {
     let name = options.uplink_name(slot);
-    let (host_address, vpc_address) = options
-        .uplink_addresses(slot)
-        .expect("slots are given out below the size of the pool");
+    let (host_address, vpc_address) =
+        options.uplink_addresses(slot).expect("slots are given out below the size of the pool");
     route.request(&[route::set_up(LOOPBACK)])?;
     let mut near = route.link(UPLINK)?;
     let mut far = host.route.link(&name)?;
@@ -402,14 +331,8 @@ fn connect(
         if let Some(far) = far {
             missing_is_fine(host.route.request(&[route::delete_link(far.index)]))?;
         }
-        let near_end = VethEnd {
-            name: UPLINK,
-            mac: None,
-        };
-        let far_end = VethEnd {
-            name: &name,
-            mac: None,
-        };
+        let near_end = VethEnd { name: UPLINK, mac: None };
+        let far_end = VethEnd { name: &name, mac: None };
         route.request(&[route::add_veth(near_end, far_end, host.namespace.as_fd())])?;
         near = route.link(UPLINK)?;
         far = host.route.link(&name)?;
@@ -419,18 +342,9 @@ fn connect(
         return Err(NetlinkError::Refused { position: 0, error });
     };
     host.route.request(&[route::set_up(far.index)])?;
-    existing_is_fine(
-        host.route
-            .request(&[route::add_address(far.index, host_address, 30, true)]),
-    )?;
+    existing_is_fine(host.route.request(&[route::add_address(far.index, host_address, 30, true)]))?;
     existing_is_fine(route.request(&[route::add_address(near.index, vpc_address, 30, true)]))?;
-    route.request(&[route::set_route(Route {
-        to: Cidr::ANY,
-        via: Via::Router(host_address, near.index),
-    })])?;
+    route.request(&[route::set_route(Route { to: Cidr::ANY, via: Via::Router(host_address, near.index) })])?;
     route.await_running(UPLINK)?;
-    Ok(Uplink {
-        host_index: far.index,
-        vpc_address,
-    })
+    Ok(Uplink { host_index: far.index, vpc_address })
 }

@@ -50,16 +50,8 @@ impl fmt::Display for Element {
 
 /// Elements of an address that belongs to `groups`, which together are combination `number`.
 pub fn of_member(address: Ipv4Addr, groups: &BTreeSet<String>, number: u32) -> Vec<Element> {
-    let mut elements = vec![Element {
-        set: MEMBERS.to_owned(),
-        key: address,
-        value: Value::Mark(number),
-    }];
-    elements.extend(groups.iter().map(|group| Element {
-        set: members_of(group),
-        key: address,
-        value: Value::None,
-    }));
+    let mut elements = vec![Element { set: MEMBERS.to_owned(), key: address, value: Value::Mark(number) }];
+    elements.extend(groups.iter().map(|group| Element { set: members_of(group), key: address, value: Value::None }));
     elements
 }
 
@@ -67,13 +59,7 @@ pub fn of_member(address: Ipv4Addr, groups: &BTreeSet<String>, number: u32) -> V
 /// interface then stays inside.
 pub fn of_eni(eni: &Eni, subnet: Option<&Subnet>, number: u32) -> Vec<Element> {
     let mut elements = of_member(eni.address, &eni.security_groups, number);
-    let mut add = |set: &str, key, value| {
-        elements.push(Element {
-            set: set.to_owned(),
-            key,
-            value,
-        })
-    };
+    let mut add = |set: &str, key, value| elements.push(Element { set: set.to_owned(), key, value });
     match (public_address(eni, subnet), subnet) {
         (Some(public), _) => {
             add(PUBLIC, public, Value::Address(eni.address));
@@ -92,18 +78,13 @@ pub fn of_eni(eni: &Eni, subnet: Option<&Subnet>, number: u32) -> Vec<Element> {
 
 /// The public address that is in effect: a subnet without a route to the internet has no use of one.
 pub fn public_address(eni: &Eni, subnet: Option<&Subnet>) -> Option<Ipv4Addr> {
-    eni.public_address
-        .filter(|_| subnet.is_some_and(|subnet| subnet.route_to_internet))
+    eni.public_address.filter(|_| subnet.is_some_and(|subnet| subnet.route_to_internet))
 }
 
 /// What to remove from and add to `old` to have `new`, both sorted.
 pub fn difference(old: &[Element], new: &[Element]) -> (Vec<Element>, Vec<Element>) {
     let only = |these: &[Element], those: &[Element]| {
-        these
-            .iter()
-            .filter(|element| those.binary_search(element).is_err())
-            .cloned()
-            .collect()
+        these.iter().filter(|element| those.binary_search(element).is_err()).cloned().collect()
     };
     (only(old, new), only(new, old))
 }
@@ -124,18 +105,12 @@ mod tests {
     }
 
     fn check(route_to_internet: bool, route_to_nat: bool, public: bool, expected: &[&str]) {
-        let subnet = Subnet {
-            id: "subnet-1".into(),
-            cidr: "10.0.1.0/24".parse().unwrap(),
-            route_to_internet,
-            route_to_nat,
-        };
+        let subnet =
+            Subnet { id: "subnet-1".into(), cidr: "10.0.1.0/24".parse().unwrap(), route_to_internet, route_to_nat };
         let mut eni = eni();
         eni.public_address = eni.public_address.filter(|_| public);
-        let elements: Vec<_> = of_eni(&eni, Some(&subnet), 7)
-            .iter()
-            .map(|element| format!("{} {element}", element.set))
-            .collect();
+        let elements: Vec<_> =
+            of_eni(&eni, Some(&subnet), 7).iter().map(|element| format!("{} {element}", element.set)).collect();
         let groups = ["m-sg-1 10.0.1.5", "m-sg-2 10.0.1.5", "members 10.0.1.5 : 7"];
         let mut expected: Vec<_> = expected.iter().chain(&groups).copied().collect();
         expected.sort_unstable();
@@ -148,11 +123,7 @@ mod tests {
             true,
             false,
             true,
-            &[
-                "leaves 10.0.1.5",
-                "public 198.18.0.5 : 10.0.1.5",
-                "public-of 10.0.1.5 : 198.18.0.5",
-            ],
+            &["leaves 10.0.1.5", "public 198.18.0.5 : 10.0.1.5", "public-of 10.0.1.5 : 198.18.0.5"],
         );
     }
 
@@ -160,18 +131,8 @@ mod tests {
     fn a_private_interface_leaves_only_through_a_nat_gateway() {
         check(true, false, false, &[]);
         check(false, false, true, &[]);
-        check(
-            false,
-            true,
-            false,
-            &["leaves 10.0.1.5", "nat-members 10.0.1.5"],
-        );
-        check(
-            false,
-            true,
-            true,
-            &["leaves 10.0.1.5", "nat-members 10.0.1.5"],
-        );
+        check(false, true, false, &["leaves 10.0.1.5", "nat-members 10.0.1.5"]);
+        check(false, true, true, &["leaves 10.0.1.5", "nat-members 10.0.1.5"]);
     }
 
     #[test]
@@ -181,10 +142,7 @@ mod tests {
         changed.security_groups.remove("sg-2");
         let (remove, add) = difference(&old, &of_eni(&changed, None, 8));
         let names = |elements: &[Element]| {
-            elements
-                .iter()
-                .map(|element| format!("{} {element}", element.set))
-                .collect::<Vec<_>>()
+            elements.iter().map(|element| format!("{} {element}", element.set)).collect::<Vec<_>>()
         };
         assert_eq!(names(&remove), ["m-sg-2 10.0.1.5", "members 10.0.1.5 : 7"]);
         assert_eq!(names(&add), ["members 10.0.1.5 : 8"]);

@@ -13,19 +13,14 @@ pub fn name(tag: &str) -> String {
 /// The host's table. Interface names are `<tag>-<slot>`.
 pub fn table(tag: &str, uplink_pool: Cidr, public_pool: Cidr) -> Table {
     let ours = format!("\"{tag}-*\"");
-    let chain = |hook: &str, rules: Vec<String>| Chain {
-        hook: Some(format!("{hook}; policy accept;")),
-        rules,
-    };
+    let chain = |hook: &str, rules: Vec<String>| Chain { hook: Some(format!("{hook}; policy accept;")), rules };
     let chains = BTreeMap::from([
         (
             "input".to_owned(),
             // Services of the host are not the internet, whichever of its addresses they listen on.
             chain(
                 "type filter hook input priority filter - 10",
-                vec![format!(
-                    "iifname {ours} ct state != {{ established, related }} drop"
-                )],
+                vec![format!("iifname {ours} ct state != {{ established, related }} drop")],
             ),
         ),
         (
@@ -36,16 +31,10 @@ pub fn table(tag: &str, uplink_pool: Cidr, public_pool: Cidr) -> Table {
                     // VPCs meet at public addresses only, where the receiver's security groups decide.
                     format!("iifname {ours} oifname {ours} ip daddr != {public_pool} drop"),
                     // Enabling forwarding must not open the tasks to the host's other networks.
-                    format!(
-                        "iifname != {ours} oifname {ours} ct state != {{ established, related }} drop"
-                    ),
+                    format!("iifname != {ours} oifname {ours} ct state != {{ established, related }} drop"),
                     // Path MTU discovery fails too often for the world beyond to be trusted with it.
-                    format!(
-                        "oifname {ours} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu"
-                    ),
-                    format!(
-                        "iifname {ours} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu"
-                    ),
+                    format!("oifname {ours} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu"),
+                    format!("iifname {ours} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu"),
                 ],
             ),
         ),
@@ -53,15 +42,9 @@ pub fn table(tag: &str, uplink_pool: Cidr, public_pool: Cidr) -> Table {
             "postrouting".to_owned(),
             chain(
                 "type nat hook postrouting priority srcnat",
-                vec![format!(
-                    "ip saddr {{ {uplink_pool}, {public_pool} }} oifname != {ours} masquerade"
-                )],
+                vec![format!("ip saddr {{ {uplink_pool}, {public_pool} }} oifname != {ours} masquerade")],
             ),
         ),
     ]);
-    Table {
-        name: name(tag),
-        chains,
-        ..Table::default()
-    }
+    Table { name: name(tag), chains, ..Table::default() }
 }

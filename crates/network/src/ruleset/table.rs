@@ -28,8 +28,7 @@ impl Table {
     /// packet sees a state in between, and tracked connections stay.
     pub fn full<'a>(&self, elements: impl IntoIterator<Item = &'a Element>) -> String {
         let name = &self.name;
-        let mut script =
-            format!("table ip {name} {{}}\ndelete table ip {name}\ntable ip {name} {{\n");
+        let mut script = format!("table ip {name} {{}}\ndelete table ip {name}\ntable ip {name} {{\n");
         for declaration in self.sets.values() {
             script += &format!("  {declaration}\n");
         }
@@ -44,18 +43,12 @@ impl Table {
         self.add_dispatch(self.dispatch.iter(), &mut script);
         let mut by_set = BTreeMap::<_, Vec<String>>::new();
         for element in elements {
-            by_set
-                .entry(&element.set)
-                .or_default()
-                .push(element.to_string());
+            by_set.entry(&element.set).or_default().push(element.to_string());
         }
         for (set, elements) in by_set {
             // A line is one message to the kernel, and a message has a size limit.
             for elements in elements.chunks(1000) {
-                script += &format!(
-                    "add element ip {name} {set} {{ {} }}\n",
-                    elements.join(", ")
-                );
+                script += &format!("add element ip {name} {set} {{ {} }}\n", elements.join(", "));
             }
         }
         script
@@ -72,18 +65,12 @@ impl Table {
         };
         for (set, declaration) in &self.sets {
             if !old.sets.contains_key(set) {
-                let (kind, rest) = declaration
-                    .split_once(' ')
-                    .expect("a declaration begins with its kind");
+                let (kind, rest) = declaration.split_once(' ').expect("a declaration begins with its kind");
                 line(format!("add {kind} ip {name} {rest}"));
             }
         }
         // All new chains first: rules and maps refer to them.
-        for chain in self
-            .chains
-            .keys()
-            .filter(|chain| !old.chains.contains_key(*chain))
-        {
+        for chain in self.chains.keys().filter(|chain| !old.chains.contains_key(*chain)) {
             line(format!("add chain ip {name} {chain}"));
         }
         for (chain, Chain { rules, .. }) in &self.chains {
@@ -98,26 +85,17 @@ impl Table {
                 line(format!("add rule ip {name} {chain} {rule}"));
             }
         }
-        for ((map, mark), chain) in old
-            .dispatch
-            .iter()
-            .filter(|(key, chain)| self.dispatch.get(*key) != Some(chain))
-        {
-            line(format!(
-                "delete element ip {name} {map} {{ {mark} : goto {chain} }}"
-            ));
+        for ((map, mark), chain) in old.dispatch.iter().filter(|(key, chain)| self.dispatch.get(*key) != Some(chain)) {
+            line(format!("delete element ip {name} {map} {{ {mark} : goto {chain} }}"));
         }
         self.add_dispatch(
-            self.dispatch
-                .iter()
-                .filter(|(key, chain)| old.dispatch.get(*key) != Some(chain)),
+            self.dispatch.iter().filter(|(key, chain)| old.dispatch.get(*key) != Some(chain)),
             &mut script,
         );
         let gone = |chain: &&String| !self.chains.contains_key(*chain);
         for verb in ["flush", "delete"] {
             for chain in old.chains.keys().filter(gone) {
-                writeln!(script, "{verb} chain ip {name} {chain}")
-                    .expect("a string takes all text");
+                writeln!(script, "{verb} chain ip {name} {chain}").expect("a string takes all text");
             }
         }
         for set in old.sets.keys().filter(|set| !self.sets.contains_key(*set)) {
@@ -126,18 +104,10 @@ impl Table {
         (!script.is_empty()).then_some(script)
     }
 
-    fn add_dispatch<'a>(
-        &self,
-        dispatch: impl Iterator<Item = (&'a (String, u32), &'a String)>,
-        script: &mut String,
-    ) {
+    fn add_dispatch<'a>(&self, dispatch: impl Iterator<Item = (&'a (String, u32), &'a String)>, script: &mut String) {
         for ((map, mark), chain) in dispatch {
-            writeln!(
-                script,
-                "add element ip {} {map} {{ {mark} : goto {chain} }}",
-                self.name
-            )
-            .expect("a string takes all text");
+            writeln!(script, "add element ip {} {map} {{ {mark} : goto {chain} }}", self.name)
+                .expect("a string takes all text");
         }
     }
 }
@@ -147,25 +117,14 @@ mod tests {
     use super::*;
 
     fn table(groups: &[(&str, &[&str])]) -> Table {
-        let mut table = Table {
-            name: "t".into(),
-            ..Table::default()
-        };
+        let mut table = Table { name: "t".into(), ..Table::default() };
         for (number, (group, rules)) in (1..).zip(groups) {
-            table.sets.insert(
-                format!("m-{group}"),
-                format!("set m-{group} {{ type ipv4_addr; }}"),
-            );
+            table.sets.insert(format!("m-{group}"), format!("set m-{group} {{ type ipv4_addr; }}"));
             table.chains.insert(
                 format!("in-{group}"),
-                Chain {
-                    hook: None,
-                    rules: rules.iter().map(|rule| (*rule).to_owned()).collect(),
-                },
+                Chain { hook: None, rules: rules.iter().map(|rule| (*rule).to_owned()).collect() },
             );
-            table
-                .dispatch
-                .insert(("ingress-of".into(), number), format!("in-{group}"));
+            table.dispatch.insert(("ingress-of".into(), number), format!("in-{group}"));
         }
         table
     }
@@ -180,10 +139,7 @@ mod tests {
     fn only_the_chain_that_differs_is_rewritten() {
         let old = table(&[("a", &["tcp dport 80 accept"]), ("b", &["accept"])]);
         let new = table(&[("a", &["tcp dport 81 accept"]), ("b", &["accept"])]);
-        assert_eq!(
-            new.changes_from(&old).unwrap(),
-            "flush chain ip t in-a\nadd rule ip t in-a tcp dport 81 accept\n"
-        );
+        assert_eq!(new.changes_from(&old).unwrap(), "flush chain ip t in-a\nadd rule ip t in-a tcp dport 81 accept\n");
     }
 
     #[test]

@@ -16,18 +16,14 @@ pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
 
 const EGRESS_OF: &str = "egress-of";
 const INGRESS_OF: &str = "ingress-of";
-const KNOWN_FLOWS: &str =
-    "ct state vmap { established : accept, related : accept, invalid : drop }";
+const KNOWN_FLOWS: &str = "ct state vmap { established : accept, related : accept, invalid : drop }";
 
 /// Distinct sets of groups to their numbers, from 1: a mark of 0 is no mark.
 pub type Combinations = BTreeMap<BTreeSet<String>, u32>;
 
 /// The table of `vpc`. Groups that combinations name and the configuration does not are groups without rules.
 pub fn table(vpc: &Vpc, combinations: &Combinations, uplink: Ipv4Addr) -> Table {
-    let mut table = Table {
-        name: TABLE.to_owned(),
-        ..Table::default()
-    };
+    let mut table = Table { name: TABLE.to_owned(), ..Table::default() };
     for (set, kind, contents) in [
         (MEMBERS, "map", "ipv4_addr : mark"),
         (PUBLIC, "map", "ipv4_addr : ipv4_addr"),
@@ -37,10 +33,7 @@ pub fn table(vpc: &Vpc, combinations: &Combinations, uplink: Ipv4Addr) -> Table 
         (EGRESS_OF, "map", "mark : verdict"),
         (INGRESS_OF, "map", "mark : verdict"),
     ] {
-        table.sets.insert(
-            set.to_owned(),
-            format!("{kind} {set} {{ type {contents}; }}"),
-        );
+        table.sets.insert(set.to_owned(), format!("{kind} {set} {{ type {contents}; }}"));
     }
     add_static_chains(&mut table, vpc, uplink);
 
@@ -48,57 +41,28 @@ pub fn table(vpc: &Vpc, combinations: &Combinations, uplink: Ipv4Addr) -> Table 
         .keys()
         .flatten()
         .map(|group| (group.as_str(), None))
-        .chain(
-            vpc.security_groups
-                .iter()
-                .map(|group| (group.id.as_str(), Some(group))),
-        )
+        .chain(vpc.security_groups.iter().map(|group| (group.id.as_str(), Some(group))))
         .collect();
     for (id, group) in &groups {
         let set = members_of(id);
-        table
-            .sets
-            .insert(set.clone(), format!("set {set} {{ type ipv4_addr; }}"));
+        table.sets.insert(set.clone(), format!("set {set} {{ type ipv4_addr; }}"));
         let text = |rules: &[Rule], direction| {
-            rules
-                .iter()
-                .filter_map(|rule| rule::text(rule, direction, |id| groups.contains_key(id)))
-                .collect()
+            rules.iter().filter_map(|rule| rule::text(rule, direction, |id| groups.contains_key(id))).collect()
         };
         let (ingress, egress) = group.map_or((vec![], vec![]), |group| {
-            (
-                text(&group.ingress, Direction::Ingress),
-                text(&group.egress, Direction::Egress),
-            )
+            (text(&group.ingress, Direction::Ingress), text(&group.egress, Direction::Egress))
         });
-        table.chains.insert(
-            format!("in-{id}"),
-            Chain {
-                hook: None,
-                rules: ingress,
-            },
-        );
-        table.chains.insert(
-            format!("out-{id}"),
-            Chain {
-                hook: None,
-                rules: egress,
-            },
-        );
+        table.chains.insert(format!("in-{id}"), Chain { hook: None, rules: ingress });
+        table.chains.insert(format!("out-{id}"), Chain { hook: None, rules: egress });
     }
     for (combination, number) in combinations {
         for (way, map) in [("in", INGRESS_OF), ("out", EGRESS_OF)] {
             // Not `in-<number>`: a group may be called that.
             let chain = format!("{way}_any_{number}");
-            let mut rules: Vec<_> = combination
-                .iter()
-                .map(|group| format!("jump {way}-{group}"))
-                .collect();
+            let mut rules: Vec<_> = combination.iter().map(|group| format!("jump {way}-{group}")).collect();
             // Explicit: the end of this chain would return into the sender's, whose next rule has no say here.
             rules.push("drop".to_owned());
-            table
-                .chains
-                .insert(chain.clone(), Chain { hook: None, rules });
+            table.chains.insert(chain.clone(), Chain { hook: None, rules });
             table.dispatch.insert((map.to_owned(), *number), chain);
         }
     }
@@ -106,26 +70,11 @@ pub fn table(vpc: &Vpc, combinations: &Combinations, uplink: Ipv4Addr) -> Table 
 }
 
 fn add_static_chains(table: &mut Table, vpc: &Vpc, uplink: Ipv4Addr) {
-    let resolvers: Vec<_> = vpc
-        .resolver()
-        .into_iter()
-        .chain([RESOLVER])
-        .map(|address| address.to_string())
-        .collect();
-    let gateways: Vec<_> = vpc
-        .subnets
-        .iter()
-        .filter_map(|subnet| subnet.gateway())
-        .map(|address| address.to_string())
-        .collect();
+    let resolvers: Vec<_> = vpc.resolver().into_iter().chain([RESOLVER]).map(|address| address.to_string()).collect();
+    let gateways: Vec<_> =
+        vpc.subnets.iter().filter_map(|subnet| subnet.gateway()).map(|address| address.to_string()).collect();
     let mut add = |name: &str, hook: Option<&str>, rules: &[String]| {
-        table.chains.insert(
-            name.to_owned(),
-            Chain {
-                hook: hook.map(str::to_owned),
-                rules: rules.to_vec(),
-            },
-        );
+        table.chains.insert(name.to_owned(), Chain { hook: hook.map(str::to_owned), rules: rules.to_vec() });
     };
     add(
         "forward",
@@ -144,39 +93,22 @@ fn add_static_chains(table: &mut Table, vpc: &Vpc, uplink: Ipv4Addr) {
         "iifname lo ip daddr 127.0.0.0/8 accept".to_owned(),
         // Never subject to security groups, as on AWS.
         format!("ip daddr {METADATA} tcp dport 80 accept"),
-        format!(
-            "ip daddr {{ {} }} meta l4proto {{ tcp, udp }} th dport 53 accept",
-            resolvers.join(", ")
-        ),
+        format!("ip daddr {{ {} }} meta l4proto {{ tcp, udp }} th dport 53 accept", resolvers.join(", ")),
     ];
     if !gateways.is_empty() {
-        input.push(format!(
-            "ip daddr {{ {} }} icmp type echo-request accept",
-            gateways.join(", ")
-        ));
+        input.push(format!("ip daddr {{ {} }} icmp type echo-request accept", gateways.join(", ")));
     }
     input.push("goto egress".to_owned());
-    add(
-        "input",
-        Some("type filter hook input priority filter; policy drop;"),
-        &input,
-    );
+    add("input", Some("type filter hook input priority filter; policy drop;"), &input);
     add(
         "output",
         Some("type filter hook output priority filter; policy drop;"),
-        &[
-            KNOWN_FLOWS.to_owned(),
-            "oifname lo ip daddr 127.0.0.0/8 accept".to_owned(),
-            "goto egress".to_owned(),
-        ],
+        &[KNOWN_FLOWS.to_owned(), "oifname lo ip daddr 127.0.0.0/8 accept".to_owned(), "goto egress".to_owned()],
     );
     add(
         "egress",
         None,
-        &[
-            format!("meta mark set ip saddr map @{MEMBERS} meta mark vmap @{EGRESS_OF}"),
-            "drop".to_owned(),
-        ],
+        &[format!("meta mark set ip saddr map @{MEMBERS} meta mark vmap @{EGRESS_OF}"), "drop".to_owned()],
     );
     add(
         "ingress",
@@ -210,29 +142,15 @@ mod tests {
     use crate::config::{Peer, PortRange, Traffic};
 
     fn vpc() -> Vpc {
-        let http = Rule {
-            traffic: Traffic::Tcp(PortRange::one(80)),
-            peer: Peer::Group("sg-lb".into()),
-        };
-        let all = Rule {
-            traffic: Traffic::All,
-            peer: Peer::Cidr(crate::Cidr::ANY),
-        };
+        let http = Rule { traffic: Traffic::Tcp(PortRange::one(80)), peer: Peer::Group("sg-lb".into()) };
+        let all = Rule { traffic: Traffic::All, peer: Peer::Cidr(crate::Cidr::ANY) };
         Vpc {
             id: "vpc-1".into(),
             cidrs: vec!["10.0.0.0/16".parse().unwrap()],
             subnets: vec![],
             security_groups: vec![
-                SecurityGroup {
-                    id: "sg-app".into(),
-                    ingress: vec![http],
-                    egress: vec![all.clone()],
-                },
-                SecurityGroup {
-                    id: "sg-lb".into(),
-                    ingress: vec![],
-                    egress: vec![all],
-                },
+                SecurityGroup { id: "sg-app".into(), ingress: vec![http], egress: vec![all.clone()] },
+                SecurityGroup { id: "sg-lb".into(), ingress: vec![], egress: vec![all] },
             ],
             local_addresses: vec![],
         }
@@ -242,17 +160,10 @@ mod tests {
 
     #[test]
     fn a_combination_visits_each_group_and_then_drops() {
-        let combinations =
-            Combinations::from([(BTreeSet::from(["sg-app".to_owned(), "sg-lb".to_owned()]), 1)]);
+        let combinations = Combinations::from([(BTreeSet::from(["sg-app".to_owned(), "sg-lb".to_owned()]), 1)]);
         let table = table(&vpc(), &combinations, UPLINK_ADDRESS);
-        assert_eq!(
-            table.chains["in_any_1"].rules,
-            ["jump in-sg-app", "jump in-sg-lb", "drop"]
-        );
-        assert_eq!(
-            table.chains["in-sg-app"].rules,
-            ["ip saddr @m-sg-lb tcp dport 80 accept"]
-        );
+        assert_eq!(table.chains["in_any_1"].rules, ["jump in-sg-app", "jump in-sg-lb", "drop"]);
+        assert_eq!(table.chains["in-sg-app"].rules, ["ip saddr @m-sg-lb tcp dport 80 accept"]);
         assert_eq!(table.chains["out-sg-lb"].rules, ["goto ingress"]);
         assert_eq!(table.dispatch[&(EGRESS_OF.to_owned(), 1)], "out_any_1");
     }
@@ -267,11 +178,7 @@ mod tests {
 
     #[test]
     fn an_interface_without_groups_is_allowed_nothing() {
-        let table = table(
-            &vpc(),
-            &Combinations::from([(BTreeSet::new(), 1)]),
-            UPLINK_ADDRESS,
-        );
+        let table = table(&vpc(), &Combinations::from([(BTreeSet::new(), 1)]), UPLINK_ADDRESS);
         assert_eq!(table.chains["in_any_1"].rules, ["drop"]);
         assert_eq!(table.chains["out_any_1"].rules, ["drop"]);
     }

@@ -11,10 +11,7 @@ const HOST: &str = "/proc/thread-self/ns/net";
 /// A network beyond the host, with a server at 203.0.113.2. The host's address there is 203.0.113.1.
 fn internet(lab: &mut Lab) -> PathBuf {
     let pid = lab.spawn();
-    run(
-        "ip",
-        &format!("link add wan type veth peer name eth0 netns {pid}"),
-    );
+    run("ip", &format!("link add wan type veth peer name eth0 netns {pid}"));
     run("ip", "addr add 203.0.113.1/24 dev wan");
     run("ip", "link set wan up");
     let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
@@ -30,40 +27,24 @@ fn internet(lab: &mut Lab) -> PathBuf {
 }
 
 fn public(vpc: &str, address: &str, public: &str) -> Eni {
-    Eni {
-        public_address: Some(ip(public)),
-        ..eni(vpc, address, &["sg-1"])
-    }
+    Eni { public_address: Some(ip(public)), ..eni(vpc, address, &["sg-1"]) }
 }
 
 fn maybe_public(address: &str, public: Option<&str>) -> Eni {
-    Eni {
-        public_address: public.map(ip),
-        ..eni("v1", address, &["sg-1"])
-    }
+    Eni { public_address: public.map(ip), ..eni("v1", address, &["sg-1"]) }
 }
 
 #[test]
 fn only_addresses_that_may_leave_do() {
     in_lab(async |lab| {
         let internet = internet(lab);
-        lab.network()
-            .apply(&config(
-                1,
-                vec![vpc("v1", vec![group("sg-1", &["8080 from 0.0.0.0/0"])])],
-            ))
-            .await
-            .unwrap();
+        lab.network().apply(&config(1, vec![vpc("v1", vec![group("sg-1", &["8080 from 0.0.0.0/0"])])])).await.unwrap();
         let out = |task: &Task| task.connect(ip("203.0.113.2"), 80);
-        let task = lab
-            .task_with("v1", public("v1", "10.0.1.10", "198.18.0.10"))
-            .await;
+        let task = lab.task_with("v1", public("v1", "10.0.1.10", "198.18.0.10")).await;
         allowed(out(&task), "203.0.113.1");
         let task = lab.task_with("v1", maybe_public("10.0.1.11", None)).await;
         denied(out(&task));
-        let task = lab
-            .task_with("v1", maybe_public("10.0.2.12", Some("198.18.0.12")))
-            .await;
+        let task = lab.task_with("v1", maybe_public("10.0.2.12", Some("198.18.0.12"))).await;
         denied(out(&task));
         let task = lab.task_with("v1", maybe_public("10.0.3.13", None)).await;
         allowed(out(&task), "203.0.113.1");
@@ -71,10 +52,7 @@ fn only_addresses_that_may_leave_do() {
         // A network beside the host has no way in, whatever it routes to us.
         task.serve(8080);
         for address in ["198.18.0.10:8080", "169.254.64.2:8080", "10.0.3.13:8080"] {
-            assert!(
-                connect_in(internet.clone(), None, address.parse().unwrap()).is_err(),
-                "{address}"
-            );
+            assert!(connect_in(internet.clone(), None, address.parse().unwrap()).is_err(), "{address}");
         }
         run("ip", "link del wan");
     });
@@ -84,13 +62,8 @@ fn only_addresses_that_may_leave_do() {
 fn a_public_address_is_reached_from_the_host_if_the_groups_say_so() {
     in_lab(async |lab| {
         let groups = |rules: &[&str]| vec![vpc("v1", vec![group("sg-1", rules)])];
-        lab.network()
-            .apply(&config(1, groups(&["8080 from 0.0.0.0/0"])))
-            .await
-            .unwrap();
-        let mut task = lab
-            .task_with("v1", public("v1", "10.0.1.10", "198.18.0.10"))
-            .await;
+        lab.network().apply(&config(1, groups(&["8080 from 0.0.0.0/0"]))).await.unwrap();
+        let mut task = lab.task_with("v1", public("v1", "10.0.1.10", "198.18.0.10")).await;
         task.serve(8080);
         task.serve(8081);
         let from_host = |address: &str| connect_in(HOST.into(), None, address.parse().unwrap());
@@ -98,10 +71,7 @@ fn a_public_address_is_reached_from_the_host_if_the_groups_say_so() {
         denied(from_host("198.18.0.10:8081"));
 
         // The source is the host's uplink address.
-        lab.network()
-            .apply(&config(2, groups(&["8081 from 169.254.64.1/32"])))
-            .await
-            .unwrap();
+        lab.network().apply(&config(2, groups(&["8081 from 169.254.64.1/32"]))).await.unwrap();
         allowed(from_host("198.18.0.10:8081"), "169.254.64.1");
         denied(from_host("198.18.0.10:8080"));
 
@@ -121,32 +91,18 @@ fn a_subnet_that_loses_its_internet_route_loses_its_public_addresses() {
     in_lab(async |lab| {
         let _internet = internet(lab);
         let mut network = vpc("v1", vec![group("sg-1", &["8080 from 0.0.0.0/0"])]);
-        lab.network()
-            .apply(&config(1, vec![network.clone()]))
-            .await
-            .unwrap();
-        let task = lab
-            .task_with("v1", public("v1", "10.0.1.10", "198.18.0.10"))
-            .await;
+        lab.network().apply(&config(1, vec![network.clone()])).await.unwrap();
+        let task = lab.task_with("v1", public("v1", "10.0.1.10", "198.18.0.10")).await;
         task.serve(8080);
         allowed(task.connect(ip("203.0.113.2"), 80), "203.0.113.1");
         network.subnets[0].route_to_internet = false;
-        lab.network()
-            .apply(&config(2, vec![network.clone()]))
-            .await
-            .unwrap();
+        lab.network().apply(&config(2, vec![network.clone()])).await.unwrap();
         denied(task.connect(ip("203.0.113.2"), 80));
         assert!(!output("ip", "route").contains("198.18"));
         network.subnets[0].route_to_internet = true;
-        lab.network()
-            .apply(&config(3, vec![network]))
-            .await
-            .unwrap();
+        lab.network().apply(&config(3, vec![network])).await.unwrap();
         allowed(task.connect(ip("203.0.113.2"), 80), "203.0.113.1");
-        allowed(
-            connect_in(HOST.into(), None, "198.18.0.10:8080".parse().unwrap()),
-            "169.254.64.1",
-        );
+        allowed(connect_in(HOST.into(), None, "198.18.0.10:8080".parse().unwrap()), "169.254.64.1");
         run("ip", "link del wan");
     });
 }
@@ -155,22 +111,11 @@ fn a_subnet_that_loses_its_internet_route_loses_its_public_addresses() {
 fn vpcs_meet_at_public_addresses_only_and_see_public_sources() {
     in_lab(async |lab| {
         let groups = || vec![group("sg-1", &["8080 from 198.18.0.10/32"])];
-        lab.network()
-            .apply(&config(1, vec![vpc("v1", groups()), vpc("v2", groups())]))
-            .await
-            .unwrap();
-        let client = lab
-            .task_with("v1", public("v1", "10.0.1.10", "198.18.0.10"))
-            .await;
-        let stranger = lab
-            .task_with("v1", public("v1", "10.0.1.11", "198.18.0.11"))
-            .await;
-        let near = lab
-            .task_with("v1", public("v1", "10.0.1.12", "198.18.0.12"))
-            .await;
-        let far = lab
-            .task_with("v2", public("v2", "10.0.1.20", "198.18.0.20"))
-            .await;
+        lab.network().apply(&config(1, vec![vpc("v1", groups()), vpc("v2", groups())])).await.unwrap();
+        let client = lab.task_with("v1", public("v1", "10.0.1.10", "198.18.0.10")).await;
+        let stranger = lab.task_with("v1", public("v1", "10.0.1.11", "198.18.0.11")).await;
+        let near = lab.task_with("v1", public("v1", "10.0.1.12", "198.18.0.12")).await;
+        let far = lab.task_with("v2", public("v2", "10.0.1.20", "198.18.0.20")).await;
         near.serve(8080);
         far.serve(8080);
         allowed(client.connect(ip("198.18.0.20"), 8080), "198.18.0.10");
@@ -196,46 +141,21 @@ fn tasks_leave_past_dockers_firewall() {
         run("iptables", "-A FORWARD -j DOCKER-USER");
         run("iptables", "-P FORWARD DROP");
         let internet = internet(lab);
-        lab.network()
-            .apply(&config(1, vec![vpc("v1", vec![group("sg-1", &[])])]))
-            .await
-            .unwrap();
-        let task = lab
-            .task_with("v1", public("v1", "10.0.1.10", "198.18.0.10"))
-            .await;
+        lab.network().apply(&config(1, vec![vpc("v1", vec![group("sg-1", &[])])])).await.unwrap();
+        let task = lab.task_with("v1", public("v1", "10.0.1.10", "198.18.0.10")).await;
         denied(task.connect(ip("203.0.113.2"), 80));
         // Docker started after us: its bridge shows, and the next configuration finds it.
         run("ip", "link add docker0 type bridge");
         for generation in 2..4 {
-            lab.network()
-                .apply(&config(
-                    generation,
-                    vec![vpc("v1", vec![group("sg-1", &[])])],
-                ))
-                .await
-                .unwrap();
+            lab.network().apply(&config(generation, vec![vpc("v1", vec![group("sg-1", &[])])])).await.unwrap();
         }
         allowed(task.connect(ip("203.0.113.2"), 80), "203.0.113.1");
-        assert_eq!(
-            output("iptables", "-S DOCKER-USER")
-                .matches("-j ACCEPT")
-                .count(),
-            2
-        );
+        assert_eq!(output("iptables", "-S DOCKER-USER").matches("-j ACCEPT").count(), 2);
 
         lab.stop();
         teardown_when_free(&lab.options).await.unwrap();
-        assert_eq!(
-            output("iptables", "-S DOCKER-USER")
-                .matches("-j ACCEPT")
-                .count(),
-            0
-        );
-        assert_eq!(
-            std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(),
-            "1\n",
-            "Docker needs it now"
-        );
+        assert_eq!(output("iptables", "-S DOCKER-USER").matches("-j ACCEPT").count(), 0);
+        assert_eq!(std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(), "1\n", "Docker needs it now");
         run("ip", "link del wan");
         run("ip", "link del docker0");
         run("nft", "flush ruleset");
@@ -250,9 +170,7 @@ fn a_cleared_firewall_of_the_host_is_set_up_again() {
         let internet = internet(lab);
         let network = config(1, vec![vpc("v1", vec![group("sg-1", &[])])]);
         lab.network().apply(&network).await.unwrap();
-        let task = lab
-            .task_with("v1", public("v1", "10.0.1.10", "198.18.0.10"))
-            .await;
+        let task = lab.task_with("v1", public("v1", "10.0.1.10", "198.18.0.10")).await;
         run("nft", "flush ruleset");
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
         denied(task.connect(ip("203.0.113.2"), 80));

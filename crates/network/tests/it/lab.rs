@@ -38,21 +38,12 @@ pub fn in_lab(test: impl AsyncFnOnce(&mut Lab) + Send + 'static) {
         // A new namespace inherits the machine's.
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
         let before = traces();
-        let run_dir = PathBuf::from(format!(
-            "/tmp/longshore-network-{}-{number}",
-            std::process::id()
-        ));
+        let run_dir = PathBuf::from(format!("/tmp/longshore-network-{}-{number}", std::process::id()));
         let options = NetworkOptions::new(&run_dir, "lt");
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let result = runtime.block_on(async {
             let network = Some(Network::open(options.clone()).await.unwrap());
-            let mut lab = Lab {
-                options: options.clone(),
-                network,
-                tasks: vec![],
-            };
+            let mut lab = Lab { options: options.clone(), network, tasks: vec![] };
             let outcome = CatchUnwind(Box::pin(test(&mut lab))).await;
             lab.close();
             outcome
@@ -63,16 +54,9 @@ pub fn in_lab(test: impl AsyncFnOnce(&mut Lab) + Send + 'static) {
         }
         down.unwrap();
         assert_eq!(traces(), before, "something is left of the network");
-        assert!(
-            !run_dir.exists(),
-            "something is left in {}",
-            run_dir.display()
-        );
+        assert!(!run_dir.exists(), "something is left in {}", run_dir.display());
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-        assert!(
-            !mounts.contains(run_dir.to_str().unwrap()),
-            "a mount is left"
-        );
+        assert!(!mounts.contains(run_dir.to_str().unwrap()), "a mount is left");
     });
     if let Err(panic) = host.join() {
         panic::resume_unwind(panic);
@@ -83,10 +67,7 @@ struct CatchUnwind<F>(std::pin::Pin<Box<F>>);
 
 impl<F: Future> Future for CatchUnwind<F> {
     type Output = std::thread::Result<F::Output>;
-    fn poll(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Self::Output> {
+    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
         match panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
             Ok(std::task::Poll::Pending) => std::task::Poll::Pending,
             Ok(std::task::Poll::Ready(value)) => std::task::Poll::Ready(Ok(value)),
@@ -109,12 +90,7 @@ pub async fn teardown_when_free(options: &NetworkOptions) -> Result<(), NetworkE
 /// All that teardown has to put back, as seen by the usual tools.
 pub fn traces() -> String {
     let forwarding = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
-    format!(
-        "{}{}{}{forwarding}",
-        output("ip", "-br link"),
-        output("ip", "route"),
-        output("nft", "list ruleset")
-    )
+    format!("{}{}{}{forwarding}", output("ip", "-br link"), output("ip", "route"), output("nft", "list ruleset"))
 }
 
 impl Lab {
@@ -195,10 +171,7 @@ pub fn eni(vpc: &str, address: &str, groups: &[&str]) -> Eni {
     Eni {
         id: format!("eni-{vpc}{:08x}", address.to_bits()),
         address,
-        subnet: ["a", "b", "c"]
-            .get(usize::from(c) - 1)
-            .unwrap_or(&"a")
-            .to_string(),
+        subnet: ["a", "b", "c"].get(usize::from(c) - 1).unwrap_or(&"a").to_string(),
         mac: MacAddr([0x0a, 0x58, a, b, c, d]),
         security_groups: groups.iter().map(|group| (*group).to_owned()).collect(),
         public_address: None,
@@ -228,9 +201,7 @@ impl Task {
 }
 
 pub fn serve_in(path: PathBuf, address: SocketAddr) {
-    let listener = open_in_namespace(&path, move || TcpListener::bind(address))
-        .unwrap()
-        .unwrap();
+    let listener = open_in_namespace(&path, move || TcpListener::bind(address)).unwrap().unwrap();
     serve(listener);
 }
 
@@ -240,27 +211,18 @@ pub fn serve(listener: TcpListener) {
             std::thread::spawn(move || {
                 let _ = writeln!(stream, "{}", peer.ip());
                 let mut byte = [0];
-                while stream.read(&mut byte).is_ok_and(|length| length == 1)
-                    && stream.write_all(&byte).is_ok()
-                {}
+                while stream.read(&mut byte).is_ok_and(|length| length == 1) && stream.write_all(&byte).is_ok() {}
             });
         }
     });
 }
 
 pub fn open_stream(path: PathBuf, address: SocketAddr) -> io::Result<TcpStream> {
-    open_in_namespace(&path, move || {
-        TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)
-    })
-    .unwrap()
+    open_in_namespace(&path, move || TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)).unwrap()
 }
 
 /// Connects from `source`, if one is given; what the server said about us.
-pub fn connect_in(
-    path: PathBuf,
-    source: Option<Ipv4Addr>,
-    address: SocketAddr,
-) -> io::Result<String> {
+pub fn connect_in(path: PathBuf, source: Option<Ipv4Addr>, address: SocketAddr) -> io::Result<String> {
     let stream = match source {
         None => open_stream(path, address)?,
         Some(source) => connect_from(path, source, address)?,
@@ -277,9 +239,7 @@ fn connect_from(path: PathBuf, source: Ipv4Addr, address: SocketAddr) -> io::Res
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(CONNECT_TIMEOUT))?;
         bind(&socket, &SocketAddr::from((source, 0)))?;
         connect(&socket, &address).map_err(|error| match error {
-            rustix::io::Errno::INPROGRESS | rustix::io::Errno::AGAIN => {
-                io::ErrorKind::TimedOut.into()
-            }
+            rustix::io::Errno::INPROGRESS | rustix::io::Errno::AGAIN => io::ErrorKind::TimedOut.into(),
             other => io::Error::from(other),
         })?;
         Ok(socket.into())
@@ -308,11 +268,7 @@ pub fn still_echoes(stream: &mut TcpStream) -> bool {
 #[track_caller]
 pub fn denied(result: io::Result<String>) {
     match result {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
-            ) => {}
+        Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {}
         other => panic!("expected a timeout, got {other:?}"),
     }
 }
@@ -324,39 +280,23 @@ pub fn allowed(result: io::Result<String>, source: &str) {
 }
 
 /// Sends a datagram in one namespace; whether it arrived at the socket.
-pub fn datagram_arrives(
-    path: PathBuf,
-    source: SocketAddr,
-    receiver: &UdpSocket,
-    to: SocketAddr,
-) -> bool {
-    let sent = open_in_namespace(&path, move || {
-        UdpSocket::bind(source)?.send_to(b"hello", to)
-    })
-    .unwrap();
+pub fn datagram_arrives(path: PathBuf, source: SocketAddr, receiver: &UdpSocket, to: SocketAddr) -> bool {
+    let sent = open_in_namespace(&path, move || UdpSocket::bind(source)?.send_to(b"hello", to)).unwrap();
     receiver.set_read_timeout(Some(CONNECT_TIMEOUT)).unwrap();
     sent.is_ok() && receiver.recv_from(&mut [0; 16]).is_ok()
 }
 
 pub fn udp_in(path: PathBuf, address: SocketAddr) -> UdpSocket {
-    open_in_namespace(&path, move || UdpSocket::bind(address))
-        .unwrap()
-        .unwrap()
+    open_in_namespace(&path, move || UdpSocket::bind(address)).unwrap().unwrap()
 }
 
 pub fn run(program: &str, arguments: &str) {
-    let status = Command::new(program)
-        .args(arguments.split_whitespace())
-        .status()
-        .unwrap();
+    let status = Command::new(program).args(arguments.split_whitespace()).status().unwrap();
     assert!(status.success(), "{program} {arguments}");
 }
 
 pub fn output(program: &str, arguments: &str) -> String {
-    let output = Command::new(program)
-        .args(arguments.split_whitespace())
-        .output()
-        .unwrap();
+    let output = Command::new(program).args(arguments.split_whitespace()).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -366,25 +306,14 @@ pub fn ip(text: &str) -> Ipv4Addr {
 
 /// Rule texts: `80 from 10.0.0.0/16`, `80 from sg-lb`, `all from 0.0.0.0/0`, `udp 53 from sg-a`.
 pub fn rule(text: &str) -> Rule {
-    let (what, peer) = text
-        .split_once(" from ")
-        .or_else(|| text.split_once(" to "))
-        .unwrap();
+    let (what, peer) = text.split_once(" from ").or_else(|| text.split_once(" to ")).unwrap();
     let traffic = match what.split_once(' ') {
         None if what == "all" => Traffic::All,
-        None if what == "icmp" => Traffic::Icmp {
-            kind: None,
-            code: None,
-        },
+        None if what == "icmp" => Traffic::Icmp { kind: None, code: None },
         None => Traffic::Tcp(PortRange::one(what.parse().unwrap())),
         Some((_, port)) => Traffic::Udp(PortRange::one(port.parse().unwrap())),
     };
-    Rule {
-        traffic,
-        peer: peer
-            .parse()
-            .map_or_else(|_| Peer::Group(peer.to_owned()), Peer::Cidr),
-    }
+    Rule { traffic, peer: peer.parse().map_or_else(|_| Peer::Group(peer.to_owned()), Peer::Cidr) }
 }
 
 /// A group that may send everything and receive what `ingress` says.
@@ -394,11 +323,7 @@ pub fn group(id: &str, ingress: &[&str]) -> SecurityGroup {
 
 pub fn group_with(id: &str, ingress: &[&str], egress: &[&str]) -> SecurityGroup {
     let rules = |texts: &[&str]| texts.iter().map(|text| rule(text)).collect();
-    SecurityGroup {
-        id: id.into(),
-        ingress: rules(ingress),
-        egress: rules(egress),
-    }
+    SecurityGroup { id: id.into(), ingress: rules(ingress), egress: rules(egress) }
 }
 
 /// A VPC 10.0.0.0/16 with subnets `a` 10.0.1.0/24 (internet), `b` 10.0.2.0/24 (isolated), `c` 10.0.3.0/24 (NAT).

@@ -8,28 +8,15 @@ use longshore_network::{Eni, Network, NetworkError, teardown};
 #[test]
 fn a_crash_is_survived_and_its_debris_removed() {
     in_lab(async |lab| {
-        let groups = vec![
-            group("sg-client", &[]),
-            group("sg-server", &["80 from sg-client"]),
-        ];
-        lab.network()
-            .apply(&config(4, vec![vpc("v1", groups.clone())]))
-            .await
-            .unwrap();
+        let groups = vec![group("sg-client", &[]), group("sg-server", &["80 from sg-client"])];
+        lab.network().apply(&config(4, vec![vpc("v1", groups.clone())])).await.unwrap();
         let client = lab.task("v1", "10.0.1.10", &["sg-client"]).await;
         let server = lab
-            .task_with(
-                "v1",
-                Eni {
-                    public_address: Some(ip("198.18.0.9")),
-                    ..eni("v1", "10.0.1.11", &["sg-server"])
-                },
-            )
+            .task_with("v1", Eni { public_address: Some(ip("198.18.0.9")), ..eni("v1", "10.0.1.11", &["sg-server"]) })
             .await;
         let victim = lab.task("v1", "10.0.1.12", &["sg-client"]).await;
         server.serve(80);
-        let mut stream =
-            open_stream(client.path(), SocketAddr::from((server.eni.address, 80))).unwrap();
+        let mut stream = open_stream(client.path(), SocketAddr::from((server.eni.address, 80))).unwrap();
         greeting(stream.try_clone().unwrap()).unwrap();
 
         lab.stop();
@@ -37,20 +24,12 @@ fn a_crash_is_survived_and_its_debris_removed() {
         assert!(still_echoes(&mut stream));
         lab.kill(victim.pid);
         let path = lab.vpc_path("v1");
-        longshore_network::open_in_namespace(&path, || {
-            run("ip", "link add eunfinished type veth peer name other")
-        })
-        .unwrap();
-        run(
-            "ip",
-            "route add 198.18.0.77/32 via 169.254.64.2 proto static",
-        );
+        longshore_network::open_in_namespace(&path, || run("ip", "link add eunfinished type veth peer name other"))
+            .unwrap();
+        run("ip", "route add 198.18.0.77/32 via 169.254.64.2 proto static");
         // The kernel takes a dead task's links away in its own time.
         let link_gone = || {
-            longshore_network::open_in_namespace(&path, || output("ip", "-br link"))
-                .unwrap()
-                .matches("eeni")
-                .count()
+            longshore_network::open_in_namespace(&path, || output("ip", "-br link")).unwrap().matches("eeni").count()
                 == 0
         };
         for _ in 0..100 {
@@ -71,34 +50,15 @@ fn a_crash_is_survived_and_its_debris_removed() {
             .collect();
         attached.sort();
         assert_eq!(attached, ["10.0.1.10", "10.0.1.11"]);
-        assert!(
-            !longshore_network::open_in_namespace(&path, || output("ip", "link"))
-                .unwrap()
-                .contains("unfinished")
-        );
+        assert!(!longshore_network::open_in_namespace(&path, || output("ip", "link")).unwrap().contains("unfinished"));
         let routes = output("ip", "route");
-        assert!(
-            routes.contains("198.18.0.9 ") && !routes.contains("198.18.0.77"),
-            "{routes}"
-        );
+        assert!(routes.contains("198.18.0.9 ") && !routes.contains("198.18.0.77"), "{routes}");
         assert!(still_echoes(&mut stream));
         allowed(client.connect(ip("10.0.1.11"), 80), "10.0.1.10");
 
         let stale = lab.network().apply(&config(3, vec![])).await;
-        assert!(
-            matches!(
-                stale,
-                Err(NetworkError::Stale {
-                    current: 4,
-                    offered: 3
-                })
-            ),
-            "{stale:?}"
-        );
-        lab.network()
-            .apply(&config(4, vec![vpc("v1", groups)]))
-            .await
-            .unwrap();
+        assert!(matches!(stale, Err(NetworkError::Stale { current: 4, offered: 3 })), "{stale:?}");
+        lab.network().apply(&config(4, vec![vpc("v1", groups)])).await.unwrap();
         allowed(client.connect(ip("10.0.1.11"), 80), "10.0.1.10");
     });
 }
@@ -106,17 +66,10 @@ fn a_crash_is_survived_and_its_debris_removed() {
 #[test]
 fn a_damaged_ruleset_is_replaced() {
     in_lab(async |lab| {
-        lab.network()
-            .apply(&config(
-                1,
-                vec![vpc("v1", vec![group("sg-1", &["80 from sg-1"])])],
-            ))
-            .await
-            .unwrap();
+        lab.network().apply(&config(1, vec![vpc("v1", vec![group("sg-1", &["80 from sg-1"])])])).await.unwrap();
         let client = lab.task("v1", "10.0.1.10", &["sg-1"]).await;
         let path = lab.vpc_path("v1");
-        longshore_network::open_in_namespace(&path, || run("nft", "delete table ip longshore"))
-            .unwrap();
+        longshore_network::open_in_namespace(&path, || run("nft", "delete table ip longshore")).unwrap();
         // The next change of any member finds out.
         let server = lab.task("v1", "10.0.1.11", &["sg-1"]).await;
         server.serve(80);
@@ -127,41 +80,21 @@ fn a_damaged_ruleset_is_replaced() {
 #[test]
 fn detaching_is_repeatable_and_frees_address_and_connections() {
     in_lab(async |lab| {
-        let groups = vec![
-            group("sg-open", &["udp 9 from 0.0.0.0/0"]),
-            group("sg-shut", &[]),
-        ];
-        lab.network()
-            .apply(&config(1, vec![vpc("v1", groups)]))
-            .await
-            .unwrap();
+        let groups = vec![group("sg-open", &["udp 9 from 0.0.0.0/0"]), group("sg-shut", &[])];
+        lab.network().apply(&config(1, vec![vpc("v1", groups)])).await.unwrap();
         let client = lab.task("v1", "10.0.1.10", &["sg-open"]).await;
         let old = lab.task("v1", "10.0.1.11", &["sg-open"]).await;
-        let (from, to): (SocketAddr, SocketAddr) = (
-            "10.0.1.10:1000".parse().unwrap(),
-            "10.0.1.11:9".parse().unwrap(),
-        );
+        let (from, to): (SocketAddr, SocketAddr) = ("10.0.1.10:1000".parse().unwrap(), "10.0.1.11:9".parse().unwrap());
         let socket = udp_in(old.path(), to);
         assert!(datagram_arrives(client.path(), from, &socket, to));
         for _ in 0..2 {
             lab.network().detach("v1", &old.eni.id).await.unwrap();
         }
         eventually(|| !old.run("ip", "-br link").contains("eth0"));
-        lab.network()
-            .detach("v-unknown", "eni-unknown")
-            .await
-            .unwrap();
+        lab.network().detach("v-unknown", "eni-unknown").await.unwrap();
 
         // The next owner of the address does not inherit the flow that the former one had allowed.
-        let new = lab
-            .task_with(
-                "v1",
-                Eni {
-                    id: "eni-new".into(),
-                    ..eni("v1", "10.0.1.11", &["sg-shut"])
-                },
-            )
-            .await;
+        let new = lab.task_with("v1", Eni { id: "eni-new".into(), ..eni("v1", "10.0.1.11", &["sg-shut"]) }).await;
         let socket = udp_in(new.path(), to);
         assert!(!datagram_arrives(client.path(), from, &socket, to));
         // Attaching again under the same id moves the interface.
@@ -176,28 +109,16 @@ fn detaching_is_repeatable_and_frees_address_and_connections() {
 fn a_removed_vpc_takes_its_interfaces_along_and_its_slot_is_used_again() {
     in_lab(async |lab| {
         let open = |id: &str| vpc(id, vec![group("sg-1", &["all from 0.0.0.0/0"])]);
-        lab.network()
-            .apply(&config(1, vec![open("v1"), open("v2")]))
-            .await
-            .unwrap();
+        lab.network().apply(&config(1, vec![open("v1"), open("v2")])).await.unwrap();
         let task = lab.task("v1", "10.0.1.10", &["sg-1"]).await;
-        lab.network()
-            .apply(&config(2, vec![open("v2")]))
-            .await
-            .unwrap();
+        lab.network().apply(&config(2, vec![open("v2")])).await.unwrap();
         assert!(!task.run("ip", "-br link").contains("eth0"));
         assert!(lab.network().attached().await.unwrap().is_empty());
         assert!(!lab.vpc_path("v1").exists());
         lab.network().detach("v1", &task.eni.id).await.unwrap();
-        lab.network()
-            .apply(&config(3, vec![open("v2"), open("v3")]))
-            .await
-            .unwrap();
+        lab.network().apply(&config(3, vec![open("v2"), open("v3")])).await.unwrap();
         let links = output("ip", "-br link");
-        assert!(
-            links.contains("lt-0") && links.contains("lt-1") && !links.contains("lt-2"),
-            "{links}"
-        );
+        assert!(links.contains("lt-0") && links.contains("lt-1") && !links.contains("lt-2"), "{links}");
         lab.crash().await;
         lab.task("v3", "10.0.1.10", &["sg-1"]).await;
     });
@@ -206,110 +127,57 @@ fn a_removed_vpc_takes_its_interfaces_along_and_its_slot_is_used_again() {
 #[test]
 fn wrong_interfaces_are_refused_and_leave_nothing() {
     in_lab(async |lab| {
-        lab.network()
-            .apply(&config(1, vec![vpc("v1", vec![group("sg-1", &[])])]))
-            .await
-            .unwrap();
+        lab.network().apply(&config(1, vec![vpc("v1", vec![group("sg-1", &[])])])).await.unwrap();
         let task = lab.task("v1", "10.0.1.10", &["sg-1"]).await;
         let pid = lab.spawn();
         let network = lab.network();
         let good = eni("v1", "10.0.1.11", &["sg-1"]);
         let host = std::process::id();
         // The lab's host is the namespace of this thread, not of the process: ask for a thread's.
-        let thread = rustix::thread::gettid()
-            .as_raw_nonzero()
-            .get()
-            .cast_unsigned();
-        assert!(matches!(
-            network.attach("v1", &good, thread).await,
-            Err(NetworkError::NotIsolated(_))
-        ));
+        let thread = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
+        assert!(matches!(network.attach("v1", &good, thread).await, Err(NetworkError::NotIsolated(_))));
         assert_ne!(host, thread);
+        assert!(matches!(network.attach("v9", &good, pid).await, Err(NetworkError::UnknownVpc(_))));
         assert!(matches!(
-            network.attach("v9", &good, pid).await,
-            Err(NetworkError::UnknownVpc(_))
-        ));
-        assert!(matches!(
-            network
-                .attach("v1", &eni("v1", "10.0.1.11", &["sg-9"]), pid)
-                .await,
+            network.attach("v1", &eni("v1", "10.0.1.11", &["sg-9"]), pid).await,
             Err(NetworkError::UnknownGroup { .. })
         ));
         assert!(matches!(
-            network
-                .attach("v1", &eni("v1", "10.0.9.11", &["sg-1"]), pid)
-                .await,
+            network.attach("v1", &eni("v1", "10.0.9.11", &["sg-1"]), pid).await,
             Err(NetworkError::Subnet { .. })
         ));
         assert!(matches!(
-            network
-                .attach("v1", &eni("v1", "10.0.1.1", &["sg-1"]), pid)
-                .await,
+            network.attach("v1", &eni("v1", "10.0.1.1", &["sg-1"]), pid).await,
             Err(NetworkError::AddressInUse { .. })
         ));
-        let same_address = Eni {
-            id: "eni-other".into(),
-            ..task.eni.clone()
-        };
-        assert!(matches!(
-            network.attach("v1", &same_address, pid).await,
-            Err(NetworkError::AddressInUse { .. })
-        ));
+        let same_address = Eni { id: "eni-other".into(), ..task.eni.clone() };
+        assert!(matches!(network.attach("v1", &same_address, pid).await, Err(NetworkError::AddressInUse { .. })));
         // A second interface does not fit beside the first: refused by the kernel, and undone.
-        assert!(matches!(
-            network.attach("v1", &good, task.pid).await,
-            Err(NetworkError::Netlink { .. })
-        ));
+        assert!(matches!(network.attach("v1", &good, task.pid).await, Err(NetworkError::Netlink { .. })));
         assert_eq!(network.attached().await.unwrap().len(), 1);
         network.attach("v1", &good, pid).await.unwrap();
         assert!(matches!(
-            network
-                .update_eni(
-                    "v1",
-                    &Eni {
-                        mac: task.eni.mac,
-                        ..good
-                    }
-                )
-                .await,
+            network.update_eni("v1", &Eni { mac: task.eni.mac, ..good }).await,
             Err(NetworkError::Immutable(_))
         ));
-        assert!(matches!(
-            network.counters("eni-unknown").await,
-            Err(NetworkError::UnknownEni(_))
-        ));
+        assert!(matches!(network.counters("eni-unknown").await, Err(NetworkError::UnknownEni(_))));
     });
 }
 
 #[test]
 fn one_process_at_a_time() {
     in_lab(async |lab| {
-        assert!(matches!(
-            Network::open(lab.options.clone()).await,
-            Err(NetworkError::Busy(_))
-        ));
-        assert!(matches!(
-            teardown(&lab.options).await,
-            Err(NetworkError::Busy(_))
-        ));
+        assert!(matches!(Network::open(lab.options.clone()).await, Err(NetworkError::Busy(_))));
+        assert!(matches!(teardown(&lab.options).await, Err(NetworkError::Busy(_))));
     });
 }
 
 #[test]
 fn teardown_works_with_tasks_running_sockets_open_and_nothing_there() {
     in_lab(async |lab| {
-        lab.network()
-            .apply(&config(1, vec![vpc("v1", vec![group("sg-1", &[])])]))
-            .await
-            .unwrap();
+        lab.network().apply(&config(1, vec![vpc("v1", vec![group("sg-1", &[])])])).await.unwrap();
         let task = lab
-            .task_with(
-                "v1",
-                Eni {
-                    public_address: Some(ip("198.18.0.9")),
-                    ..eni("v1", "10.0.1.10", &["sg-1"])
-                },
-            )
+            .task_with("v1", Eni { public_address: Some(ip("198.18.0.9")), ..eni("v1", "10.0.1.10", &["sg-1"]) })
             .await;
         serve_in(lab.vpc_path("v1"), "169.254.170.2:80".parse().unwrap());
         lab.stop();

@@ -25,7 +25,10 @@ pub fn basic_credentials(authorization: &str) -> Option<(String, String)> {
 }
 
 pub(super) fn authorize(
-    registry: &Registry, parts: &Parts, action: Action, repository: Option<&RepositoryName>,
+    registry: &Registry,
+    parts: &Parts,
+    action: Action,
+    repository: Option<&RepositoryName>,
 ) -> Result<Grant, Failure> {
     let host = host(parts);
     let decision = match authorization(parts) {
@@ -38,8 +41,10 @@ pub(super) fn authorize(
     decision.map_err(|denied| match denied {
         Denied::Unauthenticated => {
             let realm = host.unwrap_or("ecr.amazonaws.com");
-            Failure::new(Code::Unauthorized, "Not Authorized")
-                .with_header(header::WWW_AUTHENTICATE, format!(r#"Basic realm="https://{realm}/",service="ecr.amazonaws.com""#))
+            Failure::new(Code::Unauthorized, "Not Authorized").with_header(
+                header::WWW_AUTHENTICATE,
+                format!(r#"Basic realm="https://{realm}/",service="ecr.amazonaws.com""#),
+            )
         }
         Denied::Forbidden { message } => Failure::new(Code::Denied, message),
     })

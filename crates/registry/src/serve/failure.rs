@@ -181,7 +181,9 @@ impl Failure {
         let message = format!(
             "{what} with digests '[{}]' required for pushing image into repository with name '{}' in the registry with \
              id '{}' do not exist",
-            listed.join(", "), repository.name, repository.scope.account(),
+            listed.join(", "),
+            repository.name,
+            repository.scope.account(),
         );
         Failure::new(Code::ManifestBlobUnknown, message)
     }
@@ -190,7 +192,9 @@ impl Failure {
         match error {
             UploadError::RepositoryNotFound => Failure::repository_unknown(repository),
             UploadError::Unknown => Failure::upload_unknown(),
-            UploadError::Busy => Failure::new(Code::BlobUploadInvalid, error.to_string()).with_status(StatusCode::CONFLICT),
+            UploadError::Busy => {
+                Failure::new(Code::BlobUploadInvalid, error.to_string()).with_status(StatusCode::CONFLICT)
+            }
             UploadError::TooMany => Failure::new(Code::TooManyRequests, error.to_string()),
             UploadError::OutOfOrder { offset } => Failure::new(Code::BlobUploadInvalid, error.to_string())
                 .with_status(StatusCode::RANGE_NOT_SATISFIABLE)
@@ -265,7 +269,8 @@ impl Failure {
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Failure {
         if error.is_full() {
-            let failure = Failure { cause: error.to_string(), ..Failure::new(Code::Unknown, "the registry's disk is full") };
+            let failure =
+                Failure { cause: error.to_string(), ..Failure::new(Code::Unknown, "the registry's disk is full") };
             return failure.with_status(StatusCode::INSUFFICIENT_STORAGE);
         }
         Failure::internal(&error)

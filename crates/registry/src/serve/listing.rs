@@ -35,7 +35,8 @@ struct TagList<'a> {
 
 pub(super) fn tags(cx: &Cx<'_>) -> Result<Reply, Failure> {
     let wanted = match cx.query.first("n") {
-        Some(text) => decimal(text).ok_or_else(|| Failure::new(Code::Unsupported, "n is not a number").with_status(StatusCode::BAD_REQUEST))?,
+        Some(text) => decimal(text)
+            .ok_or_else(|| Failure::new(Code::Unsupported, "n is not a number").with_status(StatusCode::BAD_REQUEST))?,
         None => u64::MAX,
     };
     let page = usize::try_from(wanted).unwrap_or(usize::MAX).min(TAGS_PER_PAGE_MAX);

@@ -47,7 +47,8 @@ pub(super) async fn read(cx: &Cx<'_>, reference: &Reference) -> Result<Reply, Fa
 /// Whether the client takes this type. One that names no manifest type at all (`curl`, or no header) takes any.
 fn accepts(cx: &Cx<'_>, manifest_type: ManifestType) -> bool {
     let values = cx.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let types = values.flat_map(|value| value.split(',')).map(|entry| entry.split(';').next().unwrap_or_default().trim());
+    let types =
+        values.flat_map(|value| value.split(',')).map(|entry| entry.split(';').next().unwrap_or_default().trim());
     let mut names_manifests = false;
     for accepted in types {
         let is_manifest = ManifestType::parse(accepted);
@@ -62,7 +63,8 @@ fn accepts(cx: &Cx<'_>, manifest_type: ManifestType) -> bool {
 pub(super) async fn put(cx: &Cx<'_>, reference: Reference, mut body: Incoming) -> Result<Reply, Failure> {
     let media_type = match cx.headers.get(header::CONTENT_TYPE) {
         Some(value) => {
-            let text = value.to_str().map_err(|_| Failure::new(Code::ManifestInvalid, "the content type is not text"))?;
+            let text =
+                value.to_str().map_err(|_| Failure::new(Code::ManifestInvalid, "the content type is not text"))?;
             Some(text.to_owned())
         }
         None => None,

@@ -92,7 +92,11 @@ impl Registry {
     /// Serves a blob to a caller who is authorized already, as `GetDownloadUrlForLayer`'s URLs need it. Obeys `Range`
     /// and the conditional headers.
     pub async fn serve_blob(
-        &self, repository: &RepositoryId, digest: &Digest, headers: &HeaderMap, head: bool,
+        &self,
+        repository: &RepositoryId,
+        digest: &Digest,
+        headers: &HeaderMap,
+        head: bool,
     ) -> Response<Body> {
         if !self.inner.catalogue.repository_exists(repository) {
             return Failure::repository_unknown(repository).reply().into_response();
@@ -119,7 +123,8 @@ impl Cx<'_> {
     }
 
     fn digest_parameter(&self) -> Result<Option<Digest>, Failure> {
-        let parse = |text: &str| Digest::parse(text).map_err(|error| Failure::new(Code::DigestInvalid, error.to_string()));
+        let parse =
+            |text: &str| Digest::parse(text).map_err(|error| Failure::new(Code::DigestInvalid, error.to_string()));
         self.query.first("digest").map(parse).transpose()
     }
 }

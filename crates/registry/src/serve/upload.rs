@@ -26,7 +26,8 @@ pub(super) async fn begin(cx: &Cx<'_>, parts: &Parts, body: Incoming) -> Result<
     } else if let Some(digest) = cx.digest_parameter()? {
         return at_once(cx, digest, body).await;
     }
-    let id = cx.registry.begin_upload(&cx.repository).await.map_err(|error| Failure::of_upload(error, &cx.repository))?;
+    let id =
+        cx.registry.begin_upload(&cx.repository).await.map_err(|error| Failure::of_upload(error, &cx.repository))?;
     Ok(in_progress(cx, StatusCode::ACCEPTED, id, 0))
 }
 

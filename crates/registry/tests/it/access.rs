@@ -83,7 +83,9 @@ async fn repositories_of_another_account_are_out_of_reach() {
     site.raw(Method::GET, "/v2/", &headers, "").await.expect_error(403, "DENIED");
     // With its own: the names are the same, the repositories are not.
     for target in [
-        "/v2/app/manifests/v1".to_owned(), format!("/v2/app/manifests/{digest}"), format!("/v2/app/blobs/{layer}"),
+        "/v2/app/manifests/v1".to_owned(),
+        format!("/v2/app/manifests/{digest}"),
+        format!("/v2/app/blobs/{layer}"),
         location.clone(),
     ] {
         site.call_as(STRANGER, Method::GET, &target, &[], "").await.expect(404);
@@ -112,9 +114,15 @@ async fn a_repository_that_does_not_exist_is_not_made_by_pushing() {
 async fn paths_out_of_the_directory_are_not_names() {
     let site = Site::start().await;
     for target in [
-        "/v2/../../../etc/passwd/tags/list", "/v2/..%2f..%2fetc/tags/list", "/v2/app/../team/tags/list",
-        "/v2/app%00/tags/list", "/v2/app/blobs/sha256:..%2f..%2f..%2fregistry", "/v2/app/blobs/uploads/..%2flock",
-        "/v2/app/blobs/uploads/../../lock", "/v2/.app/tags/list", "/v2/app+x/tags/list",
+        "/v2/../../../etc/passwd/tags/list",
+        "/v2/..%2f..%2fetc/tags/list",
+        "/v2/app/../team/tags/list",
+        "/v2/app%00/tags/list",
+        "/v2/app/blobs/sha256:..%2f..%2f..%2fregistry",
+        "/v2/app/blobs/uploads/..%2flock",
+        "/v2/app/blobs/uploads/../../lock",
+        "/v2/.app/tags/list",
+        "/v2/app+x/tags/list",
     ] {
         let reply = site.get(target).await;
         assert!(matches!(reply.status.as_u16(), 400 | 404), "{target}: {reply:?}");

@@ -55,12 +55,22 @@ async fn skopeo_pushes_and_pulls_busybox() {
     let image = format!("docker://{}/team/app:v1", site.address);
     let credentials = format!("AWS:{PUSHER}");
     for format in ["oci", "v2s2"] {
-        let push = ["copy", "--insecure-policy", "--dest-tls-verify=false", "--dest-creds", &credentials, "--format", format,
-            &layout, &image];
+        let push = [
+            "copy",
+            "--insecure-policy",
+            "--dest-tls-verify=false",
+            "--dest-creds",
+            &credentials,
+            "--format",
+            format,
+            &layout,
+            &image,
+        ];
         run("skopeo", push.map(str::to_owned).to_vec()).await;
         let pulled = scratch.path().join(format!("pulled-{format}"));
         let target = format!("dir:{}", pulled.display());
-        let pull = ["copy", "--insecure-policy", "--src-tls-verify=false", "--src-creds", &credentials, &image, &target];
+        let pull =
+            ["copy", "--insecure-policy", "--src-tls-verify=false", "--src-creds", &credentials, &image, &target];
         run("skopeo", pull.map(str::to_owned).to_vec()).await;
         let manifest = std::fs::read(pulled.join("manifest.json")).unwrap();
         let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
@@ -71,10 +81,21 @@ async fn skopeo_pushes_and_pulls_busybox() {
     }
     // To another repository: the layer is mounted or found there, and the image is the same.
     let copy = format!("docker://{}/app:copy", site.address);
-    let between = ["copy", "--insecure-policy", "--src-tls-verify=false", "--dest-tls-verify=false", "--src-creds",
-        &credentials, "--dest-creds", &credentials, &image, &copy];
+    let between = [
+        "copy",
+        "--insecure-policy",
+        "--src-tls-verify=false",
+        "--dest-tls-verify=false",
+        "--src-creds",
+        &credentials,
+        "--dest-creds",
+        &credentials,
+        &image,
+        &copy,
+    ];
     run("skopeo", between.map(str::to_owned).to_vec()).await;
-    let (a, b) = (site.get("/v2/team/app/manifests/v1").await.expect(200), site.get("/v2/app/manifests/copy").await.expect(200));
+    let (a, b) =
+        (site.get("/v2/team/app/manifests/v1").await.expect(200), site.get("/v2/app/manifests/copy").await.expect(200));
     assert_eq!(a.body, b.body);
 
     let repository = format!("docker://{}/team/app", site.address);

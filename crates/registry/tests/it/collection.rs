@@ -42,7 +42,9 @@ async fn a_blob_shared_by_repositories_goes_with_its_last_image() {
     push_image(&site, "team/app", "v1", "shared").await;
     let layer = Digest::of(b"layer of shared");
     for (name, left) in [("app", 3), ("team/app", 0)] {
-        site.call(Method::DELETE, &format!("/v2/{name}/manifests/{}", Digest::of(&manifest)), &[], "").await.expect(202);
+        site.call(Method::DELETE, &format!("/v2/{name}/manifests/{}", Digest::of(&manifest)), &[], "")
+            .await
+            .expect(202);
         site.registry.gc().await.unwrap();
         site.get(&format!("/v2/{name}/blobs/{layer}")).await.expect(404);
         assert_eq!(blobs_on_disk(&site), left);
@@ -117,7 +119,8 @@ async fn collections_never_break_an_acknowledged_image() {
                 let target = format!("/v2/{name}/manifests/{}", Digest::of(&manifest));
                 site.push_blob(name, b"shared").await;
                 site.push_blob(name, layer.as_bytes()).await;
-                let put = site.put_manifest(name, &Digest::of(&manifest).to_string(), crate::images::OCI, &manifest).await;
+                let put =
+                    site.put_manifest(name, &Digest::of(&manifest).to_string(), crate::images::OCI, &manifest).await;
                 if put.status != 201 {
                     put.expect_error(404, "MANIFEST_BLOB_UNKNOWN");
                     continue;

@@ -64,10 +64,16 @@ async fn referrers_are_listed_with_what_their_manifests_say() {
     let (list, list_size) = push_referrer(&site, &subject, index(&[])).await;
 
     let mut expected = [
-        (typed, json!({ "mediaType": OCI, "digest": typed.to_string(), "size": typed_size,
-            "artifactType": "application/vnd.example.sbom+json", "annotations": { "a": "1" } })),
-        (plain, json!({ "mediaType": OCI, "digest": plain.to_string(), "size": plain_size,
-            "artifactType": "application/vnd.oci.image.config.v1+json" })),
+        (
+            typed,
+            json!({ "mediaType": OCI, "digest": typed.to_string(), "size": typed_size,
+            "artifactType": "application/vnd.example.sbom+json", "annotations": { "a": "1" } }),
+        ),
+        (
+            plain,
+            json!({ "mediaType": OCI, "digest": plain.to_string(), "size": plain_size,
+            "artifactType": "application/vnd.oci.image.config.v1+json" }),
+        ),
         (list, json!({ "mediaType": INDEX, "digest": list.to_string(), "size": list_size })),
     ];
     expected.sort_by_key(|(digest, _)| *digest);

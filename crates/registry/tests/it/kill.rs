@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use longshore_registry::memory::MemoryCatalogue;
 use longshore_registry::{
-    AccessRequest, Answer, Catalogue, DeleteImageError, Denied, Digest, Grant, Image, ImageRecord, Limits, ManifestType,
-    PutImageError, PutImageOutcome, Reference, Registry, RepositoryId, Tag,
+    AccessRequest, Answer, Catalogue, DeleteImageError, Denied, Digest, Grant, Image, ImageRecord, Limits,
+    ManifestType, PutImageError, PutImageOutcome, Reference, Registry, RepositoryId, Tag,
 };
 use serde_json::{Value, json};
 
 use crate::images::{OCI, bytes, image};
-use crate::site::{PUSHER, Client, repository, scope, serve};
+use crate::site::{Client, PUSHER, repository, scope, serve};
 
 /// Where the child keeps its registry, and writes its address.
 const DIRECTORY: &str = "LONGSHORE_REGISTRY_TEST_DIRECTORY";
@@ -44,7 +44,12 @@ impl FileCatalogue {
                 manifest_type: ManifestType::parse(field("type")).unwrap(),
                 manifest_bytes: 0,
                 size_bytes: 0,
-                tags: entry["tags"].as_array().unwrap().iter().map(|tag| Tag::parse(tag.as_str().unwrap()).unwrap()).collect(),
+                tags: entry["tags"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|tag| Tag::parse(tag.as_str().unwrap()).unwrap())
+                    .collect(),
                 config_media_type: None,
                 artifact_type: None,
                 subject: None,
@@ -86,7 +91,9 @@ impl Catalogue for FileCatalogue {
     }
 
     fn put_image<'a>(
-        &'a self, repository: &'a RepositoryId, image: Image,
+        &'a self,
+        repository: &'a RepositoryId,
+        image: Image,
     ) -> Answer<'a, Result<PutImageOutcome, PutImageError>> {
         Box::pin(async move {
             let entry = json!({
@@ -103,7 +110,9 @@ impl Catalogue for FileCatalogue {
     }
 
     fn delete_image<'a>(
-        &'a self, repository: &'a RepositoryId, reference: &'a Reference,
+        &'a self,
+        repository: &'a RepositoryId,
+        reference: &'a Reference,
     ) -> Answer<'a, Result<(), DeleteImageError>> {
         self.memory.delete_image(repository, reference)
     }

@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use http::Method;
-use longshore_registry::{
-    Digest, PutImageOutcome, PutManifest, PutManifestError, Reference, Tag, UploadError,
-};
+use longshore_registry::{Digest, PutImageOutcome, PutManifest, PutManifestError, Reference, Tag, UploadError};
 
 use crate::images::{INDEX, OCI, bytes, descriptor, image, index, push_image};
 use crate::site::{Site, repository};

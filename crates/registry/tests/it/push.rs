@@ -65,7 +65,8 @@ async fn chunks_that_do_not_fit_leave_no_trace() {
         async move { site.call(method, &target, &[("content-range", range)], content).await }
     };
     for range in ["0-3", "3-6", "5-8"] {
-        let reply = chunk(Method::PATCH, location.clone(), range, "xxxx").await.expect_error(416, "BLOB_UPLOAD_INVALID");
+        let reply =
+            chunk(Method::PATCH, location.clone(), range, "xxxx").await.expect_error(416, "BLOB_UPLOAD_INVALID");
         assert_eq!((reply.header("range"), reply.header("location")), ("0-3", location.as_str()));
     }
     let digest = Digest::of(b"01234");
@@ -286,7 +287,10 @@ async fn a_manifest_needs_its_blobs() {
     let manifest = bytes(&image(b"c", &[b"l"]));
     let reply = site.put_manifest("app", "v1", OCI, &manifest).await.expect_error(404, "MANIFEST_BLOB_UNKNOWN");
     let message = reply.json()["errors"][0]["message"].as_str().unwrap().to_owned();
-    assert!(message.starts_with(&format!("Layers with digests '[{}, {}]'", Digest::of(b"c"), Digest::of(b"l"))), "{message}");
+    assert!(
+        message.starts_with(&format!("Layers with digests '[{}, {}]'", Digest::of(b"c"), Digest::of(b"l"))),
+        "{message}"
+    );
     site.push_blob("app", b"c").await;
     // Having it in another repository does not help.
     site.push_blob("team/app", b"l").await;
@@ -310,8 +314,13 @@ async fn manifests_that_are_none_are_refused() {
     let mut both = good.clone();
     both["manifests"] = json!([]);
     for (media_type, manifest) in [
-        (OCI, b"".to_vec()), (OCI, b"{".to_vec()), (OCI, bytes(&wrong_size)), (OCI, bytes(&both)), (INDEX, bytes(&good)),
-        ("application/json", bytes(&good)), ("", bytes(&good)),
+        (OCI, b"".to_vec()),
+        (OCI, b"{".to_vec()),
+        (OCI, bytes(&wrong_size)),
+        (OCI, bytes(&both)),
+        (INDEX, bytes(&good)),
+        ("application/json", bytes(&good)),
+        ("", bytes(&good)),
     ] {
         site.put_manifest("app", "v1", media_type, &manifest).await.expect_error(400, "MANIFEST_INVALID");
     }

@@ -13,7 +13,9 @@ async fn an_upload_goes_on_after_a_restart() {
     let site = Site::start().await;
     let content: Vec<u8> = (0..1_500_000u32).map(|i| (i % 239) as u8).collect();
     let location = site.begin("app").await;
-    site.call(Method::PATCH, &location, &[("content-range", "0-999999")], content[..1_000_000].to_vec()).await.expect(202);
+    site.call(Method::PATCH, &location, &[("content-range", "0-999999")], content[..1_000_000].to_vec())
+        .await
+        .expect(202);
     let site = site.restart().await;
     assert_eq!(site.get(&location).await.expect(204).header("range"), "0-999999");
     let headers = [("content-range", "1000000-1499999")];

@@ -127,7 +127,12 @@ impl Site {
 
     /// Sends a request as the holder of this token.
     pub async fn call_as(
-        &self, token: &str, method: Method, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>,
+        &self,
+        token: &str,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
     ) -> Reply {
         let authorization = basic(token);
         let host = self.address.to_string();
@@ -136,9 +141,7 @@ impl Site {
         self.raw(method, target, &all, body).await
     }
 
-    pub async fn call(
-        &self, method: Method, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>,
-    ) -> Reply {
+    pub async fn call(&self, method: Method, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
         self.call_as(PUSHER, method, target, headers, body).await
     }
 
@@ -176,7 +179,11 @@ pub type SendError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Client {
     async fn send(
-        self, method: Method, target: &str, headers: &[(&str, &str)], body: Bytes,
+        self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
     ) -> Result<Reply, SendError> {
         let stream = TcpStream::connect(self.address).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -195,7 +202,11 @@ impl Client {
 
     /// Sends a request as the pusher, to a server that may go away.
     pub async fn try_call(
-        self, method: &str, target: &str, headers: &[(&str, &str)], body: Vec<u8>,
+        self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
     ) -> Result<Reply, SendError> {
         let (authorization, host) = (basic(PUSHER), self.address.to_string());
         let mut all = vec![("host", host.as_str()), ("authorization", authorization.as_str())];

@@ -6,15 +6,15 @@ use std::path::Path;
 
 /// Kind, major, minor; `None` is any. What is listed may be opened for reading and writing and made.
 const ALLOWED: &[(u32, Option<u32>, Option<u32>)] = &[
-    (CHARACTER, Some(1), Some(3)),  // null
-    (CHARACTER, Some(1), Some(5)),  // zero
-    (CHARACTER, Some(1), Some(7)),  // full
-    (CHARACTER, Some(1), Some(8)),  // random
-    (CHARACTER, Some(1), Some(9)),  // urandom
-    (CHARACTER, Some(5), Some(0)),  // tty
-    (CHARACTER, Some(5), Some(1)),  // console
-    (CHARACTER, Some(5), Some(2)),  // ptmx
-    (CHARACTER, Some(136), None),   // pts
+    (CHARACTER, Some(1), Some(3)), // null
+    (CHARACTER, Some(1), Some(5)), // zero
+    (CHARACTER, Some(1), Some(7)), // full
+    (CHARACTER, Some(1), Some(8)), // random
+    (CHARACTER, Some(1), Some(9)), // urandom
+    (CHARACTER, Some(5), Some(0)), // tty
+    (CHARACTER, Some(5), Some(1)), // console
+    (CHARACTER, Some(5), Some(2)), // ptmx
+    (CHARACTER, Some(136), None),  // pts
 ];
 
 const CHARACTER: u32 = 2;
@@ -126,7 +126,8 @@ struct Instruction {
 impl Instruction {
     fn new(code: u8, destination: u8, source: u8, offset: i16, number: i32) -> Self {
         // The kernel's bit field: destination in the low half on little-endian machines, in the high half on the others.
-        let registers = if cfg!(target_endian = "little") { source << 4 | destination } else { destination << 4 | source };
+        let registers =
+            if cfg!(target_endian = "little") { source << 4 | destination } else { destination << 4 | source };
         Instruction { code, registers, offset, number }
     }
 }
@@ -163,7 +164,9 @@ mod tests {
     #[test]
     fn devices_outside_the_list_cannot_be_opened() {
         let roots = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
-        let Some(root) = roots.iter().map(Path::new).find(|root| root.join("cgroup.controllers").exists()) else { return };
+        let Some(root) = roots.iter().map(Path::new).find(|root| root.join("cgroup.controllers").exists()) else {
+            return;
+        };
         let group = root.join(format!("longshore-test-devices-{}", std::process::id()));
         std::fs::create_dir(&group).unwrap();
         let attached = attach(&group);

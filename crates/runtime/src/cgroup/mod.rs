@@ -21,7 +21,12 @@ pub enum CgroupError {
     #[error("no cgroup file system with memory, cpu and pids controllers is mounted")]
     NotMounted,
     #[error("cgroup {path}: {what}")]
-    File { path: PathBuf, what: &'static str, #[source] source: io::Error },
+    File {
+        path: PathBuf,
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
     #[error("cgroup {0}: processes are still there after SIGKILL")]
     Busy(String),
 }
@@ -65,8 +70,11 @@ impl Hierarchies {
     /// Reads `/proc/self/mountinfo`. A machine with both versions uses the one that has the memory controller.
     pub fn detect() -> Result<Self, CgroupError> {
         let path = Path::new("/proc/self/mountinfo");
-        let mountinfo = std::fs::read_to_string(path)
-            .map_err(|source| CgroupError::File { path: path.to_owned(), what: "read", source })?;
+        let mountinfo = std::fs::read_to_string(path).map_err(|source| CgroupError::File {
+            path: path.to_owned(),
+            what: "read",
+            source,
+        })?;
         Self::parse(&mountinfo).ok_or(CgroupError::NotMounted)
     }
 
@@ -275,7 +283,10 @@ fn number(directory: &Path, file: &str) -> Option<u64> {
 /// The number after `key` in a file of `key value` lines; 0 if there is none.
 fn keyed(directory: &Path, file: &str, key: &str) -> u64 {
     let text = sys::read_text(&directory.join(file), 16 << 10).unwrap_or_default();
-    text.lines().filter_map(|line| line.split_once(' ')).find(|(k, _)| *k == key).and_then(|(_, v)| v.trim().parse().ok())
+    text.lines()
+        .filter_map(|line| line.split_once(' '))
+        .find(|(k, _)| *k == key)
+        .and_then(|(_, v)| v.trim().parse().ok())
         .unwrap_or(0)
 }
 
@@ -309,7 +320,8 @@ mod tests {
         let hierarchies = Hierarchies::detect().unwrap();
         let name = format!("longshore-test-cgroup-{}", std::process::id());
         let (task, leaf) = (hierarchies.group(name.clone()), hierarchies.group(format!("{name}/a")));
-        let limits = Limits { cpu_millis: Some(500), memory_bytes: Some(64 << 20), pids: Some(32), ..Limits::default() };
+        let limits =
+            Limits { cpu_millis: Some(500), memory_bytes: Some(64 << 20), pids: Some(32), ..Limits::default() };
         task.create(&limits).unwrap();
         task.create(&limits).unwrap();
         leaf.create(&Limits { cpu_shares: Some(128), confine_devices: true, ..Limits::default() }).unwrap();

@@ -31,8 +31,11 @@ pub(super) fn create(root: &Path, path: &str, limits: &Limits) -> Result<(), Cgr
         write(&directory, "pids.max", &pids.to_string())?;
     }
     if limits.confine_devices {
-        device_filter::attach(&directory)
-            .map_err(|source| CgroupError::File { path: directory, what: "attach the device filter", source })?;
+        device_filter::attach(&directory).map_err(|source| CgroupError::File {
+            path: directory,
+            what: "attach the device filter",
+            source,
+        })?;
     }
     Ok(())
 }

@@ -74,7 +74,8 @@ pub struct Plan<'a> {
 impl Plan<'_> {
     /// The content of `config.json`.
     pub fn config(&self, flavour: Flavour) -> Value {
-        let mut namespaces = vec![json!({"type": "pid"}), json!({"type": "ipc"}), json!({"type": "uts"}), json!({"type": "mount"})];
+        let mut namespaces =
+            vec![json!({"type": "pid"}), json!({"type": "ipc"}), json!({"type": "uts"}), json!({"type": "mount"})];
         if matches!(self.cgroups, Hierarchies::V2(_)) {
             namespaces.push(json!({"type": "cgroup"}));
         }
@@ -86,7 +87,10 @@ impl Plan<'_> {
             "readonlyPaths": READONLY_PATHS,
         });
         // Network parameters are the task's, and already set by the supervisor.
-        let ipc: serde_json::Map<String, Value> = self.container.sysctls.iter()
+        let ipc: serde_json::Map<String, Value> = self
+            .container
+            .sysctls
+            .iter()
             .filter(|(name, _)| !name.starts_with("net."))
             .map(|(name, value)| (name.clone(), json!(value)))
             .collect();
@@ -157,9 +161,7 @@ impl Plan<'_> {
     }
 
     fn mounts(&self, flavour: Flavour) -> Vec<Value> {
-        let mount = |destination: &str, kind: &str, options: &[&str]| {
-            json!({"destination": destination, "type": kind, "source": kind, "options": options})
-        };
+        let mount = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
         let shm = format!("size={}", self.container.shm_bytes.unwrap_or(ContainerSpec::SHM_BYTES_DEFAULT));
         let mut mounts = vec![
             mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
@@ -193,7 +195,9 @@ impl Plan<'_> {
 
     fn resources(&self) -> Value {
         let mut devices = vec![json!({"allow": false, "access": "rwm"})];
-        for (kind, major, minor) in [("c", 1, 3), ("c", 1, 5), ("c", 1, 7), ("c", 1, 8), ("c", 1, 9), ("c", 5, 0), ("c", 5, 1), ("c", 5, 2)] {
+        for (kind, major, minor) in
+            [("c", 1, 3), ("c", 1, 5), ("c", 1, 7), ("c", 1, 8), ("c", 1, 9), ("c", 5, 0), ("c", 5, 1), ("c", 5, 2)]
+        {
             devices.push(json!({"allow": true, "type": kind, "major": major, "minor": minor, "access": "rwm"}));
         }
         devices.push(json!({"allow": true, "type": "c", "major": 136, "access": "rwm"}));
@@ -260,8 +264,18 @@ fn hard_limit_max(name: &str, wanted: u64) -> u64 {
 }
 
 const MASKED_PATHS: &[&str] = &[
-    "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-    "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
 ];
 
 const READONLY_PATHS: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];

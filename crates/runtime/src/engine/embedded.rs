@@ -249,7 +249,9 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 enum Forked {
     Parent(Pid),
     /// Whether it is already in the group.
-    Child { inside: bool },
+    Child {
+        inside: bool,
+    },
 }
 
 /// Forks, into `group` where the kernel can do that.

@@ -60,7 +60,10 @@ fn read_pid(path: &Path) -> Option<Pid> {
 /// The last error that the runtime logged.
 fn failure(log: &Path, what: &str, status: i32) -> Failure {
     let text = sys::read_text(log, 64 << 10).unwrap_or_default();
-    let message = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok())
+    let message = text
+        .lines()
+        .rev()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find(|entry| entry["level"] == "error" || entry["level"] == "fatal")
         .and_then(|entry| entry["msg"].as_str().map(str::to_owned));
     match message {

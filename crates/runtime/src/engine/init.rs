@@ -233,7 +233,8 @@ mod tests {
     #[test]
     fn it_ends_as_the_command_does() {
         let (_directory, init) = written();
-        let run = |line: &str| Command::new(&init).args(["/bin/sh", "sh", "-c", line]).env("WHO", "me").output().unwrap();
+        let run =
+            |line: &str| Command::new(&init).args(["/bin/sh", "sh", "-c", line]).env("WHO", "me").output().unwrap();
         let output = run("echo $0 $WHO; exit 7");
         assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(7), &b"sh me\n"[..]));
         assert_eq!(run("kill -9 $$").status.code(), Some(137));
@@ -245,7 +246,8 @@ mod tests {
     fn it_passes_signals_on() {
         let (_directory, init) = written();
         let script = "trap 'exit 9' TERM; echo on; while :; do sleep 0.01; done";
-        let mut child = Command::new(&init).args(["/bin/sh", "sh", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            Command::new(&init).args(["/bin/sh", "sh", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
         let mut on = [0; 3];
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut on).unwrap();
         std::thread::sleep(Duration::from_millis(5));

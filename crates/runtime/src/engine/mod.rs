@@ -15,7 +15,6 @@ pub mod external;
 mod init;
 mod payload;
 
-
 use crate::cgroup::Hierarchies;
 use crate::spec::RuntimeChoice;
 use crate::sys::Pid;
@@ -94,7 +93,10 @@ impl Failure {
 /// Where the output of a process goes.
 #[derive(Debug)]
 pub enum Output {
-    Pipes { stdout: OwnedFd, stderr: OwnedFd },
+    Pipes {
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    },
     /// A terminal, whose other side the engine sends to this bundle's console socket ([`Bundle::console_socket`]).
     Terminal,
 }

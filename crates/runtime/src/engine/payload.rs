@@ -79,7 +79,9 @@ impl Payload {
         let text = match error.raw_os_error() {
             Some(libc::ENOEXEC) => "exec format error".to_owned(),
             // The file was there a moment ago: what is missing is what its first line or header names.
-            Some(libc::ENOENT) => "no such file or directory: the interpreter it asks for is not in the image".to_owned(),
+            Some(libc::ENOENT) => {
+                "no such file or directory: the interpreter it asks for is not in the image".to_owned()
+            }
             Some(libc::EACCES) => "permission denied".to_owned(),
             _ => error.to_string(),
         };

@@ -8,11 +8,21 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum OverlayError {
     #[error("overlay: make {path}")]
-    Directory { path: PathBuf, #[source] source: io::Error },
+    Directory {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("overlay: path {0:?} is not UTF-8")]
     Encoding(PathBuf),
     #[error("overlay: {what} with {layers} layers at {target}")]
-    Mount { what: &'static str, layers: usize, target: PathBuf, #[source] source: io::Error },
+    Mount {
+        what: &'static str,
+        layers: usize,
+        target: PathBuf,
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// Mounts `lower` (topmost first), `upper` and `work` at `target`, making the directories that are missing.

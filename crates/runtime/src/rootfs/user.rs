@@ -39,10 +39,8 @@ fn resolve(user: &str, passwd: &str, group: &str) -> Result<User, UserError> {
     };
     let name = if name.is_empty() { "0" } else { name };
     let number = name.parse::<u32>().ok();
-    let entry = passwd
-        .lines()
-        .filter_map(Account::parse)
-        .find(|account| account.name == name || number == Some(account.uid));
+    let entry =
+        passwd.lines().filter_map(Account::parse).find(|account| account.name == name || number == Some(account.uid));
     let (uid, mut gid, home, account) = match (&entry, number) {
         (Some(account), _) => (account.uid, account.gid, account.home, Some(account.name)),
         // A number need not be listed.

@@ -50,12 +50,10 @@ pub(super) fn compile(architecture: u32, calls: &BTreeMap<u32, Verdict>, default
 /// The whole range of numbers, cut where the verdict changes: first number, verdict.
 fn ranges(calls: &BTreeMap<u32, Verdict>, default: u16) -> Vec<(u32, Verdict)> {
     let mut ranges: Vec<(u32, Verdict)> = vec![(0, Verdict::Fail(default))];
-    let mut set = |start: u32, verdict: Verdict| {
-        match ranges.last_mut() {
-            Some((_, last)) if *last == verdict => {}
-            Some((last_start, last)) if *last_start == start => *last = verdict,
-            _ => ranges.push((start, verdict)),
-        }
+    let mut set = |start: u32, verdict: Verdict| match ranges.last_mut() {
+        Some((_, last)) if *last == verdict => {}
+        Some((last_start, last)) if *last_start == start => *last = verdict,
+        _ => ranges.push((start, verdict)),
     };
     for (number, verdict) in calls {
         set(*number, verdict.clone());
@@ -137,11 +135,20 @@ pub(super) fn run(program: &[sock_filter], number: u32, architecture: u32, argum
         let sock_filter { code, jt, jf, k } = program[at];
         at += 1;
         let test = match code {
-            LOAD => { a = load(k); continue }
+            LOAD => {
+                a = load(k);
+                continue;
+            }
             RETURN => return k,
-            JUMP => { at += k as usize; continue }
+            JUMP => {
+                at += k as usize;
+                continue;
+            }
             // AND with a constant, which seccompiler uses.
-            0x54 => { a &= k; continue }
+            0x54 => {
+                a &= k;
+                continue;
+            }
             JUMP_EQUAL => a == k,
             JUMP_AT_LEAST => a >= k,
             JUMP_BITS => a & k != 0,
@@ -163,7 +170,13 @@ mod tests {
 
     #[test]
     fn ranges_end_where_they_should() {
-        let calls = [(0, Verdict::Allow), (1, Verdict::Allow), (5, Verdict::Allow), (6, Verdict::Fail(38)), (u32::MAX - 1, Verdict::Allow)];
+        let calls = [
+            (0, Verdict::Allow),
+            (1, Verdict::Allow),
+            (5, Verdict::Allow),
+            (6, Verdict::Fail(38)),
+            (u32::MAX - 1, Verdict::Allow),
+        ];
         let probe = [0, 1, 2, 4, 5, 6, 7, 1000, u32::MAX - 1, u32::MAX];
         let (yes, no) = (ALLOW, FAIL | 1);
         assert_eq!(verdicts(&calls, &probe), [yes, yes, no, no, yes, FAIL | 38, no, no, yes, no]);

@@ -120,9 +120,27 @@ mod tests {
     #[test]
     fn new_namespaces_are_denied_and_clone3_does_not_exist() {
         let default = Capabilities::resolve(&[], &[]);
-        assert_eq!(under(default, || unsafe { libc::unshare(libc::CLONE_NEWUSER); errno() }), libc::EPERM);
-        assert_eq!(under(default, || unsafe { libc::syscall(libc::SYS_clone3, 0, 0); errno() }), libc::ENOSYS);
-        assert_eq!(under(default, || unsafe { libc::syscall(libc::SYS_keyctl, 0, 0); errno() }), libc::EPERM);
+        assert_eq!(
+            under(default, || unsafe {
+                libc::unshare(libc::CLONE_NEWUSER);
+                errno()
+            }),
+            libc::EPERM
+        );
+        assert_eq!(
+            under(default, || unsafe {
+                libc::syscall(libc::SYS_clone3, 0, 0);
+                errno()
+            }),
+            libc::ENOSYS
+        );
+        assert_eq!(
+            under(default, || unsafe {
+                libc::syscall(libc::SYS_keyctl, 0, 0);
+                errno()
+            }),
+            libc::EPERM
+        );
         let clone_with = || unsafe {
             libc::syscall(libc::SYS_clone, libc::CLONE_NEWUSER | libc::SIGCHLD, 0, 0, 0, 0);
             errno()
@@ -131,7 +149,11 @@ mod tests {
         let fork = || unsafe {
             match libc::fork() {
                 0 => libc::_exit(7),
-                pid => { let mut status = 0; libc::waitpid(pid, &mut status, 0); libc::WEXITSTATUS(status) }
+                pid => {
+                    let mut status = 0;
+                    libc::waitpid(pid, &mut status, 0);
+                    libc::WEXITSTATUS(status)
+                }
             }
         };
         assert_eq!(under(default, fork), 7);
@@ -140,15 +162,30 @@ mod tests {
     #[test]
     fn arguments_are_looked_at() {
         let default = Capabilities::resolve(&[], &[]);
-        assert_eq!(under(default, || unsafe { libc::socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0); errno() }), libc::EPERM);
+        assert_eq!(
+            under(default, || unsafe {
+                libc::socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0);
+                errno()
+            }),
+            libc::EPERM
+        );
         assert_eq!(under(default, || unsafe { (libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) < 0).into() }), 0);
         assert_eq!(under(default, || unsafe { (libc::personality(0xffff_ffff) < 0).into() }), 0);
-        assert_eq!(under(default, || unsafe { libc::personality(0x0004_0000); errno() }), libc::EPERM);
+        assert_eq!(
+            under(default, || unsafe {
+                libc::personality(0x0004_0000);
+                errno()
+            }),
+            libc::EPERM
+        );
     }
 
     #[test]
     fn a_capability_allows_its_calls() {
-        let chroot = || unsafe { libc::chroot(c"/nowhere".as_ptr()); errno() };
+        let chroot = || unsafe {
+            libc::chroot(c"/nowhere".as_ptr());
+            errno()
+        };
         assert_eq!(under(Capabilities::resolve(&[], &[]), chroot), libc::ENOENT);
         assert_eq!(under(Capabilities::resolve(&[], &["SYS_CHROOT".into()]), chroot), libc::EPERM);
         let unshare = || unsafe { libc::unshare(0) };
@@ -163,7 +200,9 @@ mod tests {
                 Argument::Any => unreachable!("not a condition"),
                 Argument::Is(index, value) => (index, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, u64::from(value)),
                 Argument::IsNot(index, value) => (index, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, u64::from(value)),
-                Argument::HasNone(index, mask) => (index, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask.into()), 0),
+                Argument::HasNone(index, mask) => {
+                    (index, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask.into()), 0)
+                }
             };
             SeccompRule::new(vec![SeccompCondition::new(index, length, operator, value).unwrap()]).unwrap()
         };
@@ -196,12 +235,31 @@ mod tests {
     fn the_program_answers_as_seccompilers_does() {
         let all = ["ALL".to_owned()];
         let admin = ["SYS_ADMIN".to_owned(), "SYS_PTRACE".to_owned()];
-        for capabilities in [Capabilities::resolve(&[], &[]), Capabilities::resolve(&admin, &all), Capabilities::resolve(&[], &all),
-                             Capabilities::resolve(&all, &[])] {
+        for capabilities in [
+            Capabilities::resolve(&[], &[]),
+            Capabilities::resolve(&admin, &all),
+            Capabilities::resolve(&[], &all),
+            Capabilities::resolve(&all, &[]),
+        ] {
             let (ours, theirs) = (Filter::compile(capabilities).0, reference(capabilities));
             assert!(ours.len() < 300, "{} instructions", ours.len());
-            let values = [0, 1, 8, 40, 0x2_0000, 0x2_0008, 0x1000_0000, 0x0200_0000, 0x7e02_0000, 0xffff_ffff, 0x1_0000_0000,
-                          0x1_0000_0028, u64::MAX, 0x0010_0000, 17];
+            let values = [
+                0,
+                1,
+                8,
+                40,
+                0x2_0000,
+                0x2_0008,
+                0x1000_0000,
+                0x0200_0000,
+                0x7e02_0000,
+                0xffff_ffff,
+                0x1_0000_0000,
+                0x1_0000_0028,
+                u64::MAX,
+                0x0010_0000,
+                17,
+            ];
             for number in (0..700).chain([0x4000_0000, 0x4000_0001, u32::MAX]) {
                 for value in values {
                     let arguments = [value, 0, 0, 0, 0, 0];

@@ -44,13 +44,24 @@ struct Subscription {
 pub enum Request {
     Known(Command),
     /// Not a command of ours: its name, and why.
-    Unknown { command: String, message: String },
+    Unknown {
+        command: String,
+        message: String,
+    },
 }
 
 impl Client {
     pub fn new(serial: u64, stream: UnixStream) -> std::io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Client { serial, stream, input: Vec::new(), scanned: 0, output: Vec::new(), subscription: None, gone: false })
+        Ok(Client {
+            serial,
+            stream,
+            input: Vec::new(),
+            scanned: 0,
+            output: Vec::new(),
+            subscription: None,
+            gone: false,
+        })
     }
 
     /// Whether there is something to write.

@@ -25,8 +25,13 @@ pub enum Phase {
     Creating(Job),
     /// Process 1 waits for its start.
     Created(Created),
-    Starting { pid: Pid, starting: Starting },
-    Running { pid: Pid },
+    Starting {
+        pid: Pid,
+        starting: Starting,
+    },
+    Running {
+        pid: Pid,
+    },
     Stopped,
 }
 

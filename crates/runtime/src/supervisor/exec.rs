@@ -31,7 +31,10 @@ pub struct Exec {
 pub enum Purpose {
     Health,
     /// For this client, under this number of its own.
-    Command { client: u64, id: u64 },
+    Command {
+        client: u64,
+        id: u64,
+    },
 }
 
 #[derive(Debug)]
@@ -101,7 +104,10 @@ impl Supervisor {
     }
 
     pub(super) fn exec_command(&mut self, client: u64, id: u64, name: &str, argv: &[String]) -> Result<(), String> {
-        let index = self.containers.iter().position(|container| container.spec.name == name)
+        let index = self
+            .containers
+            .iter()
+            .position(|container| container.spec.name == name)
             .ok_or_else(|| format!("there is no container {name:?}"))?;
         if argv.is_empty() {
             return Err("no command given".to_owned());
@@ -109,7 +115,13 @@ impl Supervisor {
         self.exec(index, Purpose::Command { client, id }, argv, None)
     }
 
-    fn exec(&mut self, index: usize, purpose: Purpose, argv: &[String], deadline_ms: Option<u64>) -> Result<(), String> {
+    fn exec(
+        &mut self,
+        index: usize,
+        purpose: Purpose,
+        argv: &[String],
+        deadline_ms: Option<u64>,
+    ) -> Result<(), String> {
         let Some((container, engine, bundle)) = self.parts(index) else { return Err("not started".to_owned()) };
         let Phase::Running { pid } = container.phase else {
             return Err(format!("container {:?} is not running", container.spec.name));

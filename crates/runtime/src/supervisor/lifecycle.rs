@@ -244,7 +244,8 @@ impl Supervisor {
                 return self.cannot_start(index, &failure);
             }
         }
-        let oom_kills = container.bundle.as_ref().map_or(0, |bundle| self.cgroups.group(bundle.cgroup.as_str()).oom_kills());
+        let oom_kills =
+            container.bundle.as_ref().map_or(0, |bundle| self.cgroups.group(bundle.cgroup.as_str()).oom_kills());
         let new_oom_kills = oom_kills.saturating_sub(container.oom_kills_seen);
         container.oom_kills_seen = oom_kills;
         let ran_for_ms = sys::monotonic_ms().saturating_sub(container.last_started_ms);
@@ -379,7 +380,9 @@ impl Supervisor {
         if let Some(index) = owner {
             return match &self.containers[index].phase {
                 Phase::Creating(_) => self.created(index, status),
-                Phase::Starting { starting: Starting::Job(job), .. } if job.pid == pid => self.start_ended(index, status),
+                Phase::Starting { starting: Starting::Job(job), .. } if job.pid == pid => {
+                    self.start_ended(index, status)
+                }
                 Phase::Starting { starting: Starting::Job(_), .. } => self.strangers.push((pid, status)),
                 _ => self.exited(index, status),
             };

@@ -33,7 +33,14 @@ pub struct LogBuffer {
 
 impl LogBuffer {
     pub fn new(spec: &LogSpec) -> Self {
-        LogBuffer { mode: spec.mode, bytes_max: spec.max_buffer_bytes, bytes: 0, lines: VecDeque::new(), sequence: 0, dropped: 0 }
+        LogBuffer {
+            mode: spec.mode,
+            bytes_max: spec.max_buffer_bytes,
+            bytes: 0,
+            lines: VecDeque::new(),
+            sequence: 0,
+            dropped: 0,
+        }
     }
 
     pub fn sequence(&self) -> u64 {

@@ -151,7 +151,11 @@ enum Source {
 }
 
 impl Supervisor {
-    fn new(directory: PathBuf, process: setup::Process, listener: UnixListener) -> Result<Self, Box<dyn std::error::Error>> {
+    fn new(
+        directory: PathBuf,
+        process: setup::Process,
+        listener: UnixListener,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let pid = std::process::id() as Pid;
         Ok(Supervisor {
             directory,
@@ -183,7 +187,9 @@ impl Supervisor {
             Err(error) => return self.fail_task(None, error.to_string()),
         };
         let mut spec = spec;
-        let prepared = self.enter_network(spec.network).and_then(|()| self.choose_engine(&spec))
+        let prepared = self
+            .enter_network(spec.network)
+            .and_then(|()| self.choose_engine(&spec))
             .and_then(|()| prepare::task(&spec, &self.directory, &self.cgroups).map_err(|error| error.to_string()));
         self.containers = std::mem::take(&mut spec.containers).into_iter().map(Container::new).collect();
         self.spec = Some(spec);
@@ -367,7 +373,8 @@ impl Supervisor {
             Command::Exec { id, container, argv } => {
                 let serial = self.clients[client].serial;
                 if let Err(message) = self.exec_command(serial, id, &container, &argv) {
-                    let result = crate::protocol::ExecResult { id, container, error: Some(message), ..Default::default() };
+                    let result =
+                        crate::protocol::ExecResult { id, container, error: Some(message), ..Default::default() };
                     self.clients[client].send(&Event::Exec(result));
                 }
             }
@@ -426,7 +433,8 @@ impl Supervisor {
         let version = self.task_version + self.containers.iter().map(|container| container.version).sum::<u64>();
         if version != self.saved {
             self.saved = version;
-            let written = serde_json::to_vec(&self.state()).map_err(io::Error::from)
+            let written = serde_json::to_vec(&self.state())
+                .map_err(io::Error::from)
                 .and_then(|json| sys::replace_file(&self.directory.join(STATE_FILE), &json));
             if let Err(error) = written {
                 eprintln!("write {STATE_FILE}: {error}");

@@ -29,7 +29,9 @@ pub enum Progress {
 pub enum Readiness {
     Ready,
     /// Something has to happen first; it is too late in this many milliseconds.
-    Wait { left_ms: Option<u64> },
+    Wait {
+        left_ms: Option<u64>,
+    },
     /// It will not happen. The text is ECS's.
     Never(String),
 }
@@ -98,7 +100,8 @@ pub fn may_stop(index: usize, all: &[View<'_>]) -> bool {
 
 /// Whether an exit is followed by a restart in place.
 pub fn restarts(policy: Option<&RestartPolicy>, exit_code: i32, ran_for_ms: u64) -> bool {
-    policy.is_some_and(|policy| !policy.ignored_exit_codes.contains(&exit_code) && ran_for_ms >= policy.attempt_period_ms)
+    policy
+        .is_some_and(|policy| !policy.ignored_exit_codes.contains(&exit_code) && ran_for_ms >= policy.attempt_period_ms)
 }
 
 /// ECS's reason for an exit, where it gives one. `oom_kills` is how many processes of the container the kernel killed.
@@ -162,17 +165,37 @@ mod tests {
         assert_eq!(check(Success, exited(0)), Readiness::Ready);
         assert!(matches!(check(Success, exited(1)), Readiness::Never(why) if why.contains("[base] for target [top]")));
         assert_eq!(check(Healthy, running), WAIT);
-        assert_eq!(check(Healthy, |v| { running(v); v.health = Health::Unhealthy }), WAIT, "it may recover");
-        assert_eq!(check(Healthy, |v| { running(v); v.health = Health::Healthy }), Readiness::Ready);
+        assert_eq!(
+            check(Healthy, |v| {
+                running(v);
+                v.health = Health::Unhealthy
+            }),
+            WAIT,
+            "it may recover"
+        );
+        assert_eq!(
+            check(Healthy, |v| {
+                running(v);
+                v.health = Health::Healthy
+            }),
+            Readiness::Ready
+        );
         assert!(matches!(check(Healthy, exited(0)), Readiness::Never(_)));
         assert!(matches!(check(Complete, |v| v.progress = Progress::Stopped), Readiness::Never(_)), "never started");
     }
 
     #[test]
     fn the_dependencys_start_timeout_counts_from_its_start() {
-        let timeout = |ms| move |view: &mut View<'_>| { running(view); view.start_timeout_ms = Some(ms) };
+        let timeout = |ms| {
+            move |view: &mut View<'_>| {
+                running(view);
+                view.start_timeout_ms = Some(ms)
+            }
+        };
         assert_eq!(check(Condition::Healthy, timeout(800)), Readiness::Wait { left_ms: Some(300) });
-        assert!(matches!(check(Condition::Complete, timeout(500)), Readiness::Never(why) if why.ends_with("timed out")));
+        assert!(
+            matches!(check(Condition::Complete, timeout(500)), Readiness::Never(why) if why.ends_with("timed out"))
+        );
         assert_eq!(check(Condition::Start, timeout(1)), Readiness::Ready);
     }
 

@@ -20,7 +20,10 @@ pub enum PrepareError {
     #[error("ResourceInitializationError: {0}")]
     Spec(String),
     #[error("ResourceInitializationError: {}", whole(.inner))]
-    Cgroup { #[from] inner: CgroupError },
+    Cgroup {
+        #[from]
+        inner: CgroupError,
+    },
     #[error("ResourceInitializationError: kernel parameter {0}: {1}")]
     Sysctl(String, #[source] io::Error),
     #[error("CannotCreateContainerError: bind source path does not exist: {0}")]
@@ -28,9 +31,15 @@ pub enum PrepareError {
     #[error("CannotCreateContainerError: {what} {path}: {source}")]
     File { what: &'static str, path: PathBuf, source: io::Error },
     #[error("CannotCreateContainerError: {}", whole(.inner))]
-    Overlay { #[from] inner: overlay::OverlayError },
+    Overlay {
+        #[from]
+        inner: overlay::OverlayError,
+    },
     #[error("CannotCreateContainerError: {}", whole(.inner))]
-    Image { #[from] inner: resolve::ResolveError },
+    Image {
+        #[from]
+        inner: resolve::ResolveError,
+    },
     #[error("CannotStartContainerError: {0}")]
     User(#[from] user::UserError),
 }
@@ -51,7 +60,8 @@ fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Prep
 /// Reads and checks the spec in `directory`.
 pub fn read_spec(directory: &Path) -> Result<TaskSpec, PrepareError> {
     let path = directory.join(crate::spec::SPEC_FILE);
-    let bytes = std::fs::read(&path).map_err(|error| PrepareError::Spec(format!("read {}: {error}", path.display())))?;
+    let bytes =
+        std::fs::read(&path).map_err(|error| PrepareError::Spec(format!("read {}: {error}", path.display())))?;
     let spec: TaskSpec =
         serde_json::from_slice(&bytes).map_err(|error| PrepareError::Spec(format!("{}: {error}", path.display())))?;
     spec.validate().map_err(|error| PrepareError::Spec(error.to_string()))?;
@@ -92,7 +102,9 @@ pub fn private_directory(path: &Path) -> Result<(), PrepareError> {
 
 /// Network parameters are per namespace, and that is ours. Called when the interfaces are there.
 pub fn network_parameters<'a>(containers: impl Iterator<Item = &'a ContainerSpec>) -> Result<(), PrepareError> {
-    for (name, value) in containers.flat_map(|container| &container.sysctls).filter(|(name, _)| name.starts_with("net.")) {
+    for (name, value) in
+        containers.flat_map(|container| &container.sysctls).filter(|(name, _)| name.starts_with("net."))
+    {
         let path = Path::new("/proc/sys").join(name.replace('.', "/"));
         sys::write_value(&path, value).map_err(|error| PrepareError::Sysctl(name.clone(), error))?;
     }
@@ -113,7 +125,8 @@ pub fn container(
         id: spec.id.clone(),
         directory: directory.join("bundles").join(&spec.id),
         cgroup: format!("{}/{}", task.cgroup, spec.id),
-        capabilities: Capabilities::resolve(&spec.capabilities_add, &spec.capabilities_drop).and(Capabilities::available()),
+        capabilities: Capabilities::resolve(&spec.capabilities_add, &spec.capabilities_drop)
+            .and(Capabilities::available()),
         terminal: spec.terminal,
         init: spec.init,
     };

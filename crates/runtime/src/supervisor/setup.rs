@@ -57,7 +57,8 @@ pub fn detach() -> Result<Process, SetupError> {
     unsafe {
         check(libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWNET)).map_err(failed("make namespaces"))?;
         let (root, none) = (c"/".as_ptr(), std::ptr::null());
-        check(libc::mount(none, root, none, libc::MS_REC | libc::MS_PRIVATE, none.cast())).map_err(failed("make mounts private"))?;
+        check(libc::mount(none, root, none, libc::MS_REC | libc::MS_PRIVATE, none.cast()))
+            .map_err(failed("make mounts private"))?;
     }
     loopback_up().map_err(failed("bring loopback up"))?;
     Ok(Process { signals, host_network: Some(host_network.into()) })
@@ -69,8 +70,16 @@ fn block_signals() -> io::Result<OwnedFd> {
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut set);
-        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM,
-                       libc::SIGCHLD] {
+        for signal in [
+            libc::SIGTERM,
+            libc::SIGINT,
+            libc::SIGHUP,
+            libc::SIGQUIT,
+            libc::SIGUSR1,
+            libc::SIGUSR2,
+            libc::SIGALRM,
+            libc::SIGCHLD,
+        ] {
             libc::sigaddset(&mut set, signal);
         }
         check(libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()))?;
@@ -83,7 +92,8 @@ fn block_signals() -> io::Result<OwnedFd> {
 fn loopback_up() -> io::Result<()> {
     // SAFETY: the request is zeroed, named, and large enough for what the kernel writes; the socket is ours.
     unsafe {
-        let socket = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?);
+        let socket =
+            OwnedFd::from_raw_fd(check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?);
         let mut request: libc::ifreq = std::mem::zeroed();
         request.ifr_name[0] = b'l' as libc::c_char;
         request.ifr_name[1] = b'o' as libc::c_char;

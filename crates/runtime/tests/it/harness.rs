@@ -1,7 +1,9 @@
 //! One task under a real supervisor, with a busybox image.
 
 use longshore_runtime::cgroup::Hierarchies;
-use longshore_runtime::protocol::{Command, ContainerState, ContainerStatus, Event, LogLine, SOCKET_FILE, State, TaskPhase};
+use longshore_runtime::protocol::{
+    Command, ContainerState, ContainerStatus, Event, LogLine, SOCKET_FILE, State, TaskPhase,
+};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -53,12 +55,15 @@ pub fn image(root: &Path) {
         std::fs::create_dir_all(root.join(directory)).unwrap();
     }
     std::fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
-    for applet in ["sh", "true", "false", "sleep", "cat", "echo", "id", "env", "pwd", "ls", "mount", "touch", "stat", "dd",
-                   "ps", "hostname", "mknod", "unshare", "chroot", "wc", "head", "tail", "seq", "kill", "grep", "mkdir",
-                   "ulimit", "test", "tty", "sysctl", "ip", "nslookup", "yes", "rm", "df", "chown", "date", "ln"] {
+    for applet in [
+        "sh", "true", "false", "sleep", "cat", "echo", "id", "env", "pwd", "ls", "mount", "touch", "stat", "dd", "ps",
+        "hostname", "mknod", "unshare", "chroot", "wc", "head", "tail", "seq", "kill", "grep", "mkdir", "ulimit",
+        "test", "tty", "sysctl", "ip", "nslookup", "yes", "rm", "df", "chown", "date", "ln",
+    ] {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
-    std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n").unwrap();
+    std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n")
+        .unwrap();
     std::fs::write(root.join("etc/group"), "root:x:0:\nstaff:x:50:app\napp:x:1001:\n").unwrap();
     std::fs::write(root.join("bin/garbage"), "\x7fnot a program").unwrap();
     std::fs::write(root.join("bin/plain"), "text").unwrap();
@@ -321,7 +326,8 @@ impl Client {
 
     /// Waits for the log lines of a container up to a sequence and joins them.
     pub fn logs_until(&mut self, name: &str, sequence: u64) -> String {
-        let last = |logs: &[LogLine]| logs.iter().filter(|l| l.container == name).map(|l| l.sequence).max().unwrap_or(0);
+        let last =
+            |logs: &[LogLine]| logs.iter().filter(|l| l.container == name).map(|l| l.sequence).max().unwrap_or(0);
         while last(&self.logs) < sequence {
             self.next("logs");
         }

@@ -20,9 +20,15 @@ fn environment_directory_and_user_are_as_asked() {
     );
     let (container, output) = Task::run(vec![app]).output("app");
     let lines: Vec<&str> = output.lines().filter(|line| !line.starts_with("touch:")).collect();
-    let expected =
-        ["/srv/deep", "uid=1000(app) gid=1001(app) groups=50(staff),1001(app)", "hello world", "host-a", "host-a", "/home/app",
-         "denied"];
+    let expected = [
+        "/srv/deep",
+        "uid=1000(app) gid=1001(app) groups=50(staff),1001(app)",
+        "hello world",
+        "host-a",
+        "host-a",
+        "/home/app",
+        "denied",
+    ];
     assert_eq!(lines, expected);
     assert_eq!(container.exit_code, Some(0));
 }

@@ -76,7 +76,8 @@ fn a_blocking_log_holds_the_writer_until_lines_are_acknowledged() {
             seen = last;
             task.send(&Command::LogAck { container: "app".into(), sequence: last });
         }
-        task.client().wait_event("log", |event| matches!(event, longshore_runtime::protocol::Event::Log(_)).then_some(()));
+        task.client()
+            .wait_event("log", |event| matches!(event, longshore_runtime::protocol::Event::Log(_)).then_some(()));
     }
     assert_eq!(task.client().logs.len(), 20_001, "nothing is lost");
     let state = task.wait("complete", |state| find(state, "app").log_complete);

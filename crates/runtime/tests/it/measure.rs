@@ -48,7 +48,12 @@ fn from_exec_to_running_and_to_exit() {
         supervisor.wait().unwrap();
         left.push(begin.elapsed());
     }
-    for (what, mut times) in [("exec to ready", ready), ("exec to RUNNING", running), ("exec to exit of /bin/true", exited), ("exec to nothing left", left)] {
+    for (what, mut times) in [
+        ("exec to ready", ready),
+        ("exec to RUNNING", running),
+        ("exec to exit of /bin/true", exited),
+        ("exec to nothing left", left),
+    ] {
         report(what, times.split_off(5));
     }
 }

@@ -30,8 +30,11 @@ fn a_kill_without_memory_shortage_has_no_such_reason() {
 
 #[test]
 fn limits_are_in_the_kernels_files_and_statistics_say_them() {
-    let app = with(shell("app", "sleep 1000"), json!({"memory_bytes": 64 << 20, "cpu_shares": 512,
-                                                     "memory_reservation_bytes": 16 << 20}));
+    let app = with(
+        shell("app", "sleep 1000"),
+        json!({"memory_bytes": 64 << 20, "cpu_shares": 512,
+                                                     "memory_reservation_bytes": 16 << 20}),
+    );
     let limits = json!({"limits": {"cpu_millis": 250, "memory_bytes": 128 << 20, "pids": 100}});
     let mut task = Task::run_with(vec![app], limits);
     task.wait_status("app", ContainerStatus::Running);

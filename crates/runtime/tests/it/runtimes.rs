@@ -30,7 +30,11 @@ fn a_missing_command_reads_the_same() {
     let Some(mut task) = external(vec![container("app", &["nope"])]) else { return };
     let state = task.ended();
     let app = find(&state, "app");
-    assert!(app.reason.as_ref().unwrap().contains("exec: \"nope\": executable file not found in $PATH"), "{:?}", app.reason);
+    assert!(
+        app.reason.as_ref().unwrap().contains("exec: \"nope\": executable file not found in $PATH"),
+        "{:?}",
+        app.reason
+    );
     assert_eq!(app.exit_code, None);
     task.exit();
 }

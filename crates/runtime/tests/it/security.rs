@@ -9,8 +9,15 @@ fn output(app: Value) -> String {
 #[test]
 fn the_default_confinement_is_dockers() {
     let status = output(container("app", &["cat", "/proc/self/status"]));
-    for expected in ["Seccomp:\t2", "NoNewPrivs:\t0", "CapEff:\t00000000a80425fb", "CapPrm:\t00000000a80425fb",
-                     "CapBnd:\t00000000a80425fb", "CapInh:\t0000000000000000", "CapAmb:\t0000000000000000"] {
+    for expected in [
+        "Seccomp:\t2",
+        "NoNewPrivs:\t0",
+        "CapEff:\t00000000a80425fb",
+        "CapPrm:\t00000000a80425fb",
+        "CapBnd:\t00000000a80425fb",
+        "CapInh:\t0000000000000000",
+        "CapAmb:\t0000000000000000",
+    ] {
         assert!(status.contains(expected), "{expected} in {status}");
     }
     // Handed-down signal state would surprise programs.
@@ -22,8 +29,12 @@ fn the_default_confinement_is_dockers() {
 #[test]
 fn capabilities_follow_the_spec_and_the_user() {
     let line = "grep Cap /proc/self/status";
-    let dropped = output(with(shell("app", line), json!({"capabilities_drop": ["ALL"], "capabilities_add": ["NET_RAW"]})));
-    assert!(dropped.contains("CapEff:\t0000000000002000") && dropped.contains("CapBnd:\t0000000000002000"), "{dropped}");
+    let dropped =
+        output(with(shell("app", line), json!({"capabilities_drop": ["ALL"], "capabilities_add": ["NET_RAW"]})));
+    assert!(
+        dropped.contains("CapEff:\t0000000000002000") && dropped.contains("CapBnd:\t0000000000002000"),
+        "{dropped}"
+    );
     let user = output(with(shell("app", line), json!({"user": "1000"})));
     assert!(user.contains("CapEff:\t0000000000000000") && user.contains("CapBnd:\t00000000a80425fb"), "{user}");
     let added = output(with(shell("app", line), json!({"capabilities_add": ["SYS_PTRACE"]})));
@@ -44,8 +55,11 @@ fn new_namespaces_and_mounts_are_denied() {
 
 #[test]
 fn paths_of_the_kernel_are_masked_or_read_only() {
-    let text = output(shell("app", "test ! -e /proc/kcore || wc -c < /proc/kcore; echo 0; wc -c < /proc/keys; ls /sys/firmware | wc -l;
-        touch /sys/x; echo 1 > /proc/sys/kernel/panic || echo sys-ro; echo b > /proc/sysrq-trigger || echo sysrq-ro"));
+    let text = output(shell(
+        "app",
+        "test ! -e /proc/kcore || wc -c < /proc/kcore; echo 0; wc -c < /proc/keys; ls /sys/firmware | wc -l;
+        touch /sys/x; echo 1 > /proc/sys/kernel/panic || echo sys-ro; echo b > /proc/sysrq-trigger || echo sysrq-ro",
+    ));
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[..3].iter().all(|line| *line == "0"), "{text}");
     for expected in ["sys-ro", "sysrq-ro", "touch: /sys/x: Read-only file system"] {
@@ -97,8 +111,10 @@ fn nothing_of_the_host_is_to_be_seen() {
 fn devices_are_the_usual_ones() {
     let text = output(shell("app", "ls /dev; cat /dev/null; head -c 4 /dev/zero | wc -c; head -c 4 /dev/urandom | wc -c;
         mknod /tmp/kmsg c 1 11; cat /tmp/kmsg && echo LEAK; mknod /tmp/disk b 254 0; head -c 1 /tmp/disk && echo LEAK; true"));
-    for name in ["console", "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin",
-                 "stdout", "tty", "urandom", "zero"] {
+    for name in [
+        "console", "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout",
+        "tty", "urandom", "zero",
+    ] {
         let optional = name == "console" || (name == "core" && !std::path::Path::new("/proc/kcore").exists());
         let expected = optional || text.lines().any(|line| line == name);
         assert!(expected, "{name} in {text}");
@@ -113,7 +129,8 @@ fn each_container_has_its_own_processes_but_shares_the_network() {
     task.client().wait_log("1");
     task.wait_status("other", ContainerStatus::Running);
     let namespaces = |task: &mut Task, name: &str| task.exec(name, &["ls", "-l", "/proc/self/ns"]).output;
-    let of = |text: &str, kind: &str| text.split(&format!("{kind}:[")).nth(1).unwrap().split(']').next().unwrap().to_owned();
+    let of =
+        |text: &str, kind: &str| text.split(&format!("{kind}:[")).nth(1).unwrap().split(']').next().unwrap().to_owned();
     let (a, b) = (namespaces(&mut task, "server"), namespaces(&mut task, "other"));
     assert_eq!(of(&a, "net"), of(&b, "net"));
     for kind in ["pid", "mnt", "ipc", "uts"] {

@@ -47,7 +47,10 @@ fn killing_it_before_go_leaves_nothing() {
     let memory = groups.iter().find(|group| group.to_str().unwrap().contains("memory")).unwrap_or(&groups[0]).clone();
     let processes = || -> usize {
         let entries = std::fs::read_dir(&memory).into_iter().flatten().flatten();
-        entries.filter_map(|e| std::fs::read_to_string(e.path().join("cgroup.procs")).ok()).map(|t| t.lines().count()).sum()
+        entries
+            .filter_map(|e| std::fs::read_to_string(e.path().join("cgroup.procs")).ok())
+            .map(|t| t.lines().count())
+            .sum()
     };
     eventually("its first process waits for go", || processes() == 1);
     task.kill_supervisor();
@@ -92,7 +95,9 @@ fn strange_lines_are_answered_and_do_no_harm() {
     let mut task = Task::run(vec![shell("app", "sleep 1000")]);
     task.wait_status("app", ContainerStatus::Running);
     let mut other = Client::connect(&task.directory);
-    for (line, command) in [("{\"command\":\"dance\"}", "dance"), ("nonsense", ""), ("[]", ""), ("{\"command\":\"exec\"}", "exec")] {
+    for (line, command) in
+        [("{\"command\":\"dance\"}", "dance"), ("nonsense", ""), ("[]", ""), ("{\"command\":\"exec\"}", "exec")]
+    {
         other.send_line(line);
         let named = other.wait_event("error", |event| match event {
             Event::Error { command, .. } => Some(command.clone()),
@@ -120,7 +125,9 @@ fn a_pooled_supervisor_moves_into_the_tasks_directory() {
     there.send(&Command::Subscribe { logs: false });
     there.wait("running", |state| find(state, "app").status == ContainerStatus::Running);
     there.send(&Command::Spec { dir: pool });
-    there.wait_event("refusal", |event| matches!(event, Event::Error { command, .. } if command == "spec").then_some(()));
+    there.wait_event("refusal", |event| {
+        matches!(event, Event::Error { command, .. } if command == "spec").then_some(())
+    });
     task.wait_status("app", ContainerStatus::Running);
     task.exit();
 }
@@ -135,8 +142,11 @@ fn an_interface_can_be_wired_before_go() {
     let mut task = Task::prepare(vec![shell("app", "cat /proc/net/dev; ip addr show eth0")], json!({}));
     let pid = task.supervisor_pid();
     let ip = |arguments: &str| {
-        let status = std::process::Command::new("nsenter").args(["-t", &pid.to_string(), "-n", "ip"])
-            .args(arguments.split(' ')).status().unwrap();
+        let status = std::process::Command::new("nsenter")
+            .args(["-t", &pid.to_string(), "-n", "ip"])
+            .args(arguments.split(' '))
+            .status()
+            .unwrap();
         assert!(status.success(), "ip {arguments}");
     };
     ip("link add eth0 type veth peer name other");

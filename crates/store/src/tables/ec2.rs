@@ -1,9 +1,9 @@
 //! VPCs and what is in them.
 
 use crate::table;
-use longshore_types::{Scope, Timestamp};
 use longshore_types::ec2::{NetworkInterface, SecurityGroup, Subnet, Vpc};
 use longshore_types::id::*;
+use longshore_types::{Scope, Timestamp};
 use std::net::Ipv4Addr;
 
 table! {

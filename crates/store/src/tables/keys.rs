@@ -17,7 +17,19 @@ macro_rules! text_keys {
     )*};
 }
 
-text_keys!(AccountId, Region, ClusterName, ServiceName, Family, TaskId, VpcId, SubnetId, SecurityGroupId, EniId, NodeId);
+text_keys!(
+    AccountId,
+    Region,
+    ClusterName,
+    ServiceName,
+    Family,
+    TaskId,
+    VpcId,
+    SubnetId,
+    SecurityGroupId,
+    EniId,
+    NodeId
+);
 
 impl Key for Scope {
     fn encode(&self, out: &mut Vec<u8>) {

@@ -57,7 +57,8 @@ fn every_acknowledged_row_survives_kill_9() {
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let reader = std::thread::spawn(move || {
-            let durable = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("durable ")?.parse::<u64>().ok());
+            let durable =
+                lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("durable ")?.parse::<u64>().ok());
             durable.collect::<Vec<_>>()
         });
         // From "still opening" to "hundreds of commits".
@@ -68,7 +69,9 @@ fn every_acknowledged_row_survives_kill_9() {
 
         let store = open(&path);
         let snapshot = store.snapshot();
-        let side = |org: &str| snapshot.table::<Users>().prefix(&org.to_string()).keys().map(|key| key.1).collect::<BTreeSet<_>>();
+        let side = |org: &str| {
+            snapshot.table::<Users>().prefix(&org.to_string()).keys().map(|key| key.1).collect::<BTreeSet<_>>()
+        };
         let stored = side("left");
         assert_eq!(stored, side("right"), "round {round}: half a transaction");
         let lost: Vec<_> = acknowledged.difference(&stored).collect();

@@ -5,14 +5,16 @@ use longshore_store::{Exists, StoreError};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-
 #[test]
 fn rows_revisions_and_removals_come_back_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     let store = open(&path).unwrap();
     for number in 0..20 {
-        store.write_blocking(move |tx| tx.table_mut::<Users>().insert(id("a", number), user("t", &["x"]))).unwrap().unwrap();
+        store
+            .write_blocking(move |tx| tx.table_mut::<Users>().insert(id("a", number), user("t", &["x"])))
+            .unwrap()
+            .unwrap();
     }
     store.write_blocking(|tx| Ok::<_, Exists>(tx.table_mut::<Users>().remove(&id("a", 7)))).unwrap().unwrap();
     assert!(matches!(open(&path), Err(StoreError::InUse { .. })), "two processes must not write one file");
@@ -41,7 +43,10 @@ fn damage_in_a_file_is_an_error_never_a_panic() {
     let good = dir.path().join("good.redb");
     let store = open(&good).unwrap();
     for number in 0..300 {
-        store.write_blocking(move |tx| tx.table_mut::<Users>().insert(id("a", number), user("t", &["x"]))).unwrap().unwrap();
+        store
+            .write_blocking(move |tx| tx.table_mut::<Users>().insert(id("a", number), user("t", &["x"])))
+            .unwrap()
+            .unwrap();
     }
     drop(store);
     let bytes = std::fs::read(&good).unwrap();
@@ -77,7 +82,8 @@ impl SmallDisk {
     fn mount(kib: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let size = format!("size={kib}k");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).status().unwrap();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).status().unwrap();
         assert!(mounted.success(), "this test needs root");
         Self(dir)
     }

@@ -85,7 +85,10 @@ fn any_sequence_of_transactions_behaves_like_a_map() {
             if step % 50 == 49 {
                 engine.fail(Failure::None);
                 // One more write, so that what a failed commit may have left is put right.
-                store.write_blocking(|tx| Ok::<_, ()>(tx.table_mut::<Users>().put(id("b", 99), user("blue", &[])))).unwrap().unwrap();
+                store
+                    .write_blocking(|tx| Ok::<_, ()>(tx.table_mut::<Users>().put(id("b", 99), user("blue", &[]))))
+                    .unwrap()
+                    .unwrap();
                 store.write_blocking(|tx| Ok::<_, ()>(tx.table_mut::<Users>().remove(&id("b", 99)))).unwrap().unwrap();
                 drop(store);
                 store = Store::with_engine(engine.clone(), schema()).unwrap();

@@ -15,7 +15,10 @@ fn a_transaction_sees_its_own_writes_through_rows_and_indexes() {
         users.insert(id("a", 1), user("red", &["x", "y"]))?;
         users.insert(id("a", 2), user("red", &[]))?;
         users.insert(id("ab", 3), user("red", &[]))?;
-        assert_eq!(users.update(&id("a", 2), |user| std::mem::replace(&mut user.team, "blue".into())), Some("red".into()));
+        assert_eq!(
+            users.update(&id("a", 2), |user| std::mem::replace(&mut user.team, "blue".into())),
+            Some("red".into())
+        );
         assert_eq!(users.update(&id("a", 9), |_| ()), None);
         assert_eq!(teams(tx, "a", "red"), [1]);
         assert_eq!(teams(tx, "a", "blue"), [2]);
@@ -78,7 +81,10 @@ fn keys_are_read_by_range_prefix_page_and_last() {
     assert_eq!(users.prefix_after(&a, &id("a", 1)).keys().map(|key| key.1).collect::<Vec<_>>(), [2, 300]);
     assert_eq!(users.last(&a).unwrap().0, id("a", 300));
     assert_eq!(users.last(&"c".to_string()), None);
-    assert_eq!(users.range(id("a", 2)..id("b", 1)).keys().collect::<Vec<_>>(), [id("a", 2), id("a", 300), id("a\0", 7)]);
+    assert_eq!(
+        users.range(id("a", 2)..id("b", 1)).keys().collect::<Vec<_>>(),
+        [id("a", 2), id("a", 300), id("a\0", 7)]
+    );
     let last_page = users.range((Bound::Excluded(id("a\0", 7)), Bound::Unbounded)).keys().collect::<Vec<_>>();
     assert_eq!(last_page, [id("b", 1)]);
     assert_eq!((users.all().count(), users.len()), (5, 5));

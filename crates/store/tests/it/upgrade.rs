@@ -34,7 +34,10 @@ fn rows_of_an_older_version_are_upgraded_once_and_newer_ones_refused() {
     for run in 0..2 {
         let store = Store::with_engine(engine.clone(), Schema::new().with::<New>()).unwrap();
         assert_eq!(store.snapshot().table::<New>().get(&"a".into()), Some(Thing { size: 7 }.into()));
-        store.write_blocking(move |tx| tx.table_mut::<New>().insert(format!("b{run}"), Thing { size: run })).unwrap().unwrap();
+        store
+            .write_blocking(move |tx| tx.table_mut::<New>().insert(format!("b{run}"), Thing { size: run }))
+            .unwrap()
+            .unwrap();
     }
     let refused = Store::with_engine(engine, Schema::new().with::<Old>()).err();
     assert!(matches!(refused, Some(StoreError::Newer { stored: 2, known: 1, .. })), "{refused:?}");

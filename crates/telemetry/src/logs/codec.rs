@@ -20,12 +20,22 @@ const KIND_FOOTER: u8 = 5;
 #[derive(Debug, PartialEq)]
 pub(crate) enum Record {
     /// From here on in this file, this id means this stream.
-    Stream { id: u64, group: String, name: String },
+    Stream {
+        id: u64,
+        group: String,
+        name: String,
+    },
     Events(Block),
     /// These streams are gone. Their ids are not used again. With a group, all of it is gone, with its floor.
-    Delete { group: Option<String>, ids: Vec<u64> },
+    Delete {
+        group: Option<String>,
+        ids: Vec<u64>,
+    },
     /// Events of the group before this time are gone.
-    Floor { group: String, before_ms: i64 },
+    Floor {
+        group: String,
+        before_ms: i64,
+    },
     /// What a sorted segment holds.
     Footer(Vec<FooterStream>),
 }
@@ -138,9 +148,16 @@ pub(crate) fn write_floor(out: &mut Vec<u8>, group: &str, before_ms: i64) {
 }
 
 /// Writes a block of events as they arrive: numbered from `sequence`. Returns the frame's length.
-pub(crate) fn write_appended(out: &mut Vec<u8>, stream: u64, events: &[Event], sequence: u64, ingestion_ms: i64) -> usize {
+pub(crate) fn write_appended(
+    out: &mut Vec<u8>,
+    stream: u64,
+    events: &[Event],
+    sequence: u64,
+    ingestion_ms: i64,
+) -> usize {
     let numbered = events.iter().zip(sequence..);
-    let fields = numbered.map(|(event, sequence)| (event.timestamp_ms, sequence, ingestion_ms, event.message.as_bytes()));
+    let fields =
+        numbered.map(|(event, sequence)| (event.timestamp_ms, sequence, ingestion_ms, event.message.as_bytes()));
     write_events(out, stream, events.len(), fields)
 }
 
@@ -348,7 +365,8 @@ mod tests {
     #[test]
     fn events_come_back_with_their_numbers() {
         let times = [5i64, 3, i64::MAX, i64::MIN, 1_700_000_000_000];
-        let events: Vec<Event> = times.map(|timestamp_ms| Event { timestamp_ms, message: format!("at {timestamp_ms}") }).into();
+        let events: Vec<Event> =
+            times.map(|timestamp_ms| Event { timestamp_ms, message: format!("at {timestamp_ms}") }).into();
         let mut out = Vec::new();
         let len = write_appended(&mut out, 9, &events, 100, 77);
         assert_eq!(len, out.len());
@@ -379,7 +397,8 @@ mod tests {
         let mut number = 1u64;
         for _ in 0..20_000 {
             number = number.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-            let bytes = [&[(number >> 60) as u8 % 7][..], &number.to_be_bytes()[..(number >> 32) as usize % 8]].concat();
+            let bytes =
+                [&[(number >> 60) as u8 % 7][..], &number.to_be_bytes()[..(number >> 32) as usize % 8]].concat();
             let _ = read_record(&bytes);
         }
     }

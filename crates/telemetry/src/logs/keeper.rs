@@ -231,7 +231,8 @@ impl SegmentWriter {
             let (chunk, more) = rest.split_at(count.count());
             rest = more;
             let offset = self.bytes.len();
-            let fields = chunk.iter().map(|(message, event)| (event.timestamp_ms, event.sequence, event.ingestion_ms, *message));
+            let fields =
+                chunk.iter().map(|(message, event)| (event.timestamp_ms, event.sequence, event.ingestion_ms, *message));
             let len = codec::write_events(&mut self.bytes, id, chunk.len(), fields);
             blocks.push(FooterBlock {
                 offset: u32::try_from(offset).expect("a segment is no longer than its log file, far below 4 GiB"),
@@ -282,7 +283,8 @@ pub(crate) fn read_footer(path: &Path) -> Result<Vec<FooterStream>, LogError> {
     let corrupt = |reason: &str| LogError::corrupt(path, reason);
     let file = File::open(path).map_err(io())?;
     let len = file.metadata().map_err(io())?.len();
-    let trailer_at = len.checked_sub(8).filter(|at| *at >= MAGIC_LEN as u64).ok_or_else(|| corrupt("it is too short"))?;
+    let trailer_at =
+        len.checked_sub(8).filter(|at| *at >= MAGIC_LEN as u64).ok_or_else(|| corrupt("it is too short"))?;
     let (mut magic, mut trailer) = ([0; MAGIC_LEN], [0; 8]);
     file.read_exact_at(&mut magic, 0).and_then(|()| file.read_exact_at(&mut trailer, trailer_at)).map_err(io())?;
     if magic != *SEGMENT_MAGIC {

@@ -158,7 +158,8 @@ pub(crate) fn filter(shared: &Shared, request: &FilterRequest<'_>) -> Result<Fil
         let Some(merged) = merge.next()? else { return Ok(FilterPage { events, next: None }) };
         let key = merged.event.key();
         // The place before the event that was looked at last, or after it.
-        let (before, after) = if ascending { (Position(key), Position::after(key)) } else { (Position::after(key), Position(key)) };
+        let (before, after) =
+            if ascending { (Position(key), Position::after(key)) } else { (Position::after(key), Position(key)) };
         let matches = request.pattern.is_none_or(|pattern| pattern.matches(&String::from_utf8_lossy(merged.message)));
         if matches {
             if !page.takes(merged.message.len()) {
@@ -179,9 +180,7 @@ fn end_key(to_ms: Option<i64>) -> EventKey {
 fn chosen<'g>(group: &'g Group, streams: &Streams<'_>) -> Vec<(&'g Arc<str>, &'g Stream)> {
     match streams {
         Streams::All => group.streams.iter().collect(),
-        Streams::Named(names) => {
-            names.iter().filter_map(|name| group.streams.get_key_value(name.as_str())).collect()
-        }
+        Streams::Named(names) => names.iter().filter_map(|name| group.streams.get_key_value(name.as_str())).collect(),
         Streams::Prefix(prefix) => {
             let from = (std::ops::Bound::Included(*prefix), std::ops::Bound::Unbounded);
             group.streams.range::<str, _>(from).take_while(|(name, _)| name.starts_with(prefix)).collect()

@@ -29,11 +29,7 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, LogError> {
     let mut index = Index::default();
     index.deleted = state.deleted;
     index.floors = state.floors;
-    let mut recovery = Recovery {
-        index,
-        next_stream: state.next_stream,
-        next_sequence: state.next_sequence,
-    };
+    let mut recovery = Recovery { index, next_stream: state.next_stream, next_sequence: state.next_sequence };
     // Deletions name the log file they are in; numbers of files are not used again while one is remembered.
     let numbers = segments.iter().chain(&wals).map(|name| name.number());
     let last_file = numbers.chain(recovery.index.deleted.values().copied()).max().unwrap_or(0);
@@ -167,7 +163,9 @@ impl Recovery {
                 }
                 Record::Delete { group, ids } => self.index.delete(group.as_deref(), &ids, log_file.name.number()),
                 Record::Floor { group, before_ms } => self.index.raise_floor(&group, before_ms),
-                Record::Footer(_) => return Err(LogError::corrupt(path, format!("at byte {offset}: a misplaced footer"))),
+                Record::Footer(_) => {
+                    return Err(LogError::corrupt(path, format!("at byte {offset}: a misplaced footer")));
+                }
             }
         }
         if frames.damaged > 0 {

@@ -103,13 +103,25 @@ impl LogStore {
     }
 
     /// Appends events and returns once they are durable. Their times need not be in order.
-    pub async fn append(&self, group: &str, stream: &str, events: Vec<Event>, ingestion_ms: i64) -> Result<(), LogError> {
+    pub async fn append(
+        &self,
+        group: &str,
+        stream: &str,
+        events: Vec<Event>,
+        ingestion_ms: i64,
+    ) -> Result<(), LogError> {
         let append = Append { group: group.to_owned(), stream: stream.to_owned(), events, ingestion_ms };
         self.send(Change::Append(append))?.await.unwrap_or(Err(LogError::Closed))
     }
 
     /// [`append`](Self::append) for threads outside an async runtime; inside one it panics. So do the others below.
-    pub fn append_blocking(&self, group: &str, stream: &str, events: Vec<Event>, ingestion_ms: i64) -> Result<(), LogError> {
+    pub fn append_blocking(
+        &self,
+        group: &str,
+        stream: &str,
+        events: Vec<Event>,
+        ingestion_ms: i64,
+    ) -> Result<(), LogError> {
         let append = Append { group: group.to_owned(), stream: stream.to_owned(), events, ingestion_ms };
         self.send(Change::Append(append))?.blocking_recv().unwrap_or(Err(LogError::Closed))
     }

@@ -32,8 +32,14 @@ pub(crate) struct Request {
 pub(crate) enum Change {
     Append(Append),
     /// A stream, or without one all of the group.
-    Delete { group: String, stream: Option<String> },
-    Floor { group: String, before_ms: i64 },
+    Delete {
+        group: String,
+        stream: Option<String>,
+    },
+    Floor {
+        group: String,
+        before_ms: i64,
+    },
 }
 
 pub(crate) struct Append {
@@ -163,7 +169,12 @@ impl Writer {
                     min_ms: times().min().expect("a chunk has events"),
                     max_ms: times().max().expect("a chunk has events"),
                 };
-                blocks.push(NewBlock { stream, block, ingestion_ms: append.ingestion_ms, last_sequence: next_sequence - 1 });
+                blocks.push(NewBlock {
+                    stream,
+                    block,
+                    ingestion_ms: append.ingestion_ms,
+                    last_sequence: next_sequence - 1,
+                });
             }
         }
         drop(index);
@@ -195,7 +206,9 @@ impl Writer {
                 let index = self.shared.read();
                 let ids: Vec<u64> = match (stream, index.groups.get(group.as_str())) {
                     (_, None) => Vec::new(),
-                    (Some(stream), Some(group)) => group.streams.get(stream.as_str()).map(|stream| stream.id).into_iter().collect(),
+                    (Some(stream), Some(group)) => {
+                        group.streams.get(stream.as_str()).map(|stream| stream.id).into_iter().collect()
+                    }
                     (None, Some(group)) => group.streams.values().map(|stream| stream.id).collect(),
                 };
                 let whole_group = stream.is_none().then_some(group.as_str());

@@ -59,7 +59,8 @@ fn every_acknowledged_event_survives_kill_9() {
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let reader = std::thread::spawn(move || {
-            let durable = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("durable ")?.parse::<i64>().ok());
+            let durable =
+                lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("durable ")?.parse::<i64>().ok());
             durable.collect::<Vec<_>>()
         });
         std::thread::sleep(Duration::from_micros(5_000 + rng.below(120_000)));

@@ -117,7 +117,8 @@ impl SmallDisk {
     fn mount(kib: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let size = format!("size={kib}k");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).status().unwrap();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).status().unwrap();
         assert!(mounted.success(), "this test needs root");
         Self(dir)
     }

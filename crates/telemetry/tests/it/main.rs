@@ -6,7 +6,9 @@ mod damage;
 mod model;
 mod pages;
 
-use longshore_telemetry::logs::{Event, FilterRequest, GetRequest, LogError, LogStore, Options, Start, StoredEvent, Streams};
+use longshore_telemetry::logs::{
+    Event, FilterRequest, GetRequest, LogError, LogStore, Options, Start, StoredEvent, Streams,
+};
 use std::path::Path;
 use std::time::Duration;
 

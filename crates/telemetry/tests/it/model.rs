@@ -41,7 +41,9 @@ fn check(store: &LogStore, model: &Model, rng: &mut Rng) {
             assert_eq!(plain(&back), want, "{group} {stream} backwards");
 
             let (from, to) = (rng.below(1000) as i64, rng.below(1000) as i64);
-            let page = store.get(&GetRequest { from_ms: Some(from), to_ms: Some(to), ..get(group, stream, Start::Tail) }).unwrap();
+            let page = store
+                .get(&GetRequest { from_ms: Some(from), to_ms: Some(to), ..get(group, stream, Start::Tail) })
+                .unwrap();
             let want: Vec<_> = want.into_iter().filter(|(time, _)| (from..to).contains(time)).collect();
             assert_eq!(plain(&page.events), want, "{group} {stream} from {from} to {to}");
         }

@@ -60,7 +60,10 @@ async fn a_page_is_bounded_by_time_and_bytes_and_never_stands_still() {
     ten(&store).await;
     let request = GetRequest { from_ms: Some(1003), to_ms: Some(1007), ..get("g", "s", Start::Head) };
     assert_eq!(messages(&store.get(&request).unwrap().events), ["m3", "m4", "m5", "m6"]);
-    assert_eq!(messages(&store.get(&GetRequest { start: Start::Tail, limit: 1, ..request.clone() }).unwrap().events), ["m6"]);
+    assert_eq!(
+        messages(&store.get(&GetRequest { start: Start::Tail, limit: 1, ..request.clone() }).unwrap().events),
+        ["m6"]
+    );
     // 2 bytes of text and 26 of overhead each.
     assert_eq!(store.get(&GetRequest { bytes_max: 60, ..request.clone() }).unwrap().events.len(), 2);
     assert_eq!(store.get(&GetRequest { bytes_max: 0, ..request }).unwrap().events.len(), 1);
@@ -75,7 +78,9 @@ async fn filter_merges_streams_matches_and_goes_on_where_it_stopped() {
         let text = format!(r#"{{"n":{number},"even":{}}}"#, number % 2 == 0);
         store.append("g", stream, vec![event(number, &text)], number).await.unwrap();
     }
-    let numbers = |events: &[longshore_telemetry::logs::StoredEvent]| events.iter().map(|event| event.timestamp_ms).collect::<Vec<_>>();
+    let numbers = |events: &[longshore_telemetry::logs::StoredEvent]| {
+        events.iter().map(|event| event.timestamp_ms).collect::<Vec<_>>()
+    };
     let all = store.filter(&filter("g")).unwrap();
     assert_eq!((numbers(&all.events), all.next), ((0..300).collect(), None));
     assert_eq!(&*all.events[2].stream, "job/1");
@@ -85,12 +90,24 @@ async fn filter_merges_streams_matches_and_goes_on_where_it_stopped() {
     let web = FilterRequest { streams: Streams::Prefix("web/"), ..filter("g") };
     assert_eq!(store.filter(&web).unwrap().events.len(), 200);
     let names = ["job/1".to_owned(), "missing".to_owned()];
-    assert_eq!(store.filter(&FilterRequest { streams: Streams::Named(&names), ..filter("g") }).unwrap().events.len(), 100);
+    assert_eq!(
+        store.filter(&FilterRequest { streams: Streams::Named(&names), ..filter("g") }).unwrap().events.len(),
+        100
+    );
 
     let pattern = Pattern::parse("{ $.even IS TRUE && $.n >= 100 }").unwrap();
     for newest_first in [false, true] {
-        for (limit, bytes_max, scan_bytes_max) in [(7, usize::MAX, u64::MAX), (1000, 500, u64::MAX), (1000, usize::MAX, 1)] {
-            let mut request = FilterRequest { pattern: Some(&pattern), newest_first, limit, bytes_max, scan_bytes_max, ..filter("g") };
+        for (limit, bytes_max, scan_bytes_max) in
+            [(7, usize::MAX, u64::MAX), (1000, 500, u64::MAX), (1000, usize::MAX, 1)]
+        {
+            let mut request = FilterRequest {
+                pattern: Some(&pattern),
+                newest_first,
+                limit,
+                bytes_max,
+                scan_bytes_max,
+                ..filter("g")
+            };
             let mut found = Vec::new();
             let mut pages = 0;
             loop {
@@ -133,7 +150,8 @@ async fn deleted_streams_are_empty_and_start_again() {
 async fn pruned_events_are_gone_and_their_space_comes_back() {
     let dir = tempfile::tempdir().unwrap();
     // A file may go between being listed and being looked at.
-    let len = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().metadata().map_or(0, |metadata| metadata.len());
+    let len =
+        |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().metadata().map_or(0, |metadata| metadata.len());
     let size = || std::fs::read_dir(dir.path()).unwrap().map(len).sum::<u64>();
     let store = open(dir.path());
     for number in 0..2_000 {
@@ -145,7 +163,9 @@ async fn pruned_events_are_gone_and_their_space_comes_back() {
     store.prune("g", 1_900).await.unwrap();
     store.prune("g", 500).await.unwrap();
     store.prune("unknown", 500).await.unwrap();
-    let left = |store: &LogStore| store.filter(&filter("g")).unwrap().events.iter().map(|event| event.timestamp_ms).collect::<Vec<_>>();
+    let left = |store: &LogStore| {
+        store.filter(&filter("g")).unwrap().events.iter().map(|event| event.timestamp_ms).collect::<Vec<_>>()
+    };
     assert_eq!(left(&store), (1_900..2_000).collect::<Vec<_>>());
     assert_eq!(store.stream_stats("g", "s0").unwrap().first_event_ms, Some(1_900));
     for _ in 0..200 {

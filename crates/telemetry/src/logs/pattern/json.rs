@@ -41,7 +41,8 @@ enum Test {
 impl Json {
     pub(super) fn matches(&self, message: &str) -> bool {
         // Most messages that are no JSON show it at once.
-        message.trim_start().starts_with(['{', '[']) && serde_json::from_str(message).is_ok_and(|value| holds(&self.0, &value))
+        message.trim_start().starts_with(['{', '['])
+            && serde_json::from_str(message).is_ok_and(|value| holds(&self.0, &value))
     }
 }
 
@@ -66,7 +67,9 @@ fn any_at(steps: &[Step], value: &Value, test: &dyn Fn(&Value) -> bool) -> bool 
             elements.get(*index).is_some_and(|value| any_at(rest, value, test))
         }
         ([Step::Each, rest @ ..], Value::Array(elements)) => elements.iter().any(|value| any_at(rest, value, test)),
-        ([Step::Each, rest @ ..], Value::Object(properties)) => properties.values().any(|value| any_at(rest, value, test)),
+        ([Step::Each, rest @ ..], Value::Object(properties)) => {
+            properties.values().any(|value| any_at(rest, value, test))
+        }
         _ => false,
     }
 }
@@ -74,7 +77,9 @@ fn any_at(steps: &[Step], value: &Value, test: &dyn Fn(&Value) -> bool) -> bool 
 fn compare(comparison: &Comparison, value: &Value) -> bool {
     match value {
         Value::String(text) => comparison.holds_for_plain_text(text),
-        Value::Number(number) => number.as_f64().is_some_and(|float| comparison.holds_for_number(float, &number.to_string())),
+        Value::Number(number) => {
+            number.as_f64().is_some_and(|float| comparison.holds_for_number(float, &number.to_string()))
+        }
         Value::Bool(bool) => comparison.holds_for_plain_text(if *bool { "true" } else { "false" }),
         Value::Null => false,
         Value::Array(_) | Value::Object(_) => comparison.is_anything(),
@@ -167,7 +172,9 @@ fn subscript(cursor: &mut Cursor<'_>) -> Result<Step, PatternError> {
         }
         _ => {
             let digits = cursor.take_while(|c| c.is_ascii_digit());
-            Step::Element(digits.parse().map_err(|_| start.error("an index, `*` or a quoted name is expected after `[`"))?)
+            Step::Element(
+                digits.parse().map_err(|_| start.error("an index, `*` or a quoted name is expected after `[`"))?,
+            )
         }
     };
     if !cursor.eat("]") {
@@ -196,7 +203,9 @@ fn test(cursor: &mut Cursor<'_>) -> Result<Test, PatternError> {
         let value = values.into_iter().find(|(word, _)| cursor.eat_word(word));
         return match value {
             Some((_, value)) => Ok(Test::Is(value)),
-            None => Err(cursor.error(format!("`NULL`, `TRUE` or `FALSE` is expected after `IS`, not {}", cursor.found()))),
+            None => {
+                Err(cursor.error(format!("`NULL`, `TRUE` or `FALSE` is expected after `IS`, not {}", cursor.found())))
+            }
         };
     }
     Err(cursor.error(format!("a comparison, `IS` or `NOT EXISTS` is expected, not {}", cursor.found())))
@@ -270,7 +279,9 @@ mod tests {
     #[test]
     fn messages_that_are_no_json_never_match() {
         let pattern = Pattern::parse("{ $.a NOT EXISTS }").unwrap();
-        for (message, matches) in [("", false), ("text", false), ("{\"b\":1", false), ("{\"b\":1}", true), (" [1]", true), ("1", false)] {
+        for (message, matches) in
+            [("", false), ("text", false), ("{\"b\":1", false), ("{\"b\":1}", true), (" [1]", true), ("1", false)]
+        {
             assert_eq!(pattern.matches(message), matches, "{message}");
         }
     }

@@ -182,7 +182,9 @@ impl Glob {
     }
 
     pub(super) fn matches(&self, text: &str) -> bool {
-        let [first, middle @ .., last] = &self.parts[..] else { return self.parts.first().is_some_and(|part| part == text) };
+        let [first, middle @ .., last] = &self.parts[..] else {
+            return self.parts.first().is_some_and(|part| part == text);
+        };
         let Some(mut rest) = text.strip_prefix(first.as_str()).and_then(|rest| rest.strip_suffix(last.as_str())) else {
             return false;
         };

@@ -70,7 +70,9 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Terms, PatternError> {
             }
         };
         if let Some(c) = cursor.peek().filter(|c| !c.is_whitespace()) {
-            return Err(cursor.error(format!("a blank must follow a term, but `{c}` does; a term with `\"` in it is written in quotes with `\\\"`")));
+            return Err(cursor.error(format!(
+                "a blank must follow a term, but `{c}` does; a term with `\"` in it is written in quotes with `\\\"`"
+            )));
         }
         list.push(term);
     }
