@@ -7,6 +7,7 @@
 //! Rules of the generated types: enums are `String`s (the schema has their values), structures in lists are plain, and every
 //! member is an `Option` except the required members of an operation's own input.
 
+#[rustfmt::skip]
 mod generated;
 mod operation;
 pub mod schema;

@@ -24,5 +24,12 @@ pub mod logs;
 pub mod sts;
 
 /// Every service with at least one served operation.
-pub static SERVICES: &[&crate::ServiceSchema] =
-    &[&ec2::SERVICE, &ecr::SERVICE, &ecs::SERVICE, &elbv2::SERVICE, &iam::SERVICE, &logs::SERVICE, &sts::SERVICE];
+pub static SERVICES: &[&crate::ServiceSchema] = &[
+    &ec2::SERVICE,
+    &ecr::SERVICE,
+    &ecs::SERVICE,
+    &elbv2::SERVICE,
+    &iam::SERVICE,
+    &logs::SERVICE,
+    &sts::SERVICE,
+];
