@@ -47,9 +47,9 @@ fn kernel() -> Check {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut parts = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    let found = match version >= (5, 10) {
+    let found = match version >= (5, 12) {
         true => Ok(release),
-        false => Err(format!("{release} is older than 5.10; a newer kernel is needed")),
+        false => Err(format!("{release} is older than 5.12; a newer kernel is needed")),
     };
     Check { what: "kernel", found, needed: true }
 }
