@@ -85,6 +85,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tasks.spawn(balancer_link::run(server.clone()));
     }
     tasks.spawn(prune_logs(server.clone()));
+    let registry = server.registry.clone();
+    tasks.spawn(async move { registry.run(std::future::pending()).await });
     if server.config.manage_hosts {
         tasks.spawn(keep_hosts(server.clone()));
     }
