@@ -57,7 +57,7 @@ pub fn bad_placements_are_refused(kit: &Kit) -> anyhow::Result<()> {
         says(&run("unknown", &subnet)?, &["ClientException", "TaskDefinition not found"])?;
 
         let mut with_role = definition("role", "web", &Value::Null);
-        with_role["taskRoleArn"] = json!("arn:aws:iam::123456789012:role/nobody");
+        with_role["taskRoleArn"] = json!(format!("arn:aws:iam::{}:role/nobody", instance.account));
         register(&mut api, &with_role)?;
         says(&run("role", &subnet)?, &["ClientException", "unable to assume the role"])?;
 

@@ -1,11 +1,9 @@
 //! The product, end to end: real processes, containers, networks, the AWS CLI as it is.
 //!
-//! One test after another, for names and load balancers' addresses belong to the whole network, of which there is one:
-//! [`alone`] makes it. Prints as Rust's own harness does. Arguments are filters: a test runs if its name contains one of them.
+//! One test after another, so that what is left behind is known to be of the last. Prints as Rust's own harness does. Arguments are filters: a test runs if its name contains one of them.
 //!
 //! `LONGSHORE_TEST_BINARY` names the binary, `LONGSHORE_TEST_AWS` the CLI.
 
-mod alone;
 mod containers;
 mod kit;
 mod registry;
@@ -50,13 +48,6 @@ fn main() -> ExitCode {
         println!("the end-to-end tests are run by `cargo xtask test`, which builds what they need");
         println!("test result: ok. 0 passed; 0 failed; {} ignored; 0 measured; 0 filtered out", TESTS.len());
         return ExitCode::SUCCESS;
-    };
-    let _alone = match alone::enter() {
-        Ok(alone) => alone,
-        Err(error) => {
-            eprintln!("{error:#}");
-            return ExitCode::FAILURE;
-        }
     };
     println!("\nrunning {} tests", chosen.len());
     let (started, mut passed, mut failed) = (Instant::now(), 0, 0);

@@ -15,6 +15,8 @@ pub struct Instance {
     /// Everything of this instance is below it.
     pub dir: PathBuf,
     pub listen: SocketAddr,
+    /// Of its own, so that the names of its registry and of another Longshore's on this machine differ.
+    pub account: String,
     /// `builtin`, `none` or a path, as `--runtime` takes it.
     pub runtime: String,
     up: Option<Child>,
@@ -29,7 +31,8 @@ impl Instance {
         let dir = std::env::temp_dir().join(format!("longshore-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        Ok(Self { binary: binary.to_owned(), dir, listen, runtime: runtime.to_owned(), up: None })
+        let account = format!("{:012}", 700_000_000_000 + u64::from(std::process::id()) * 1000 + u64::from(number % 1000));
+        Ok(Self { binary: binary.to_owned(), dir, listen, account, runtime: runtime.to_owned(), up: None })
     }
 
     /// An instance that answers.
@@ -62,6 +65,7 @@ impl Instance {
         let mut command = Command::new(&self.binary);
         command.arg("up").arg("--run-dir").arg(self.run_dir()).arg("--data-dir").arg(self.data_dir());
         command.arg("--listen").arg(self.listen.to_string()).arg("--runtime").arg(&self.runtime);
+        command.arg("--account").arg(&self.account);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         self.up = Some(command.spawn().with_context(|| format!("start {}", self.binary.display()))?);
         Ok(())

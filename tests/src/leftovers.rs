@@ -19,8 +19,6 @@ pub fn everything() -> BTreeSet<String> {
     }));
     found.extend(lines("ip", &["-4", "route"]).into_iter().map(|line| format!("route {line}")));
     found.extend(lines("nft", &["list", "tables"]).into_iter().map(|line| format!("nft {line}")));
-    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-    found.extend(hosts.lines().map(|line| format!("/etc/hosts {line}")));
     cgroups(Path::new("/sys/fs/cgroup"), 0, &mut found);
     found
 }
@@ -31,7 +29,7 @@ pub fn since(before: &BTreeSet<String>, instance: &Instance) -> BTreeSet<String>
     let now = everything();
     let new: BTreeSet<String> = now.difference(before).cloned().collect();
     let of_another = |line: &String| suffixes(line).any(|suffix| suffix != ours);
-    // Names on the host and public addresses are one for all; whose they are cannot be told then.
+    // Whose a line without a mark is cannot be told then.
     let is_alone = !now.iter().any(of_another);
     new.into_iter()
         .filter(|line| !of_another(line) && (is_alone || suffixes(line).any(|suffix| suffix == ours)))
@@ -47,12 +45,14 @@ fn suffixes(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Processes and mounts that name this instance's directory.
+/// Processes, mounts and lines of /etc/hosts that name this instance's directory.
 pub fn of(instance: &Instance) -> BTreeSet<String> {
     let dir = instance.dir.to_string_lossy().into_owned();
     let mut found = BTreeSet::new();
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     found.extend(mounts.lines().filter(|line| line.contains(&dir)).map(|line| format!("mount {line}")));
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    found.extend(hosts.lines().filter(|line| line.contains(&dir)).map(|line| format!("/etc/hosts {line}")));
     let own = std::process::id().to_string();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = entry.file_name().to_string_lossy().into_owned();
