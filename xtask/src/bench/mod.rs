@@ -18,6 +18,9 @@ mod report;
 mod runc;
 mod start;
 
+/// What is measured by hand is below this, and stays.
+const BY_HAND: &str = "\n## By hand\n";
+
 #[derive(clap::Args)]
 pub struct Args {
     /// Measure this binary instead of building one
@@ -86,8 +89,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     page.memory.docker = docker.memory(2 * args.tasks)?;
     drop(docker);
 
-    let text = page.render();
     let target = longshore_tests::root().join("docs/benchmarks.md");
+    let old = std::fs::read_to_string(&target).unwrap_or_default();
+    let by_hand = old.find(BY_HAND).map_or("", |at| &old[at..]);
+    let text = format!("{}{by_hand}", page.render());
     if args.print {
         println!("\n{text}");
     } else {

@@ -11,9 +11,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const ROUNDS: usize = 3;
+/// Bytes of an answer's body.
+const SIZES: [usize; 2] = [20, 16 << 10];
 
 pub struct Proxy {
     pub name: &'static str,
+    /// Bytes of an answer's body.
+    pub size: usize,
     /// Microseconds of user and system time.
     pub cpu_per_request: f64,
     pub requests_per_second: f64,
@@ -47,11 +51,10 @@ pub fn compare(ours: &mut Longshore, instance: &Instance, work: &Path, seconds: 
     let balancer = instance.pid("balancer").context("the balancer runs")? as u32;
 
     let subjects = [
-        ("longshore", 80, vec![balancer]),
-        ("nginx", 8081, vec![nginx.0.id()]),
-        ("haproxy", 8082, vec![haproxy.0.id()]),
+        ("longshore", 80, balancer),
+        ("nginx", 8081, nginx.0.id()),
+        ("haproxy", 8082, haproxy.0.id()),
     ];
-    let mut results: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); subjects.len()];
     for (name, port, _) in &subjects {
         wait::until(&format!("{name} answers through to the task"), Duration::from_secs(40), || {
             let mut command = inside("curl");
@@ -63,34 +66,36 @@ pub fn compare(ours: &mut Longshore, instance: &Instance, work: &Path, seconds: 
             }
         })?;
     }
-    for round in 0..=ROUNDS {
-        for (index, (_, port, pids)) in subjects.iter().enumerate() {
-            let before: f64 = pids.iter().map(|pid| cpu_seconds(*pid)).sum();
-            let mut command = inside("wrk");
-            command.args(["-t1", "-c64", &format!("-d{seconds}s"), &format!("http://{front}:{port}/bytes/20")]);
-            let output = shell::read(&mut command)?;
-            let spent: f64 = pids.iter().map(|pid| cpu_seconds(*pid)).sum::<f64>() - before;
-            let requests = number_before(&output, " requests in").context("wrk's count")?;
-            ensure!(!output.contains("Non-2xx"), "errors:\n{output}");
-            // The first round warms up.
-            if round > 0 {
-                results[index].0.push(spent / requests * 1e6);
-                results[index].1.push(requests / f64::from(seconds));
+    let mut proxies = Vec::new();
+    for size in SIZES {
+        let mut results: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); subjects.len()];
+        for round in 0..=ROUNDS {
+            for (index, (_, port, pid)) in subjects.iter().enumerate() {
+                let before = cpu_seconds(*pid);
+                let mut command = inside("wrk");
+                command.args(["-t1", "-c64", &format!("-d{seconds}s"), &format!("http://{front}:{port}/bytes/{size}")]);
+                let output = shell::read(&mut command)?;
+                let spent = cpu_seconds(*pid) - before;
+                let requests = number_before(&output, " requests in").context("wrk's count")?;
+                ensure!(!output.contains("Non-2xx"), "errors:\n{output}");
+                // The first round warms up.
+                if round > 0 {
+                    results[index].0.push(spent / requests * 1e6);
+                    results[index].1.push(requests / f64::from(seconds));
+                }
             }
         }
+        proxies.extend(subjects.iter().zip(results).map(|((name, _, _), (cpu, rate))| Proxy {
+            name,
+            size,
+            cpu_per_request: median(&cpu).unwrap_or_default(),
+            requests_per_second: median(&rate).unwrap_or_default(),
+        }));
     }
     nginx.end();
     haproxy.end();
     ours.stop(&task)?;
-    Ok(subjects
-        .iter()
-        .zip(results)
-        .map(|((name, _, _), (cpu, rate))| Proxy {
-            name,
-            cpu_per_request: median(&cpu).unwrap_or_default(),
-            requests_per_second: median(&rate).unwrap_or_default(),
-        })
-        .collect())
+    Ok(proxies)
 }
 
 /// A load balancer with the task as its one target: a private address of it.

@@ -135,14 +135,18 @@ impl Page {
             2 * self.tasks
         );
 
-        let base = self.proxies.first().map_or(0.0, |proxy| proxy.cpu_per_request);
-        let _ =
-            write!(page, "\n## Load balancer\n\n| | CPU a request, µs | × | requests a second |\n|---|--:|--:|--:|\n");
+        let _ = write!(page, "\n## Load balancer\n\n| | bytes | CPU a request, µs | × | requests a second |\n|---|--:|--:|--:|--:|\n");
+        let mut base = 0.0;
         for proxy in &self.proxies {
+            // Longshore comes first of each size.
+            if proxy.name == "longshore" {
+                base = proxy.cpu_per_request;
+            }
             let _ = writeln!(
                 page,
-                "| {} | {:.1} | {} | {:.0} |",
+                "| {} | {} | {:.1} | {} | {:.0} |",
                 proxy.name,
+                proxy.size,
                 proxy.cpu_per_request,
                 ratio(base, proxy.cpu_per_request),
                 proxy.requests_per_second
@@ -150,7 +154,7 @@ impl Page {
         }
         let _ = write!(
             page,
-            "\n`wrk -t1 -c64 -d{}s`, kept connections, an answer of 20 bytes from one task of the sample application; median of three rounds \
+            "\n`wrk -t1 -c64 -d{}s`, kept connections, answers of one task of the sample application; median of three rounds \
              that alternate, after one that does not count. All three run in the VPC's network namespace, listen on the load \
              balancer's private address, keep their connections to the target, and add the X-Forwarded headers. nginx has one worker and haproxy \
              one thread. CPU is user and system time of the process in `/proc`; requests a second depend on the \
