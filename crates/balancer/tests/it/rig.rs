@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use longshore_balancer::config::*;
@@ -49,8 +50,12 @@ pub fn fixed(status_code: u16, text: &str) -> Vec<Action> {
     vec![Action::FixedResponse { status_code, content_type: None, message_body: Some(text.to_owned()) }]
 }
 
+/// A port that nobody has and that no connection of another test is given meanwhile: below the kernel's ephemeral range.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % 100) as u16 * 100;
+    let mut candidates = std::iter::from_fn(|| Some(15_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 15_000));
+    candidates.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("candidates never end")
 }
 
 impl Rig {
