@@ -1,30 +1,32 @@
 //! What the agent knows: its tasks, what the control plane wants of them, what they were last seen doing.
 
-use crate::{AgentOptions, task};
-use longshore_image::ImageStore;
-use longshore_network::Network;
+use crate::machine::{Keep, Machine};
+use crate::task;
 use longshore_types::id::TaskId;
-use longshore_types::link::{FromAgent, LogBatch, Welcome};
+use longshore_types::link::{FromAgent, LogBatch, ToAgent, Welcome};
 use longshore_types::node::{TaskIntent, TaskObservation};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
 
 /// Tasks started at a time: more makes each slower and none sooner.
 const STARTS_AT_A_TIME: usize = 6;
 
-pub struct Node {
-    pub options: AgentOptions,
-    pub images: ImageStore,
-    pub network: Network,
-    pub starts: Semaphore,
-    pub welcome: watch::Sender<Option<Welcome>>,
+/// The agent on machine `M`.
+pub struct Hub<M: Machine> {
+    pub machine: M,
+    pub(crate) starts: Semaphore,
+    pub(crate) welcome: watch::Sender<Option<Welcome>>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    tasks: HashMap<TaskId, Entry>,
+    tasks: BTreeMap<TaskId, Entry>,
+    /// One for each task, and who waits for a reset.
+    shells: JoinSet<()>,
     /// Where messages go; `None` while nobody is connected.
     link: Option<mpsc::UnboundedSender<FromAgent>>,
     next_batch: u64,
@@ -38,12 +40,10 @@ struct Entry {
     seen: Option<TaskObservation>,
 }
 
-impl Node {
-    pub fn new(options: AgentOptions, images: ImageStore, network: Network) -> Self {
+impl<M: Machine> Hub<M> {
+    pub fn new(machine: M) -> Self {
         Self {
-            options,
-            images,
-            network,
+            machine,
             starts: Semaphore::new(STARTS_AT_A_TIME),
             welcome: watch::Sender::new(None),
             state: Mutex::default(),
@@ -52,6 +52,52 @@ impl Node {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Obeys a message of the control plane. Networks are the machine's own affair.
+    pub async fn handle(self: &Arc<Self>, message: ToAgent) {
+        match message {
+            ToAgent::Welcome(welcome) => {
+                self.welcome.send_replace(Some(welcome));
+            }
+            ToAgent::Network { .. } => {}
+            ToAgent::Tasks { whole, upsert, remove } => {
+                if whole {
+                    self.machine.remove_strangers(self.keep(&upsert)).await;
+                }
+                self.want(whole, upsert, remove);
+            }
+            ToAgent::LogAck { batch } => self.log_ack(batch),
+            ToAgent::Reset { token } => {
+                self.want(true, vec![], vec![]);
+                let hub = Arc::clone(self);
+                self.state().shells.spawn(async move {
+                    while !hub.is_empty() {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    hub.send(FromAgent::ResetDone { token });
+                });
+            }
+        }
+    }
+
+    /// What is wanted, and what is known and still on its way out.
+    fn keep(&self, wanted: &[TaskIntent]) -> Keep {
+        let state = self.state();
+        let known = state.tasks.values().map(|entry| entry.intent.borrow().clone());
+        let mut keep = Keep::default();
+        for intent in wanted.iter().cloned().chain(known) {
+            keep.tasks.insert(intent.id.to_string());
+            keep.interfaces.insert(intent.network.id.to_string());
+        }
+        keep
+    }
+
+    /// Ends every shell at once, as a kill of the agent does. Tasks go on.
+    pub fn abandon(&self) {
+        let mut state = self.state();
+        state.link = None;
+        state.shells.abort_all();
     }
 
     /// A control plane is there: it hears everything that was seen and every log line it has not acknowledged.
@@ -71,14 +117,14 @@ impl Node {
         self.state().link = None;
     }
 
-    pub fn send(&self, message: FromAgent) {
+    pub(crate) fn send(&self, message: FromAgent) {
         if let Some(link) = &self.state().link {
             let _ = link.send(message);
         }
     }
 
     /// Starts, changes or ends tasks as the control plane says.
-    pub fn want(self: &Arc<Self>, whole: bool, upsert: Vec<TaskIntent>, remove: Vec<TaskId>) {
+    fn want(self: &Arc<Self>, whole: bool, upsert: Vec<TaskIntent>, remove: Vec<TaskId>) {
         let mut state = self.state();
         if whole {
             for (id, entry) in &state.tasks {
@@ -106,14 +152,15 @@ impl Node {
                     let forget = Arc::new(tokio::sync::Notify::new());
                     let entry = Entry { intent: sender, forget: Arc::clone(&forget), seen: None };
                     state.tasks.insert(intent.id.clone(), entry);
-                    tokio::spawn(task::run(Arc::clone(self), receiver, forget));
+                    state.shells.spawn(task::run(Arc::clone(self), receiver, forget));
                 }
             }
         }
+        while state.shells.try_join_next().is_some() {}
     }
 
     /// Remembers and reports what was seen of a task.
-    pub fn observed(&self, seen: TaskObservation) {
+    pub(crate) fn observed(&self, seen: TaskObservation) {
         let mut state = self.state();
         let Some(entry) = state.tasks.get_mut(&seen.id) else { return };
         if entry.seen.as_ref() == Some(&seen) {
@@ -126,15 +173,11 @@ impl Node {
     }
 
     /// The control plane has forgotten the task.
-    pub fn remove(&self, id: &TaskId) {
+    pub(crate) fn remove(&self, id: &TaskId) {
         self.state().tasks.remove(id);
     }
 
-    pub fn is_known(&self, id: &str) -> bool {
-        self.state().tasks.contains_key(id)
-    }
-
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.state().tasks.is_empty()
     }
 
@@ -146,7 +189,7 @@ impl Node {
     }
 
     /// Sends log lines; `done` receives their number in the batch once they are durable.
-    pub fn ship(&self, mut batch: LogBatch, done: mpsc::UnboundedSender<u64>) -> u64 {
+    pub(crate) fn ship(&self, mut batch: LogBatch, done: mpsc::UnboundedSender<u64>) -> u64 {
         let mut state = self.state();
         state.next_batch += 1;
         batch.batch = state.next_batch;
@@ -158,7 +201,7 @@ impl Node {
         number
     }
 
-    pub fn log_ack(&self, batch: u64) {
+    fn log_ack(&self, batch: u64) {
         if let Some((_, done)) = self.state().unacked.remove(&batch) {
             let _ = done.send(batch);
         }

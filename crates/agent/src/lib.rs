@@ -9,8 +9,10 @@
 //! The agent may die at any time: supervisors go on, and the next agent finds them by their directories, connects to
 //! them, and reports what happened meanwhile. It keeps no state that it could not read again.
 
-mod hub;
+pub mod hub;
 mod link;
+mod local;
+pub mod machine;
 mod metadata;
 mod networks;
 mod spec;
@@ -18,6 +20,9 @@ pub mod supervisor;
 mod task;
 
 pub use spec::registry_reference;
+
+/// The agent on this machine.
+type Node = hub::Hub<local::Local>;
 
 use longshore_image::{ImageStore, StoreOptions};
 use longshore_network::{Network, NetworkOptions};
@@ -55,7 +60,7 @@ pub async fn run(options: AgentOptions, shutdown: impl Future<Output = ()>) -> R
     std::fs::create_dir_all(&tasks_dir).map_err(|source| AgentError::Directory { path: tasks_dir, source })?;
     let images = ImageStore::open(&options.data_dir.join("images"), StoreOptions::default())?;
     let network = Network::open(options.network.clone()).await?;
-    let node = Arc::new(hub::Node::new(options, images, network));
+    let node = Arc::new(Node::new(local::Local { options, images, network }));
     tokio::select! {
         () = link::run(Arc::clone(&node)) => {}
         () = shutdown => {}

@@ -4,8 +4,7 @@
 //! only ask about itself; the paths hold ids besides, as on AWS.
 //! <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html>
 
-use crate::hub::Node;
-use crate::spec;
+use crate::{Node, spec};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -44,7 +43,7 @@ impl Endpoints {
             if self.running.contains_key(vpc) {
                 continue;
             }
-            let path = longshore_network::namespace::path_of(&self.node.options.run_dir, vpc);
+            let path = longshore_network::namespace::path_of(&self.node.machine.options.run_dir, vpc);
             let address = SocketAddr::from((longshore_network::METADATA, 80));
             let listener = longshore_network::tcp_listener_in(&path, address)
                 .map_err(|error| error.to_string())

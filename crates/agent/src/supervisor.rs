@@ -1,5 +1,6 @@
 //! A task's supervisor, seen from the agent: start one, or find the one that an earlier agent started.
 
+use crate::machine::SupervisorLink;
 use longshore_runtime::protocol::{Command, Event, SOCKET_FILE, STATE_FILE, State};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -69,15 +70,16 @@ impl Supervisor {
         let (reader, writer) = stream.into_split();
         Ok(Self { pid, lines: BufReader::new(reader).lines(), writer })
     }
+}
 
-    pub async fn send(&mut self, command: &Command) -> Result<(), SupervisorError> {
+impl SupervisorLink for Supervisor {
+    async fn send(&mut self, command: &Command) -> Result<(), SupervisorError> {
         let mut line = serde_json::to_vec(command).map_err(|error| SupervisorError::Spawn(error.into()))?;
         line.push(b'\n');
         self.writer.write_all(&line).await.map_err(|_| SupervisorError::Gone)
     }
 
-    /// The next event; an error when the supervisor is gone. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Result<Event, SupervisorError> {
+    async fn next(&mut self) -> Result<Event, SupervisorError> {
         match self.lines.next_line().await {
             Ok(Some(line)) => Ok(serde_json::from_str(&line).unwrap_or(Event::Unknown)),
             _ => Err(SupervisorError::Gone),

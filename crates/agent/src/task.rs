@@ -6,20 +6,18 @@
 //!  adopt (an earlier agent's supervisor) ──────► follow events
 //! ```
 
-use crate::hub::Node;
-use crate::networks;
-use crate::spec::{self, Ready};
-use crate::supervisor::{Supervisor, SupervisorError, read_state};
-use longshore_image::{Auth, Endpoint, Image, PullOptions, Writable};
+use crate::hub::Hub;
+use crate::machine::{Machine, StartError, SupervisorLink};
+use crate::spec;
+use crate::supervisor::SupervisorError;
 use longshore_runtime::protocol as rt;
 use longshore_types::Timestamp;
 use longshore_types::ecs::{ContainerStatus, HealthStatus, StopCode};
 use longshore_types::link::LogBatch;
 use longshore_types::node::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 
 /// Log lines of a stopped task wait this long for a control plane that stores them.
@@ -32,16 +30,8 @@ const SLOW_PULL: Duration = Duration::from_millis(150);
 /// How long a line waits for others to travel with.
 const BATCH_WAIT: Duration = Duration::from_millis(20);
 
-/// Why a task did not start; its text is the stopped reason.
-#[derive(Debug)]
-struct StartError(String);
-
-/// The name of the file that says which interface a task directory holds.
-const ENI_FILE: &str = "eni";
-
-struct Shell {
-    node: Arc<Node>,
-    directory: PathBuf,
+struct Shell<M: Machine> {
+    node: Arc<Hub<M>>,
     seen: TaskObservation,
     /// Containers that have run, and when the last of them began.
     started: BTreeSet<String>,
@@ -49,9 +39,8 @@ struct Shell {
 }
 
 /// Runs one task to its end, and until the control plane has forgotten it.
-pub async fn run(node: Arc<Node>, mut intent: watch::Receiver<TaskIntent>, forget: Arc<Notify>) {
+pub async fn run<M: Machine>(node: Arc<Hub<M>>, mut intent: watch::Receiver<TaskIntent>, forget: Arc<Notify>) {
     let first = intent.borrow_and_update().clone();
-    let directory = node.options.run_dir.join("tasks").join(first.id.as_str());
     let seen = TaskObservation {
         scope: first.scope.clone(),
         id: first.id.clone(),
@@ -64,16 +53,17 @@ pub async fn run(node: Arc<Node>, mut intent: watch::Receiver<TaskIntent>, forge
         execution_stopped_at: None,
         stop: None,
     };
-    let mut shell = Shell { node: Arc::clone(&node), directory, seen, started: BTreeSet::new(), latest_start: None };
+    let mut shell = Shell { node: Arc::clone(&node), seen, started: BTreeSet::new(), latest_start: None };
     tokio::select! {
+        biased;
         () = shell.live(&mut intent) => {}
         () = forget.notified() => {
-            shell.clean_up(&first).await;
+            node.machine.clean_up(&first).await;
             node.remove(&first.id);
             return;
         }
     }
-    shell.clean_up(&first).await;
+    node.machine.clean_up(&first).await;
     shell.seen.phase = TaskPhase::Stopped;
     node.observed(shell.seen.clone());
     // The row is STOPPED now; the control plane takes the task off this node's list.
@@ -93,11 +83,6 @@ fn pending(container: &ContainerIntent) -> ContainerObservation {
     }
 }
 
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(since.as_millis() as i64)
-}
-
 fn is_stop(intent: &TaskIntent) -> bool {
     matches!(intent.run, RunIntent::Stop { .. })
 }
@@ -109,10 +94,14 @@ async fn stop_wanted(intent: &mut watch::Receiver<TaskIntent>) {
     }
 }
 
-impl Shell {
+impl<M: Machine> Shell<M> {
+    fn now(&self) -> Timestamp {
+        self.node.machine.now()
+    }
+
     async fn live(&mut self, intent: &mut watch::Receiver<TaskIntent>) {
         let wanted = intent.borrow().clone();
-        if let Some(supervisor) = Supervisor::adopt(&self.directory).await
+        if let Some(supervisor) = self.node.machine.adopt(&wanted.id).await
             && self.follow(supervisor, intent).await.is_ok()
         {
             return;
@@ -127,11 +116,12 @@ impl Shell {
             return;
         }
         // What an agent began that died before it said go: nothing of the task has run.
-        if self.directory.exists() {
-            self.clean_up(&wanted).await;
+        if self.node.machine.has_traces(&wanted.id) {
+            self.node.machine.clean_up(&wanted).await;
         }
         let mut stop = intent.clone();
         let started = tokio::select! {
+            biased;
             started = self.start(&wanted) => started,
             () = stop_wanted(&mut stop) => return,
         };
@@ -151,13 +141,13 @@ impl Shell {
 
     /// Whether a supervisor was told to start the containers.
     fn has_run(&self) -> bool {
-        let phase = read_state(&self.directory).map(|state| state.task.phase);
+        let phase = self.node.machine.last_state(&self.seen.id).map(|state| state.task.phase);
         phase.is_some_and(|phase| !matches!(phase, rt::TaskPhase::Waiting | rt::TaskPhase::Prepared))
     }
 
     /// The supervisor was killed: what it last wrote down is all there is to know.
     fn from_last_state(&mut self) {
-        if let Some(state) = read_state(&self.directory) {
+        if let Some(state) = self.node.machine.last_state(&self.seen.id) {
             self.merge(&state.task, &state.containers);
         }
         for container in self.seen.containers.iter_mut().filter(|c| c.status == ContainerStatus::Running) {
@@ -173,12 +163,13 @@ impl Shell {
         self.node.observed(self.seen.clone());
     }
 
-    async fn start(&mut self, intent: &TaskIntent) -> Result<Supervisor, StartError> {
+    async fn start(&mut self, intent: &TaskIntent) -> Result<M::Supervisor, StartError> {
         self.seen.phase = TaskPhase::Activating;
-        self.seen.pull_started_at = Some(now());
+        self.seen.pull_started_at = Some(self.now());
         let images = {
             let mut pull = std::pin::pin!(self.pull(intent));
             tokio::select! {
+                biased;
                 images = &mut pull => images?,
                 // A warm start is over before this; a cold one is worth telling of.
                 () = tokio::time::sleep(SLOW_PULL) => {
@@ -187,90 +178,30 @@ impl Shell {
                 }
             }
         };
-        self.seen.pull_stopped_at = Some(now());
+        self.seen.pull_stopped_at = Some(self.now());
         for (container, image) in self.seen.containers.iter_mut().zip(&images) {
-            container.image_digest = Some(image.id.to_string());
+            container.image_digest = Some(M::digest(image));
         }
-        let _turn = self.node.starts.acquire().await;
-        self.write_spec(intent, &images)?;
-        let initialization =
-            |error: &dyn std::error::Error| StartError(format!("ResourceInitializationError: {}", chain(error)));
-        let mut supervisor =
-            Supervisor::start(&self.node.options.executable, &self.directory).await.map_err(|e| initialization(&e))?;
-        let eni = networks::eni(&intent.network).map_err(|e| initialization(&e))?;
-        self.node.network.attach(intent.network.vpc.as_str(), &eni, supervisor.pid).await.map_err(|e| {
-            StartError(format!(
-                "ResourceInitializationError: the network interface could not be attached: {}",
-                chain(&e)
-            ))
-        })?;
-        self.seen.connectivity_at = Some(now());
-        supervisor.send(&rt::Command::Go).await.map_err(|e| initialization(&e))?;
+        let node = Arc::clone(&self.node);
+        let _turn = node.starts.acquire().await;
+        let mut supervisor = node.machine.prepare(intent, &images).await?;
+        node.machine.attach(&intent.network, &supervisor).await?;
+        self.seen.connectivity_at = Some(self.now());
+        supervisor.send(&rt::Command::Go).await.map_err(|e| StartError::initialization(&e))?;
         Ok(supervisor)
     }
 
     /// All images, each asked for once.
-    async fn pull(&self, intent: &TaskIntent) -> Result<Vec<Arc<Image>>, StartError> {
-        let pulls = intent.containers.iter().map(|container| self.pull_one(container));
-        futures_util::future::try_join_all(pulls).await
-    }
-
-    async fn pull_one(&self, container: &ContainerIntent) -> Result<Arc<Image>, StartError> {
-        let name = &container.definition.image;
-        let failed = |error: &dyn std::error::Error| StartError(format!("CannotPullContainerError: {}", chain(error)));
-        let reference = match &container.image_digest {
-            Some(digest) if !name.contains('@') => format!("{name}@{digest}"),
-            _ => name.clone(),
-        };
-        if reference.contains("@sha256:")
-            && let Some(image) = self.node.images.resolve(&reference)
-        {
-            return Ok(image);
-        }
-        let mut options = PullOptions::default();
+    async fn pull(&self, intent: &TaskIntent) -> Result<Vec<M::Image>, StartError> {
         let welcome = self.node.welcome.borrow().clone();
-        if let Some(welcome) = welcome.filter(|welcome| spec::registry_reference(name, welcome)) {
-            let (username, password) = welcome.registry_auth;
-            options.auth = Auth::Basic { username, password };
-            options.endpoint = Some(Endpoint::plain_http(&welcome.api_url).map_err(|e| failed(&e))?);
-        }
-        self.node.images.pull(&reference, options).await.map_err(|e| failed(&e))
-    }
-
-    fn write_spec(&self, intent: &TaskIntent, images: &[Arc<Image>]) -> Result<(), StartError> {
-        let failed =
-            |error: &dyn std::error::Error| StartError(format!("ResourceInitializationError: {}", chain(error)));
-        std::fs::create_dir_all(&self.directory).map_err(|e| failed(&e))?;
-        std::fs::write(self.directory.join(ENI_FILE), intent.network.id.as_str()).map_err(|e| failed(&e))?;
-        for name in &intent.volumes {
-            std::fs::create_dir_all(spec::volume(&self.directory, name)).map_err(|e| failed(&e))?;
-        }
-        let writables: Vec<Writable> = intent
-            .containers
-            .iter()
-            .zip(images)
-            .map(|(container, image)| self.node.images.create_writable(&writable_name(intent, container), image))
-            .collect::<Result<_, _>>()
-            .map_err(|e| failed(&e))?;
-        let ready: Vec<Ready<'_>> = intent
-            .containers
-            .iter()
-            .zip(images)
-            .zip(&writables)
-            .map(|((intent, image), writable)| Ready { intent, image, writable })
-            .collect();
-        let options = &self.node.options;
-        let spec = spec::task(intent, &ready, &options.cgroup, &self.directory, options.external_runtime.as_ref())
-            .map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
-        spec.validate().map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
-        let bytes = serde_json::to_vec(&spec).map_err(|e| failed(&e))?;
-        std::fs::write(self.directory.join(longshore_runtime::spec::SPEC_FILE), bytes).map_err(|e| failed(&e))
+        let pulls = intent.containers.iter().map(|container| self.node.machine.pull(container, welcome.clone()));
+        futures_util::future::try_join_all(pulls).await
     }
 
     /// Follows a supervisor until all containers have stopped and their log lines are stored.
     async fn follow(
         &mut self,
-        mut supervisor: Supervisor,
+        mut supervisor: M::Supervisor,
         intent: &mut watch::Receiver<TaskIntent>,
     ) -> Result<(), SupervisorError> {
         supervisor.send(&rt::Command::Subscribe { logs: true }).await?;
@@ -297,8 +228,9 @@ impl Shell {
             if over && give_up_logs.is_none() {
                 give_up_logs = Some(tokio::time::Instant::now() + LOGS_WAIT);
             }
+            // In this order, so that a flood of lines delays no command.
             tokio::select! {
-                event = supervisor.next() => self.handle(event?, &mut logs),
+                biased;
                 changed = intent.changed() => {
                     if changed.is_err() {
                         return Ok(());
@@ -306,7 +238,7 @@ impl Shell {
                     let network = intent.borrow_and_update().network.clone();
                     if network != eni {
                         eni = network;
-                        self.update_interface(&eni).await;
+                        self.node.machine.update_interface(&self.seen.id, &eni).await;
                     }
                 }
                 Some(batch) = stored.recv() => {
@@ -319,6 +251,7 @@ impl Shell {
                 }
                 () = due(logs.due_at()) => logs.flush(&self.node),
                 () = due(give_up_logs) => {}
+                event = supervisor.next() => self.handle(event?, &mut logs),
             }
         }
     }
@@ -358,7 +291,7 @@ impl Shell {
             self.seen.stop = stop(cause);
         }
         if task.phase == rt::TaskPhase::Stopped && self.seen.execution_stopped_at.is_none() {
-            self.seen.execution_stopped_at = Some(now());
+            self.seen.execution_stopped_at = Some(self.now());
         }
     }
 
@@ -395,36 +328,6 @@ impl Shell {
     fn all_stopped(&self) -> bool {
         self.seen.execution_stopped_at.is_some()
     }
-
-    async fn update_interface(&self, network: &EniIntent) {
-        match networks::eni(network) {
-            Ok(eni) => {
-                if let Err(error) = self.node.network.update_eni(network.vpc.as_str(), &eni).await {
-                    tracing::warn!(%error, task = %self.seen.id, "the interface could not be changed");
-                }
-            }
-            Err(error) => tracing::error!(%error, task = %self.seen.id, "the interface makes no sense"),
-        }
-    }
-
-    /// Removes everything the task has on this node. Idempotent.
-    async fn clean_up(&self, intent: &TaskIntent) {
-        let network = &intent.network;
-        let directory = self.directory.clone();
-        let processes = tokio::task::spawn_blocking(move || longshore_runtime::cleanup(&directory)).await;
-        if let Ok(Err(error)) = processes {
-            tracing::warn!(%error, task = %intent.id, "the task's processes could not all be ended");
-        }
-        if let Err(error) = self.node.network.detach(network.vpc.as_str(), network.id.as_str()).await {
-            tracing::warn!(%error, task = %intent.id, "the interface could not be removed");
-        }
-        for container in &intent.containers {
-            if let Err(error) = self.node.images.remove_writable(&writable_name(intent, container)) {
-                tracing::warn!(%error, task = %intent.id, "a writable layer could not be removed");
-            }
-        }
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
 }
 
 /// Returns at `at`; never without one.
@@ -433,11 +336,6 @@ async fn due(at: Option<tokio::time::Instant>) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-/// `<task id>-<container name>`: the first part says whose it is.
-fn writable_name(intent: &TaskIntent, container: &ContainerIntent) -> String {
-    format!("{}-{}", intent.id, container.definition.name)
 }
 
 fn stop(cause: &rt::StopCause) -> Option<(StopCode, String)> {
@@ -449,20 +347,6 @@ fn stop(cause: &rt::StopCause) -> Option<(StopCode, String)> {
         // Whoever asked has written why.
         rt::StopCause::Asked { reason } => Some((StopCode::UserInitiated, reason.clone())),
     }
-}
-
-/// An error and what caused it, in one line; a cause that its parent already tells is left out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// Log lines between supervisor and control plane.
@@ -539,7 +423,7 @@ impl Logs {
         self.since.map(|since| if self.in_flight < BATCH_LINES { since + BATCH_WAIT } else { since })
     }
 
-    fn flush(&mut self, node: &Node) {
+    fn flush<M: Machine>(&mut self, node: &Hub<M>) {
         self.since = None;
         for (container, lines) in std::mem::take(&mut self.waiting) {
             for lines in lines.chunks(BATCH_LINES) {
@@ -588,7 +472,7 @@ impl Logs {
         again
     }
 
-    fn is_done(&mut self, node: &Node) -> bool {
+    fn is_done<M: Machine>(&mut self, node: &Hub<M>) -> bool {
         if !self.waiting.is_empty() {
             self.flush(node);
         }

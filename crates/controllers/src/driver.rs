@@ -46,6 +46,7 @@ pub async fn run(store: Store, environment: Environment, shutdown: impl Future<O
         let next = agenda.next_time().map_or(prune_at, |at| at.min(prune_at));
         let wait = next.since(environment.now());
         tokio::select! {
+            biased;
             () = &mut shutdown => return,
             wake = watcher.changed() => if wake.is_none() { return },
             () = tokio::time::sleep(wait) => {}

@@ -2,10 +2,11 @@
 //!
 //! A controller looks at a snapshot, asks `planner` what should happen, and writes it in one transaction, in which it
 //! looks and asks again: a lost race is planned again. [`driver`] is the only loop. What nodes and data planes report
-//! comes in through [`observe`] and [`targets`]; what they should do goes out through [`intent`].
+//! comes in through [`observe`] and [`targets`]; what they should do goes out through [`intent`] and [`feed`].
 
 pub mod driver;
 pub mod events;
+pub mod feed;
 pub mod intent;
 pub mod observe;
 pub mod prune;

@@ -3,15 +3,12 @@
 use crate::serve::Server;
 use anyhow::Context;
 use longshore_api::logs;
-use longshore_controllers::{intent, observe};
-use longshore_store::Changes;
-use longshore_store::tables::{NetworkInterfaces, RoleSessions, SecurityGroups, Subnets, Tasks, Vpcs};
-use longshore_types::ec2::EniOwner;
-use longshore_types::id::TaskId;
+use longshore_controllers::feed::Feed;
+use longshore_controllers::observe;
 use longshore_types::link::{FromAgent, LogBatch, ToAgent, Welcome};
-use longshore_types::node::{TaskObservation, VpcIntent};
+use longshore_types::node::TaskObservation;
 use longshore_types::{Scope, Timestamp};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -166,24 +163,10 @@ async fn write(
     generations: &Generations,
 ) -> io::Result<()> {
     let store = &server.backend.store;
-    let mut watcher = store
-        .watch()
-        .on::<Tasks>()
-        .on::<Vpcs>()
-        .on::<Subnets>()
-        .on::<SecurityGroups>()
-        .on::<NetworkInterfaces>()
-        .on::<RoleSessions>();
-    let state = store.snapshot();
-    let mut seen = state.revision();
-    watcher = watcher.since(seen);
-    let mut networks = intent::networks(&state);
-    let first = [
-        ToAgent::Welcome(welcome(server)),
-        ToAgent::Network { generation: generations.next(crate::serve::now()), vpcs: networks.clone() },
-        ToAgent::Tasks { whole: true, upsert: intent::tasks(&state, &"local".into()), remove: vec![] },
-    ];
-    drop(state);
+    let generation = || generations.next(crate::serve::now());
+    let (mut feed, first) = Feed::start(store, &"local".into(), generation);
+    let mut watcher = feed.watch(store);
+    send(&mut writer, &[ToAgent::Welcome(welcome(server))]).await?;
     send(&mut writer, &first).await?;
     let mut waiting: HashMap<u64, oneshot::Sender<()>> = HashMap::new();
     let mut token = 0;
@@ -194,10 +177,7 @@ async fn write(
                 if wake.is_none() {
                     return Ok(());
                 }
-                let changes = store.changes_since(seen);
-                seen = changes.snapshot().revision();
-                messages.extend(network_change(server, &changes, &mut networks, generations));
-                messages.extend(task_changes(&changes));
+                messages.extend(feed.next(store, generation));
             }
             Some(batch) = acks.recv() => {
                 messages.push(ToAgent::LogAck { batch });
@@ -243,56 +223,4 @@ fn welcome(server: &Server) -> Welcome {
         registry_suffixes: vec![".amazonaws.com".to_owned()],
         registry_auth: ("AWS".to_owned(), password),
     }
-}
-
-fn network_change(
-    server: &Server,
-    changes: &Changes,
-    networks: &mut Vec<VpcIntent>,
-    generations: &Generations,
-) -> Option<ToAgent> {
-    let untouched = |changed: Option<usize>| changed == Some(0);
-    if untouched(changes.keys::<Vpcs>().map(|k| k.len()))
-        && untouched(changes.keys::<Subnets>().map(|k| k.len()))
-        && untouched(changes.keys::<SecurityGroups>().map(|k| k.len()))
-        && untouched(changes.keys::<NetworkInterfaces>().map(|k| k.len()))
-    {
-        return None;
-    }
-    let now = intent::networks(changes.snapshot());
-    if now == *networks {
-        return None;
-    }
-    networks.clone_from(&now);
-    Some(ToAgent::Network { generation: generations.next((server.environment.now)()), vpcs: now })
-}
-
-fn task_changes(changes: &Changes) -> Option<ToAgent> {
-    let state = changes.snapshot();
-    let (Some(tasks), Some(interfaces), Some(sessions)) =
-        (changes.keys::<Tasks>(), changes.keys::<NetworkInterfaces>(), changes.keys::<RoleSessions>())
-    else {
-        return Some(ToAgent::Tasks { whole: true, upsert: intent::tasks(state, &"local".into()), remove: vec![] });
-    };
-    let mut touched: BTreeSet<(Scope, TaskId)> = tasks.into_iter().collect();
-    for key in interfaces {
-        if let Some(eni) = state.network_interfaces().get(&key)
-            && let EniOwner::Task { task, .. } = &eni.owner
-        {
-            touched.insert((key.0, task.clone()));
-        }
-    }
-    for key in sessions {
-        if let Some(task) = state.role_sessions().get(&key).and_then(|session| session.task.clone()) {
-            touched.extend(state.tasks().all().keys().filter(|(_, id)| *id == task));
-        }
-    }
-    let (mut upsert, mut remove) = (Vec::new(), Vec::new());
-    for (scope, id) in touched {
-        match state.tasks().get(&(scope.clone(), id.clone())).and_then(|row| intent::task_intent(state, &scope, &row)) {
-            Some(intent) => upsert.push(intent),
-            None => remove.push(id),
-        }
-    }
-    (!upsert.is_empty() || !remove.is_empty()).then_some(ToAgent::Tasks { whole: false, upsert, remove })
 }

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Runtime};
 use anyhow::Context;
+use longshore_agent::machine::SupervisorLink as _;
 use longshore_agent::supervisor::Supervisor;
 use longshore_image::build::{OutputStream, RunError, RunFuture, RunRequest, RunStep};
 use longshore_runtime::protocol::{Command, ContainerStatus, Event, StopCause, Stream, TaskPhase};

@@ -32,7 +32,7 @@ pub use change_log::Changes;
 pub use error::{Exists, StoreError};
 pub use key::{Key, KeyError, PrefixOf, encode_str};
 pub use snapshot::{Schema, Snapshot};
-pub use store::{Answer, Store};
+pub use store::{Answer, Stepper, Store};
 pub use table::{Index, IndexDef, Rows, Table, TableView};
 pub use tx::{TableMut, Tx};
 pub use watch::{Wake, Watcher};

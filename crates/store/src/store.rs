@@ -7,11 +7,11 @@ use crate::snapshot::{Schema, Snapshot};
 use crate::table::Table;
 use crate::tx::Tx;
 use crate::watch::Watcher;
-use crate::writer::{self, Job, Transaction, Writer};
+use crate::writer::{self, Job, Step, Transaction, Writer};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::thread::{self, JoinHandle};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 /// The tables, shared by all who hold a clone. The last clone's drop waits until what was written is durable.
 #[derive(Clone)]
@@ -23,6 +23,41 @@ struct Inner {
     /// `None` while dropping.
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
+    /// Told of each job, where nobody blocks on the channel.
+    sent: Option<Arc<Notify>>,
+}
+
+/// The writer of a store without a thread: its owner decides when a batch is written, and may drop it instead, as a crash
+/// does. For simulations.
+pub struct Stepper {
+    writer: Box<dyn Step>,
+    jobs: mpsc::Receiver<Box<dyn Job>>,
+    first: Option<Box<dyn Job>>,
+    sent: Arc<Notify>,
+}
+
+impl Stepper {
+    /// Waits until a transaction is asked for; `false` when no store is left that could ask. Dropping the future loses
+    /// nothing.
+    pub async fn ready(&mut self) -> bool {
+        loop {
+            if self.first.is_some() {
+                return true;
+            }
+            match self.jobs.try_recv() {
+                Ok(job) => self.first = Some(job),
+                Err(mpsc::TryRecvError::Disconnected) => return false,
+                Err(mpsc::TryRecvError::Empty) => self.sent.notified().await,
+            }
+        }
+    }
+
+    /// Runs what was asked for as one batch, makes it durable, and answers.
+    pub fn step(&mut self) {
+        if let Some(first) = self.first.take() {
+            self.writer.step(first, &self.jobs);
+        }
+    }
 }
 
 /// The store's failure outside, the transaction's own result inside: `store.write(..).await?` gives the latter.
@@ -53,14 +88,9 @@ impl Store {
     }
 
     /// Loads `schema`'s tables from `engine` and starts the writer's thread.
-    pub fn with_engine(mut engine: impl Engine, schema: Schema) -> Result<Self, StoreError> {
-        let (snapshot, outdated) = writer::load(&mut engine, schema)?;
-        let revision = snapshot.revision();
-        let (revision_sender, revisions) = watch::channel(revision);
-        let log = ChangeLog::new(revision);
-        let shared = Arc::new(Shared(RwLock::new(Published { snapshot, log })));
+    pub fn with_engine(engine: impl Engine, schema: Schema) -> Result<Self, StoreError> {
+        let (shared, revisions, writer) = load(engine, schema)?;
         let (jobs, job_receiver) = mpsc::channel();
-        let writer = Writer::new(engine, Arc::clone(&shared), revision_sender, outdated);
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&job_receiver))
@@ -69,7 +99,16 @@ impl Store {
                 path: "(thread)".into(),
                 source: Arc::new(error),
             })?;
-        Ok(Self(Arc::new(Inner { shared, revisions, jobs: Some(jobs), writer: Some(writer) })))
+        Ok(Self(Arc::new(Inner { shared, revisions, jobs: Some(jobs), writer: Some(writer), sent: None })))
+    }
+
+    /// [`with_engine`](Self::with_engine) without a thread: transactions wait until the [`Stepper`] runs them.
+    pub fn stepped(engine: impl Engine, schema: Schema) -> Result<(Self, Stepper), StoreError> {
+        let (shared, revisions, writer) = load(engine, schema)?;
+        let (jobs, job_receiver) = mpsc::channel();
+        let sent = Arc::new(Notify::new());
+        let stepper = Stepper { writer: Box::new(writer), jobs: job_receiver, first: None, sent: Arc::clone(&sent) };
+        Ok((Self(Arc::new(Inner { shared, revisions, jobs: Some(jobs), writer: None, sent: Some(sent) })), stepper))
     }
 
     /// The latest durable state. Takes no time worth naming and blocks nobody, however long it is kept.
@@ -133,13 +172,31 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let jobs = self.0.jobs.as_ref().expect("jobs are taken in drop only");
         jobs.send(Box::new(Transaction::new(transaction, reply))).map_err(|_| StoreError::Closed)?;
+        if let Some(sent) = &self.0.sent {
+            sent.notify_one();
+        }
         Ok(answer)
     }
+}
+
+type Loaded<E> = (Arc<Shared>, watch::Receiver<u64>, Writer<E>);
+
+fn load<E: Engine>(mut engine: E, schema: Schema) -> Result<Loaded<E>, StoreError> {
+    let (snapshot, outdated) = writer::load(&mut engine, schema)?;
+    let revision = snapshot.revision();
+    let (revision_sender, revisions) = watch::channel(revision);
+    let log = ChangeLog::new(revision);
+    let shared = Arc::new(Shared(RwLock::new(Published { snapshot, log })));
+    let writer = Writer::new(engine, Arc::clone(&shared), revision_sender, outdated);
+    Ok((shared, revisions, writer))
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.jobs = None;
+        if let Some(sent) = &self.sent {
+            sent.notify_one();
+        }
         // A transaction may hold the last clone; then this is the writer's thread, which ends by itself.
         if let Some(writer) = self.writer.take()
             && writer.thread().id() != thread::current().id()

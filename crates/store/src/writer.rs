@@ -117,6 +117,19 @@ pub(crate) fn load(engine: &mut impl Engine, schema: Schema) -> Result<(Snapshot
     Ok((snapshot, outdated))
 }
 
+/// A [`Writer`] whose engine is forgotten.
+pub(crate) trait Step: Send {
+    /// One batch: this job and those that wait.
+    fn step(&mut self, first: Box<dyn Job>, jobs: &mpsc::Receiver<Box<dyn Job>>);
+}
+
+impl<D: Engine> Step for Writer<D> {
+    fn step(&mut self, first: Box<dyn Job>, jobs: &mpsc::Receiver<Box<dyn Job>>) {
+        let more = std::iter::from_fn(|| jobs.try_recv().ok());
+        self.batch(std::iter::once(first).chain(more).take(JOBS_MAX));
+    }
+}
+
 impl<D: Engine> Writer<D> {
     pub(crate) fn new(engine: D, shared: Arc<Shared>, revisions: watch::Sender<u64>, outdated: Outdated) -> Self {
         Self { engine, shared, revisions, outdated }
@@ -125,8 +138,7 @@ impl<D: Engine> Writer<D> {
     /// Works until no one can send jobs any more.
     pub(crate) fn run(mut self, jobs: &mpsc::Receiver<Box<dyn Job>>) {
         while let Ok(first) = jobs.recv() {
-            let more = std::iter::from_fn(|| jobs.try_recv().ok());
-            self.batch(std::iter::once(first).chain(more).take(JOBS_MAX));
+            self.step(first, jobs);
         }
     }
 

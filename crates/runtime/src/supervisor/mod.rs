@@ -14,7 +14,7 @@ mod exec;
 mod health;
 mod lifecycle;
 mod logs;
-mod plan;
+pub mod plan;
 mod prepare;
 mod setup;
 mod stats;

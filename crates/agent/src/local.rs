@@ -1,0 +1,190 @@
+//! The machine itself: images, supervisors, interfaces and a directory for each task.
+
+use crate::machine::{Keep, Machine, StartError, chain};
+use crate::spec::{self, Ready};
+use crate::supervisor::{Supervisor, read_state};
+use crate::{AgentOptions, networks};
+use longshore_image::{Auth, Endpoint, Image, ImageStore, PullOptions, Writable};
+use longshore_network::Network;
+use longshore_runtime::protocol as rt;
+use longshore_types::Timestamp;
+use longshore_types::id::TaskId;
+use longshore_types::link::Welcome;
+use longshore_types::node::{ContainerIntent, EniIntent, TaskIntent};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The name of the file that says which interface a task directory holds.
+const ENI_FILE: &str = "eni";
+
+pub struct Local {
+    pub options: AgentOptions,
+    pub images: ImageStore,
+    pub network: Network,
+}
+
+impl Local {
+    fn directory(&self, task: &TaskId) -> PathBuf {
+        self.options.run_dir.join("tasks").join(task.as_str())
+    }
+
+    fn write_spec(&self, intent: &TaskIntent, images: &[Arc<Image>]) -> Result<(), StartError> {
+        let failed = |error: &dyn std::error::Error| StartError::initialization(error);
+        let directory = self.directory(&intent.id);
+        std::fs::create_dir_all(&directory).map_err(|e| failed(&e))?;
+        std::fs::write(directory.join(ENI_FILE), intent.network.id.as_str()).map_err(|e| failed(&e))?;
+        for name in &intent.volumes {
+            std::fs::create_dir_all(spec::volume(&directory, name)).map_err(|e| failed(&e))?;
+        }
+        let writables: Vec<Writable> = intent
+            .containers
+            .iter()
+            .zip(images)
+            .map(|(container, image)| self.images.create_writable(&writable_name(intent, container), image))
+            .collect::<Result<_, _>>()
+            .map_err(|e| failed(&e))?;
+        let ready: Vec<Ready<'_>> = intent
+            .containers
+            .iter()
+            .zip(images)
+            .zip(&writables)
+            .map(|((intent, image), writable)| Ready { intent, image, writable })
+            .collect();
+        let options = &self.options;
+        let spec = spec::task(intent, &ready, &options.cgroup, &directory, options.external_runtime.as_ref())
+            .map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
+        spec.validate().map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
+        let bytes = serde_json::to_vec(&spec).map_err(|e| failed(&e))?;
+        std::fs::write(directory.join(longshore_runtime::spec::SPEC_FILE), bytes).map_err(|e| failed(&e))
+    }
+}
+
+impl Machine for Local {
+    type Image = Arc<Image>;
+    type Supervisor = Supervisor;
+
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(since.as_millis() as i64)
+    }
+
+    fn last_state(&self, task: &TaskId) -> Option<rt::State> {
+        read_state(&self.directory(task))
+    }
+
+    fn has_traces(&self, task: &TaskId) -> bool {
+        self.directory(task).exists()
+    }
+
+    async fn adopt(&self, task: &TaskId) -> Option<Supervisor> {
+        Supervisor::adopt(&self.directory(task)).await
+    }
+
+    async fn pull(&self, container: &ContainerIntent, welcome: Option<Welcome>) -> Result<Arc<Image>, StartError> {
+        let name = &container.definition.image;
+        let failed = |error: &dyn std::error::Error| StartError(format!("CannotPullContainerError: {}", chain(error)));
+        let reference = match &container.image_digest {
+            Some(digest) if !name.contains('@') => format!("{name}@{digest}"),
+            _ => name.clone(),
+        };
+        if reference.contains("@sha256:")
+            && let Some(image) = self.images.resolve(&reference)
+        {
+            return Ok(image);
+        }
+        let mut options = PullOptions::default();
+        if let Some(welcome) = welcome.filter(|welcome| spec::registry_reference(name, welcome)) {
+            let (username, password) = welcome.registry_auth;
+            options.auth = Auth::Basic { username, password };
+            options.endpoint = Some(Endpoint::plain_http(&welcome.api_url).map_err(|e| failed(&e))?);
+        }
+        self.images.pull(&reference, options).await.map_err(|e| failed(&e))
+    }
+
+    fn digest(image: &Arc<Image>) -> String {
+        image.id.to_string()
+    }
+
+    async fn prepare(&self, intent: &TaskIntent, images: &[Arc<Image>]) -> Result<Supervisor, StartError> {
+        self.write_spec(intent, images)?;
+        let directory = self.directory(&intent.id);
+        Supervisor::start(&self.options.executable, &directory).await.map_err(|e| StartError::initialization(&e))
+    }
+
+    async fn attach(&self, network: &EniIntent, supervisor: &Supervisor) -> Result<(), StartError> {
+        let eni = networks::eni(network).map_err(|e| StartError::initialization(&e))?;
+        self.network.attach(network.vpc.as_str(), &eni, supervisor.pid).await.map_err(|e| {
+            StartError(format!(
+                "ResourceInitializationError: the network interface could not be attached: {}",
+                chain(&e)
+            ))
+        })
+    }
+
+    async fn update_interface(&self, task: &TaskId, network: &EniIntent) {
+        match networks::eni(network) {
+            Ok(eni) => {
+                if let Err(error) = self.network.update_eni(network.vpc.as_str(), &eni).await {
+                    tracing::warn!(%error, %task, "the interface could not be changed");
+                }
+            }
+            Err(error) => tracing::error!(%error, %task, "the interface makes no sense"),
+        }
+    }
+
+    async fn clean_up(&self, intent: &TaskIntent) {
+        let network = &intent.network;
+        let directory = self.directory(&intent.id);
+        let path = directory.clone();
+        let processes = tokio::task::spawn_blocking(move || longshore_runtime::cleanup(&path)).await;
+        if let Ok(Err(error)) = processes {
+            tracing::warn!(%error, task = %intent.id, "the task's processes could not all be ended");
+        }
+        if let Err(error) = self.network.detach(network.vpc.as_str(), network.id.as_str()).await {
+            tracing::warn!(%error, task = %intent.id, "the interface could not be removed");
+        }
+        for container in &intent.containers {
+            if let Err(error) = self.images.remove_writable(&writable_name(intent, container)) {
+                tracing::warn!(%error, task = %intent.id, "a writable layer could not be removed");
+            }
+        }
+        let _ = std::fs::remove_dir_all(&directory);
+    }
+
+    async fn remove_strangers(&self, keep: Keep) {
+        let tasks = self.options.run_dir.join("tasks");
+        for entry in std::fs::read_dir(&tasks).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if keep.tasks.contains(&name) {
+                continue;
+            }
+            tracing::info!(task = name, "removing a task that is not wanted any more");
+            if let Err(error) = longshore_runtime::cleanup(&entry.path()) {
+                tracing::warn!(%error, task = name, "its processes could not be ended");
+            }
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+        for name in self.images.list_writable().unwrap_or_default() {
+            if !keep.tasks.contains(name.split('-').next().unwrap_or_default()) {
+                let _ = self.images.remove_writable(&name);
+            }
+        }
+        // Interfaces are named by their task's directory: those without one are left over.
+        for attached in self.network.attached().await.unwrap_or_default() {
+            let used = std::fs::read_dir(&tasks).into_iter().flatten().flatten().any(|entry| {
+                std::fs::read_to_string(entry.path().join(ENI_FILE)).is_ok_and(|id| id == attached.eni.id)
+            });
+            if !used && !keep.interfaces.contains(&attached.eni.id) {
+                if let Err(error) = self.network.detach(&attached.vpc, &attached.eni.id).await {
+                    tracing::warn!(%error, eni = attached.eni.id, "a left-over interface could not be removed");
+                }
+            }
+        }
+    }
+}
+
+/// `<task id>-<container name>`: the first part says whose it is.
+fn writable_name(intent: &TaskIntent, container: &ContainerIntent) -> String {
+    format!("{}-{}", intent.id, container.definition.name)
+}
