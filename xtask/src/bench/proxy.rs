@@ -50,11 +50,7 @@ pub fn compare(ours: &mut Longshore, instance: &Instance, work: &Path, seconds: 
     let mut haproxy = Guard(quiet(inside("haproxy").arg("-f").arg(work.join("haproxy.cfg")))?);
     let balancer = instance.pid("balancer").context("the balancer runs")? as u32;
 
-    let subjects = [
-        ("longshore", 80, balancer),
-        ("nginx", 8081, nginx.0.id()),
-        ("haproxy", 8082, haproxy.0.id()),
-    ];
+    let subjects = [("longshore", 80, balancer), ("nginx", 8081, nginx.0.id()), ("haproxy", 8082, haproxy.0.id())];
     for (name, port, _) in &subjects {
         wait::until(&format!("{name} answers through to the task"), Duration::from_secs(40), || {
             let mut command = inside("curl");

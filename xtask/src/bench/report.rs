@@ -135,7 +135,10 @@ impl Page {
             2 * self.tasks
         );
 
-        let _ = write!(page, "\n## Load balancer\n\n| | bytes | CPU a request, µs | × | requests a second |\n|---|--:|--:|--:|--:|\n");
+        let _ = write!(
+            page,
+            "\n## Load balancer\n\n| | bytes | CPU a request, µs | × | requests a second |\n|---|--:|--:|--:|--:|\n"
+        );
         let mut base = 0.0;
         for proxy in &self.proxies {
             // Longshore comes first of each size.
