@@ -90,7 +90,7 @@ fn by_target<'a>(parts: &Parts<'a>, target: &str) -> Result<Identified<'a>, Refu
     let protocol = if content_type.contains("json-1.0") { Protocol::Json10 } else { Protocol::Json11 };
     let refuse = |service, error| Refused { protocol, service, error };
     let query = form::pairs(parts.query.as_bytes());
-    let credential = Credential::find(parts.header, &query).map_err(|e| {
+    let credential = Credential::find_in(parts.header, &query).map_err(|e| {
         // The JSON services' name of it.
         refuse(None, AwsError { code: "IncompleteSignatureException".into(), ..e })
     })?;
@@ -110,7 +110,7 @@ fn by_action<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
         error,
     };
     let query = form::pairs(parts.query.as_bytes());
-    let credential = Credential::find(parts.header, &query).map_err(|e| refuse(None, e))?;
+    let credential = Credential::find_in(parts.header, &query).map_err(|e| refuse(None, e))?;
     // A service that speaks only JSON needs a target.
     let scope = credential.as_ref().map_or("", |c| c.service.as_str());
     if let Some(service) = SERVICES.iter().copied().find(|s| s.signing_name == scope && !has_forms(s)) {

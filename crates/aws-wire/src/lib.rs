@@ -1,4 +1,4 @@
-//! The wire: AWS JSON, query and EC2 query; validation; error envelopes; reading of SigV4. Pure over bytes.
+//! The wire: AWS JSON, query and EC2 query; validation; error envelopes; SigV4. Pure over bytes.
 //!
 //! A request goes through [`identify`] (which service, operation, protocol, credential), [`decode`] (typed and validated
 //! input) and, after its handler, [`encode_output`] or [`encode_error`]. [`Call`] holds the last three together.
@@ -14,7 +14,7 @@ mod identify;
 mod json;
 mod pattern;
 mod query;
-mod sigv4;
+pub mod sigv4;
 mod time;
 mod validate;
 

@@ -1,5 +1,4 @@
-//! Reading of AWS Signature Version 4: the `Authorization` header and presigned query strings. Reading only; whether a
-//! signature is right is decided elsewhere.
+//! Reading of a signature: the `Authorization` header and presigned query strings. Whether it is right, [`super::check`] says.
 
 use longshore_aws_model::AwsError;
 
@@ -24,8 +23,12 @@ pub struct Credential {
     pub timestamp: Option<String>,
     /// Token of temporary credentials.
     pub session_token: Option<String>,
+    /// Whether the signature is in the URL.
+    pub is_presigned: bool,
     /// Seconds a presigned URL is valid; none for a signed header.
     pub expires: Option<u32>,
+    /// `X-Amz-Content-Sha256` of a presigned URL.
+    pub content_sha256: Option<String>,
 }
 
 impl Credential {
@@ -36,7 +39,14 @@ impl Credential {
     }
 
     /// From the header if it is one of SigV4, else from the query string. `None` for an unsigned request.
-    pub(crate) fn find<'h>(header: &dyn Fn(&str) -> Option<&'h str>, query: &[Pair]) -> Result<Option<Self>, AwsError> {
+    pub fn find<'h>(header: &dyn Fn(&str) -> Option<&'h str>, query: &str) -> Result<Option<Self>, AwsError> {
+        Self::find_in(header, &form::pairs(query.as_bytes()))
+    }
+
+    pub(crate) fn find_in<'h>(
+        header: &dyn Fn(&str) -> Option<&'h str>,
+        query: &[Pair],
+    ) -> Result<Option<Self>, AwsError> {
         match header("authorization") {
             Some(value) if value.trim_start().starts_with("AWS4-") => {
                 let mut credential = parse_header(value)?;
@@ -95,6 +105,8 @@ fn parse_query(query: &[Pair]) -> Result<Option<Credential>, AwsError> {
     let mut credential = from_parts(get("X-Amz-Credential")?, get("X-Amz-SignedHeaders")?, get("X-Amz-Signature")?)?;
     credential.timestamp = Some(get("X-Amz-Date")?.to_owned());
     credential.session_token = form::get(query, "X-Amz-Security-Token").map(str::to_owned);
+    credential.is_presigned = true;
+    credential.content_sha256 = form::get(query, "X-Amz-Content-Sha256").map(str::to_owned);
     credential.expires = form::get(query, "X-Amz-Expires").and_then(|e| e.parse().ok());
     Ok(Some(credential))
 }
@@ -114,7 +126,9 @@ fn from_parts(scope: &str, headers: &str, signature: &str) -> Result<Credential,
         signature: signature.to_owned(),
         timestamp: None,
         session_token: None,
+        is_presigned: false,
         expires: None,
+        content_sha256: None,
     })
 }
 
@@ -149,7 +163,7 @@ mod tests {
     #[test]
     fn presigned_query_is_read() {
         let query = form::pairs(b"Action=GetCallerIdentity&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AK%2F20260102%2Fus-east-1%2Fsts%2Faws4_request&X-Amz-Date=20260102T030405Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host%3Bx-k8s-aws-id&X-Amz-Signature=ff&X-Amz-Security-Token=tok");
-        let c = Credential::find(&|_| None, &query).expect("reads").expect("is presigned");
+        let c = Credential::find_in(&|_| None, &query).expect("reads").expect("is presigned");
         assert_eq!((c.service.as_str(), c.expires), ("sts", Some(60)));
         assert_eq!(c.session_token.as_deref(), Some("tok"));
         assert_eq!(c.timestamp.as_deref(), Some("20260102T030405Z"));
@@ -165,6 +179,6 @@ mod tests {
         for odd in ["AWS4-", "AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 ,,=,", "AWS4-HMAC-SHA256 x"] {
             assert!(parse_header(odd).is_err());
         }
-        assert_eq!(Credential::find(&|_| Some("Basic QTpC"), &[]), Ok(None));
+        assert_eq!(Credential::find_in(&|_| Some("Basic QTpC"), &[]), Ok(None));
     }
 }
