@@ -26,3 +26,18 @@ pub mod supervisor;
 mod sys;
 
 pub use cleanup::cleanup;
+
+/// The error with its causes, in one line: these texts go to a person. Some layers repeat the text of the one below.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}

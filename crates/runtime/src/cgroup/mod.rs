@@ -262,10 +262,10 @@ fn walk(directory: &Path, visit: &mut dyn FnMut(&Path)) {
     }
 }
 
-fn make_directory(path: &Path) -> Result<bool, CgroupError> {
+fn make_directory(path: &Path) -> Result<(), CgroupError> {
     match std::fs::create_dir(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(CgroupError::File { path: path.to_owned(), what: "create", source }),
     }
 }
@@ -273,6 +273,11 @@ fn make_directory(path: &Path) -> Result<bool, CgroupError> {
 fn write(directory: &Path, file: &str, value: &str) -> Result<(), CgroupError> {
     let path = directory.join(file);
     sys::write_value(&path, value).map_err(|source| CgroupError::File { path, what: "write", source })
+}
+
+/// A short file's text; empty where it cannot be read.
+fn read(directory: &Path, file: &str) -> String {
+    sys::read_text(&directory.join(file), 4096).unwrap_or_default().trim().to_owned()
 }
 
 /// A file with one number; `max` and errors are `None`.
@@ -313,6 +318,36 @@ mod tests {
         assert_eq!(root, Path::new("/sys/fs/cgroup"));
         assert!(Hierarchies::parse("1 2 0:1 / / rw - ext4 /dev/vda rw\n").is_none());
         assert!(Hierarchies::parse("nonsense\n").is_none());
+    }
+
+    #[test]
+    fn many_supervisors_may_make_their_groups_at_once() {
+        let hierarchies = Hierarchies::detect().unwrap();
+        let name = format!("longshore-test-together-{}", std::process::id());
+        let failures: Vec<String> = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8)
+                .map(|number| {
+                    let group = hierarchies.group(format!("{name}/{number}"));
+                    scope.spawn(move || {
+                        // SAFETY: the child only makes system calls and ends.
+                        let created = group.create(&Limits::default());
+                        let pid = unsafe { libc::fork() };
+                        if pid == 0 {
+                            unsafe { libc::_exit(i32::from(group.join().is_err())) };
+                        }
+                        let mut status = 0;
+                        unsafe { libc::waitpid(pid, &mut status, 0) };
+                        created
+                            .err()
+                            .map(|error| format!("{error:?}"))
+                            .or_else(|| (status != 0).then(|| format!("{number} may not join")))
+                    })
+                })
+                .collect();
+            makers.into_iter().filter_map(|maker| maker.join().unwrap()).collect()
+        });
+        hierarchies.group(name).remove().unwrap();
+        assert!(failures.is_empty(), "{failures:?}");
     }
 
     #[test]

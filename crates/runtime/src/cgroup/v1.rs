@@ -1,6 +1,6 @@
 //! Version 1: one hierarchy for each controller or pair of them.
 
-use super::{CFS_PERIOD_US, CgroupError, Limits, keyed, make_directory, number, write};
+use super::{CFS_PERIOD_US, CgroupError, Limits, keyed, make_directory, number, read, write};
 use crate::protocol::Usage;
 use std::path::{Path, PathBuf};
 
@@ -73,11 +73,13 @@ impl Hierarchy {
         for part in path.split('/') {
             let parent = directory.clone();
             directory.push(part);
-            if make_directory(&directory)? && self.has("cpuset") {
-                // A new cpuset is empty, and no process can enter an empty one.
+            make_directory(&directory)?;
+            if self.has("cpuset") {
+                // A new cpuset is empty, and no process can enter an empty one. Whoever made it may not have got this far yet.
                 for file in ["cpuset.cpus", "cpuset.mems"] {
-                    let value = std::fs::read_to_string(parent.join(file)).unwrap_or_default();
-                    write(&directory, file, value.trim())?;
+                    if read(&directory, file).is_empty() {
+                        write(&directory, file, &read(&parent, file))?;
+                    }
                 }
             }
         }

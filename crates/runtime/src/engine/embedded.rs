@@ -48,7 +48,7 @@ impl Embedded {
         let pid = match fork_into(&group)? {
             Forked::Parent(pid) => pid,
             Forked::Child { inside } => {
-                let join = || if inside { Ok(()) } else { group.join().map_err(|error| error.to_string()) };
+                let join = || if inside { Ok(()) } else { group.join().map_err(|error| crate::chain(&error)) };
                 let code = build(|| join().and_then(|()| work()), write);
                 // SAFETY: ends the process without running the supervisor's destructors.
                 unsafe { libc::_exit(code) }
@@ -76,14 +76,14 @@ impl Engine for Embedded {
             let container = ContainerBuilder::new(bundle.id.clone(), SyscallType::default())
                 .with_executor(payload)
                 .with_root_path(root)
-                .map_err(chain)?
+                .map_err(|error| crate::chain(&error))?
                 .with_console_socket(console)
                 .as_init(&bundle.directory)
                 .with_systemd(false)
                 .with_detach(true)
                 .as_sibling(true)
                 .build()
-                .map_err(chain)?;
+                .map_err(|error| crate::chain(&error))?;
             container.pid().map(|pid| pid.as_raw()).ok_or_else(|| "the runtime made no process".to_owned())
         })?;
         job.executed = Some(executed);
@@ -123,17 +123,17 @@ impl Engine for Embedded {
             sys::dup_onto(output.as_raw_fd(), 2).map_err(because("redirect"))?;
             Container::new(&bundle.id, ContainerStatus::Running, Some(init), &bundle.directory, &own)
                 .and_then(|container| container.save())
-                .map_err(chain)?;
+                .map_err(|error| crate::chain(&error))?;
             let payload = payload(bundle, None, None);
             let pid = ContainerBuilder::new(bundle.id.clone(), SyscallType::default())
                 .with_executor(payload)
                 .with_root_path(directory)
-                .map_err(chain)?
+                .map_err(|error| crate::chain(&error))?
                 .as_tenant()
                 .with_process(Some(process))
                 .as_sibling(true)
                 .build()
-                .map_err(chain)?;
+                .map_err(|error| crate::chain(&error))?;
             Ok(pid.as_raw())
         })
     }
@@ -188,21 +188,6 @@ fn payload(bundle: &Bundle, view: Option<View>, report: Option<RawFd>) -> Payloa
 
 fn because(what: &'static str) -> impl Fn(io::Error) -> String {
     move |error| format!("{what}: {error}")
-}
-
-/// The error with its causes. Some layers repeat the text of the one below.
-fn chain(error: libcontainer::error::LibcontainerError) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(&error);
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 /// The pid in a builder's report, or what went wrong.

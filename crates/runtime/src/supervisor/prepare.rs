@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub enum PrepareError {
     #[error("ResourceInitializationError: {0}")]
     Spec(String),
-    #[error("ResourceInitializationError: {}", whole(.inner))]
+    #[error("ResourceInitializationError: {}", crate::chain(.inner))]
     Cgroup {
         #[from]
         inner: CgroupError,
@@ -30,26 +30,18 @@ pub enum PrepareError {
     BindSource(PathBuf),
     #[error("CannotCreateContainerError: {what} {path}: {source}")]
     File { what: &'static str, path: PathBuf, source: io::Error },
-    #[error("CannotCreateContainerError: {}", whole(.inner))]
+    #[error("CannotCreateContainerError: {}", crate::chain(.inner))]
     Overlay {
         #[from]
         inner: overlay::OverlayError,
     },
-    #[error("CannotCreateContainerError: {}", whole(.inner))]
+    #[error("CannotCreateContainerError: {}", crate::chain(.inner))]
     Image {
         #[from]
         inner: resolve::ResolveError,
     },
     #[error("CannotStartContainerError: {0}")]
     User(#[from] user::UserError),
-}
-
-/// The error with its causes: these texts go to a person, in one line.
-fn whole(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", whole(source)),
-        None => error.to_string(),
-    }
 }
 
 fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
