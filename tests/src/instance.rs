@@ -30,9 +30,8 @@ impl Instance {
         // Short: the path of a Unix socket has 108 bytes.
         let dir = std::env::temp_dir().join(format!("longshore-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
-        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let account =
-            format!("{:012}", 700_000_000_000 + u64::from(std::process::id()) * 1000 + u64::from(number % 1000));
+        let listen = free_address().context("no port is free")?;
+        let account = format!("{:012}", 700_000_000_000 + u64::from(std::process::id()) * 1000 + u64::from(number % 1000));
         Ok(Self { binary: binary.to_owned(), dir, listen, account, runtime: runtime.to_owned(), up: None })
     }
 
@@ -179,4 +178,12 @@ impl Drop for Instance {
             eprintln!("{} could not be removed: {error}", self.dir.display());
         }
     }
+}
+
+/// A loopback address that nobody listens on. Below the kernel's ephemeral range: while Longshore is down, no connection
+/// of a test may be given its port.
+fn free_address() -> Option<SocketAddr> {
+    let start = (std::process::id() % 200) as u16 * 50;
+    let ports = (0..10_000).map(|offset| 20_000 + (start + offset) % 10_000);
+    ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port))).find(|address| TcpListener::bind(address).is_ok())
 }

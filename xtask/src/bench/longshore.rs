@@ -52,12 +52,24 @@ impl Longshore {
 
     /// One task: its ARN.
     pub fn run_task(&mut self) -> anyhow::Result<String> {
+        self.run_tasks(1)?.pop().context("a task")
+    }
+
+    /// Up to ten tasks in one call: their ARNs.
+    pub fn run_tasks(&mut self, count: usize) -> anyhow::Result<Vec<String>> {
         let network = json!({"awsvpcConfiguration": {"subnets": self.subnets, "securityGroups": [self.group], "assignPublicIp": "ENABLED"}});
         let answer = self.api.ecs(
             "RunTask",
-            &json!({"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network}),
+            &json!({"taskDefinition": "web", "launchType": "FARGATE", "count": count, "networkConfiguration": network}),
         )?;
-        Ok(only(&answer, "tasks")?["taskArn"].as_str().context("an ARN")?.to_owned())
+        let arns: Vec<String> = answer["tasks"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|task| Some(task["taskArn"].as_str()?.to_owned()))
+            .collect();
+        anyhow::ensure!(arns.len() == count, "{count} tasks were asked for: {answer}");
+        Ok(arns)
     }
 
     pub fn describe(&mut self, task: &str) -> anyhow::Result<Value> {

@@ -10,7 +10,9 @@ use longshore_tests::sample;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod control;
 mod docker;
+mod growth;
 mod longshore;
 mod memory;
 mod proxy;
@@ -32,6 +34,15 @@ pub struct Args {
     /// Seconds of each of the rounds against the proxies
     #[arg(long, default_value_t = 5)]
     seconds: u32,
+    /// Tasks started by ten RunTask calls or more at once, and as many Docker containers
+    #[arg(long, default_value_t = 200)]
+    burst: usize,
+    /// Numbers of running tasks at which growth is looked at
+    #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 300, 1000])]
+    levels: Vec<usize>,
+    /// Tasks that the control plane's figures are among
+    #[arg(long, default_value_t = 10_000)]
+    stored: usize,
     /// Print the page instead of writing docs/benchmarks.md
     #[arg(long)]
     print: bool,
@@ -73,9 +84,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     page.memory.longshore = memory::longshore(&mut ours, &instance, 2 * args.tasks)?;
     terminal::note("proxies");
     page.proxies = proxy::compare(&mut ours, &instance, &work.dir, args.seconds)?;
+    terminal::note("many at once");
+    let (burst, rate) = growth::launch(&mut ours, args.burst)?;
+    page.burst.longshore = rate;
+    growth::stop(&mut ours, &burst)?;
+    terminal::note("growth");
+    page.growth = growth::measure(&mut ours, &instance, &args.levels)?;
     drop(ours);
     instance.down()?;
     drop(instance);
+
+    terminal::step("Longshore's control plane");
+    page.control = control::measure(&binary, args.stored)?;
 
     terminal::step("runc");
     page.start.runc = runc::starts(&work.dir, args.tasks)?;
@@ -85,6 +105,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     page.idle.docker = memory::pss_of(&docker.processes());
     terminal::note("starts");
     (page.start.docker, page.start.docker_api) = docker.starts(args.tasks)?;
+    terminal::note("many at once");
+    page.burst.docker = docker.rate(args.burst)?;
     terminal::note("sleeping containers");
     page.memory.docker = docker.memory(2 * args.tasks)?;
     drop(docker);

@@ -1,5 +1,7 @@
 //! The page.
 
+use super::control::Control;
+use super::growth::Level;
 use super::memory::PerTask;
 use super::proxy::Proxy;
 use super::{Args, start, version};
@@ -16,10 +18,21 @@ pub struct Page {
     binary_bytes: u64,
     tasks: usize,
     seconds: u32,
+    burst_tasks: usize,
     pub idle: Idle,
     pub start: Start,
     pub memory: Memory,
     pub proxies: Vec<Proxy>,
+    pub burst: Burst,
+    pub growth: Vec<Level>,
+    pub control: Control,
+}
+
+/// Containers a second, many at once.
+#[derive(Default)]
+pub struct Burst {
+    pub longshore: f64,
+    pub docker: f64,
 }
 
 /// KiB of PSS with nothing running.
@@ -70,6 +83,7 @@ impl Page {
             binary_bytes: std::fs::metadata(binary)?.len(),
             tasks: args.tasks,
             seconds: args.seconds,
+            burst_tasks: args.burst,
             ..Self::default()
         })
     }
@@ -164,6 +178,85 @@ impl Page {
              client and the target, which share the cores.\n",
             self.seconds
         );
+        self.render_burst(&mut page);
+        self.render_control(&mut page);
+        self.render_growth(&mut page);
         page
+    }
+
+    fn render_burst(&self, page: &mut String) {
+        let (ours, docker) = (self.burst.longshore, self.burst.docker);
+        let _ = write!(
+            page,
+            "\n## Many at once\n\n{} tasks from {} `RunTask` calls, until the last is seen `RUNNING`: {ours:.0} a second. Docker, as many \
+             containers created and started through its API by ten clients at once: {docker:.0} a second; Longshore starts {:.1} times as many.\n",
+            self.burst_tasks,
+            self.burst_tasks / 10,
+            ours / docker
+        );
+    }
+
+    fn render_control(&self, page: &mut String) {
+        let c = &self.control;
+        let _ = write!(
+            page,
+            "\n## Control plane\n\n| | |\n|---|--:|\n\
+             | `RegisterTaskDefinition`, durable, {} clients | {:.0} a second |\n\
+             | tasks started in tens (simulated, so only the API, the store and the controllers) | {:.0} a second |\n\
+             | `DescribeTasks` of ten among {} tasks, CPU of the server | {:.0} µs |\n\
+             | `ListTasks`, a page of 100 of them | {:.0} µs |\n\
+             | `longshore up` with them in its store, from exec to the first healthy answer | {:.0} ms |\n\
+             | PSS of all processes after it | {} MiB |\n\n\
+             `--runtime none`. CPU is the scheduler's account of all threads of the server over thousands of calls on one \
+             kept connection: HTTP, parsing, the answer and its encoding.\n",
+            c.clients,
+            c.registered,
+            c.launched,
+            c.tasks,
+            c.describe,
+            c.list,
+            c.ready,
+            c.pss >> 10
+        );
+    }
+
+    fn render_growth(&self, page: &mut String) {
+        let _ = write!(
+            page,
+            "\n## How it grows\n\n| running tasks | tasks a second to get there | one more, ms | `ListTasks`, ms | `DescribeTasks` of ten, ms | idle CPU, % | PSS, MiB |\n\
+             |--:|--:|--:|--:|--:|--:|--:|\n"
+        );
+        for l in &self.growth {
+            let _ = writeln!(
+                page,
+                "| {} | {:.0} | {:.1} | {:.2} | {:.2} | {:.2} | {:.0} |",
+                l.tasks,
+                l.rate,
+                l.launch,
+                l.list,
+                l.describe,
+                l.idle_cpu,
+                l.pss as f64 / 1024.0
+            );
+        }
+        let _ = write!(
+            page,
+            "\nReal tasks that sleep. Idle CPU is of one core, all processes of Longshore together over five seconds in which nobody \
+             asks; PSS is theirs too.\n"
+        );
+        for (title, unit, value) in [
+            ("Launch rate", "tasks a second", (|l| l.rate) as fn(&Level) -> f64),
+            ("One more task", "ms", |l| l.launch),
+            ("ListTasks", "ms", |l| l.list),
+            ("Memory", "MiB", |l| l.pss as f64 / 1024.0),
+        ] {
+            let join = |each: &dyn Fn(&Level) -> String| self.growth.iter().map(each).collect::<Vec<_>>().join(", ");
+            let _ = write!(
+                page,
+                "\n```mermaid\nxychart-beta\n    title \"{title}\"\n    x-axis \"running tasks\" [{}]\n    y-axis \"{unit}\"\n    line [{}]\n```\n",
+                join(&|l| l.tasks.to_string()),
+                join(&|l| format!("{:.2}", value(l))),
+            );
+        }
     }
 }

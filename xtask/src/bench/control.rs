@@ -1,0 +1,126 @@
+//! The control plane alone (`--runtime none`, simulated tasks): what its calls cost, and how soon a full one is back.
+
+use super::memory;
+use anyhow::Context;
+use longshore_tests::api::Api;
+use longshore_tests::aws::Aws;
+use longshore_tests::instance::Instance;
+use longshore_tests::wait;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Control {
+    /// RegisterTaskDefinition calls answered a second, each durable, with so many clients.
+    pub registered: f64,
+    pub clients: usize,
+    /// Tasks that the figures below are among.
+    pub tasks: usize,
+    /// RunTask calls of ten tasks each: tasks a second until the last is RUNNING.
+    pub launched: f64,
+    /// CPU time of the server for one DescribeTasks of ten, and one ListTasks page of a hundred, microseconds.
+    pub describe: f64,
+    pub list: f64,
+    /// `longshore up` executed, to the first healthy answer, milliseconds.
+    pub ready: f64,
+    /// PSS of all processes after that, KiB.
+    pub pss: u64,
+}
+
+pub fn measure(binary: &Path, tasks: usize) -> anyhow::Result<Control> {
+    let mut instance = Instance::started(binary, "none")?;
+    let mut api = Api::open(instance.listen)?;
+    let clients = 64;
+    let registered = register(&instance, clients, Duration::from_secs(5))?;
+    let aws = Aws::new(&instance).with_program(&crate::machine::aws()?.display().to_string(), false);
+    let subnets = aws.call(&["ec2", "describe-subnets", "--query", "Subnets[].SubnetId"])?;
+    let (arns, launched) = launch(&mut api, &subnets, tasks)?;
+    let server = instance.pid("server").context("a server")?;
+    let ten: Vec<&str> = arns.iter().step_by((tasks / 10).max(1)).take(10).map(String::as_str).collect();
+    let describe = cpu_per_call(server, 3000, || api.ecs("DescribeTasks", &json!({"tasks": ten})).map(drop))?;
+    let list = cpu_per_call(server, 1000, || api.ecs("ListTasks", &json!({})).map(drop))?;
+    drop(api);
+    instance.interrupt()?;
+    let started = Instant::now();
+    instance.spawn()?;
+    while !instance.is_ready() {
+        anyhow::ensure!(started.elapsed() < Duration::from_secs(30), "not ready after 30 s");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let ready = started.elapsed().as_secs_f64() * 1000.0;
+    memory::settle();
+    let dir = instance.dir.display().to_string();
+    let pss = memory::pss_of(&memory::processes(|command| command.contains(&dir)));
+    instance.down()?;
+    Ok(Control { registered, clients, tasks, launched, describe, list, ready, pss })
+}
+
+fn definition(family: &str) -> Value {
+    json!({
+        "family": family, "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
+        "containerDefinitions": [{"name": "web", "image": "web", "portMappings": [{"containerPort": 8080}]}],
+    })
+}
+
+fn register(instance: &Instance, clients: usize, time: Duration) -> anyhow::Result<f64> {
+    let until = Instant::now() + time;
+    let counts = std::thread::scope(|scope| {
+        let client = |number: usize| {
+            scope.spawn(move || -> anyhow::Result<usize> {
+                let mut api = Api::open(instance.listen)?;
+                let definition = definition(&format!("family-{number}"));
+                let mut count = 0;
+                while Instant::now() < until {
+                    api.ecs("RegisterTaskDefinition", &definition)?;
+                    count += 1;
+                }
+                Ok(count)
+            })
+        };
+        let clients: Vec<_> = (0..clients).map(client).collect();
+        clients.into_iter().map(|client| client.join().expect("clients do not panic")).collect::<Vec<_>>()
+    });
+    let counts: Vec<usize> = counts.into_iter().collect::<anyhow::Result<_>>()?;
+    Ok(counts.iter().sum::<usize>() as f64 / time.as_secs_f64())
+}
+
+/// Runs tasks by the ten: their ARNs, and how many a second.
+fn launch(api: &mut Api, subnets: &Value, tasks: usize) -> anyhow::Result<(Vec<String>, f64)> {
+    api.ecs("CreateCluster", &json!({}))?;
+    api.ecs("RegisterTaskDefinition", &definition("many"))?;
+    let network = json!({"awsvpcConfiguration": {"subnets": subnets}});
+    let started = Instant::now();
+    let mut arns = Vec::with_capacity(tasks);
+    for _ in 0..tasks / 10 {
+        let input =
+            json!({"taskDefinition": "many", "launchType": "FARGATE", "count": 10, "networkConfiguration": network});
+        let answer = api.ecs("RunTask", &input)?;
+        let started = answer["tasks"].as_array().context("tasks")?.iter().filter_map(|task| task["taskArn"].as_str());
+        arns.extend(started.map(str::to_owned));
+    }
+    for arn in arns.rchunks(100).take(1).flatten() {
+        wait::until("the last tasks run", Duration::from_secs(120), || {
+            let answer = api.ecs("DescribeTasks", &json!({"tasks": [arn]})).map_err(|error| error.to_string())?;
+            (answer["tasks"][0]["lastStatus"] == "RUNNING").then_some(()).ok_or_else(|| answer.to_string())
+        })?;
+    }
+    let launched = arns.len() as f64 / started.elapsed().as_secs_f64();
+    Ok((arns, launched))
+}
+
+/// Microseconds of a process's CPU time for each of many calls, one after another.
+pub fn cpu_per_call<E>(pid: i32, calls: u32, mut call: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
+    let before = cpu_nanoseconds(pid);
+    for _ in 0..calls {
+        call()?;
+    }
+    Ok((cpu_nanoseconds(pid) - before) as f64 / 1000.0 / f64::from(calls))
+}
+
+/// CPU time of all threads of a process, by the scheduler's own clock.
+pub fn cpu_nanoseconds(pid: i32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let times = threads.map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default());
+    times.filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok()).sum()
+}
