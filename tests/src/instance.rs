@@ -31,7 +31,8 @@ impl Instance {
         let dir = std::env::temp_dir().join(format!("longshore-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
         let listen = free_address().context("no port is free")?;
-        let account = format!("{:012}", 700_000_000_000 + u64::from(std::process::id()) * 1000 + u64::from(number % 1000));
+        let account =
+            format!("{:012}", 700_000_000_000 + u64::from(std::process::id()) * 1000 + u64::from(number % 1000));
         Ok(Self { binary: binary.to_owned(), dir, listen, account, runtime: runtime.to_owned(), up: None })
     }
 
