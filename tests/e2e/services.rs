@@ -1,8 +1,8 @@
 //! Services: what is unhealthy is replaced, and a new revision takes over without a gap.
 
 use crate::kit::{Busybox, Kit, definition, register};
-use crate::survival::{Balanced, Load};
 use anyhow::ensure;
+use longshore_tests::service::{Balanced, Load};
 use longshore_tests::wait;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

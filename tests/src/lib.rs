@@ -3,10 +3,13 @@
 
 pub mod api;
 pub mod aws;
+pub mod calls;
 pub mod http;
 pub mod instance;
 pub mod leftovers;
+pub mod random;
 pub mod sample;
+pub mod service;
 pub mod wait;
 
 use std::path::{Path, PathBuf};

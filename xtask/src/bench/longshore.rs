@@ -1,18 +1,17 @@
 //! A cluster, a network and a definition of the sample application, to start tasks of.
 
 use anyhow::Context;
-use longshore_tests::api::{Api, only};
+use longshore_tests::api::Api;
 use longshore_tests::aws::Aws;
+use longshore_tests::calls::{self, Network};
 use longshore_tests::instance::Instance;
-use longshore_tests::{sample, wait};
+use longshore_tests::sample;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 pub struct Longshore {
     pub aws: Aws,
     pub api: Api,
-    pub vpc: String,
-    pub subnets: [String; 2],
+    pub network: Network,
     pub group: String,
 }
 
@@ -20,13 +19,9 @@ impl Longshore {
     pub fn new(instance: &Instance) -> anyhow::Result<Self> {
         let image = sample::web(instance)?;
         let aws = Aws::new(instance).with_program(&crate::machine::aws()?.display().to_string(), false);
-        let vpc = aws.text(&["ec2", "describe-vpcs", "--filters", "Name=is-default,Values=true"], "Vpcs[0].VpcId")?;
-        let filter = format!("Name=vpc-id,Values={vpc}");
-        let subnet =
-            |n: usize| aws.text(&["ec2", "describe-subnets", "--filters", &filter], &format!("Subnets[{n}].SubnetId"));
-        let subnets = [subnet(0)?, subnet(1)?];
+        let network = Network::default(&aws)?;
         let group = aws.text(
-            &["ec2", "create-security-group", "--group-name", "open", "--description", "x", "--vpc-id", &vpc],
+            &["ec2", "create-security-group", "--group-name", "open", "--description", "x", "--vpc-id", &network.vpc],
             "GroupId",
         )?;
         aws.call(&[
@@ -47,7 +42,7 @@ impl Longshore {
             "family": "web", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
             "containerDefinitions": [{"name": "web", "image": image, "stopTimeout": 2, "portMappings": [{"containerPort": 8080}]}],
         }))?;
-        Ok(Self { aws, api, vpc, subnets, group })
+        Ok(Self { aws, api, network, group })
     }
 
     /// One task: its ARN.
@@ -57,7 +52,7 @@ impl Longshore {
 
     /// Up to ten tasks in one call: their ARNs.
     pub fn run_tasks(&mut self, count: usize) -> anyhow::Result<Vec<String>> {
-        let network = json!({"awsvpcConfiguration": {"subnets": self.subnets, "securityGroups": [self.group], "assignPublicIp": "ENABLED"}});
+        let network = json!({"awsvpcConfiguration": {"subnets": self.network.subnets, "securityGroups": [self.group], "assignPublicIp": "ENABLED"}});
         let answer = self.api.ecs(
             "RunTask",
             &json!({"taskDefinition": "web", "launchType": "FARGATE", "count": count, "networkConfiguration": network}),
@@ -73,16 +68,11 @@ impl Longshore {
     }
 
     pub fn describe(&mut self, task: &str) -> anyhow::Result<Value> {
-        let answer = self.api.ecs("DescribeTasks", &json!({"tasks": [task]}))?;
-        Ok(only(&answer, "tasks")?.clone())
+        calls::describe_task(&mut self.api, task)
     }
 
     pub fn wait(&mut self, task: &str, status: &str) -> anyhow::Result<Value> {
-        wait::until(&format!("a task is {status}"), Duration::from_secs(30), || match self.describe(task) {
-            Ok(seen) if seen["lastStatus"] == status => Ok(seen),
-            Ok(seen) => Err(seen.to_string()),
-            Err(error) => Err(format!("{error:#}")),
-        })
+        calls::wait_status(&mut self.api, task, status)
     }
 
     pub fn stop(&mut self, task: &str) -> anyhow::Result<()> {

@@ -33,7 +33,7 @@ pub fn compare(ours: &mut Longshore, instance: &Instance, work: &Path, seconds: 
         .and_then(|detail| detail["value"].as_str());
     let target = address.context("the task's address")?.to_owned();
     let front = load_balancer(ours, &target)?;
-    let netns = instance.run_dir().join("netns").join(&ours.vpc);
+    let netns = instance.run_dir().join("netns").join(&ours.network.vpc);
     let inside = |program: &str| {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", netns.display())).arg(program);
@@ -96,7 +96,7 @@ pub fn compare(ours: &mut Longshore, instance: &Instance, work: &Path, seconds: 
 
 /// A load balancer with the task as its one target: a private address of it.
 fn load_balancer(ours: &Longshore, target: &str) -> anyhow::Result<String> {
-    let [subnet1, subnet2] = &ours.subnets;
+    let [subnet1, subnet2] = &ours.network.subnets;
     let aws = &ours.aws;
     let create = [
         "elbv2",
@@ -120,7 +120,7 @@ fn load_balancer(ours: &Longshore, target: &str) -> anyhow::Result<String> {
         "--port",
         "8080",
         "--vpc-id",
-        &ours.vpc,
+        &ours.network.vpc,
         "--target-type",
         "ip",
     ];
