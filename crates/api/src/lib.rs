@@ -8,6 +8,7 @@ pub mod cx;
 pub mod page;
 pub mod routes;
 pub mod settings;
+pub mod vault;
 
 pub mod ec2;
 pub mod ecr;
@@ -15,6 +16,8 @@ pub mod ecs;
 pub mod elbv2;
 pub mod iam;
 pub mod logs;
+pub mod secretsmanager;
+pub mod ssm;
 pub mod sts;
 
 #[cfg(test)]
@@ -26,7 +29,17 @@ pub use settings::Settings;
 
 /// Every operation that is served.
 pub fn routes() -> Routes {
-    [ecs::routes, ec2::routes, elbv2::routes, ecr::routes, logs::routes, iam::routes, sts::routes]
-        .into_iter()
-        .fold(Routes::default(), |routes, add| add(routes))
+    [
+        ecs::routes,
+        ec2::routes,
+        elbv2::routes,
+        ecr::routes,
+        logs::routes,
+        iam::routes,
+        sts::routes,
+        ssm::routes,
+        secretsmanager::routes,
+    ]
+    .into_iter()
+    .fold(Routes::default(), |routes, add| add(routes))
 }

@@ -1,5 +1,6 @@
 //! What does not change while the server runs.
 
+use crate::vault::Vault;
 use longshore_types::ec2::Cidr;
 use longshore_types::{AccountId, Region};
 
@@ -17,4 +18,6 @@ pub struct Settings {
     pub public_pool: Cidr,
     /// Key that registry passwords are derived from; never leaves the server.
     pub registry_secret: String,
+    /// Seals the values of secrets and secure parameters.
+    pub vault: Vault,
 }

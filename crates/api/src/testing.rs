@@ -23,6 +23,7 @@ impl Fixture {
             load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
             public_pool: "198.18.0.0/16".parse().expect("a network"),
             registry_secret: "secret".into(),
+            vault: crate::vault::Vault::new(&[7; 32]),
         });
         let store =
             Store::with_engine(MemoryEngine::default(), longshore_store::tables::schema()).expect("an empty store");

@@ -3,6 +3,7 @@
 use crate::config::{Config, Runtime};
 use crate::{agent_link, balancer_link, catalogue, edge, hosts, process, simulated};
 use anyhow::Context;
+use longshore_api::vault::{self, Vault};
 use longshore_api::{Backend, Settings};
 use longshore_controllers::{Environment, driver};
 use longshore_registry::Registry;
@@ -10,6 +11,10 @@ use longshore_store::Store;
 use longshore_store::tables::{LoadBalancers, Repositories};
 use longshore_telemetry::logs::LogStore;
 use longshore_types::Timestamp;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -54,6 +59,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         load_balancer_pool: config.load_balancer_pool().parse()?,
         public_pool: config.public_pool().parse()?,
         registry_secret: registry_secret(&config)?,
+        vault: vault(&config.data_dir)?,
     });
     let environment = Environment { settings: Arc::clone(&settings), now: Arc::new(now), seed: Arc::new(seed) };
     let store = Store::open(config.data_dir.join("store.redb"))?;
@@ -129,6 +135,37 @@ fn registry_secret(config: &Config) -> anyhow::Result<String> {
     std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))?;
     std::fs::rename(&temporary, &path)?;
     Ok(text)
+}
+
+/// The key that seals secrets, made once per data directory. One that is there and is none is never replaced: what it
+/// sealed would be lost.
+fn vault(data_dir: &Path) -> anyhow::Result<Vault> {
+    let path = data_dir.join("secrets.key");
+    let key = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut key = vec![0; vault::KEY_BYTES];
+            getrandom::fill(&mut key).expect("the kernel has randomness");
+            let temporary = path.with_extension("new");
+            let _ = std::fs::remove_file(&temporary);
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&temporary)?;
+            file.write_all(&key)?;
+            file.sync_all()?;
+            std::fs::rename(&temporary, &path)?;
+            File::open(data_dir)?.sync_all()?;
+            key
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let length = key.len();
+    let key: [u8; vault::KEY_BYTES] = key.try_into().map_err(|_| {
+        anyhow::anyhow!(
+            "{} has {length} bytes instead of {}: it is damaged, and the secrets sealed with it need it",
+            path.display(),
+            vault::KEY_BYTES
+        )
+    })?;
+    Ok(Vault::new(&key))
 }
 
 /// Removes log events that are older than their group's retention.

@@ -14,6 +14,9 @@ pub mod ids_source;
 pub mod link;
 pub mod logs;
 pub mod node;
+pub mod sealed;
+pub mod secretsmanager;
+pub mod ssm;
 pub mod tags;
 pub mod time;
 

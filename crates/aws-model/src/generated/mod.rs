@@ -21,6 +21,12 @@ pub mod iam;
 pub mod logs;
 #[rustfmt::skip]
 #[allow(clippy::all, unused_imports)]
+pub mod secretsmanager;
+#[rustfmt::skip]
+#[allow(clippy::all, unused_imports)]
+pub mod ssm;
+#[rustfmt::skip]
+#[allow(clippy::all, unused_imports)]
 pub mod sts;
 
 /// Every service with at least one served operation.
@@ -31,5 +37,7 @@ pub static SERVICES: &[&crate::ServiceSchema] = &[
     &elbv2::SERVICE,
     &iam::SERVICE,
     &logs::SERVICE,
+    &secretsmanager::SERVICE,
+    &ssm::SERVICE,
     &sts::SERVICE,
 ];

@@ -24,6 +24,8 @@ mod elbv2;
 mod iam;
 mod keys;
 mod logs;
+mod secretsmanager;
+mod ssm;
 
 pub use ec2::{NetworkInterfaces, SecurityGroups, SetUpScopes, Subnets, Vpcs};
 pub use ecr::{Images, Repositories};
@@ -31,6 +33,8 @@ pub use ecs::{Clusters, Services, TaskDefinitions, Tasks};
 pub use elbv2::{Listeners, LoadBalancers, Rules, TargetGroups, Targets};
 pub use iam::{RoleSessions, Roles};
 pub use logs::{LogGroups, LogStreams};
+pub use secretsmanager::{SecretVersions, Secrets};
+pub use ssm::{ParameterVersions, Parameters};
 
 use crate::{Schema, Snapshot, TableMut, TableView, Tx};
 
@@ -126,4 +130,8 @@ tables! {
     images: Images,
     log_groups: LogGroups,
     log_streams: LogStreams,
+    parameters: Parameters,
+    parameter_versions: ParameterVersions,
+    secrets: Secrets,
+    secret_versions: SecretVersions,
 }

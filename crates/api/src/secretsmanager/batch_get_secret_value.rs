@@ -1,0 +1,99 @@
+//! BatchGetSecretValue: current values by a list of ids or by filters; each failure is told beside the others' values.
+
+use super::get_secret_value::read;
+use super::{access, error, list_secrets};
+use crate::Cx;
+use crate::routes::Backend;
+use longshore_aws_model::AwsError;
+use longshore_aws_model::secretsmanager::*;
+use longshore_store::Snapshot;
+
+const PAGE_MAX: i32 = 20;
+
+pub async fn batch_get_secret_value(
+    backend: Backend,
+    cx: Cx,
+    input: BatchGetSecretValueInput,
+) -> Result<BatchGetSecretValueOutput, AwsError> {
+    let output = backend.store.read(|state| batch(state, &cx, input))?;
+    let entries = output.secret_values.iter().flatten();
+    let read = entries.filter_map(|entry| Some((entry.name.clone()?, entry.version_id.clone()?))).collect();
+    access::note(&backend.store, cx.scope, cx.now, read).await;
+    Ok(output)
+}
+
+fn batch(state: &Snapshot, cx: &Cx, input: BatchGetSecretValueInput) -> Result<BatchGetSecretValueOutput, AwsError> {
+    let ids = input.secret_id_list.unwrap_or_default();
+    let filters = input.filters.unwrap_or_default();
+    if ids.is_empty() == filters.is_empty() {
+        return Err(error::invalid_parameter("Either 'SecretIdList' or 'Filters' must be provided, but not both."));
+    }
+    if !ids.is_empty() && input.max_results.is_some() {
+        return Err(error::invalid_parameter(
+            "'Filters' not specified. 'Filters' must also be specified when 'MaxResults' is provided.",
+        ));
+    }
+    let (ids, next_token) = if filters.is_empty() {
+        (ids, None)
+    } else {
+        let secrets = list_secrets::chosen(state, cx, &filters, false)?;
+        let limit = input.max_results.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX) as usize;
+        let (page, next) = list_secrets::page(secrets, input.next_token.as_deref(), limit)?;
+        (page.iter().map(|secret| secret.name.clone()).collect(), next)
+    };
+    let (mut values, mut errors) = (Vec::new(), Vec::new());
+    for id in ids {
+        match read(state, cx, &GetSecretValueInput { secret_id: id.clone(), ..Default::default() }) {
+            Ok(found) => values.push(SecretValueEntry {
+                arn: found.arn,
+                name: found.name,
+                version_id: found.version_id,
+                secret_binary: found.secret_binary,
+                secret_string: found.secret_string,
+                version_stages: found.version_stages,
+                created_date: found.created_date,
+            }),
+            Err(error) => errors.push(APIErrorType {
+                secret_id: Some(id),
+                error_code: Some(error.code.to_string()),
+                message: Some(error.message),
+            }),
+        }
+    }
+    Ok(BatchGetSecretValueOutput { secret_values: Some(values), next_token, errors: Some(errors) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secretsmanager::create_secret::create_secret;
+    use crate::secretsmanager::testing::{create, refusal};
+    use crate::testing::Fixture;
+
+    #[test]
+    fn values_and_failures_come_together() {
+        let fixture = Fixture::new();
+        for name in ["a", "b"] {
+            fixture.try_write(|tx, cx| create_secret(tx, cx, create(name, name))).expect("made");
+        }
+        let run = |input| fixture.read(|state, cx| batch(state, cx, input));
+        let ids = Some(["a", "z"].map(str::to_owned).to_vec());
+        let output =
+            run(BatchGetSecretValueInput { secret_id_list: ids.clone(), ..Default::default() }).expect("a list");
+        assert_eq!(output.secret_values.map(|list| list.len()), Some(1));
+        let errors = output.errors.unwrap_or_default();
+        assert_eq!(errors[0].error_code.as_deref(), Some("ResourceNotFoundException"));
+        let filter = Filter { key: Some("name".to_owned()), values: Some(vec!["a".to_owned(), "b".to_owned()]) };
+        let filters = Some(vec![filter]);
+        let by_filter =
+            BatchGetSecretValueInput { filters: filters.clone(), max_results: Some(1), ..Default::default() };
+        let output = run(by_filter).expect("a list");
+        assert!(output.next_token.is_some());
+        for input in [
+            BatchGetSecretValueInput::default(),
+            BatchGetSecretValueInput { secret_id_list: ids, filters, ..Default::default() },
+        ] {
+            assert!(refusal(run(input)).contains("must be provided, but not both"));
+        }
+    }
+}
