@@ -1,8 +1,9 @@
-//! What is kept for a while and then goes: stopped tasks after an hour, deleted task definitions once unused; and
-//! credentials that are renewed before they end.
+//! What is kept for a while and then goes: stopped tasks after an hour, deleted task definitions once unused,
+//! secrets whose recovery window is over; and credentials that are renewed before they end.
 
 use crate::Environment;
 use longshore_api::ecs::launch::{is_due, new_session};
+use longshore_api::secretsmanager;
 use longshore_store::tables::Tasks;
 use longshore_store::{Snapshot, Store};
 use longshore_types::Timestamp;
@@ -19,7 +20,8 @@ pub async fn pass(store: &Store, environment: &Environment) {
     let tasks = expired_tasks(&state, now);
     let definitions = unused_definitions(&state);
     let sessions = due_sessions(&state, now);
-    if tasks.is_empty() && definitions.is_empty() && sessions.is_empty() {
+    let secrets = secretsmanager::expired(&state, now);
+    if tasks.is_empty() && definitions.is_empty() && sessions.is_empty() && secrets.is_empty() {
         return;
     }
     let contexts: Vec<_> = sessions.into_iter().map(|(key, role)| (environment.cx(key.0.clone()), key, role)).collect();
@@ -30,6 +32,9 @@ pub async fn pass(store: &Store, environment: &Environment) {
             }
             for key in &definitions {
                 tx.task_definitions().remove(key);
+            }
+            for key in &secrets {
+                secretsmanager::purge(tx, key);
             }
             for (cx, key, role) in &contexts {
                 // The old key stays valid until it ends: containers may still hold it.
