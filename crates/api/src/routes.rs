@@ -45,8 +45,50 @@ pub trait Manifests: Send + Sync {
         repository: &'a str,
         digest: &'a str,
     ) -> Later<'a, std::io::Result<Option<u64>>>;
+    /// Begins an upload of a layer; its id has the form of a UUID.
+    fn begin_upload<'a>(&'a self, scope: &'a Scope, repository: &'a str)
+    -> Later<'a, Result<String, LayerUploadError>>;
+    /// Appends bytes that must begin where the upload stands.
+    fn append_upload<'a>(
+        &'a self,
+        scope: &'a Scope,
+        repository: &'a str,
+        upload: &'a str,
+        first_byte: u64,
+        bytes: Vec<u8>,
+    ) -> Later<'a, Result<(), LayerUploadError>>;
+    /// Makes what was uploaded a layer of the repository, if it has this digest.
+    fn finish_upload<'a>(
+        &'a self,
+        scope: &'a Scope,
+        repository: &'a str,
+        upload: &'a str,
+        digest: &'a str,
+    ) -> Later<'a, Result<(), LayerUploadError>>;
+    /// Whether the upstream registry of a rule can be reached with the rule's credentials; if not, why.
+    fn check_upstream<'a>(
+        &'a self,
+        scope: &'a Scope,
+        rule: &'a longshore_types::ecr::PullThroughRule,
+    ) -> Later<'a, Result<(), String>>;
     /// A repository was deleted: its bytes may go.
     fn forget_repository<'a>(&'a self, scope: &'a Scope, repository: &'a str) -> Later<'a, std::io::Result<()>>;
+}
+
+/// Why an upload does not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayerUploadError {
+    RepositoryNotFound,
+    Unknown,
+    /// Bytes received so far.
+    OutOfOrder {
+        offset: u64,
+    },
+    Empty,
+    DigestMismatch,
+    TooMany,
+    TooLarge,
+    Failed(String),
 }
 
 /// A manifest that a client puts.

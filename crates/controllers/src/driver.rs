@@ -6,7 +6,7 @@
 use crate::service::ServiceKey;
 use crate::targets::TargetKey;
 use crate::task::TaskKey;
-use crate::{Environment, prune, service, targets, task};
+use crate::{Environment, images, prune, service, targets, task};
 use longshore_store::tables::{Listeners, Rules, Services, TargetGroups, Targets, Tasks};
 use longshore_store::{Snapshot, Store};
 use longshore_types::Timestamp;
@@ -41,6 +41,7 @@ pub async fn run(store: Store, environment: Environment, shutdown: impl Future<O
         agenda.work(&store, &environment).await;
         if environment.now() >= prune_at {
             prune::pass(&store, &environment).await;
+            images::pass(&store, &environment).await;
             prune_at = environment.now() + PRUNE_EVERY;
         }
         let next = agenda.next_time().map_or(prune_at, |at| at.min(prune_at));

@@ -36,7 +36,7 @@ pub use manifest::{ManifestError, Platform};
 pub use reference::{ImageRef, ParseReferenceError};
 pub use registry::{
     Auth, Cause, Endpoint, EndpointError, Progress, ProgressFn, PullError, PullErrorKind, PullOptions, PushError,
-    PushOptions,
+    PushOptions, Source, Sources,
 };
 pub use store::{GcReport, ImageStore, ImageSummary, RetryPolicy, StoreError, StoreOptions, Writable};
 pub use unpack::{UnpackError, Unpacked, unpack};

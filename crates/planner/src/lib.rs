@@ -6,6 +6,7 @@
 pub mod breaker;
 pub mod dependencies;
 pub mod fargate;
+pub mod lifecycle;
 pub mod service;
 pub mod subnet;
 pub mod task;

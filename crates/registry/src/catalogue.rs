@@ -10,6 +10,7 @@ use std::pin::Pin;
 use crate::digest::Digest;
 use crate::manifest::ManifestType;
 use crate::name::{Reference, RepositoryId, RepositoryName, Scope, Tag};
+use crate::registry::Registry;
 
 /// A future that can be kept behind `dyn`.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -49,6 +50,28 @@ pub trait Catalogue: Send + Sync + 'static {
         repository: &'a RepositoryId,
         reference: &'a Reference,
     ) -> Answer<'a, Result<(), DeleteImageError>>;
+
+    /// The repository of a request does not exist: brings it about if it may be. True if it is there now.
+    /// `wanted` is the image that a pull asks for.
+    fn provide_repository<'a>(
+        &'a self,
+        _repository: &'a RepositoryId,
+        _direction: Direction,
+        _wanted: Option<&'a Reference>,
+    ) -> Answer<'a, bool> {
+        Box::pin(async { false })
+    }
+
+    /// A client asks for an image: fetches it from where the repository comes from, if it comes from somewhere and what is
+    /// here is missing or old. With an error the request goes on only if there is an image already.
+    fn provide_image<'a>(
+        &'a self,
+        _registry: &'a Registry,
+        _repository: &'a RepositoryId,
+        _reference: &'a Reference,
+    ) -> Answer<'a, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// A client fetched an image's manifest: for `lastRecordedPullTime`.
     fn pulled(&self, _repository: &RepositoryId, _digest: &Digest) {}

@@ -1,25 +1,31 @@
 //! The registry over the account's state: who may, which images, which tags; and its bytes for the ECR operations.
 
+use crate::upstream::Upstream;
 use longshore_api::ecr;
 use longshore_api::routes::{self as api, Later, NewImage, PutImage};
 use longshore_api::{Manifests, Settings};
 use longshore_registry::{
-    AccessRequest, Answer, Catalogue, DeleteImageError, Denied, Digest, Grant, Image, ImageRecord, ManifestType,
-    PutImageError, PutImageOutcome, Reference, Registry, RepositoryId, RepositoryName, Scope as RegistryScope, Tag,
+    AccessRequest, Answer, Catalogue, DeleteImageError, Denied, Digest, Direction, Grant, Image, ImageRecord,
+    ManifestType, PutImageError, PutImageOutcome, Reference, Registry, RepositoryId, RepositoryName,
+    Scope as RegistryScope, Tag,
 };
 use longshore_store::Store;
 use longshore_types::Scope;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
+
+const PULLS_RECORDED_EVERY: Duration = Duration::from_secs(3600);
 
 pub struct StoreCatalogue {
     store: Store,
     settings: Arc<Settings>,
+    upstream: Upstream,
 }
 
 impl StoreCatalogue {
-    pub fn new(store: Store, settings: Arc<Settings>) -> Self {
-        Self { store, settings }
+    pub fn new(store: Store, settings: Arc<Settings>, upstream: Upstream) -> Self {
+        Self { store, settings, upstream }
     }
 }
 
@@ -39,7 +45,8 @@ fn record(row: &longshore_types::ecr::Image) -> Option<ImageRecord> {
     })
 }
 
-fn key(repository: &RepositoryId) -> (Scope, String) {
+/// The store's key of a repository.
+pub fn key(repository: &RepositoryId) -> (Scope, String) {
     (scope(&repository.scope), repository.name.as_str().to_owned())
 }
 
@@ -142,6 +149,45 @@ impl Catalogue for StoreCatalogue {
             written.map_err(|error| DeleteImageError::Unavailable(Box::new(error)))?
         })
     }
+
+    fn provide_repository<'a>(
+        &'a self,
+        repository: &'a RepositoryId,
+        direction: Direction,
+        wanted: Option<&'a Reference>,
+    ) -> Answer<'a, bool> {
+        Box::pin(self.upstream.provide_repository(repository, direction, wanted))
+    }
+
+    fn provide_image<'a>(
+        &'a self,
+        registry: &'a Registry,
+        repository: &'a RepositoryId,
+        reference: &'a Reference,
+    ) -> Answer<'a, Result<(), String>> {
+        Box::pin(self.upstream.provide_image(registry, repository, reference))
+    }
+
+    fn pulled(&self, repository: &RepositoryId, digest: &Digest) {
+        let (scope, name) = key(repository);
+        let key = (scope, name, digest.to_string());
+        let now = crate::serve::now();
+        let recorded = self.store.read(|state| state.images().get(&key).map(|row| row.pulled_at));
+        // Written down at most once an hour, so that reading stays reading.
+        if recorded.is_none_or(|at| at.is_some_and(|at| now.since(at) < PULLS_RECORDED_EVERY)) {
+            return;
+        }
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            let record = move |tx: &mut longshore_store::Tx| {
+                tx.images().update(&key, |row| row.pulled_at = Some(now));
+                Ok::<_, std::convert::Infallible>(())
+            };
+            if let Err(error) = store.write(record).await {
+                tracing::warn!(%error, "the time of a pull could not be stored");
+            }
+        });
+    }
 }
 
 fn put(
@@ -158,7 +204,7 @@ fn put(
         let tagged = (scope.clone(), name.to_owned(), tag.as_str().to_owned());
         let holder = tx.images().find(&longshore_store::tables::Images::BY_TAG, &tagged);
         if let Some(holder) = holder.filter(|holder| holder.digest != digest) {
-            if repository.immutable_tags {
+            if repository.is_immutable(tag.as_str()) {
                 return Err(PutImageError::TagImmutable { tag: tag.clone() });
             }
             tx.images().update(&(scope.clone(), name.to_owned(), holder.digest.clone()), |row| {
@@ -177,6 +223,7 @@ fn put(
         image_tags: Default::default(),
         children: image.children.iter().map(ToString::to_string).collect(),
         subject: image.subject.as_ref().map(ToString::to_string),
+        pulled_at: None,
     });
     row.image_tags.extend(image.tags.iter().map(|tag| tag.as_str().to_owned()));
     let unchanged = before.is_some_and(|before| *before == row);
@@ -219,17 +266,38 @@ fn delete(
 /// The registry's bytes for the ECR operations.
 pub struct RegistryManifests {
     registry: Registry,
+    upstream: Upstream,
 }
 
 impl RegistryManifests {
-    pub fn new(registry: Registry) -> Self {
-        Self { registry }
+    pub fn new(registry: Registry, upstream: Upstream) -> Self {
+        Self { registry, upstream }
     }
 }
 
-fn repository_id(scope: &Scope, name: &str) -> Option<RepositoryId> {
+/// The registry's name for a repository.
+pub fn repository_id(scope: &Scope, name: &str) -> Option<RepositoryId> {
     let scope = RegistryScope::new(scope.account.as_str(), scope.region.as_str()).ok()?;
     Some(RepositoryId { scope, name: RepositoryName::parse(name).ok()? })
+}
+
+fn upload_id(text: &str) -> Result<longshore_registry::UploadId, api::LayerUploadError> {
+    longshore_registry::UploadId::parse(&text.replace('-', "").to_ascii_lowercase())
+        .ok_or(api::LayerUploadError::Unknown)
+}
+
+fn upload_error(error: longshore_registry::UploadError) -> api::LayerUploadError {
+    use api::LayerUploadError as To;
+    use longshore_registry::UploadError as From;
+    match error {
+        From::RepositoryNotFound => To::RepositoryNotFound,
+        From::Unknown => To::Unknown,
+        From::TooMany => To::TooMany,
+        From::OutOfOrder { offset } => To::OutOfOrder { offset },
+        From::TooLarge { .. } => To::TooLarge,
+        From::DigestMismatch { .. } => To::DigestMismatch,
+        other => To::Failed(other.to_string()),
+    }
 }
 
 impl Manifests for RegistryManifests {
@@ -300,6 +368,61 @@ impl Manifests for RegistryManifests {
             };
             self.registry.blob_size(&id, &digest).await.map_err(io::Error::other)
         })
+    }
+
+    fn begin_upload<'a>(
+        &'a self,
+        scope: &'a Scope,
+        repository: &'a str,
+    ) -> Later<'a, Result<String, api::LayerUploadError>> {
+        Box::pin(async move {
+            let id = repository_id(scope, repository).ok_or(api::LayerUploadError::RepositoryNotFound)?;
+            let upload = self.registry.begin_upload(&id).await.map_err(upload_error)?.to_string();
+            // 32 hexadecimal digits as a UUID.
+            let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| &upload[range]);
+            Ok(parts.join("-"))
+        })
+    }
+
+    fn append_upload<'a>(
+        &'a self,
+        scope: &'a Scope,
+        repository: &'a str,
+        upload: &'a str,
+        first_byte: u64,
+        bytes: Vec<u8>,
+    ) -> Later<'a, Result<(), api::LayerUploadError>> {
+        Box::pin(async move {
+            let id = repository_id(scope, repository).ok_or(api::LayerUploadError::RepositoryNotFound)?;
+            let upload = upload_id(upload)?;
+            self.registry.append_upload(&id, upload, first_byte, bytes.into()).await.map(drop).map_err(upload_error)
+        })
+    }
+
+    fn finish_upload<'a>(
+        &'a self,
+        scope: &'a Scope,
+        repository: &'a str,
+        upload: &'a str,
+        digest: &'a str,
+    ) -> Later<'a, Result<(), api::LayerUploadError>> {
+        Box::pin(async move {
+            let id = repository_id(scope, repository).ok_or(api::LayerUploadError::RepositoryNotFound)?;
+            let upload = upload_id(upload)?;
+            if self.registry.upload_offset(&id, upload).await.map_err(upload_error)? == 0 {
+                return Err(api::LayerUploadError::Empty);
+            }
+            let digest = Digest::parse(digest).map_err(|_| api::LayerUploadError::DigestMismatch)?;
+            self.registry.finish_upload(&id, upload, &digest).await.map(drop).map_err(upload_error)
+        })
+    }
+
+    fn check_upstream<'a>(
+        &'a self,
+        scope: &'a Scope,
+        rule: &'a longshore_types::ecr::PullThroughRule,
+    ) -> Later<'a, Result<(), String>> {
+        Box::pin(self.upstream.check(scope, rule))
     }
 
     fn forget_repository<'a>(&'a self, scope: &'a Scope, repository: &'a str) -> Later<'a, io::Result<()>> {

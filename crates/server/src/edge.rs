@@ -55,6 +55,9 @@ async fn answer(server: Server, request: Request<Incoming>) -> Response<Body> {
         return server.registry.handle(request).await;
     }
     if let Some(own) = path.strip_prefix("/_longshore/") {
+        if let Some(signed) = own.strip_prefix("layers/") {
+            return layer(&server, &request, signed).await;
+        }
         let own = own.to_owned();
         return ours(&server, request.method(), &own).await;
     }
@@ -161,6 +164,24 @@ pub async fn initialize(server: &Server, region: Region) -> Result<(), AwsError>
         Ok(())
     })
     .await
+}
+
+/// A layer at an address that GetDownloadUrlForLayer gave out.
+async fn layer(server: &Server, request: &Request<Incoming>, signed: &str) -> Response<Body> {
+    let refused = |status| text(status, "text/plain", "This address of a layer is not, or no longer, good.\n");
+    let head = request.method() == http::Method::HEAD;
+    if !head && request.method() != http::Method::GET {
+        return refused(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let verified = longshore_api::ecr::token::verify_layer(&server.settings.registry_secret, signed, now());
+    let named = verified.and_then(|layer| {
+        let repository = crate::catalogue::repository_id(&layer.scope, &layer.repository)?;
+        Some((repository, longshore_registry::Digest::parse(&layer.digest).ok()?))
+    });
+    match named {
+        Some((repository, digest)) => server.registry.serve_blob(&repository, &digest, request.headers(), head).await,
+        None => refused(StatusCode::FORBIDDEN),
+    }
 }
 
 async fn ours(server: &Server, method: &http::Method, path: &str) -> Response<Body> {

@@ -22,6 +22,7 @@ mod serve;
 mod simulated;
 mod status;
 mod up;
+mod upstream;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! Role `server`: store, API, controllers, registry, and the links to agent and balancer.
 
 use crate::config::{Config, Runtime};
+use crate::upstream::Upstream;
 use crate::{agent_link, balancer_link, catalogue, edge, hosts, process, simulated};
 use anyhow::Context;
 use longshore_api::vault::{self, Vault};
@@ -64,12 +65,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let environment = Environment { settings: Arc::clone(&settings), now: Arc::new(now), seed: Arc::new(seed) };
     let store = Store::open(config.data_dir.join("store.redb"))?;
     let logs = Arc::new(LogStore::open(&config.data_dir.join("logs"))?);
-    let view = catalogue::StoreCatalogue::new(store.clone(), Arc::clone(&settings));
+    let upstream = Upstream::new(store.clone());
+    let view = catalogue::StoreCatalogue::new(store.clone(), Arc::clone(&settings), upstream.clone());
     let registry = Registry::open(&config.data_dir.join("registry"), Arc::new(view), Default::default())?;
     let backend = Backend {
         store: store.clone(),
         logs,
-        manifests: Arc::new(catalogue::RegistryManifests::new(registry.clone())),
+        manifests: Arc::new(catalogue::RegistryManifests::new(registry.clone(), upstream)),
     };
     let (agent, agent_side) = agent_link::Handle::new();
     let server = Server {

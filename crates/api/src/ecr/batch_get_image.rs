@@ -22,6 +22,21 @@ pub async fn batch_get_image(
                 continue;
             }
         };
+        if input
+            .accepted_media_types
+            .as_ref()
+            .is_some_and(|types| !types.is_empty() && !types.contains(&row.manifest_media_type))
+        {
+            failures.push(ImageFailure {
+                image_id: Some(id.clone()),
+                failure_code: Some("ImageNotFound".to_owned()),
+                failure_reason: Some(format!(
+                    "Requested image is of type {}, which acceptedMediaTypes does not name",
+                    row.manifest_media_type
+                )),
+            });
+            continue;
+        }
         match backend.manifests.read(&cx.scope, &repository.name, &row.digest).await.map_err(error::server)? {
             Some(bytes) => images.push(Image {
                 registry_id: Some(cx.scope.account.to_string()),

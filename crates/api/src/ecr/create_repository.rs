@@ -1,8 +1,7 @@
 //! CreateRepository.
 
-use super::{error, names, tags, view};
+use super::{error, mutability, names, tags, view};
 use crate::Cx;
-use crate::ecs::unsupported::refuse;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecr::{CreateRepositoryInput, CreateRepositoryOutput};
 use longshore_store::Tx;
@@ -13,25 +12,24 @@ pub fn create_repository(
     cx: &Cx,
     input: CreateRepositoryInput,
 ) -> Result<CreateRepositoryOutput, AwsError> {
-    refuse!(input; image_tag_mutability_exclusion_filters);
     names::check_registry(&cx.scope, input.registry_id.as_deref())?;
-    if input.image_scanning_configuration.and_then(|c| c.scan_on_push) == Some(true) {
-        return Err(error::invalid("imageScanningConfiguration.scanOnPush is not supported by Longshore yet."));
-    }
     if let Some(kind) = input.encryption_configuration.and_then(|c| c.encryption_type).filter(|kind| kind != "AES256") {
-        return Err(error::invalid(format!(
-            "encryptionConfiguration.encryptionType {kind} is not supported by Longshore yet."
-        )));
+        return Err(error::unsupported(&format!("encryptionConfiguration.encryptionType {kind}")));
     }
-    let immutable_tags = match input.image_tag_mutability.as_deref() {
-        None | Some("MUTABLE") => false,
-        Some("IMMUTABLE") => true,
-        Some(other) => {
-            return Err(error::invalid(format!("imageTagMutability {other} is not supported by Longshore yet.")));
-        }
-    };
+    let filters = input.image_tag_mutability_exclusion_filters.unwrap_or_default();
+    let (immutable_tags, mutability_exclusions) = mutability::read(input.image_tag_mutability.as_deref(), filters)?;
     let name = input.repository_name;
-    let row = Repository { name: name.clone(), created_at: cx.now, immutable_tags, tags: tags::parse(input.tags)? };
+    let row = Repository {
+        name: name.clone(),
+        created_at: cx.now,
+        immutable_tags,
+        mutability_exclusions,
+        scan_on_push: input.image_scanning_configuration.and_then(|c| c.scan_on_push).unwrap_or_default(),
+        lifecycle: None,
+        lifecycle_preview: None,
+        policy: None,
+        tags: tags::parse(input.tags)?,
+    };
     let sent = view::repository(&cx.scope, &row);
     tx.repositories().insert((cx.scope.clone(), name.clone()), row).map_err(|_| {
         let text =

@@ -4,14 +4,25 @@ mod batch_check_layer_availability;
 mod batch_delete_image;
 mod batch_get_image;
 mod create_repository;
+pub mod creation_templates;
 mod delete_repository;
 mod describe_images;
 mod describe_repositories;
 mod error;
 mod get_authorization_token;
+mod get_download_url_for_layer;
+mod layer_upload;
+pub mod lifecycle_policy;
+mod lifecycle_preview;
+mod list_image_referrers;
 mod list_images;
+mod mutability;
 mod names;
+pub mod pull_through;
 mod put_image;
+mod registry_settings;
+mod repository_policy;
+mod scanning;
 mod tags;
 #[cfg(test)]
 mod testing;
@@ -36,4 +47,39 @@ pub fn routes(routes: Routes) -> Routes {
         .write::<TagResource>(tags::tag_resource)
         .write::<UntagResource>(tags::untag_resource)
         .read::<ListTagsForResource>(tags::list_tags_for_resource)
+        .write::<PutImageTagMutability>(mutability::put_image_tag_mutability)
+        .write::<SetRepositoryPolicy>(repository_policy::set_repository_policy)
+        .read::<GetRepositoryPolicy>(repository_policy::get_repository_policy)
+        .write::<DeleteRepositoryPolicy>(repository_policy::delete_repository_policy)
+        .write::<PutLifecyclePolicy>(lifecycle_policy::put_lifecycle_policy)
+        .read::<GetLifecyclePolicy>(lifecycle_policy::get_lifecycle_policy)
+        .write::<DeleteLifecyclePolicy>(lifecycle_policy::delete_lifecycle_policy)
+        .write::<StartLifecyclePolicyPreview>(lifecycle_preview::start_lifecycle_policy_preview)
+        .read::<GetLifecyclePolicyPreview>(lifecycle_preview::get_lifecycle_policy_preview)
+        .write::<PutImageScanningConfiguration>(scanning::put_image_scanning_configuration)
+        .read::<BatchGetRepositoryScanningConfiguration>(scanning::batch_get_repository_scanning_configuration)
+        .read::<StartImageScan>(scanning::start_image_scan)
+        .read::<DescribeImageScanFindings>(scanning::describe_image_scan_findings)
+        .read::<GetRegistryScanningConfiguration>(registry_settings::get_registry_scanning_configuration)
+        .write::<PutRegistryScanningConfiguration>(registry_settings::put_registry_scanning_configuration)
+        .read::<GetRegistryPolicy>(registry_settings::get_registry_policy)
+        .write::<PutRegistryPolicy>(registry_settings::put_registry_policy)
+        .write::<DeleteRegistryPolicy>(registry_settings::delete_registry_policy)
+        .read::<DescribeRegistry>(registry_settings::describe_registry)
+        .write::<PutReplicationConfiguration>(registry_settings::put_replication_configuration)
+        .read::<DescribeImageReplicationStatus>(registry_settings::describe_image_replication_status)
+        .write::<CreatePullThroughCacheRule>(pull_through::create_pull_through_cache_rule)
+        .write::<UpdatePullThroughCacheRule>(pull_through::update_pull_through_cache_rule)
+        .read::<DescribePullThroughCacheRules>(pull_through::describe_pull_through_cache_rules)
+        .write::<DeletePullThroughCacheRule>(pull_through::delete_pull_through_cache_rule)
+        .call::<ValidatePullThroughCacheRule, _>(pull_through::validate_pull_through_cache_rule)
+        .write::<CreateRepositoryCreationTemplate>(creation_templates::create_repository_creation_template)
+        .write::<UpdateRepositoryCreationTemplate>(creation_templates::update_repository_creation_template)
+        .read::<DescribeRepositoryCreationTemplates>(creation_templates::describe_repository_creation_templates)
+        .write::<DeleteRepositoryCreationTemplate>(creation_templates::delete_repository_creation_template)
+        .call::<InitiateLayerUpload, _>(layer_upload::initiate_layer_upload)
+        .call::<UploadLayerPart, _>(layer_upload::upload_layer_part)
+        .call::<CompleteLayerUpload, _>(layer_upload::complete_layer_upload)
+        .call::<GetDownloadUrlForLayer, _>(get_download_url_for_layer::get_download_url_for_layer)
+        .call::<ListImageReferrers, _>(list_image_referrers::list_image_referrers)
 }

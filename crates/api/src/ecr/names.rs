@@ -59,6 +59,28 @@ pub fn image(
     }
 }
 
+/// Whether an identifier, by digest, tag or both, names this image.
+pub fn is_named(image: &Image, id: &ImageIdentifier) -> bool {
+    let by_digest = id.image_digest.as_ref().is_none_or(|digest| *digest == image.digest);
+    by_digest && id.image_tag.as_ref().is_none_or(|tag| image.image_tags.contains(tag))
+}
+
+/// A prefix of repository names as it is stored: without the slash that may end it.
+pub fn prefix(given: &str) -> String {
+    given.trim_end_matches('/').to_owned()
+}
+
+/// Whether a text that did not pass the API's own check can be a repository's name.
+pub fn is_repository_name(name: &str) -> bool {
+    let part = |part: &str| {
+        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        edge(part.chars().next())
+            && edge(part.chars().last())
+            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
+    };
+    (2..=256).contains(&name.len()) && name.split('/').all(part)
+}
+
 /// One identifier a tag, or one without a tag.
 pub fn identifiers(image: &Image) -> Vec<ImageIdentifier> {
     let of =

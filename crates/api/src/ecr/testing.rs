@@ -2,10 +2,10 @@
 
 use super::create_repository::create_repository;
 use crate::logs::testing::Bench;
-use crate::routes::{Later, Manifests, NewImage, PutImage, PutImageError};
+use crate::routes::{Later, LayerUploadError, Manifests, NewImage, PutImage, PutImageError};
 use longshore_aws_model::ecr::{CreateRepositoryInput, ImageIdentifier};
 use longshore_types::Scope;
-use longshore_types::ecr::Image;
+use longshore_types::ecr::{Image, PullThroughRule};
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -19,6 +19,8 @@ struct Known {
     manifests: Vec<(String, Vec<u8>)>,
     put: Option<Result<PutImage, PutImageError>>,
     forgotten: Vec<String>,
+    upload: Option<Vec<u8>>,
+    uploaded: Vec<(String, Vec<u8>)>,
 }
 
 pub const LAYER: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -35,6 +37,11 @@ impl FakeRegistry {
     /// Repositories whose bytes may go.
     pub fn forgotten(&self) -> Vec<String> {
         self.known().forgotten.clone()
+    }
+
+    /// Layers that were uploaded, with their bytes.
+    pub fn uploaded(&self) -> Vec<(String, Vec<u8>)> {
+        self.known().uploaded.clone()
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -56,6 +63,58 @@ impl Manifests for FakeRegistry {
     fn blob_size<'a>(&'a self, _: &'a Scope, _: &'a str, digest: &'a str) -> Later<'a, io::Result<Option<u64>>> {
         let size = (digest == LAYER).then_some(42);
         Box::pin(async move { Ok(size) })
+    }
+
+    fn begin_upload<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, Result<String, LayerUploadError>> {
+        self.known().upload = Some(Vec::new());
+        Box::pin(async { Ok("00000000-0000-0000-0000-000000000001".to_owned()) })
+    }
+
+    fn append_upload<'a>(
+        &'a self,
+        _: &'a Scope,
+        _: &'a str,
+        _: &'a str,
+        first_byte: u64,
+        bytes: Vec<u8>,
+    ) -> Later<'a, Result<(), LayerUploadError>> {
+        let appended = match &mut self.known().upload {
+            None => Err(LayerUploadError::Unknown),
+            Some(so_far) if so_far.len() as u64 != first_byte => {
+                Err(LayerUploadError::OutOfOrder { offset: so_far.len() as u64 })
+            }
+            Some(so_far) => {
+                so_far.extend(bytes);
+                Ok(())
+            }
+        };
+        Box::pin(async { appended })
+    }
+
+    fn finish_upload<'a>(
+        &'a self,
+        _: &'a Scope,
+        _: &'a str,
+        _: &'a str,
+        digest: &'a str,
+    ) -> Later<'a, Result<(), LayerUploadError>> {
+        let mut known = self.known();
+        let finished = match known.upload.take() {
+            None => Err(LayerUploadError::Unknown),
+            Some(bytes) if bytes.is_empty() => {
+                known.upload = Some(bytes);
+                Err(LayerUploadError::Empty)
+            }
+            Some(bytes) => {
+                known.uploaded.push((digest.to_owned(), bytes));
+                Ok(())
+            }
+        };
+        Box::pin(async { finished })
+    }
+
+    fn check_upstream<'a>(&'a self, _: &'a Scope, _: &'a PullThroughRule) -> Later<'a, Result<(), String>> {
+        Box::pin(async { Ok(()) })
     }
 
     fn forget_repository<'a>(&'a self, _: &'a Scope, repository: &'a str) -> Later<'a, io::Result<()>> {
@@ -94,6 +153,7 @@ pub fn image(bench: &Bench, digit: char, tags: &[&str], children: &[String]) -> 
         image_tags: tags.iter().map(|tag| tag.to_string()).collect(),
         children: children.to_vec(),
         subject: None,
+        pulled_at: None,
     };
     let digest = row.digest.clone();
     bench.write(|tx, cx| {

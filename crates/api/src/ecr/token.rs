@@ -32,6 +32,38 @@ pub fn verify(secret: &str, token: &str, now: Timestamp) -> Option<Scope> {
     (parts.next()?.parse::<i64>().ok()? > now.0).then_some(scope)
 }
 
+/// A layer that a download address is good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    pub scope: Scope,
+    pub repository: String,
+    pub digest: String,
+}
+
+/// No part of a statement can hold this.
+const LAYER_MARK: &str = "layer|";
+
+/// The signed part of a download address, good until `expires_at`.
+pub fn issue_layer(secret: &str, layer: &Layer, expires_at: Timestamp) -> String {
+    let Layer { scope, repository, digest } = layer;
+    let mut token =
+        format!("{LAYER_MARK}{}|{}|{repository}|{digest}|{}", scope.account, scope.region, expires_at.0).into_bytes();
+    let signature = mac(secret, &token).finalize().into_bytes();
+    token.extend_from_slice(&signature);
+    URL_SAFE_NO_PAD.encode(token)
+}
+
+/// The layer that an address is good for, if we issued it and its time is not over.
+pub fn verify_layer(secret: &str, token: &str, now: Timestamp) -> Option<Layer> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let (statement, signature) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
+    mac(secret, statement).verify_slice(signature).ok()?;
+    let mut parts = std::str::from_utf8(statement).ok()?.strip_prefix(LAYER_MARK)?.split('|');
+    let scope = Scope::new(parts.next()?, parts.next()?);
+    let (repository, digest) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+    (parts.next()?.parse::<i64>().ok()? > now.0).then_some(Layer { scope, repository, digest })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! What tests of handlers that reach further than the store share: a [`Backend`] with logs in a directory of its own.
 
-use crate::routes::{Backend, Later, Manifests, NewImage, PutImage, PutImageError};
+use crate::routes::{Backend, Later, LayerUploadError, Manifests, NewImage, PutImage, PutImageError};
 use crate::testing::Fixture;
 use crate::{Cx, logs};
 use longshore_aws_model::AwsError;
@@ -109,6 +109,39 @@ impl Manifests for NoManifests {
 
     fn blob_size<'a>(&'a self, _: &'a Scope, _: &'a str, _: &'a str) -> Later<'a, io::Result<Option<u64>>> {
         Box::pin(async { Ok(None) })
+    }
+
+    fn begin_upload<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, Result<String, LayerUploadError>> {
+        Box::pin(async { Err(LayerUploadError::Unknown) })
+    }
+
+    fn append_upload<'a>(
+        &'a self,
+        _: &'a Scope,
+        _: &'a str,
+        _: &'a str,
+        _: u64,
+        _: Vec<u8>,
+    ) -> Later<'a, Result<(), LayerUploadError>> {
+        Box::pin(async { Err(LayerUploadError::Unknown) })
+    }
+
+    fn finish_upload<'a>(
+        &'a self,
+        _: &'a Scope,
+        _: &'a str,
+        _: &'a str,
+        _: &'a str,
+    ) -> Later<'a, Result<(), LayerUploadError>> {
+        Box::pin(async { Err(LayerUploadError::Unknown) })
+    }
+
+    fn check_upstream<'a>(
+        &'a self,
+        _: &'a Scope,
+        _: &'a longshore_types::ecr::PullThroughRule,
+    ) -> Later<'a, Result<(), String>> {
+        Box::pin(async { Err("there is no registry".to_owned()) })
     }
 
     fn forget_repository<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, io::Result<()>> {

@@ -13,6 +13,7 @@ mod error;
 mod feed;
 mod pull;
 mod push;
+mod source;
 
 pub use cause::Cause;
 pub(crate) use client::Clients;
@@ -21,3 +22,4 @@ pub use error::{PullError, PullErrorKind, PushError};
 pub(crate) use pull::blocking;
 pub use pull::{Progress, ProgressFn, PullOptions};
 pub use push::PushOptions;
+pub use source::{Source, Sources};

@@ -15,6 +15,11 @@ const TAGS_AT_ONCE_MAX: usize = 100;
 
 pub(super) async fn read(cx: &Cx<'_>, reference: &Reference) -> Result<Reply, Failure> {
     let catalogue = &cx.registry.inner.catalogue;
+    if let Err(message) = catalogue.provide_image(cx.registry, &cx.repository, reference).await
+        && catalogue.image(&cx.repository, reference).is_none()
+    {
+        return Err(Failure::new(Code::ManifestUnknown, message));
+    }
     let image = catalogue.image(&cx.repository, reference).ok_or_else(Failure::manifest_unknown)?;
     if !accepts(cx, image.manifest_type) {
         let message = format!("The image is of type {}, which the Accept header does not allow", image.manifest_type);

@@ -67,7 +67,9 @@ impl Registry {
             return Ok(Reply::new(StatusCode::OK).json(b"{}".as_slice()));
         };
         let repository = RepositoryId { scope: grant.scope, name: name.clone() };
-        if !self.inner.catalogue.repository_exists(&repository) {
+        if !self.inner.catalogue.repository_exists(&repository)
+            && !self.inner.catalogue.provide_repository(&repository, action.direction(), target.wanted()).await
+        {
             return Err(Failure::repository_unknown(&repository));
         }
         let query = Query::parse(parts.uri.query().unwrap_or_default());

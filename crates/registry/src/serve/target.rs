@@ -117,6 +117,14 @@ impl Target {
         }
     }
 
+    /// The image that a pull asks for.
+    pub(super) fn wanted(&self) -> Option<&Reference> {
+        match self {
+            Target::ReadManifest { reference, .. } => Some(reference),
+            _ => None,
+        }
+    }
+
     /// What the caller must be allowed to do.
     pub(super) fn action(&self) -> Action {
         match self {

@@ -2,7 +2,7 @@
 
 use crate::table;
 use longshore_types::Scope;
-use longshore_types::ecr::{Image, Repository};
+use longshore_types::ecr::{CreationTemplate, Image, PullThroughRule, Repository};
 
 table! {
     pub Repositories: "ecr-repositories", (Scope, String) => Repository {}
@@ -16,4 +16,14 @@ table! {
             image.image_tags.iter().map(|tag| (scope.clone(), repository.clone(), tag.clone())).collect()
         },
     }
+}
+
+table! {
+    /// Scope, prefix.
+    pub PullThroughRules: "ecr-pull-through-rules", (Scope, String) => PullThroughRule {}
+}
+
+table! {
+    /// Scope, prefix.
+    pub CreationTemplates: "ecr-creation-templates", (Scope, String) => CreationTemplate {}
 }

@@ -28,7 +28,7 @@ mod secretsmanager;
 mod ssm;
 
 pub use ec2::{NetworkInterfaces, SecurityGroups, SetUpScopes, Subnets, Vpcs};
-pub use ecr::{Images, Repositories};
+pub use ecr::{CreationTemplates, Images, PullThroughRules, Repositories};
 pub use ecs::{Clusters, Services, TaskDefinitions, Tasks};
 pub use elbv2::{Listeners, LoadBalancers, Rules, TargetGroups, Targets};
 pub use iam::{RoleSessions, Roles};
@@ -128,6 +128,8 @@ tables! {
     role_sessions: RoleSessions,
     repositories: Repositories,
     images: Images,
+    pull_through_rules: PullThroughRules,
+    creation_templates: CreationTemplates,
     log_groups: LogGroups,
     log_streams: LogStreams,
     parameters: Parameters,
