@@ -41,7 +41,7 @@ pub async fn run(store: Store, environment: Environment, shutdown: impl Future<O
         agenda.work(&store, &environment).await;
         if environment.now() >= prune_at {
             prune::pass(&store, &environment).await;
-            images::pass(&store, &environment).await;
+            images::pass(&store, environment.now()).await;
             prune_at = environment.now() + PRUNE_EVERY;
         }
         let next = agenda.next_time().map_or(prune_at, |at| at.min(prune_at));

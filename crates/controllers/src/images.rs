@@ -3,7 +3,6 @@
 //! ECR takes up to a day to obey one; a pass of ours comes every half minute. So that a push of several images, whose
 //! index comes last, is never cut in two, an untagged image that has just arrived is left alone.
 
-use crate::Environment;
 use longshore_api::ecr::lifecycle_policy::{candidates, images};
 use longshore_planner::lifecycle::Policy;
 use longshore_store::{Snapshot, Store};
@@ -17,8 +16,7 @@ const UNTAGGED_GRACE: Duration = Duration::from_secs(600);
 const RECORD_EVERY: Duration = Duration::from_secs(3600);
 
 /// One pass over all repositories.
-pub async fn pass(store: &Store, environment: &Environment) {
-    let now = environment.now();
+pub async fn pass(store: &Store, now: Timestamp) {
     let due: Vec<Due> = {
         let state = store.snapshot();
         let keys = state.repositories().all().entries().filter(|(_, row)| row.lifecycle.is_some()).map(|(key, _)| key);
@@ -150,22 +148,6 @@ mod tests {
             .expect("ok");
     }
 
-    fn environment(now: i64) -> Environment {
-        let settings = longshore_api::Settings {
-            account: "123456789012".into(),
-            region: "us-east-1".into(),
-            api_url: "http://127.0.0.1:1".into(),
-            load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
-            public_pool: "198.18.0.0/16".parse().expect("a network"),
-            registry_secret: "secret".into(),
-        };
-        Environment {
-            settings: settings.into(),
-            now: std::sync::Arc::new(move || Timestamp(now)),
-            seed: std::sync::Arc::new(|| 1),
-        }
-    }
-
     fn left(store: &Store) -> Vec<String> {
         store.read(|state| state.images().all().map(|row| row.digest.clone()).collect())
     }
@@ -177,7 +159,7 @@ mod tests {
         let minute = 60_000;
         // Not a test of tokio's: the fixture's writes block.
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("no more than memory");
-        let run = |at: i64| runtime.block_on(pass(&store, &environment(at * minute)));
+        let run = |at: i64| runtime.block_on(pass(&store, Timestamp(at * minute)));
         push(&store, &scope, "a", 0, &["v1"], None);
         push(&store, &scope, "a-signature", 0, &[], Some("a"));
         push(&store, &scope, "b", 50 * minute, &[], None);
