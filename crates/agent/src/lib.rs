@@ -16,6 +16,7 @@ pub mod machine;
 mod metadata;
 mod networks;
 mod spec;
+mod storage;
 pub mod supervisor;
 mod task;
 
@@ -60,7 +61,8 @@ pub async fn run(options: AgentOptions, shutdown: impl Future<Output = ()>) -> R
     std::fs::create_dir_all(&tasks_dir).map_err(|source| AgentError::Directory { path: tasks_dir, source })?;
     let images = ImageStore::open(&options.data_dir.join("images"), StoreOptions::default())?;
     let network = Network::open(options.network.clone()).await?;
-    let node = Arc::new(Node::new(local::Local { options, images, network }));
+    let storage = storage::Storage::new(&options.data_dir);
+    let node = Arc::new(Node::new(local::Local { options, images, network, storage }));
     tokio::select! {
         () = link::run(Arc::clone(&node)) => {}
         () = shutdown => {}
@@ -77,6 +79,8 @@ pub fn remove_all(options: &AgentOptions) {
         }
         let _ = std::fs::remove_dir_all(directory.path());
     }
+    let storage = storage::Storage::new(&options.data_dir);
+    storage.list().iter().for_each(|task| storage.remove(task));
     if let Err(error) = longshore_runtime::cleanup::cleanup_cgroup(&options.cgroup) {
         tracing::warn!(%error, "the cgroup could not be removed");
     }

@@ -2,6 +2,7 @@
 
 use crate::machine::{Keep, Machine, StartError, chain};
 use crate::spec::{self, Ready};
+use crate::storage::Storage;
 use crate::supervisor::{Supervisor, read_state};
 use crate::{AgentOptions, networks};
 use longshore_image::{Auth, Endpoint, Image, ImageStore, PullOptions, Writable};
@@ -22,6 +23,7 @@ pub struct Local {
     pub options: AgentOptions,
     pub images: ImageStore,
     pub network: Network,
+    pub storage: Storage,
 }
 
 impl Local {
@@ -34,16 +36,17 @@ impl Local {
         let directory = self.directory(&intent.id);
         std::fs::create_dir_all(&directory).map_err(|e| failed(&e))?;
         std::fs::write(directory.join(ENI_FILE), intent.network.id.as_str()).map_err(|e| failed(&e))?;
-        for name in &intent.volumes {
-            std::fs::create_dir_all(spec::volume(&directory, name)).map_err(|e| failed(&e))?;
-        }
-        let writables: Vec<Writable> = intent
-            .containers
-            .iter()
-            .zip(images)
-            .map(|(container, image)| self.images.create_writable(&writable_name(intent, container), image))
-            .collect::<Result<_, _>>()
-            .map_err(|e| failed(&e))?;
+        let place = self.storage.make(intent.id.as_str(), intent.ephemeral_gib).map_err(|e| failed(&e))?;
+        let writable = |(container, image): (&ContainerIntent, &Arc<Image>)| match &place.layers {
+            // Made by the supervisor, which mounts the file system that they are on.
+            Some(layers) => {
+                let own = layers.join(&container.definition.name);
+                Ok(Writable { upper: own.join("upper"), work: own.join("work") })
+            }
+            None => self.images.create_writable(&writable_name(intent, container), image),
+        };
+        let writables: Vec<Writable> =
+            intent.containers.iter().zip(images).map(writable).collect::<Result<_, _>>().map_err(|e| failed(&e))?;
         let ready: Vec<Ready<'_>> = intent
             .containers
             .iter()
@@ -52,7 +55,7 @@ impl Local {
             .map(|((intent, image), writable)| Ready { intent, image, writable })
             .collect();
         let options = &self.options;
-        let spec = spec::task(intent, &ready, &options.cgroup, &directory, options.external_runtime.as_ref())
+        let spec = spec::task(intent, &ready, &options.cgroup, &place, options.external_runtime.as_ref())
             .map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
         spec.validate().map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
         let bytes = serde_json::to_vec(&spec).map_err(|e| failed(&e))?;
@@ -149,6 +152,7 @@ impl Machine for Local {
                 tracing::warn!(%error, task = %intent.id, "a writable layer could not be removed");
             }
         }
+        self.storage.remove(intent.id.as_str());
         let _ = std::fs::remove_dir_all(&directory);
     }
 
@@ -164,6 +168,9 @@ impl Machine for Local {
                 tracing::warn!(%error, task = name, "its processes could not be ended");
             }
             let _ = std::fs::remove_dir_all(entry.path());
+        }
+        for name in self.storage.list().iter().filter(|name| !keep.tasks.contains(*name)) {
+            self.storage.remove(name);
         }
         for name in self.images.list_writable().unwrap_or_default() {
             if !keep.tasks.contains(name.split('-').next().unwrap_or_default()) {

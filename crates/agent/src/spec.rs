@@ -1,5 +1,6 @@
 //! From intent and images to what a supervisor runs. Pure.
 
+use crate::storage::Place;
 use longshore_image::{Image, Writable};
 use longshore_runtime::spec as rt;
 use longshore_types::ecs::{ContainerDefinition, DependencyCondition};
@@ -29,7 +30,7 @@ pub fn task(
     intent: &TaskIntent,
     containers: &[Ready<'_>],
     cgroup: &str,
-    directory: &Path,
+    place: &Place,
     external: Option<&PathBuf>,
 ) -> Result<rt::TaskSpec, NoCommand> {
     let network = &intent.network;
@@ -48,59 +49,105 @@ pub fn task(
         hostname: network.private_dns_name.clone(),
         hosts: Some(format!("127.0.0.1 localhost\n{} {}\n", network.address, network.private_dns_name)),
         resolv_conf: Some(format!("search {domain}\n{resolver}")),
+        shared_pids: intent.shared_pids,
+        disk: place.disk.clone(),
         runtime: external.map_or(rt::RuntimeChoice::Builtin, |path| rt::RuntimeChoice::External(path.clone())),
-        containers: containers.iter().map(|c| container(intent, c, directory)).collect::<Result<_, _>>()?,
+        containers: containers
+            .iter()
+            .map(|c| container(intent, c, containers, &place.volumes))
+            .collect::<Result<_, _>>()?,
     })
 }
 
-fn container(task: &TaskIntent, ready: &Ready<'_>, directory: &Path) -> Result<rt::ContainerSpec, NoCommand> {
-    let definition = &ready.intent.definition;
+fn container(
+    task: &TaskIntent,
+    ready: &Ready<'_>,
+    all: &[Ready<'_>],
+    volumes: &Path,
+) -> Result<rt::ContainerSpec, NoCommand> {
     let image = &ready.image.config;
-    let args = arguments(definition, ready.image);
+    let args = arguments(&ready.intent.definition, ready.image);
+    // Without `..`: a field that is stored and not obeyed does not compile.
+    let ContainerDefinition {
+        name,
+        image: _,
+        essential,
+        cpu_units,
+        memory_mib,
+        memory_reservation_mib,
+        // Declared for others: with `awsvpc` every port of the task's interface is its own.
+        ports: _,
+        // In `arguments` and `environment`.
+        entry_point: _,
+        command: _,
+        environment: _,
+        working_directory,
+        user,
+        readonly_root,
+        depends_on,
+        start_timeout_seconds,
+        stop_timeout_seconds,
+        health_check,
+        log,
+        ulimits,
+        // In the metadata endpoint.
+        docker_labels: _,
+        capabilities_drop,
+        capabilities_add,
+        init_process,
+        tmpfs,
+        sysctls,
+        // In `mounts`.
+        mounts: _,
+        volumes_from: _,
+        restart_policy,
+        // By the control plane, which pins.
+        version_consistency: _,
+        pseudo_terminal,
+        interactive,
+    } = &ready.intent.definition;
     if args.is_empty() {
-        return Err(NoCommand { container: definition.name.clone() });
+        return Err(NoCommand { container: name.clone() });
     }
     let mib = |mib: u32| u64::from(mib) << 20;
+    let milliseconds = |seconds: u32| u64::from(seconds) * 1000;
     Ok(rt::ContainerSpec {
-        name: definition.name.clone(),
+        name: name.clone(),
         id: runtime_id(ready.intent),
-        essential: definition.essential,
+        essential: *essential,
         layers: ready.image.layers.clone(),
         upper: ready.writable.upper.clone(),
         work: ready.writable.work.clone(),
         args,
         env: environment(task, ready),
-        cwd: definition.working_directory.clone().unwrap_or_else(|| image.working_dir.clone()),
-        user: definition.user.clone().unwrap_or_else(|| image.user.clone()),
-        cpu_shares: Some(u64::from(definition.cpu_units)),
-        memory_bytes: definition.memory_mib.map(mib),
-        memory_reservation_bytes: definition.memory_reservation_mib.map(mib),
-        depends_on: definition
-            .depends_on
+        cwd: working_directory.clone().unwrap_or_else(|| image.working_dir.clone()),
+        user: user.clone().unwrap_or_else(|| image.user.clone()),
+        cpu_shares: Some(u64::from(*cpu_units)),
+        memory_bytes: memory_mib.map(mib),
+        memory_reservation_bytes: memory_reservation_mib.map(mib),
+        depends_on: depends_on
             .iter()
             .map(|(name, condition)| rt::Dependency { name: name.clone(), condition: dependency(*condition) })
             .collect(),
-        start_timeout_ms: definition.start_timeout_seconds.map(|s| u64::from(s) * 1000),
-        stop_timeout_ms: u64::from(definition.stop_timeout_seconds.unwrap_or(30)) * 1000,
+        start_timeout_ms: start_timeout_seconds.map(milliseconds),
+        stop_timeout_ms: milliseconds(stop_timeout_seconds.unwrap_or(30)),
         stop_signal: image.stop_signal.clone().unwrap_or_else(|| "SIGTERM".to_owned()),
-        health_check: definition.health_check.as_ref().map(|h| rt::HealthCheck {
+        health_check: health_check.as_ref().map(|h| rt::HealthCheck {
             command: h.command.clone(),
-            interval_ms: u64::from(h.interval_seconds) * 1000,
-            timeout_ms: u64::from(h.timeout_seconds) * 1000,
+            interval_ms: milliseconds(h.interval_seconds),
+            timeout_ms: milliseconds(h.timeout_seconds),
             retries: h.retries,
-            start_period_ms: u64::from(h.start_period_seconds) * 1000,
+            start_period_ms: milliseconds(h.start_period_seconds),
         }),
-        restart: None,
-        readonly_rootfs: definition.readonly_root,
-        capabilities_add: definition.capabilities_add.clone(),
-        capabilities_drop: definition.capabilities_drop.clone(),
-        ulimits: definition
-            .ulimits
-            .iter()
-            .map(|u| rt::Ulimit { name: u.name.clone(), soft: u.soft, hard: u.hard })
-            .collect(),
-        tmpfs: definition
-            .tmpfs
+        restart: restart_policy.as_ref().filter(|policy| policy.enabled).map(|policy| rt::RestartPolicy {
+            ignored_exit_codes: policy.ignored_exit_codes.clone(),
+            attempt_period_ms: milliseconds(policy.attempt_period_seconds),
+        }),
+        readonly_rootfs: *readonly_root,
+        capabilities_add: capabilities_add.clone(),
+        capabilities_drop: capabilities_drop.clone(),
+        ulimits: ulimits.iter().map(|u| rt::Ulimit { name: u.name.clone(), soft: u.soft, hard: u.hard }).collect(),
+        tmpfs: tmpfs
             .iter()
             .map(|(path, size, options)| rt::Tmpfs {
                 path: path.clone(),
@@ -108,30 +155,70 @@ fn container(task: &TaskIntent, ready: &Ready<'_>, directory: &Path) -> Result<r
                 options: options.clone(),
             })
             .collect(),
-        shm_bytes: definition.shared_memory_mib.map(mib),
-        init: definition.init_process,
-        mounts: definition
-            .mounts
-            .iter()
-            .map(|m| rt::BindMount {
-                source: volume(directory, &m.volume),
-                destination: m.path.clone(),
-                readonly: m.read_only,
-            })
-            .collect(),
-        log: definition.log.as_ref().map_or_else(rt::LogSpec::default, |log| rt::LogSpec {
+        // Fargate has Docker's default.
+        shm_bytes: None,
+        init: *init_process,
+        mounts: mounts(ready, all, volumes),
+        log: log.as_ref().map_or_else(rt::LogSpec::default, |log| rt::LogSpec {
             mode: if log.blocking { rt::LogMode::Blocking } else { rt::LogMode::NonBlocking },
             max_buffer_bytes: log.max_buffer_bytes,
         }),
-        sysctls: definition.sysctls.iter().cloned().collect(),
+        sysctls: sysctls.iter().cloned().collect(),
         no_new_privileges: false,
-        terminal: definition.pseudo_terminal,
+        terminal: *pseudo_terminal,
+        stdin_open: *interactive,
     })
 }
 
-/// The directory of a task's volume.
-pub fn volume(directory: &Path, name: &str) -> PathBuf {
-    directory.join("volumes").join(name)
+/// A container's mounts: its own, then those of the containers in `volumesFrom`, where a place is not taken yet.
+fn mounts(ready: &Ready<'_>, all: &[Ready<'_>], volumes: &Path) -> Vec<rt::BindMount> {
+    let definition = &ready.intent.definition;
+    let seeded = |path: &str| declares_volume(ready.image, path);
+    let mut mounts: Vec<rt::BindMount> = definition
+        .mounts
+        .iter()
+        .map(|m| rt::BindMount {
+            source: volumes.join(&m.volume),
+            destination: m.path.clone(),
+            readonly: m.read_only,
+            volume: true,
+            seed: seeded(&m.path),
+        })
+        .collect();
+    let is_source =
+        all.iter().any(|other| other.intent.definition.volumes_from.iter().any(|v| v.container == definition.name));
+    if definition.readonly_root || is_source {
+        // What the image declares as a volume can be written although the root cannot, and can be lent to others.
+        for (index, path) in ready.image.config.volumes.iter().enumerate() {
+            let source = volumes.join(format!("{}.{index}", definition.name));
+            add(
+                &mut mounts,
+                rt::BindMount { source, destination: path.clone(), readonly: false, volume: true, seed: true },
+            );
+        }
+    }
+    for from in &definition.volumes_from {
+        let Some(source) = all.iter().find(|c| c.intent.definition.name == from.container) else { continue };
+        // Circles were refused when the definition was registered.
+        for mount in self::mounts(source, all, volumes) {
+            let seed = seeded(&mount.destination);
+            add(&mut mounts, rt::BindMount { readonly: mount.readonly || from.read_only, seed, ..mount });
+        }
+    }
+    mounts
+}
+
+fn add(mounts: &mut Vec<rt::BindMount>, mount: rt::BindMount) {
+    let same = |path: &str| path.trim_end_matches('/') == mount.destination.trim_end_matches('/');
+    if !mounts.iter().any(|m| same(&m.destination)) {
+        mounts.push(mount);
+    }
+}
+
+/// Whether the image's content at `path` goes into an empty volume there.
+fn declares_volume(image: &Image, path: &str) -> bool {
+    let plain = |path: &str| path.trim_end_matches('/').to_owned();
+    image.config.volumes.iter().any(|declared| plain(declared) == plain(path))
 }
 
 /// 64 hexadecimal digits: the container's UUID twice.

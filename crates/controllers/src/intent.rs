@@ -73,6 +73,8 @@ pub fn task_intent(state: &Snapshot, scope: &Scope, row: &Task) -> Option<TaskIn
         memory_mib: row.memory_mib,
         containers,
         volumes: definition.volumes.clone(),
+        shared_pids: definition.shared_pids,
+        ephemeral_gib: row.overrides.ephemeral_gib.or(definition.ephemeral_gib),
         network: EniIntent {
             id: eni.id.clone(),
             vpc: eni.vpc.clone(),

@@ -30,8 +30,11 @@ pub fn observe(task: &mut Task, seen: &TaskObservation, now: Timestamp) -> Chang
         if let Some(container) = task.containers.iter_mut().find(|c| c.name == seen.name) {
             container.status = container.status.max(seen.status);
             container.health = seen.health;
-            container.exit_code = seen.exit_code.or(container.exit_code);
-            container.reason = seen.reason.clone().or(container.reason.take());
+            // That of an earlier run is not shown while a restart policy goes on.
+            if seen.status == ContainerStatus::Stopped {
+                container.exit_code = seen.exit_code.or(container.exit_code);
+                container.reason = seen.reason.clone().or(container.reason.take());
+            }
             container.runtime_id = seen.runtime_id.clone().or(container.runtime_id.take());
             container.image_digest = seen.image_digest.clone().or(container.image_digest.take());
         }
@@ -138,6 +141,7 @@ mod tests {
             containers: vec![container],
             cpu_units: 256,
             memory_mib: 512,
+            ephemeral_gib: 20,
             overrides: TaskOverride::default(),
             network: TaskNetwork {
                 attachment: "a".into(),
@@ -195,6 +199,16 @@ mod tests {
         task.last_status = TaskStatus::Deactivating;
         assert!(!observe(&mut task, &running, Timestamp(12)).started);
         assert_eq!(task.last_status, TaskStatus::Deactivating);
+    }
+
+    #[test]
+    fn an_exit_that_a_restart_follows_is_not_shown() {
+        let mut task = task();
+        observe(&mut task, &seen(TaskPhase::Running, ContainerStatus::Running), Timestamp(9));
+        let mut between = seen(TaskPhase::Running, ContainerStatus::Pending);
+        between.containers[0].exit_code = Some(1);
+        assert_eq!(observe(&mut task, &between, Timestamp(10)), Change::default());
+        assert_eq!((task.containers[0].status, task.containers[0].exit_code), (ContainerStatus::Running, None));
     }
 
     #[test]

@@ -32,7 +32,22 @@ pub struct TaskSpec {
     pub resolv_conf: Option<String>,
     #[serde(default)]
     pub runtime: RuntimeChoice,
+    /// The containers see each other's processes.
+    #[serde(default)]
+    pub shared_pids: bool,
+    /// A file system of its own for the containers' writable layers and volumes, and so a limit for them.
+    #[serde(default)]
+    pub disk: Option<Disk>,
     pub containers: Vec<ContainerSpec>,
+}
+
+/// An ext4 file system in a file. It is mounted in the supervisor's own mount namespace, and so goes with the task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    pub image: PathBuf,
+    /// Existing directory; where the writable layers and volumes are to be.
+    pub mount_at: PathBuf,
 }
 
 /// Limits of the task as a whole, on the parent cgroup of its containers.
@@ -157,6 +172,9 @@ pub struct ContainerSpec {
     /// Give the process a terminal; its output is one stream.
     #[serde(default)]
     pub terminal: bool,
+    /// Standard input is a pipe that nobody writes to, rather than `/dev/null`.
+    #[serde(default)]
+    pub stdin_open: bool,
 }
 
 fn yes() -> bool {
@@ -272,12 +290,18 @@ pub struct Tmpfs {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BindMount {
-    /// Existing file or directory of the host.
+    /// File or directory of the host.
     pub source: PathBuf,
     /// Absolute path in the container, made when it does not exist.
     pub destination: String,
     #[serde(default)]
     pub readonly: bool,
+    /// The source is a volume of the task: a directory that is made when it does not exist.
+    #[serde(default)]
+    pub volume: bool,
+    /// A volume that, while it is empty, takes over what the image has at the destination.
+    #[serde(default)]
+    pub seed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -39,6 +39,8 @@ impl Runner {
             hostname: "build".to_owned(),
             hosts: of_host("/etc/hosts"),
             resolv_conf: of_host("/etc/resolv.conf"),
+            shared_pids: false,
+            disk: None,
             runtime: self.runtime.clone(),
             containers: vec![rt::ContainerSpec {
                 name: "build".to_owned(),
@@ -72,6 +74,7 @@ impl Runner {
                 sysctls: Default::default(),
                 no_new_privileges: false,
                 terminal: false,
+                stdin_open: false,
             }],
         }
     }

@@ -72,6 +72,12 @@ pub struct TaskDefinition {
     pub containers: Vec<ContainerDefinition>,
     /// Names of volumes that live as long as the task, shared among its containers.
     pub volumes: Vec<String>,
+    /// Containers see each other's processes (`pidMode` `task`).
+    #[serde(default)]
+    pub shared_pids: bool,
+    /// GiB of `ephemeralStorage`, when it was given.
+    #[serde(default)]
+    pub ephemeral_gib: Option<u32>,
     pub cpu_architecture: Option<String>,
     pub operating_system_family: Option<String>,
     pub registered_at: Timestamp,
@@ -110,16 +116,24 @@ pub struct ContainerDefinition {
     pub init_process: bool,
     /// Path, size in MiB, options.
     pub tmpfs: Vec<(String, u32, Vec<String>)>,
-    pub shared_memory_mib: Option<u32>,
     pub sysctls: Vec<(String, String)>,
     pub mounts: Vec<MountPoint>,
+    pub volumes_from: Vec<VolumeFrom>,
+    pub restart_policy: Option<RestartPolicy>,
+    /// `enabled` or `disabled`, when it was given: whether a deployment pins the image's tag to a digest.
+    pub version_consistency: Option<String>,
     pub pseudo_terminal: bool,
+    /// Standard input stays open.
     pub interactive: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PortMapping {
+    /// The first of a range.
     pub container_port: u16,
+    /// The last port of a `containerPortRange`.
+    #[serde(default)]
+    pub last_port: Option<u16>,
     /// `tcp` or `udp`.
     pub protocol: String,
     pub name: Option<String>,
@@ -163,6 +177,21 @@ pub struct MountPoint {
     pub read_only: bool,
 }
 
+/// The mounts of another container of the task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VolumeFrom {
+    pub container: String,
+    pub read_only: bool,
+}
+
+/// Restart in place, at most once a period.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RestartPolicy {
+    pub enabled: bool,
+    pub ignored_exit_codes: Vec<i32>,
+    pub attempt_period_seconds: u32,
+}
+
 /// What RunTask changes of a task definition.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -172,6 +201,7 @@ pub struct TaskOverride {
     pub memory_mib: Option<u32>,
     pub task_role_arn: Option<String>,
     pub execution_role_arn: Option<String>,
+    pub ephemeral_gib: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -213,6 +243,8 @@ pub struct Task {
     pub containers: Vec<TaskContainer>,
     pub cpu_units: u32,
     pub memory_mib: u32,
+    #[serde(default = "Task::ephemeral_gib_default")]
+    pub ephemeral_gib: u32,
     pub overrides: TaskOverride,
     pub network: TaskNetwork,
     pub zone: ZoneName,
@@ -243,6 +275,13 @@ pub struct TaskNetwork {
 }
 
 impl Task {
+    /// GiB of disk that come with every task.
+    pub const EPHEMERAL_GIB_DEFAULT: u32 = 20;
+
+    fn ephemeral_gib_default() -> u32 {
+        Self::EPHEMERAL_GIB_DEFAULT
+    }
+
     /// Counts against a service's ceiling: it runs, or is on its way to.
     pub fn is_live(&self) -> bool {
         self.desired_status == DesiredStatus::Running && self.last_status != TaskStatus::Stopped

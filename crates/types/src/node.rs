@@ -54,6 +54,11 @@ pub struct TaskIntent {
     /// Definitions with the overrides applied.
     pub containers: Vec<ContainerIntent>,
     pub volumes: Vec<String>,
+    #[serde(default)]
+    pub shared_pids: bool,
+    /// GiB for the containers' own layers and the volumes together; `None` for the default size.
+    #[serde(default)]
+    pub ephemeral_gib: Option<u32>,
     pub network: EniIntent,
     pub credentials: Option<CredentialsIntent>,
     pub created_at: Timestamp,

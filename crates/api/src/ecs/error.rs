@@ -26,6 +26,11 @@ pub fn bad_token() -> AwsError {
     invalid("Invalid token.")
 }
 
+/// A parameter that AWS itself refuses for Fargate.
+pub fn not_on_fargate(parameter: &str) -> AwsError {
+    client(format!("Fargate compatible task definitions do not support {parameter}"))
+}
+
 /// A parameter that AWS has and Longshore does not obey yet: refused, never ignored.
 pub fn unsupported(parameter: &str) -> AwsError {
     invalid(format!("{parameter} is not supported by Longshore yet."))

@@ -87,6 +87,11 @@ pub fn launch(tx: &mut Tx, cx: &Cx, wanted: Launch<'_>) -> Result<Task, LaunchEr
         health: HealthStatus::Unknown,
         cpu_units: wanted.overrides.cpu_units.unwrap_or(definition.cpu_units),
         memory_mib: wanted.overrides.memory_mib.unwrap_or(definition.memory_mib),
+        ephemeral_gib: wanted
+            .overrides
+            .ephemeral_gib
+            .or(definition.ephemeral_gib)
+            .unwrap_or(Task::EPHEMERAL_GIB_DEFAULT),
         overrides: wanted.overrides,
         network: TaskNetwork {
             attachment,
@@ -192,7 +197,9 @@ fn container(cx: &Cx, c: &ContainerDefinition, wanted: &Launch<'_>) -> TaskConta
         id: cx.ids().uuid(),
         name: c.name.clone(),
         image: c.image.clone(),
-        image_digest: wanted.image_digests.get(&c.image).cloned(),
+        image_digest: (c.version_consistency.as_deref() != Some("disabled"))
+            .then(|| wanted.image_digests.get(&c.image).cloned())
+            .flatten(),
         runtime_id: None,
         status: ContainerStatus::Pending,
         exit_code: None,

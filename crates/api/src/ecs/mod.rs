@@ -1,5 +1,6 @@
 //! Amazon ECS: clusters, task definitions, tasks and services on Fargate.
 
+mod container_parts;
 mod create_cluster;
 mod create_service;
 mod delete_cluster;
@@ -16,6 +17,8 @@ mod list_clusters;
 mod list_services;
 mod list_task_definitions;
 mod list_tasks;
+#[cfg(test)]
+mod model_test;
 mod names;
 mod network;
 mod register_task_definition;

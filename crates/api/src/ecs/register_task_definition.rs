@@ -1,11 +1,12 @@
 //! RegisterTaskDefinition: a new revision of a family. Every field is obeyed by the node, or refused here by name.
 
-use super::unsupported::refuse;
+use super::container_parts::*;
+use super::unsupported::{IsSet, refuse, refuse_on_fargate};
 use super::{error, names, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{self as wire, RegisterTaskDefinitionInput, RegisterTaskDefinitionOutput};
-use longshore_planner::{dependencies, fargate};
+use longshore_planner::fargate;
 use longshore_store::Tx;
 use longshore_types::ecs::*;
 use longshore_types::id::{Family, Region, is_ecs_name};
@@ -16,8 +17,12 @@ pub fn register_task_definition(
     cx: &Cx,
     input: RegisterTaskDefinitionInput,
 ) -> Result<RegisterTaskDefinitionOutput, AwsError> {
-    refuse!(input; placement_constraints, pid_mode, ipc_mode, proxy_configuration, inference_accelerators,
-        ephemeral_storage, enable_fault_injection, trusted_execution_configuration);
+    refuse_on_fargate!(input; placement_constraints, inference_accelerators);
+    refuse!(input; proxy_configuration, enable_fault_injection, trusted_execution_configuration);
+    if input.ipc_mode.is_set() {
+        return Err(error::client("Tasks using the Fargate launch type do not support ipcMode."));
+    }
+    let shared_pids = shares_pids(input.pid_mode.as_deref())?;
     if !is_ecs_name(&input.family) {
         return Err(error::client(format!("Invalid family name: {}", input.family)));
     }
@@ -25,8 +30,11 @@ pub fn register_task_definition(
     let cpu_units = input.cpu.as_deref().map(|text| parse_cpu(text)).transpose()?.unwrap_or(0);
     let memory_mib = input.memory.as_deref().map(|text| parse_memory(text)).transpose()?.unwrap_or(0);
     check_size(cpu_units, memory_mib)?;
+    let ephemeral_gib = ephemeral_gib(input.ephemeral_storage)?;
     let volumes = volumes(input.volumes.unwrap_or_default())?;
-    let containers = containers(input.container_definitions, &volumes, memory_mib)?;
+    let containers = containers(input.container_definitions, &volumes)?;
+    let asked = containers.iter().map(|c| (c.cpu_units, c.memory_mib.or(c.memory_reservation_mib).unwrap_or(0)));
+    check_shares(asked, cpu_units, memory_mib)?;
     check_logs_have_role(&containers, input.execution_role_arn.as_deref())?;
     let platform = input.runtime_platform.unwrap_or_default();
     check_platform(&platform)?;
@@ -46,6 +54,8 @@ pub fn register_task_definition(
         memory_mib,
         containers,
         volumes,
+        shared_pids,
+        ephemeral_gib,
         cpu_architecture: platform.cpu_architecture,
         operating_system_family: platform.operating_system_family,
         registered_at: cx.now,
@@ -130,6 +140,53 @@ fn check_logs_have_role(containers: &[ContainerDefinition], execution_role: Opti
     Ok(())
 }
 
+/// On Fargate a task shares the host's processes with nobody.
+fn shares_pids(mode: Option<&str>) -> Result<bool, AwsError> {
+    match mode {
+        None | Some("") => Ok(false),
+        Some("task") => Ok(true),
+        Some(mode) => {
+            Err(error::client(format!("Tasks using the Fargate launch type do not support pidMode '{mode}'.")))
+        }
+    }
+}
+
+/// GiB, within what Fargate offers.
+pub fn ephemeral_gib(storage: Option<wire::EphemeralStorage>) -> Result<Option<u32>, AwsError> {
+    let Some(storage) = storage else { return Ok(None) };
+    match storage.size_in_gib {
+        Some(gib @ 20..=200) => Ok(Some(gib.unsigned_abs())),
+        gib => Err(error::client(format!(
+            "Invalid 'ephemeralStorage.sizeInGiB' setting for task: {}. Fargate offers 20 to 200 GiB.",
+            gib.unwrap_or(0)
+        ))),
+    }
+}
+
+/// The containers' CPU units and MiB fit into the task's.
+pub fn check_shares(
+    containers: impl Iterator<Item = (u32, u32)>,
+    task_cpu_units: u32,
+    task_memory_mib: u32,
+) -> Result<(), AwsError> {
+    let (mut cpu, mut memory) = (0u64, 0u64);
+    for (units, mib) in containers {
+        cpu += u64::from(units);
+        memory += u64::from(mib);
+    }
+    if cpu > u64::from(task_cpu_units) {
+        return Err(error::client(format!(
+            "Invalid 'cpu' setting: the containers ask for {cpu} CPU units, the task has {task_cpu_units}."
+        )));
+    }
+    if memory > u64::from(task_memory_mib) {
+        return Err(error::client(format!(
+            "Invalid 'memory' setting: the containers ask for {memory} MiB, the task has {task_memory_mib} MiB."
+        )));
+    }
+    Ok(())
+}
+
 /// CPU units from `512`, `.5vCPU`, `1 vCPU`.
 pub fn parse_cpu(text: &str) -> Result<u32, AwsError> {
     let bad = || error::client(format!("Invalid 'cpu' setting for task: {text}"));
@@ -158,30 +215,7 @@ pub fn parse_memory(text: &str) -> Result<u32, AwsError> {
     }
 }
 
-fn volumes(given: Vec<wire::Volume>) -> Result<Vec<String>, AwsError> {
-    let mut names = Vec::new();
-    for volume in given {
-        refuse!(volume; docker_volume_configuration, efs_volume_configuration, s3files_volume_configuration,
-            fsx_windows_file_server_volume_configuration, configured_at_launch);
-        if volume.host.as_ref().is_some_and(|host| host.source_path.is_some()) {
-            return Err(error::client("host.sourcePath should not be set for volumes in Fargate."));
-        }
-        let name = volume.name.unwrap_or_default();
-        if !is_ecs_name(&name) || names.contains(&name) {
-            return Err(error::client(format!(
-                "Volume names must be unique names of letters, numbers, hyphens and underscores: '{name}'"
-            )));
-        }
-        names.push(name);
-    }
-    Ok(names)
-}
-
-fn containers(
-    given: Vec<wire::ContainerDefinition>,
-    volumes: &[String],
-    task_memory_mib: u32,
-) -> Result<Vec<ContainerDefinition>, AwsError> {
+fn containers(given: Vec<wire::ContainerDefinition>, volumes: &[String]) -> Result<Vec<ContainerDefinition>, AwsError> {
     if given.is_empty() || given.len() > 10 {
         return Err(error::client("A task definition has 1 to 10 container definitions."));
     }
@@ -195,71 +229,15 @@ fn containers(
     }
     check_ports(&containers)?;
     check_dependencies(&containers)?;
-    let total: u32 = containers.iter().map(|c| c.memory_mib.or(c.memory_reservation_mib).unwrap_or(0)).sum();
-    if total > task_memory_mib {
-        return Err(error::client(format!(
-            "Invalid 'memory' setting: the containers ask for {total} MiB, the task has {task_memory_mib} MiB."
-        )));
-    }
+    check_volumes_from(&containers)?;
     Ok(containers)
 }
 
-/// All containers of a task share one network namespace.
-fn check_ports(containers: &[ContainerDefinition]) -> Result<(), AwsError> {
-    let mut seen: Vec<(u16, &str, &str)> = Vec::new();
-    for container in containers {
-        for port in &container.ports {
-            if let Some((_, _, other)) =
-                seen.iter().find(|(n, p, _)| (*n, *p) == (port.container_port, port.protocol.as_str()))
-            {
-                return Err(error::client(format!(
-                    "The container port {}/{} of container '{}' conflicts with container '{other}': with network mode awsvpc the containers of a task share one network interface.",
-                    port.container_port, port.protocol, container.name
-                )));
-            }
-            seen.push((port.container_port, &port.protocol, &container.name));
-        }
-    }
-    Ok(())
-}
-
-fn check_dependencies(containers: &[ContainerDefinition]) -> Result<(), AwsError> {
-    let mut edges = Vec::new();
-    for container in containers {
-        for (on, condition) in &container.depends_on {
-            let Some(other) = containers.iter().find(|c| c.name == *on) else {
-                return Err(error::client(format!(
-                    "Container '{}' depends on container '{on}', which is not in the task definition.",
-                    container.name
-                )));
-            };
-            if other.essential && matches!(condition, DependencyCondition::Complete | DependencyCondition::Success) {
-                return Err(error::client(format!(
-                    "Container '{}' depends on essential container '{on}' with condition {condition}, which must not be essential.",
-                    container.name
-                )));
-            }
-            if *condition == DependencyCondition::Healthy && other.health_check.is_none() {
-                return Err(error::client(format!(
-                    "Container '{}' depends on container '{on}' being HEALTHY, which has no health check.",
-                    container.name
-                )));
-            }
-            edges.push((container.name.as_str(), on.as_str()));
-        }
-    }
-    match dependencies::cycle(&edges) {
-        Some(cycle) => {
-            Err(error::client(format!("Container dependencies go round in a circle: {}.", cycle.join(" -> "))))
-        }
-        None => Ok(()),
-    }
-}
-
 fn container(c: wire::ContainerDefinition, volumes: &[String]) -> Result<ContainerDefinition, AwsError> {
-    refuse!(c; repository_credentials, links, restart_policy, environment_files, volumes_from, secrets,
-        version_consistency, hostname, disable_networking, privileged, dns_servers, dns_search_domains, extra_hosts,
-        docker_security_options, resource_requirements, firelens_configuration, credential_specs);
+    refuse_on_fargate!(c; links, hostname, disable_networking, privileged, dns_servers, dns_search_domains, extra_hosts,
+        docker_security_options);
+    refuse!(c; repository_credentials, environment_files, secrets, resource_requirements, firelens_configuration,
+        credential_specs);
     let name = c.name.unwrap_or_default();
     if !is_ecs_name(&name) {
         return Err(error::client(
@@ -283,12 +261,12 @@ fn container(c: wire::ContainerDefinition, volumes: &[String]) -> Result<Contain
         )));
     }
     let linux = c.linux_parameters.unwrap_or_default();
-    refuse!(linux; devices, max_swap, swappiness);
+    refuse_on_fargate!(linux; devices, shared_memory_size, max_swap, swappiness);
     let capabilities = linux.capabilities.unwrap_or_default();
-    // Fargate adds SYS_PTRACE only.
-    if let Some(added) = capabilities.add.iter().flatten().find(|cap| *cap != "SYS_PTRACE") {
-        return Err(error::client(format!("linuxParameters.capabilities.add {added}: Fargate adds SYS_PTRACE only.")));
-    }
+    check_capabilities(&capabilities)?;
+    let mounts: Vec<MountPoint> =
+        c.mount_points.unwrap_or_default().into_iter().map(|m| mount(&name, m, volumes)).collect::<Result<_, _>>()?;
+    check_mounts(&name, &mounts)?;
     Ok(ContainerDefinition {
         essential: c.essential.unwrap_or(true),
         cpu_units: c.cpu.map_or(Ok(0), |units| {
@@ -314,54 +292,15 @@ fn container(c: wire::ContainerDefinition, volumes: &[String]) -> Result<Contain
         capabilities_add: capabilities.add.unwrap_or_default(),
         init_process: linux.init_process_enabled.unwrap_or(false),
         tmpfs: linux.tmpfs.unwrap_or_default().into_iter().map(tmpfs).collect::<Result<_, _>>()?,
-        shared_memory_mib: positive("sharedMemorySize", &name, linux.shared_memory_size)?,
         sysctls: c.system_controls.unwrap_or_default().into_iter().map(sysctl).collect::<Result<_, _>>()?,
-        mounts: c
-            .mount_points
-            .unwrap_or_default()
-            .into_iter()
-            .map(|m| mount(&name, m, volumes))
-            .collect::<Result<_, _>>()?,
+        mounts,
+        volumes_from: c.volumes_from.unwrap_or_default().into_iter().map(volume_from).collect::<Result<_, _>>()?,
+        restart_policy: c.restart_policy.map(|policy| restart_policy(&name, policy)).transpose()?,
+        version_consistency: c.version_consistency,
         pseudo_terminal: c.pseudo_terminal.unwrap_or(false),
         interactive: c.interactive.unwrap_or(false),
         name,
         image,
-    })
-}
-
-fn positive(setting: &str, container: &str, value: Option<i32>) -> Result<Option<u32>, AwsError> {
-    match value {
-        None => Ok(None),
-        Some(n) if n > 0 => Ok(Some(n.unsigned_abs())),
-        Some(n) => Err(error::client(format!("Invalid '{setting}' setting for container '{container}': {n}"))),
-    }
-}
-
-fn timeout(setting: &str, container: &str, seconds: Option<i32>) -> Result<Option<u32>, AwsError> {
-    match seconds {
-        None => Ok(None),
-        Some(n @ 2..=120) => Ok(Some(n.unsigned_abs())),
-        Some(n) => Err(error::client(format!(
-            "Invalid '{setting}' setting for container '{container}': {n}. Fargate takes 2 to 120 seconds."
-        ))),
-    }
-}
-
-fn port(container: &str, p: wire::PortMapping) -> Result<PortMapping, AwsError> {
-    refuse!(p; container_port_range);
-    let number = |n: Option<i32>| u16::try_from(n.unwrap_or(0)).ok().filter(|n| *n > 0);
-    let container_port = number(p.container_port)
-        .ok_or_else(|| error::client(format!("Invalid 'containerPort' setting for container '{container}'.")))?;
-    if p.host_port.is_some_and(|host| host != i32::from(container_port)) {
-        return Err(error::client(
-            "When networkMode=awsvpc, the host ports and container ports in port mappings must match.",
-        ));
-    }
-    Ok(PortMapping {
-        container_port,
-        protocol: p.protocol.unwrap_or_else(|| "tcp".to_owned()),
-        name: p.name,
-        app_protocol: p.app_protocol,
     })
 }
 
@@ -374,41 +313,6 @@ pub fn environment(given: Option<Vec<wire::KeyValuePair>>) -> Result<Vec<(String
             None => Err(error::client("Environment variable names must not be empty or contain '='.")),
         })
         .collect()
-}
-
-fn dependency(d: wire::ContainerDependency) -> Result<(String, DependencyCondition), AwsError> {
-    let condition = d.condition.unwrap_or_default();
-    match DependencyCondition::parse(&condition) {
-        Some(condition) => Ok((d.container_name.unwrap_or_default(), condition)),
-        None => Err(error::client(format!("Invalid container dependency condition '{condition}'."))),
-    }
-}
-
-fn health_check(container: &str, h: wire::HealthCheck) -> Result<Option<HealthCheck>, AwsError> {
-    let command = h.command.unwrap_or_default();
-    match command.first().map(String::as_str) {
-        Some("NONE") => return Ok(None),
-        Some("CMD" | "CMD-SHELL") if command.len() > 1 => {}
-        _ => {
-            return Err(error::client(format!(
-                "Invalid 'healthCheck.command' setting for container '{container}': it starts with CMD or CMD-SHELL, then the command."
-            )));
-        }
-    }
-    let within = |setting: &str, value: Option<i32>, default: u32, least: i32, most: i32| match value {
-        None => Ok(default),
-        Some(n) if (least..=most).contains(&n) => Ok(n.unsigned_abs()),
-        Some(n) => Err(error::client(format!(
-            "Invalid 'healthCheck.{setting}' setting for container '{container}': {n} is not between {least} and {most}."
-        ))),
-    };
-    Ok(Some(HealthCheck {
-        interval_seconds: within("interval", h.interval, 30, 5, 300)?,
-        timeout_seconds: within("timeout", h.timeout, 5, 2, 60)?,
-        retries: within("retries", h.retries, 3, 1, 10)?,
-        start_period_seconds: within("startPeriod", h.start_period, 0, 0, 300)?,
-        command,
-    }))
 }
 
 fn log(container: &str, l: wire::LogConfiguration) -> Result<AwsLogs, AwsError> {
@@ -464,54 +368,6 @@ fn parse_size(text: &str) -> Option<u64> {
         _ => return None,
     };
     digits.parse::<u64>().ok().filter(|n| *n > 0).and_then(|n| n.checked_mul(factor))
-}
-
-fn ulimit(u: wire::Ulimit) -> Result<Ulimit, AwsError> {
-    let name = u.name.unwrap_or_default();
-    // -1 is "unlimited".
-    let limit = |n: Option<i32>| n.map_or(0, |n| u64::try_from(n).unwrap_or(u64::MAX));
-    let (soft, hard) = (limit(u.soft_limit), limit(u.hard_limit));
-    if name != "nofile" {
-        return Err(error::client(format!("Fargate only supports the nofile ulimit, not '{name}'.")));
-    }
-    if soft > hard {
-        return Err(error::client(format!("Invalid ulimit '{name}': softLimit must not be greater than hardLimit.")));
-    }
-    Ok(Ulimit { name, soft, hard })
-}
-
-fn tmpfs(t: wire::Tmpfs) -> Result<(String, u32, Vec<String>), AwsError> {
-    let path = t
-        .container_path
-        .filter(|path| path.starts_with('/'))
-        .ok_or_else(|| error::client("tmpfs.containerPath must be an absolute path."))?;
-    let size = u32::try_from(t.size.unwrap_or(0))
-        .ok()
-        .filter(|n| *n > 0)
-        .ok_or_else(|| error::client("tmpfs.size must be a positive number of MiB."))?;
-    Ok((path, size, t.mount_options.unwrap_or_default()))
-}
-
-fn sysctl(s: wire::SystemControl) -> Result<(String, String), AwsError> {
-    let name = s.namespace.unwrap_or_default();
-    // Those of the task's own namespaces; others would change the host.
-    if !name.starts_with("net.") {
-        return Err(error::client(format!(
-            "systemControls namespace '{name}' is not supported: Fargate takes those of net.*."
-        )));
-    }
-    Ok((name, s.value.unwrap_or_default()))
-}
-
-fn mount(container: &str, m: wire::MountPoint, volumes: &[String]) -> Result<MountPoint, AwsError> {
-    let volume = m.source_volume.unwrap_or_default();
-    if !volumes.contains(&volume) {
-        return Err(error::client(format!("Unknown volume '{volume}'.")));
-    }
-    let path = m.container_path.filter(|path| path.starts_with('/')).ok_or_else(|| {
-        error::client(format!("mountPoints.containerPath of container '{container}' must be an absolute path."))
-    })?;
-    Ok(MountPoint { volume, path, read_only: m.read_only.unwrap_or(false) })
 }
 
 #[cfg(test)]

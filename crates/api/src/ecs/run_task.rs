@@ -1,7 +1,7 @@
 //! RunTask: up to ten tasks, written in one transaction; the node starts them as soon as it is durable.
 
 use super::launch::{Launch, LaunchError, launch};
-use super::register_task_definition::{environment, parse_cpu, parse_memory};
+use super::register_task_definition::{check_shares, environment, ephemeral_gib, parse_cpu, parse_memory};
 use super::unsupported::refuse;
 use super::{error, names, network, view};
 use crate::Cx;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutput, AwsError> {
-    refuse!(input; enable_execute_command, placement_constraints, placement_strategy, volume_configurations);
+    refuse!(input; enable_execute_command, placement_constraints, placement_strategy, volume_configurations, reference_id);
     let digest = digest(&input);
     let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
     if let Some(token) = &input.client_token
@@ -145,7 +145,7 @@ pub fn check_platform_version(version: Option<&str>) -> Result<(), AwsError> {
 }
 
 fn overrides(given: wire::TaskOverride, definition: &TaskDefinition) -> Result<TaskOverride, AwsError> {
-    refuse!(given; inference_accelerator_overrides, ephemeral_storage);
+    refuse!(given; inference_accelerator_overrides);
     let cpu_units = given.cpu.as_deref().map(parse_cpu).transpose()?;
     let memory_mib = given.memory.as_deref().map(parse_memory).transpose()?;
     let (cpu, memory) = (cpu_units.unwrap_or(definition.cpu_units), memory_mib.unwrap_or(definition.memory_mib));
@@ -178,11 +178,19 @@ fn overrides(given: wire::TaskOverride, definition: &TaskDefinition) -> Result<T
             name,
         });
     }
+    let asked = definition.containers.iter().map(|d| {
+        let over = containers.iter().find(|c| c.name == d.name);
+        let memory = over.and_then(|c| c.memory_mib).or(d.memory_mib);
+        let reservation = over.and_then(|c| c.memory_reservation_mib).or(d.memory_reservation_mib);
+        (over.and_then(|c| c.cpu_units).unwrap_or(d.cpu_units), memory.or(reservation).unwrap_or(0))
+    });
+    check_shares(asked, cpu, memory)?;
     Ok(TaskOverride {
         containers,
         cpu_units,
         memory_mib,
         task_role_arn: given.task_role_arn,
         execution_role_arn: given.execution_role_arn,
+        ephemeral_gib: ephemeral_gib(given.ephemeral_storage)?,
     })
 }

@@ -21,6 +21,16 @@ macro_rules! refuse {
 }
 pub(crate) use refuse;
 
+/// Like [`refuse!`], for what AWS's Fargate refuses too, and in its words.
+macro_rules! refuse_on_fargate {
+    ($input:expr; $($field:ident),* $(,)?) => {$(
+        if $crate::ecs::unsupported::IsSet::is_set(&$input.$field) {
+            return Err($crate::ecs::error::not_on_fargate(&$crate::ecs::unsupported::camel_case(stringify!($field))));
+        }
+    )*};
+}
+pub(crate) use refuse_on_fargate;
+
 /// `pid_mode` → `pidMode`.
 pub fn camel_case(field: &str) -> String {
     let mut parts = field.split('_');

@@ -115,18 +115,23 @@ pub fn task_definition(scope: &Scope, d: &TaskDefinition) -> wire::TaskDefinitio
         registered_by: Some(d.registered_by.clone()),
         deregistered_at: d.deregistered_at.map(time),
         delete_requested_at: d.delete_requested_at.map(time),
+        pid_mode: d.shared_pids.then(|| "task".to_owned()),
+        ephemeral_storage: d.ephemeral_gib.map(ephemeral_storage),
         ..Default::default()
     }
 }
 
 fn container_definition(c: &ContainerDefinition) -> wire::ContainerDefinition {
-    let port = |p: &PortMapping| wire::PortMapping {
-        container_port: Some(i32::from(p.container_port)),
-        host_port: Some(i32::from(p.container_port)),
-        protocol: Some(p.protocol.clone()),
-        name: p.name.clone(),
-        app_protocol: p.app_protocol.clone(),
-        ..Default::default()
+    let port = |p: &PortMapping| {
+        let single = p.last_port.is_none().then_some(i32::from(p.container_port));
+        wire::PortMapping {
+            container_port: single,
+            host_port: single,
+            protocol: Some(p.protocol.clone()),
+            name: p.name.clone(),
+            app_protocol: p.app_protocol.clone(),
+            container_port_range: p.last_port.map(|last| format!("{}-{last}", p.container_port)),
+        }
     };
     let capabilities =
         (!c.capabilities_add.is_empty() || !c.capabilities_drop.is_empty()).then(|| wire::KernelCapabilities {
@@ -145,7 +150,6 @@ fn container_definition(c: &ContainerDefinition) -> wire::ContainerDefinition {
     let linux = wire::LinuxParameters {
         capabilities,
         init_process_enabled: c.init_process.then_some(true),
-        shared_memory_size: c.shared_memory_mib.map(|mib| mib as i32),
         tmpfs: some_if(tmpfs),
         ..Default::default()
     };
@@ -170,7 +174,21 @@ fn container_definition(c: &ContainerDefinition) -> wire::ContainerDefinition {
                 })
                 .collect(),
         ),
-        volumes_from: list(vec![]),
+        volumes_from: list(
+            c.volumes_from
+                .iter()
+                .map(|v| wire::VolumeFrom {
+                    source_container: Some(v.container.clone()),
+                    read_only: v.read_only.then_some(true),
+                })
+                .collect(),
+        ),
+        restart_policy: c.restart_policy.as_ref().map(|policy| wire::ContainerRestartPolicy {
+            enabled: Some(policy.enabled),
+            ignored_exit_codes: some_if(policy.ignored_exit_codes.clone()),
+            restart_attempt_period: Some(policy.attempt_period_seconds as i32),
+        }),
+        version_consistency: c.version_consistency.clone(),
         linux_parameters: (linux != wire::LinuxParameters::default()).then_some(linux),
         depends_on: some_if(
             c.depends_on
@@ -273,10 +291,17 @@ pub fn task(scope: &Scope, t: &Task, with_tags: bool) -> wire::Task {
         task_definition_arn: Some(arn::task_definition(scope, &t.family, t.revision)),
         task_arn: Some(task_arn),
         version: Some(t.version as i64),
-        ephemeral_storage: Some(wire::EphemeralStorage { size_in_gib: Some(20), ..Default::default() }),
-        fargate_ephemeral_storage: Some(wire::TaskEphemeralStorage { size_in_gib: Some(20), ..Default::default() }),
+        ephemeral_storage: Some(ephemeral_storage(t.ephemeral_gib)),
+        fargate_ephemeral_storage: Some(wire::TaskEphemeralStorage {
+            size_in_gib: Some(t.ephemeral_gib as i32),
+            ..Default::default()
+        }),
         ..Default::default()
     }
+}
+
+fn ephemeral_storage(gib: u32) -> wire::EphemeralStorage {
+    wire::EphemeralStorage { size_in_gib: Some(gib as i32) }
 }
 
 fn attachment_status(status: TaskStatus) -> &'static str {
@@ -335,7 +360,7 @@ fn task_override(o: &TaskOverride, t: &Task) -> wire::TaskOverride {
         inference_accelerator_overrides: list(vec![]),
         execution_role_arn: o.execution_role_arn.clone(),
         task_role_arn: o.task_role_arn.clone(),
-        ..Default::default()
+        ephemeral_storage: o.ephemeral_gib.map(ephemeral_storage),
     }
 }
 

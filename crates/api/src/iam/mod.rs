@@ -13,7 +13,7 @@ mod tags;
 mod view;
 
 mod attached_policies;
-mod create_role;
+pub(crate) mod create_role;
 mod delete_role;
 mod get_role;
 mod inline_policies;

@@ -22,6 +22,8 @@ pub struct Bundle {
     pub terminal: bool,
     /// Process 1 is our small init.
     pub init: bool,
+    /// Process 1 of the PID namespace that the task's containers share.
+    pub pause: Option<sys::Pid>,
 }
 
 impl Bundle {
@@ -74,8 +76,11 @@ pub struct Plan<'a> {
 impl Plan<'_> {
     /// The content of `config.json`.
     pub fn config(&self, flavour: Flavour) -> Value {
-        let mut namespaces =
-            vec![json!({"type": "pid"}), json!({"type": "ipc"}), json!({"type": "uts"}), json!({"type": "mount"})];
+        let pid = match self.bundle.pause {
+            Some(pause) => json!({"type": "pid", "path": format!("/proc/{pause}/ns/pid")}),
+            None => json!({"type": "pid"}),
+        };
+        let mut namespaces = vec![pid, json!({"type": "ipc"}), json!({"type": "uts"}), json!({"type": "mount"})];
         if matches!(self.cgroups, Hierarchies::V2(_)) {
             namespaces.push(json!({"type": "cgroup"}));
         }

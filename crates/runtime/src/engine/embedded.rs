@@ -171,7 +171,10 @@ fn build(work: impl FnOnce() -> Result<Pid, String>, report: OwnedFd) -> i32 {
 }
 
 fn redirect(output: &Output) -> Result<(), String> {
-    let Output::Pipes { stdout, stderr } = output else { return Ok(()) };
+    let Output::Pipes { stdin, stdout, stderr } = output else { return Ok(()) };
+    if let Some(stdin) = stdin {
+        sys::dup_onto(stdin.as_raw_fd(), 0).map_err(because("redirect"))?;
+    }
     sys::dup_onto(stdout.as_raw_fd(), 1).map_err(because("redirect"))?;
     sys::dup_onto(stderr.as_raw_fd(), 2).map_err(because("redirect"))
 }

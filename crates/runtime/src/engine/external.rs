@@ -80,7 +80,10 @@ impl Engine for External {
         let mut command = self.command(&log(bundle));
         command.arg("create").arg("--bundle").arg(&bundle.directory).arg("--pid-file").arg(pid_file(bundle));
         match output {
-            Output::Pipes { stdout, stderr } => {
+            Output::Pipes { stdin, stdout, stderr } => {
+                if let Some(stdin) = stdin {
+                    command.stdin(stdin);
+                }
                 command.stdout(stdout).stderr(stderr);
             }
             Output::Terminal => {

@@ -10,7 +10,42 @@ unsafe extern "C" {
     static BEGIN: u8;
     #[link_name = "longshore_init_end"]
     static END: u8;
+    #[link_name = "longshore_pause_begin"]
+    static PAUSE_BEGIN: u8;
+    #[link_name = "longshore_pause_end"]
+    static PAUSE_END: u8;
 }
+
+// Process 1 of a PID namespace that containers share. Whoever starts it ignores SIGCHLD, so that the kernel reaps orphans.
+#[cfg(target_arch = "x86_64")]
+global_asm!(
+    ".pushsection .rodata.longshore_pause,\"a\",@progbits",
+    "longshore_pause_begin:",
+    "2:",
+    "mov eax, 34", // pause
+    "syscall",
+    "jmp 2b",
+    "longshore_pause_end:",
+    ".popsection",
+);
+
+#[cfg(target_arch = "aarch64")]
+global_asm!(
+    ".pushsection .rodata.longshore_pause,\"a\",@progbits",
+    ".balign 4",
+    "longshore_pause_begin:",
+    "2:",
+    "mov x8, #73", // ppoll(nothing, for ever)
+    "mov x0, #0",
+    "mov x1, #0",
+    "mov x2, #0",
+    "mov x3, #0",
+    "mov x4, #8",
+    "svc #0",
+    "b 2b",
+    "longshore_pause_end:",
+    ".popsection",
+);
 
 // Started as `init <path> <argument 0> <argument>…`.
 //
@@ -190,8 +225,16 @@ const MACHINE: u16 = 183;
 
 /// The executable's bytes.
 pub(super) fn image() -> Vec<u8> {
-    let (begin, end) = (&raw const BEGIN, &raw const END);
-    // SAFETY: the assembler places both labels in one read-only section, with the code between them.
+    executable(&raw const BEGIN, &raw const END)
+}
+
+/// Those of a process that does nothing, for ever.
+pub(super) fn pause() -> Vec<u8> {
+    executable(&raw const PAUSE_BEGIN, &raw const PAUSE_END)
+}
+
+fn executable(begin: *const u8, end: *const u8) -> Vec<u8> {
+    // SAFETY: the assembler places both labels of a pair in one read-only section, with the code between them.
     let code = unsafe { std::slice::from_raw_parts(begin, end.offset_from_unsigned(begin)) };
     let total = (HEADER + PROGRAM_HEADER + code.len()) as u64;
     let mut file = Vec::with_capacity(total as usize);

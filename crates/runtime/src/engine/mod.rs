@@ -28,6 +28,11 @@ pub fn init_image() -> Vec<u8> {
     init::image()
 }
 
+/// The process that a PID namespace shared by containers begins with, as an executable file.
+pub fn pause_image() -> Vec<u8> {
+    init::pause()
+}
+
 /// A child process of the supervisor that works for the engine.
 #[derive(Debug)]
 pub struct Job {
@@ -90,10 +95,12 @@ impl Failure {
     }
 }
 
-/// Where the output of a process goes.
+/// Where the output of a process goes, and its input comes from.
 #[derive(Debug)]
 pub enum Output {
     Pipes {
+        /// `/dev/null` when absent.
+        stdin: Option<OwnedFd>,
         stdout: OwnedFd,
         stderr: OwnedFd,
     },

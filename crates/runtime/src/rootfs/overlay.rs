@@ -27,6 +27,11 @@ pub enum OverlayError {
 
 /// Mounts `lower` (topmost first), `upper` and `work` at `target`, making the directories that are missing.
 pub fn mount(lower: &[PathBuf], upper: &Path, work: &Path, target: &Path) -> Result<(), OverlayError> {
+    if !upper.exists()
+        && let Some(root) = lower.first()
+    {
+        make_like(upper, root).map_err(|source| OverlayError::Directory { path: upper.to_owned(), source })?;
+    }
     for path in [upper, work, target] {
         std::fs::create_dir_all(path).map_err(|source| OverlayError::Directory { path: path.to_owned(), source })?;
     }
@@ -47,6 +52,15 @@ pub fn mount(lower: &[PathBuf], upper: &Path, work: &Path, target: &Path) -> Res
         target: target.to_owned(),
         source: errno.into(),
     })
+}
+
+/// Owner and mode of the upper directory become those of `/`.
+fn make_like(upper: &Path, root: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    std::fs::create_dir_all(upper)?;
+    let metadata = std::fs::metadata(root)?;
+    std::os::unix::fs::chown(upper, Some(metadata.uid()), Some(metadata.gid()))?;
+    std::fs::set_permissions(upper, std::fs::Permissions::from_mode(metadata.mode() & 0o7777))
 }
 
 fn attach(lower: &[&str], upper: &str, work: &str, target: &Path) -> Result<(), (&'static str, rustix::io::Errno)> {

@@ -62,6 +62,15 @@ impl Root {
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
+    /// A directory to read from, or `None` if there is none at `path`.
+    pub fn directory(&self, path: &str) -> io::Result<Option<OwnedFd>> {
+        match self.at(path, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if matches!(error.source.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => Ok(None),
+            Err(error) => Err(error.source),
+        }
+    }
+
     /// Makes the directory and its parents where they are missing, owned by root.
     pub fn make_directories(&self, path: &str) -> Result<(), ResolveError> {
         let directory = OFlags::PATH | OFlags::DIRECTORY;

@@ -62,6 +62,8 @@ pub struct Container {
     pub bundle: Option<Bundle>,
     pub logs: LogBuffer,
     pub pipes: Vec<LogPipe>,
+    /// The writing end of its standard input, which only has to be there.
+    pub stdin: Option<OwnedFd>,
     /// Where the runtime sends the terminal.
     pub console: Option<UnixListener>,
     pub probe: Option<Probe>,
@@ -84,6 +86,7 @@ impl Container {
             bundle: None,
             logs: LogBuffer::new(&spec.log),
             pipes: Vec::new(),
+            stdin: None,
             console: None,
             probe: None,
             kill_at_ms: None,

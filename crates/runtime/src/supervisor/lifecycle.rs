@@ -97,7 +97,7 @@ impl Supervisor {
         let bundle = match &container.bundle {
             Some(bundle) => bundle.clone(),
             None => {
-                let bundle = prepare::container(spec, &container.spec, &self.directory, &self.cgroups);
+                let bundle = prepare::container(spec, &container.spec, &self.directory, &self.cgroups, self.pause);
                 let bundle = bundle.map_err(|error| error.to_string())?;
                 container.spec.args = Vec::new();
                 container.spec.env = Vec::new();
@@ -244,6 +244,12 @@ impl Supervisor {
                 return self.cannot_start(index, &failure);
             }
         }
+        if self.pause.is_some()
+            && let Some(bundle) = &container.bundle
+        {
+            // In a PID namespace of its own the kernel would have ended what is left of it.
+            self.cgroups.group(bundle.cgroup.as_str()).kill();
+        }
         let oom_kills =
             container.bundle.as_ref().map_or(0, |bundle| self.cgroups.group(bundle.cgroup.as_str()).oom_kills());
         let new_oom_kills = oom_kills.saturating_sub(container.oom_kills_seen);
@@ -283,6 +289,7 @@ impl Supervisor {
         container.phase = Phase::Stopped;
         container.probe = None;
         container.kill_at_ms = None;
+        container.stdin = None;
         container.drain_logs();
         container.change(|state| {
             state.status = ContainerStatus::Stopped;

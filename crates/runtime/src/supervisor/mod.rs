@@ -14,6 +14,7 @@ mod exec;
 mod health;
 mod lifecycle;
 mod logs;
+mod pause;
 pub mod plan;
 mod prepare;
 mod setup;
@@ -119,6 +120,8 @@ struct Supervisor {
     process: setup::Process,
     cgroups: Hierarchies,
     engine: Option<Box<dyn Engine>>,
+    /// Process 1 of the PID namespace that the containers share, when they do.
+    pause: Option<Pid>,
     /// Without its containers, which are below.
     spec: Option<TaskSpec>,
     task: TaskState,
@@ -164,6 +167,7 @@ impl Supervisor {
             process,
             cgroups: Hierarchies::detect()?,
             engine: None,
+            pause: None,
             spec: None,
             task: TaskState::default(),
             task_version: 1,
@@ -190,7 +194,8 @@ impl Supervisor {
         let prepared = self
             .enter_network(spec.network)
             .and_then(|()| self.choose_engine(&spec))
-            .and_then(|()| prepare::task(&spec, &self.directory, &self.cgroups).map_err(|error| error.to_string()));
+            .and_then(|()| prepare::task(&spec, &self.directory, &self.cgroups).map_err(|error| error.to_string()))
+            .and_then(|()| self.start_pause(&spec));
         self.containers = std::mem::take(&mut spec.containers).into_iter().map(Container::new).collect();
         self.spec = Some(spec);
         match prepared {
@@ -205,6 +210,16 @@ impl Supervisor {
         let engine = crate::engine::choose(&spec.runtime, &directory, &mut self.cgroups)
             .map_err(|error| format!("ResourceInitializationError: move the cgroup mounts: {error}"))?;
         self.engine = Some(engine);
+        Ok(())
+    }
+
+    fn start_pause(&mut self, spec: &TaskSpec) -> Result<(), String> {
+        if spec.shared_pids {
+            let started = pause::start(&self.directory.join("pause"));
+            self.pause = Some(
+                started.map_err(|error| format!("ResourceInitializationError: share the PID namespace: {error}"))?,
+            );
+        }
         Ok(())
     }
 
@@ -465,6 +480,9 @@ impl Supervisor {
 
     /// Everything has ended: removes what is left of the task.
     fn clean_up(&mut self) {
+        if let Some(pause) = self.pause {
+            let _ = sys::kill(pause, libc::SIGKILL);
+        }
         if let Some(spec) = &self.spec
             && let Err(error) = self.cgroups.group(spec.cgroup.as_str()).destroy()
         {

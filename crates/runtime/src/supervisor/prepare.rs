@@ -6,7 +6,7 @@ use crate::cgroup::{CgroupError, Hierarchies, Limits};
 use crate::engine::bundle::{self, Bundle, Flavour, Plan};
 use crate::engine::{self, Output};
 use crate::protocol::Stream;
-use crate::rootfs::{overlay, resolve, user};
+use crate::rootfs::{disk, overlay, resolve, seed, user};
 use crate::spec::{ContainerSpec, RuntimeChoice, TaskLimits, TaskSpec};
 use crate::sys;
 use std::io;
@@ -26,6 +26,8 @@ pub enum PrepareError {
     },
     #[error("ResourceInitializationError: kernel parameter {0}: {1}")]
     Sysctl(String, #[source] io::Error),
+    #[error("ResourceInitializationError: mount the task's file system {0}: {1}")]
+    Disk(PathBuf, #[source] io::Error),
     #[error("CannotCreateContainerError: bind source path does not exist: {0}")]
     BindSource(PathBuf),
     #[error("CannotCreateContainerError: {what} {path}: {source}")]
@@ -78,6 +80,9 @@ pub fn task(spec: &TaskSpec, directory: &Path, cgroups: &Hierarchies) -> Result<
     if spec.containers.iter().any(|container| container.init) {
         write("init", &engine::init_image(), 0o755)?;
     }
+    if let Some(disk) = &spec.disk {
+        disk::mount(disk).map_err(|error| PrepareError::Disk(disk.image.clone(), error))?;
+    }
     cgroups.group(spec.cgroup.as_str()).create(&Limits {
         cpu_millis: spec.limits.cpu_millis,
         memory_bytes: spec.limits.memory_bytes,
@@ -109,7 +114,11 @@ pub fn container(
     spec: &ContainerSpec,
     directory: &Path,
     cgroups: &Hierarchies,
+    pause: Option<sys::Pid>,
 ) -> Result<Bundle, PrepareError> {
+    for mount in spec.mounts.iter().filter(|mount| mount.volume) {
+        std::fs::create_dir_all(&mount.source).map_err(file_error("make the volume", &mount.source))?;
+    }
     if let Some(missing) = spec.mounts.iter().find(|mount| !mount.source.exists()) {
         return Err(PrepareError::BindSource(missing.source.clone()));
     }
@@ -121,6 +130,7 @@ pub fn container(
             .and(Capabilities::available()),
         terminal: spec.terminal,
         init: spec.init,
+        pause,
     };
     private_directory(&directory.join("bundles"))?;
     let limits = Limits {
@@ -135,6 +145,10 @@ pub fn container(
     overlay::mount(&spec.layers, &spec.upper, &spec.work, &rootfs)?;
     let root = resolve::Root::open(&rootfs)?;
     let user = user::find(&root, &spec.user)?;
+    for mount in spec.mounts.iter().filter(|mount| mount.seed) {
+        seed::fill(&root, &mount.destination, &mount.source)
+            .map_err(file_error("copy the image's files to the volume", &mount.source))?;
+    }
     if !spec.cwd.is_empty() {
         root.make_directories(&spec.cwd)?;
     }
@@ -160,7 +174,13 @@ pub fn output(container: &mut Container, bundle: &Bundle) -> io::Result<Output> 
     let (stderr, stderr_write) = sys::pipe()?;
     container.pipes.push(LogPipe::new(stdout, Stream::Stdout)?);
     container.pipes.push(LogPipe::new(stderr, Stream::Stderr)?);
-    Ok(Output::Pipes { stdout: stdout_write, stderr: stderr_write })
+    let mut stdin = None;
+    if container.spec.stdin_open {
+        let (read, write) = sys::pipe()?;
+        container.stdin = Some(write);
+        stdin = Some(read);
+    }
+    Ok(Output::Pipes { stdin, stdout: stdout_write, stderr: stderr_write })
 }
 
 /// Takes the terminal that the runtime sent.

@@ -13,4 +13,5 @@ mod measure;
 mod resources;
 mod runtimes;
 mod security;
+mod sharing;
 mod supervisor;

@@ -1,0 +1,171 @@
+//! What a task keeps on disk beside its images: volumes, and for a task whose `ephemeralStorage` has a size, a file system
+//! of that size that holds its containers' writable layers and its volumes.
+//!
+//! `<data>/tasks/<task id>/` holds `volumes/`, or `disk.ext4` and its mount point. The mount is the supervisor's own
+//! (see `longshore_runtime::rootfs::disk`), so that it ends with the task. Empty file systems are made once a size, as
+//! `<data>/tasks/.empty-<size>.ext4`, and copied: only their few blocks with content are.
+
+use longshore_runtime::spec::Disk;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    #[error("prepare {path}")]
+    File { path: PathBuf, source: io::Error },
+    #[error("ephemeralStorage of a size needs mkfs.ext4 on the node")]
+    NoTool(#[source] io::Error),
+    #[error("mkfs.ext4 failed: {0}")]
+    Format(String),
+}
+
+/// Where a task's files are to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub volumes: PathBuf,
+    /// Where writable layers go instead of the image store, on a file system of the task's own.
+    pub layers: Option<PathBuf>,
+    pub disk: Option<Disk>,
+}
+
+/// The directories of all tasks of a node.
+pub struct Storage {
+    root: PathBuf,
+}
+
+impl Storage {
+    pub fn new(data_dir: &Path) -> Self {
+        Self { root: data_dir.join("tasks") }
+    }
+
+    /// Makes a task's directory; with a file system of `gib` GiB if a size is asked for. Blocking.
+    pub fn make(&self, task: &str, gib: Option<u32>) -> Result<Place, StorageError> {
+        let directory = self.root.join(task);
+        let Some(gib) = gib else {
+            let volumes = directory.join("volumes");
+            make_directory(&volumes)?;
+            return Ok(Place { volumes, layers: None, disk: None });
+        };
+        let mount_at = directory.join("disk");
+        make_directory(&mount_at)?;
+        let image = directory.join("disk.ext4");
+        let empty = self.empty(gib)?;
+        copy_sparse(&empty, &image).map_err(|source| StorageError::File { path: image.clone(), source })?;
+        Ok(Place {
+            volumes: mount_at.join("volumes"),
+            layers: Some(mount_at.join("layers")),
+            disk: Some(Disk { image, mount_at }),
+        })
+    }
+
+    /// Removes a task's directory. The task must not run any more. Blocking.
+    pub fn remove(&self, task: &str) {
+        remove(&self.root.join(task));
+    }
+
+    /// Tasks that have a directory.
+    pub fn list(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
+        entries.filter_map(|e| e.file_name().into_string().ok()).filter(|name| !name.starts_with('.')).collect()
+    }
+
+    /// An empty file system of this size.
+    fn empty(&self, gib: u32) -> Result<PathBuf, StorageError> {
+        let path = self.root.join(format!(".empty-{gib}.ext4"));
+        if path.exists() {
+            return Ok(path);
+        }
+        let failed = |source| StorageError::File { path: path.clone(), source };
+        let new = self.root.join(format!(".new-{gib}-{}.ext4", std::process::id()));
+        let file = File::create(&new).map_err(failed)?;
+        file.set_len(u64::from(gib) << 30).map_err(failed)?;
+        drop(file);
+        // No journal: after a crash nobody reads it again. No blocks for root, no checking at mount.
+        let output = std::process::Command::new("mkfs.ext4")
+            .args(["-q", "-F", "-m", "0", "-i", "65536", "-O", "^has_journal,^resize_inode"])
+            .args(["-E", "lazy_itable_init=1,nodiscard,root_owner=0:0"])
+            .arg(&new)
+            .output()
+            .map_err(StorageError::NoTool)?;
+        if !output.status.success() {
+            let _ = std::fs::remove_file(&new);
+            return Err(StorageError::Format(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        }
+        std::fs::rename(&new, &path).map_err(failed)?;
+        Ok(path)
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), StorageError> {
+    std::fs::create_dir_all(path).map_err(|source| StorageError::File { path: path.to_owned(), source })
+}
+
+fn remove(path: &Path) {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, path = %path.display(), "a task's files could not be removed");
+        }
+        _ => {}
+    }
+}
+
+/// Copies what is not a hole.
+fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
+    let (from, to) = (File::open(from)?, File::create(to)?);
+    let length = from.metadata()?.len();
+    to.set_len(length)?;
+    let mut buffer = vec![0; 64 << 10];
+    let mut at = 0;
+    while at < length {
+        let start = match rustix::fs::seek(&from, rustix::fs::SeekFrom::Data(at)) {
+            Ok(start) => start,
+            // Nothing but a hole is left.
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(error) => return Err(error.into()),
+        };
+        let end = rustix::fs::seek(&from, rustix::fs::SeekFrom::Hole(start))?;
+        at = start;
+        while at < end {
+            let piece = buffer.len().min((end - at) as usize);
+            from.read_exact_at(&mut buffer[..piece], at)?;
+            to.write_all_at(&buffer[..piece], at)?;
+            at += piece as u64;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_stay_holes() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (from, to) = (scratch.path().join("a"), scratch.path().join("b"));
+        let file = File::create(&from).unwrap();
+        file.set_len(1 << 30).unwrap();
+        file.write_all_at(b"middle", 500 << 20).unwrap();
+        copy_sparse(&from, &to).unwrap();
+        let copy = File::open(&to).unwrap();
+        let mut text = [0; 6];
+        copy.read_exact_at(&mut text, 500 << 20).unwrap();
+        let metadata = copy.metadata().unwrap();
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&metadata);
+        assert!(&text == b"middle" && metadata.len() == 1 << 30 && blocks < 100, "{blocks}");
+    }
+
+    #[test]
+    fn directories_of_tasks_come_and_go() {
+        let scratch = tempfile::tempdir().unwrap();
+        let storage = Storage::new(scratch.path());
+        let place = storage.make("one", None).unwrap();
+        assert!(place.volumes.is_dir() && place.disk.is_none());
+        assert_eq!(storage.list(), ["one"]);
+        storage.remove("one");
+        storage.remove("one");
+        assert!(storage.list().is_empty());
+    }
+}
