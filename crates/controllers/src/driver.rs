@@ -7,7 +7,7 @@ use crate::service::ServiceKey;
 use crate::targets::TargetKey;
 use crate::task::TaskKey;
 use crate::{Environment, images, prune, service, targets, task};
-use longshore_store::tables::{Listeners, Rules, Services, TargetGroups, Targets, Tasks};
+use longshore_store::tables::{Listeners, Rules, ServiceDeployments, Services, TargetGroups, Targets, Tasks};
 use longshore_store::{Snapshot, Store};
 use longshore_types::Timestamp;
 use longshore_types::ecs::{DesiredStatus, TaskStatus};
@@ -24,6 +24,7 @@ struct Agenda {
     tasks: BTreeSet<TaskKey>,
     targets: BTreeSet<TargetKey>,
     later_services: BTreeMap<ServiceKey, Timestamp>,
+    later_tasks: BTreeMap<TaskKey, Timestamp>,
     later_targets: BTreeMap<TargetKey, Timestamp>,
 }
 
@@ -73,11 +74,13 @@ impl Agenda {
             changes.keys::<Rules>().map(|k| k.len()),
             changes.keys::<TargetGroups>().map(|k| k.len()),
         ];
-        let (Some(services), Some(tasks), Some(touched)) = (services, tasks, touched) else {
+        let releases = changes.keys::<ServiceDeployments>();
+        let (Some(services), Some(tasks), Some(touched), Some(releases)) = (services, tasks, touched, releases) else {
             self.everything(state);
             return state.revision();
         };
         self.services.extend(services);
+        self.services.extend(releases.into_iter().map(|(scope, cluster, service, _)| (scope, cluster, service)));
         for key in touched {
             if let Some(task) = state.targets().get(&key).and_then(|target| target.task.clone()) {
                 self.add_task(state, (key.0.clone(), task));
@@ -112,6 +115,7 @@ impl Agenda {
 
     fn add_due(&mut self, now: Timestamp) {
         take_due(&mut self.later_services, &mut self.services, now);
+        take_due(&mut self.later_tasks, &mut self.tasks, now);
         take_due(&mut self.later_targets, &mut self.targets, now);
     }
 
@@ -122,8 +126,9 @@ impl Agenda {
                 None => self.later_services.remove(&key),
             };
         }
-        for key in std::mem::take(&mut self.tasks) {
-            task::pass(store, environment, key).await;
+        let tasks = std::mem::take(&mut self.tasks);
+        if let Some(at) = task::pass(store, environment, &tasks).await {
+            self.later_tasks.extend(tasks.into_iter().map(|key| (key, at)));
         }
         for key in std::mem::take(&mut self.targets) {
             match targets::pass(store, environment, key.clone()).await {
@@ -134,7 +139,8 @@ impl Agenda {
     }
 
     fn next_time(&self) -> Option<Timestamp> {
-        self.later_services.values().chain(self.later_targets.values()).min().copied()
+        let later = self.later_services.values().chain(self.later_tasks.values()).chain(self.later_targets.values());
+        later.min().copied()
     }
 }
 

@@ -3,6 +3,7 @@
 use longshore_api::Cx;
 use longshore_types::Timestamp;
 use longshore_types::ecs::{Service, ServiceEvent};
+use longshore_types::id::DeploymentId;
 use std::time::Duration;
 
 /// DescribeServices shows this many.
@@ -11,19 +12,41 @@ const KEPT: usize = 100;
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages.html>
 const QUIET: Duration = Duration::from_secs(6 * 3600);
 
-/// Whether `message` would be news after what the service said last.
+/// How events begin that say how things are; the others say what was done, and are always news.
+const CONDITIONS: [&str; 4] =
+    ["has reached a steady state", "was unable to ", "is not AZ balanced", "failed to launch a task"];
+
+/// Whether `message` says something new: that something was done, or how things are since something was done.
 pub fn is_news(service: &Service, message: &str, now: Timestamp) -> bool {
-    let text = full(service, message);
-    service.events.first().is_none_or(|last| last.message != text || now.since(last.at) >= QUIET)
+    let is_condition = |text: &str| CONDITIONS.iter().any(|words| text.starts_with(words));
+    let prefix = full(service, "");
+    let text_of = |event: &ServiceEvent| event.message.strip_prefix(&prefix).map(str::to_owned);
+    !is_condition(message)
+        || !service
+            .events
+            .iter()
+            .map_while(|event| text_of(event).filter(|text| is_condition(text)).map(|text| (text, event.at)))
+            .any(|(text, at)| text == message && now.since(at) < QUIET)
 }
 
 /// Adds an event: `message` without the `(service X)` in front.
 pub fn add(service: &mut Service, cx: &Cx, message: &str) {
     if is_news(service, message, cx.now) {
-        let event = ServiceEvent { id: cx.ids().uuid(), at: cx.now, message: full(service, message) };
-        service.events.insert(0, event);
-        service.events.truncate(KEPT);
+        let message = full(service, message);
+        insert(service, cx, message);
     }
+}
+
+/// The event that names the deployment as a task set, as ECS does here alone.
+pub fn add_draining(service: &mut Service, cx: &Cx, deployment: &DeploymentId, tasks: usize) {
+    let message =
+        format!("(service {}, taskSet {deployment}) has begun draining connections on {tasks} tasks.", service.name);
+    insert(service, cx, message);
+}
+
+fn insert(service: &mut Service, cx: &Cx, message: String) {
+    service.events.insert(0, ServiceEvent { id: cx.ids().uuid(), at: cx.now, message });
+    service.events.truncate(KEPT);
 }
 
 fn full(service: &Service, message: &str) -> String {

@@ -1,29 +1,55 @@
 //! What nodes report, written into the tasks' rows, with everything that follows from it in the same transaction.
 
+use crate::service::ServiceKey;
+use crate::task::Drained;
 use crate::{Environment, events, service, task};
 use longshore_api::Cx;
 use longshore_api::ec2::network::delete_interface;
-use longshore_planner::task::{is_failed_launch, observe};
+use longshore_api::ecs::deployment;
+use longshore_planner::task::{Failure, failure, observe};
 use longshore_store::tables::RoleSessions;
 use longshore_store::{Store, StoreError, Tx};
-use longshore_types::ecs::{LaunchBackoff, StopCode, Task};
+use longshore_types::ecs::{StopCode, Task};
 use longshore_types::elbv2::{Target, TargetHealth};
 use longshore_types::node::TaskObservation;
+use std::collections::BTreeMap;
 
 /// Writes a batch of observations durably.
 pub async fn apply(store: &Store, environment: &Environment, seen: Vec<TaskObservation>) -> Result<(), StoreError> {
     let contexts: Vec<(Cx, TaskObservation)> =
         seen.into_iter().map(|seen| (environment.cx(seen.scope.clone()), seen)).collect();
     let done = store.write(move |tx| {
+        let mut told = Told::default();
         for (cx, seen) in &contexts {
-            apply_one(tx, cx, seen);
+            apply_one(tx, cx, seen, &mut told);
+        }
+        if let Some((cx, _)) = contexts.first() {
+            told.tell(tx, cx);
         }
         Ok::<_, ()>(())
     });
     done.await.map(|_| ())
 }
 
-fn apply_one(tx: &mut Tx, cx: &Cx, seen: &TaskObservation) {
+/// What services say of a batch: one event for many tasks.
+#[derive(Default)]
+struct Told {
+    /// By service and target group.
+    registered: BTreeMap<(ServiceKey, String), usize>,
+    drained: Drained,
+}
+
+impl Told {
+    fn tell(self, tx: &mut Tx, cx: &Cx) {
+        for ((key, target_group), n) in self.registered {
+            let text = format!("registered {n} targets in (target-group {target_group})");
+            tx.services().update(&key, |service| events::add(service, cx, &text));
+        }
+        self.drained.tell(tx, cx);
+    }
+}
+
+fn apply_one(tx: &mut Tx, cx: &Cx, seen: &TaskObservation, told: &mut Told) {
     let key = (cx.scope.clone(), seen.id.clone());
     let Some(stored) = tx.tasks().get(&key) else { return };
     let mut task = (*stored).clone();
@@ -31,30 +57,41 @@ fn apply_one(tx: &mut Tx, cx: &Cx, seen: &TaskObservation) {
     if !change.visible {
         return;
     }
+    let digests = |task: &Task| task.containers.iter().map(|c| c.image_digest.clone()).collect::<Vec<_>>();
+    if digests(&stored) != digests(&task) {
+        pin(tx, cx, &task);
+    }
     if change.started {
-        started(tx, cx, &task);
+        started(tx, cx, &task, told);
     }
     if change.stopped {
-        stopped(tx, cx, &mut task);
+        stopped(tx, cx, &mut task, told);
     }
     tx.tasks().put(key, task);
 }
 
-/// RUNNING: its targets are registered, and its deployment has shown that it can run.
-fn started(tx: &mut Tx, cx: &Cx, task: &Task) {
-    let (Some(service), Some(deployment)) = (&task.service, &task.deployment) else { return };
-    let key = (cx.scope.clone(), task.cluster.clone(), service.clone());
+fn service_key(cx: &Cx, task: &Task) -> Option<ServiceKey> {
+    Some((cx.scope.clone(), task.cluster.clone(), task.service.clone()?))
+}
+
+fn pin(tx: &mut Tx, cx: &Cx, task: &Task) {
+    let Some(key) = service_key(cx, task) else { return };
+    let Some(row) = tx.services().get(&key) else { return };
+    let mut row = (*row).clone();
+    deployment::pin(tx, &cx.scope, &mut row, task);
+    tx.services().put(key, row);
+}
+
+/// RUNNING: its targets are registered, and the next launch need not wait.
+fn started(tx: &mut Tx, cx: &Cx, task: &Task, told: &mut Told) {
+    let (Some(key), Some(deployment)) = (service_key(cx, task), &task.deployment) else { return };
     let load_balancers = tx.services().update(&key, |service| {
-        service.launch_backoff = LaunchBackoff::default();
-        let deployment = service.deployments.iter_mut().find(|d| d.id == *deployment)?;
-        deployment.reached_running = true;
-        let load_balancers = deployment.load_balancers.clone();
-        for lb in &load_balancers {
-            events::add(service, cx, &format!("registered 1 targets in (target-group {})", lb.target_group));
-        }
-        Some(load_balancers)
+        service.launch_backoff.retry_at = None;
+        let deployment = service.deployments.iter().find(|d| d.id == *deployment)?;
+        Some(deployment.template.load_balancers.clone())
     });
     for lb in load_balancers.flatten().unwrap_or_default() {
+        *told.registered.entry((key.clone(), lb.target_group.clone())).or_default() += 1;
         let target = Target {
             target_group: lb.target_group.clone(),
             address: task.network.address,
@@ -71,29 +108,29 @@ fn started(tx: &mut Tx, cx: &Cx, task: &Task) {
 }
 
 /// STOPPED: interface and credentials go; a failure counts.
-fn stopped(tx: &mut Tx, cx: &Cx, task: &mut Task) {
+fn stopped(tx: &mut Tx, cx: &Cx, task: &mut Task, told: &mut Told) {
     delete_interface(tx, &cx.scope, &task.network.eni);
-    task::begin_draining(tx, cx, task);
+    task::begin_draining(tx, cx, task, &mut told.drained);
     let snapshot = tx.snapshot();
     for key in snapshot.role_sessions().by_index(&RoleSessions::BY_TASK, &task.id).keys() {
         tx.role_sessions().remove(&key);
     }
     task.access_key_id = None;
     task.tags = Default::default();
-    let (Some(service), Some(deployment)) = (&task.service, &task.deployment) else { return };
-    let key = (cx.scope.clone(), task.cluster.clone(), service.clone());
+    let (Some(key), Some(deployment)) = (service_key(cx, task), &task.deployment) else { return };
     let asked = matches!(task.stop_code, Some(StopCode::UserInitiated | StopCode::ServiceSchedulerInitiated));
-    let failed = is_failed_launch(task);
     let reason = task.stopped_reason.clone().unwrap_or_default();
-    tx.services().update(&key, |row| {
-        if failed {
-            service::count_failure(row, deployment, cx.now);
-            events::add(row, cx, &format!("(task {}) failed to start: {reason}", task.id));
-            if row.launch_backoff.failures == 3 {
-                events::add(row, cx, "is unable to consistently start tasks successfully. For more information, see the stoppedReason of its stopped tasks.");
-            }
-        } else if !asked {
-            events::add(row, cx, &format!("(task {}) stopped: {reason}", task.id));
+    tx.services().update(&key, |row| match failure(task) {
+        Failure::Launch => {
+            let stop = if reason.ends_with('.') { "" } else { "." };
+            events::add(row, cx, &format!("was unable to place a task. Reason: {reason}{stop}"));
+            service::count_failure(row, deployment, Failure::Launch, cx);
         }
+        Failure::EarlyExit => {
+            events::add(row, cx, &format!("(task {}) stopped: {reason}", task.id));
+            service::count_failure(row, deployment, Failure::EarlyExit, cx);
+        }
+        Failure::None if !asked => events::add(row, cx, &format!("(task {}) stopped: {reason}", task.id)),
+        Failure::None => {}
     });
 }

@@ -70,7 +70,11 @@ fn unused_definitions(
         .filter(|(scope, family, revision)| {
             let by_service = state.services().prefix(scope).any(|service| {
                 service.status != ServiceStatus::Inactive
-                    && service.deployments.iter().any(|d| d.task_definition == (family.clone(), *revision))
+                    && service
+                        .deployments
+                        .iter()
+                        .chain(service.last_completed.as_deref())
+                        .any(|d| d.template.task_definition == (family.clone(), *revision))
             });
             let by_task = state
                 .tasks()

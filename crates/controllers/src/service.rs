@@ -2,15 +2,20 @@
 
 use crate::{Environment, events};
 use longshore_api::Cx;
+use longshore_api::ecs::deployment;
 use longshore_api::ecs::launch::{Launch, LaunchError, launch};
-use longshore_planner::breaker;
-use longshore_planner::service::{Action, DeploymentView, Plan, ServiceView, StopCause, TargetView, TaskView, plan};
+use longshore_planner::service::{
+    Action, DeploymentView, FailCause, Plan, ServiceView, StopCause, TargetView, TaskView, plan,
+};
+use longshore_planner::task::Failure;
+use longshore_planner::{breaker, capacity};
 use longshore_store::tables::{Targets, Tasks};
 use longshore_store::{Snapshot, Store, Tx};
 use longshore_types::ecs::*;
 use longshore_types::elbv2::TargetState;
-use longshore_types::id::{ClusterName, DeploymentId, ServiceName, TaskId};
+use longshore_types::id::{ClusterName, DeploymentId, ServiceName, TaskId, ZoneName};
 use longshore_types::{Scope, Tags, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Scope, cluster, name.
@@ -51,11 +56,7 @@ fn observe_and_plan(state: &Snapshot, key: &ServiceKey, now: Timestamp) -> Optio
 
 fn observe(state: &Snapshot, key: &ServiceKey, service: &Service) -> ServiceView {
     let scope = &key.0;
-    let (family, revision) = &service.task_definition;
-    let definition = state.task_definitions().get(&(scope.clone(), family.clone(), *revision));
-    let has_container_check =
-        definition.is_some_and(|d| d.containers.iter().any(|c| c.essential && c.health_check.is_some()));
-    let tasks = state
+    let tasks: Vec<TaskView> = state
         .tasks()
         .by_index(&Tasks::BY_SERVICE, key)
         .filter(|task| !task.is_stopped())
@@ -68,30 +69,51 @@ fn observe(state: &Snapshot, key: &ServiceKey, service: &Service) -> ServiceView
             container_health: task.health,
             target_health: target_health(state, scope, &task.id),
             zone: task.zone.to_string(),
+            provider: task.capacity_provider,
+            protected_until: task.protected_until,
+            was_healthy: task.was_healthy,
         })
         .collect();
+    let subnets = service.template.network.subnets.iter();
+    let zones: BTreeSet<String> = subnets
+        .filter_map(|id| state.subnets().get(&(scope.clone(), id.clone())))
+        .map(|subnet| subnet.zone.to_string())
+        .collect();
+    let release = service
+        .service_deployment
+        .as_ref()
+        .and_then(|id| state.service_deployments().get(&(scope.clone(), key.1.clone(), key.2.clone(), id.clone())));
     ServiceView {
-        name: service.name.to_string(),
         desired_count: service.desired_count,
         draining: service.status == ServiceStatus::Draining,
         minimum_healthy_percent: service.minimum_healthy_percent,
         maximum_percent: service.maximum_percent,
-        breaker_enabled: service.circuit_breaker.enable,
-        rollback: service.circuit_breaker.rollback,
+        breaker: service.circuit_breaker,
+        rollback_requested: release.is_some_and(|r| r.status == ServiceDeploymentStatus::RollbackRequested),
         grace: Duration::from_secs(u64::from(service.health_check_grace_seconds)),
-        has_container_check,
+        zone_rebalancing: service.zone_rebalancing,
+        zones: zones.into_iter().collect(),
         retry_at: service.launch_backoff.retry_at,
-        deployments: service
-            .deployments
-            .iter()
-            .map(|d| DeploymentView {
-                id: d.id.clone(),
-                rollout: d.rollout_state,
-                failed_tasks: d.failed_tasks,
-                has_load_balancer: !d.load_balancers.is_empty(),
-            })
-            .collect(),
+        deployments: service.deployments.iter().map(|d| deployment_view(state, scope, d, &tasks)).collect(),
         tasks,
+    }
+}
+
+fn deployment_view(state: &Snapshot, scope: &Scope, d: &Deployment, tasks: &[TaskView]) -> DeploymentView {
+    let (family, revision) = d.template.task_definition.clone();
+    let definition = state.task_definitions().get(&(scope.clone(), family, revision));
+    let containers = definition.as_ref().map(|d| d.containers.as_slice()).unwrap_or_default();
+    let resolved = |c: &ContainerDefinition| !c.is_pinned_by_deployment() || d.image_digests.contains_key(&c.name);
+    DeploymentView {
+        id: d.id.clone(),
+        rollout: d.rollout_state,
+        failed_tasks: d.failed_tasks,
+        has_load_balancer: !d.template.load_balancers.is_empty(),
+        has_container_check: containers.iter().any(|c| c.essential && c.health_check.is_some()),
+        // A node that runs a task and does not say from which bytes never will.
+        is_pinned: containers.iter().all(resolved)
+            || tasks.iter().any(|task| task.deployment == d.id && task.status >= TaskStatus::Running),
+        capacity: d.template.capacity.clone(),
     }
 }
 
@@ -103,6 +125,7 @@ fn target_health(state: &Snapshot, scope: &Scope, task: &TaskId) -> TargetView {
             TargetState::Unhealthy => {
                 return TargetView::Unhealthy {
                     target_group: target.target_group.clone(),
+                    port: target.port,
                     reason: target.health.description.clone().unwrap_or_else(|| "Health checks failed".to_owned()),
                 };
             }
@@ -116,34 +139,45 @@ fn target_health(state: &Snapshot, scope: &Scope, task: &TaskId) -> TargetView {
 }
 
 fn apply(tx: &mut Tx, cx: &Cx, key: &ServiceKey, mut service: Service, plan: &Plan) {
-    let mut stopped = Vec::new();
+    let (mut running, mut pending) = (Vec::new(), 0);
     for action in &plan.actions {
         match action {
-            Action::StartTasks { deployment, count } => start(tx, cx, &mut service, deployment, *count),
-            Action::StopTask { task, cause } => {
-                if stop(tx, cx, &mut service, task, cause) {
-                    stopped.push(task.clone());
+            Action::StartTasks { deployment, count, replacing } => {
+                start(tx, cx, &mut service, deployment, *count, *replacing);
+            }
+            Action::Rebalance { deployment, zone } => {
+                rebalance(tx, cx, &mut service, deployment, &ZoneName::from(zone.as_str()));
+            }
+            Action::StopTask { task, cause } => match stop(tx, cx, &mut service, task, cause) {
+                Some(true) => running.push(task.clone()),
+                Some(false) => pending += 1,
+                None => {}
+            },
+            Action::CompleteDeployment { deployment } => deployment::complete(tx, cx, &mut service, deployment),
+            Action::FailDeployment { deployment, cause, rollback } => {
+                if *cause == FailCause::CircuitBreaker {
+                    let text = format!("(deployment {deployment}) deployment failed: tasks failed to start.");
+                    events::add(&mut service, cx, &text);
+                }
+                if let Some(target) = deployment::fail(tx, cx, &mut service, deployment, *cause, *rollback) {
+                    events::add(&mut service, cx, &format!("rolling back to deployment {target}."));
                 }
             }
-            Action::CompleteDeployment { deployment } => {
-                with(&mut service, deployment, |d| {
-                    d.rollout_state = RolloutState::Completed;
-                    d.rollout_reason = format!("ECS deployment {} completed.", d.id);
-                    d.updated_at = cx.now;
-                });
-            }
-            Action::FailDeployment { deployment, rollback } => fail(cx, &mut service, deployment, *rollback),
             Action::ForgetDeployment { deployment } => service.deployments.retain(|d| d.id != *deployment),
-            Action::ClearFailures { deployment } => {
-                with(&mut service, deployment, |d| d.failed_tasks = 0);
-                service.launch_backoff = LaunchBackoff::default();
+            Action::CountHealthy { deployment, tasks } => count_healthy(tx, cx, &mut service, deployment, tasks),
+            Action::Deactivate => {
+                service.status = ServiceStatus::Inactive;
+                service.deployments.clear();
+                service.last_completed = None;
             }
-            Action::Deactivate => service.status = ServiceStatus::Inactive,
         }
     }
-    if !stopped.is_empty() {
-        let text = format!("has stopped {} running tasks: {}.", stopped.len(), list(&stopped));
+    if !running.is_empty() {
+        let text = format!("has stopped {} running tasks: {}.", running.len(), list(&running));
         events::add(&mut service, cx, &text);
+    }
+    if pending > 0 {
+        events::add(&mut service, cx, &format!("stopped {pending} pending tasks."));
     }
     for note in &plan.notes {
         events::add(&mut service, cx, note);
@@ -162,43 +196,96 @@ fn list(tasks: &[TaskId]) -> String {
     tasks.iter().map(|id| format!("(task {id})")).collect::<Vec<_>>().join(" ")
 }
 
-fn start(tx: &mut Tx, cx: &Cx, service: &mut Service, deployment_id: &DeploymentId, count: u32) {
-    let Some(deployment) = service.deployments.iter().find(|d| d.id == *deployment_id).cloned() else { return };
-    let (family, revision) = deployment.task_definition.clone();
-    let Some(definition) = tx.task_definitions().get(&(cx.scope.clone(), family, revision)) else { return };
+fn start(tx: &mut Tx, cx: &Cx, service: &mut Service, deployment: &DeploymentId, count: u32, replacing: u32) {
+    let started = launch_tasks(tx, cx, service, deployment, count, None);
+    if started.is_empty() {
+        return;
+    }
+    let mut text = format!("has started {} tasks: {}.", started.len(), list(&started));
+    if replacing > 0 {
+        text.push_str(&format!(" Amazon ECS replaced {replacing} tasks due to an unhealthy status."));
+    }
+    events::add(service, cx, &text);
+}
+
+fn rebalance(tx: &mut Tx, cx: &Cx, service: &mut Service, deployment: &DeploymentId, zone: &ZoneName) {
+    let started = launch_tasks(tx, cx, service, deployment, 1, Some(zone));
+    if !started.is_empty() {
+        let text = format!("has started {} tasks in {zone} to AZ Rebalance: {}.", started.len(), list(&started));
+        events::add(service, cx, &text);
+    }
+}
+
+fn launch_tasks(
+    tx: &mut Tx,
+    cx: &Cx,
+    service: &mut Service,
+    deployment_id: &DeploymentId,
+    count: u32,
+    zone: Option<&ZoneName>,
+) -> Vec<TaskId> {
     let mut started = Vec::new();
+    let Some(deployment) = service.deployments.iter().find(|d| d.id == *deployment_id).cloned() else { return started };
+    let (family, revision) = deployment.template.task_definition.clone();
+    let Some(definition) = tx.task_definitions().get(&(cx.scope.clone(), family, revision)) else { return started };
+    let mut per_provider = live_per_provider(tx, cx, service, deployment_id);
     for _ in 0..count {
+        let next = |provider| per_provider.get(&provider).copied().unwrap_or(0);
+        let provider = capacity::next(&deployment.template.capacity, next);
         let wanted = Launch {
             cluster: &service.cluster,
             definition: &definition,
-            network: &deployment.network,
+            network: &deployment.template.network,
             group: format!("service:{}", service.name),
             started_by: Some(deployment.id.to_string()),
             service: Some(service.name.clone()),
             deployment: Some(deployment.id.clone()),
-            capacity_provider: None,
+            capacity_provider: provider,
             overrides: TaskOverride::default(),
             tags: tags(service, &definition),
             client_token: None,
             image_digests: &deployment.image_digests,
+            zone,
         };
         match launch(tx, cx, wanted) {
-            Ok(task) => started.push(task.id),
+            Ok(task) => {
+                started.push(task.id);
+                if let Some(provider) = provider {
+                    *per_provider.entry(provider).or_default() += 1;
+                }
+            }
+            // The zone is full: things stay as they are.
+            Err(LaunchError::NoAddress) if zone.is_some() => break,
             Err(error) => {
                 let why = match error {
                     LaunchError::Refused(error) => error.message,
                     LaunchError::NoAddress => "None of the subnets has a free address.".to_owned(),
                 };
-                count_failure(service, deployment_id, cx.now);
                 events::add(service, cx, &format!("failed to launch a task with (error {why})."));
+                count_failure(service, deployment_id, Failure::Launch, cx);
                 break;
             }
         }
     }
-    if !started.is_empty() {
-        let text = format!("has started {} tasks: {}.", started.len(), list(&started));
-        events::add(service, cx, &text);
+    started
+}
+
+fn live_per_provider(
+    state: &Snapshot,
+    cx: &Cx,
+    service: &Service,
+    deployment: &DeploymentId,
+) -> BTreeMap<CapacityProvider, u32> {
+    let key = (cx.scope.clone(), service.cluster.clone(), service.name.clone());
+    let mut counts = BTreeMap::new();
+    for task in state.tasks().by_index(&Tasks::BY_SERVICE, &key) {
+        if let (true, Some(provider)) =
+            (task.is_live() && task.deployment.as_ref() == Some(deployment), task.capacity_provider)
+        {
+            *counts.entry(provider).or_default() += 1;
+        }
     }
+    counts
 }
 
 fn tags(service: &Service, definition: &TaskDefinition) -> Tags {
@@ -214,14 +301,46 @@ fn tags(service: &Service, definition: &TaskDefinition) -> Tags {
     tags
 }
 
-/// One more failure in a row: the deployment counts it, and the next launch waits longer.
-pub fn count_failure(service: &mut Service, deployment: &DeploymentId, now: Timestamp) {
+/// One more failure: the deployment counts it, and the next launch waits longer.
+pub fn count_failure(service: &mut Service, deployment: &DeploymentId, failure: Failure, cx: &Cx) {
     with(service, deployment, |d| d.failed_tasks += 1);
-    service.launch_backoff = breaker::after_failed_launch(service.launch_backoff, now);
+    // What an old deployment's tasks do says nothing about the next launch.
+    if service.deployments.first().is_none_or(|primary| primary.id != *deployment) {
+        return;
+    }
+    let backoff = service.launch_backoff;
+    service.launch_backoff = match failure {
+        Failure::None => return,
+        Failure::EarlyExit => breaker::after_early_exit(backoff, cx.now),
+        Failure::Launch => breaker::after_failed_launch(backoff, cx.now),
+    };
+    if failure == Failure::Launch && service.launch_backoff.failures == 3 {
+        events::add(
+            service,
+            cx,
+            "is unable to consistently start tasks successfully. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.",
+        );
+    }
 }
 
-/// Asks a task to stop; false if it was asked before.
-fn stop(tx: &mut Tx, cx: &Cx, service: &mut Service, id: &TaskId, cause: &StopCause) -> bool {
+/// Failures in a row end, and launches no longer wait.
+fn count_healthy(tx: &mut Tx, cx: &Cx, service: &mut Service, deployment: &DeploymentId, tasks: &[TaskId]) {
+    for id in tasks {
+        tx.tasks().update(&(cx.scope.clone(), id.clone()), |task| task.was_healthy = true);
+    }
+    let reset = service.circuit_breaker.reset_on_healthy_task;
+    with(service, deployment, |d| {
+        if reset || d.rollout_state != RolloutState::InProgress {
+            d.failed_tasks = 0;
+        }
+    });
+    if service.deployments.first().is_some_and(|primary| primary.id == *deployment) {
+        service.launch_backoff = LaunchBackoff::default();
+    }
+}
+
+/// Asks a task to stop: whether it was RUNNING; `None` if it was asked before.
+fn stop(tx: &mut Tx, cx: &Cx, service: &mut Service, id: &TaskId, cause: &StopCause) -> Option<bool> {
     let reason = match cause {
         StopCause::Scaling { deployment } => format!("Scaling activity initiated by (deployment {deployment})"),
         StopCause::ContainerHealth => "Task failed container health checks".to_owned(),
@@ -229,70 +348,26 @@ fn stop(tx: &mut Tx, cx: &Cx, service: &mut Service, id: &TaskId, cause: &StopCa
             format!("Task failed ELB health checks in (target-group {target_group})")
         }
     };
-    let mut deployment = None;
-    let asked = tx.tasks().update(&(cx.scope.clone(), id.clone()), |task| {
+    let (deployment, running) = tx.tasks().update(&(cx.scope.clone(), id.clone()), |task| {
         if task.desired_status == DesiredStatus::Stopped {
-            return false;
+            return None;
         }
-        deployment = task.deployment.clone();
         task.desired_status = DesiredStatus::Stopped;
         task.stop_code = Some(StopCode::ServiceSchedulerInitiated);
         task.stopped_reason = Some(reason);
         task.version += 1;
-        true
-    });
-    match cause {
-        StopCause::Scaling { .. } => {}
-        StopCause::ContainerHealth => {
-            events::add(service, cx, &format!("(task {id}) failed container health checks."));
+        Some((task.deployment.clone(), task.last_status == TaskStatus::Running))
+    })??;
+    let text = match cause {
+        StopCause::Scaling { .. } => return Some(running),
+        StopCause::ContainerHealth => format!("(task {id}) failed container health checks."),
+        StopCause::LoadBalancerHealth { target_group, port, reason } => {
+            format!("(task {id}) (port {port}) is unhealthy in (target-group {target_group}) due to (reason {reason}).")
         }
-        StopCause::LoadBalancerHealth { target_group, reason } => {
-            events::add(
-                service,
-                cx,
-                &format!("(task {id}) is unhealthy in (target-group {target_group}) due to (reason {reason})."),
-            );
-        }
-    }
-    if !matches!(cause, StopCause::Scaling { .. })
-        && let Some(deployment) = deployment
-    {
+    };
+    events::add(service, cx, &text);
+    if let Some(deployment) = deployment {
         with(service, &deployment, |d| d.failed_tasks += 1);
     }
-    asked == Some(true)
-}
-
-/// FAILED; with rollback, a new deployment of what last completed.
-fn fail(cx: &Cx, service: &mut Service, id: &DeploymentId, rollback: bool) {
-    with(service, id, |d| {
-        d.rollout_state = RolloutState::Failed;
-        d.rollout_reason =
-            format!("ECS deployment circuit breaker: tasks failed to start. ({} failed)", d.failed_tasks);
-        d.updated_at = cx.now;
-    });
-    let completed = service.deployments.iter().find(|d| d.rollout_state == RolloutState::Completed).cloned();
-    let Some(target) = completed.filter(|_| rollback) else { return };
-    for old in &mut service.deployments {
-        old.status = DeploymentStatus::Active;
-    }
-    let new = cx.ids().deployment();
-    service.task_definition = target.task_definition.clone();
-    service.network = target.network.clone();
-    service.load_balancers = target.load_balancers.clone();
-    service.launch_backoff = LaunchBackoff::default();
-    events::add(service, cx, &format!("rolling back to (deployment {}).", target.id));
-    service.deployments.insert(
-        0,
-        Deployment {
-            rollout_reason: format!("ECS deployment circuit breaker: rolling back to deploymentId {}.", target.id),
-            id: new,
-            status: DeploymentStatus::Primary,
-            rollout_state: RolloutState::InProgress,
-            failed_tasks: 0,
-            reached_running: false,
-            created_at: cx.now,
-            updated_at: cx.now,
-            ..target
-        },
-    );
+    Some(running)
 }

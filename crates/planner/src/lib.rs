@@ -4,6 +4,7 @@
 //! `controllers` does it.
 
 pub mod breaker;
+pub mod capacity;
 pub mod dependencies;
 pub mod fargate;
 pub mod lifecycle;

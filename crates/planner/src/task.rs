@@ -95,10 +95,27 @@ pub fn health(containers: &[TaskContainer]) -> HealthStatus {
     }
 }
 
-/// A stopped task counts against its deployment when it never ran, unless somebody stopped it.
-pub fn is_failed_launch(task: &Task) -> bool {
-    task.times.started_at.is_none()
-        && matches!(task.stop_code, Some(StopCode::TaskFailedToStart | StopCode::EssentialContainerExited))
+/// How a stopped task counts against its deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Somebody stopped it, or it had counted as healthy.
+    None,
+    /// It never ran.
+    Launch,
+    /// It ended by itself before it counted as healthy.
+    EarlyExit,
+}
+
+pub fn failure(task: &Task) -> Failure {
+    if !matches!(task.stop_code, Some(StopCode::TaskFailedToStart | StopCode::EssentialContainerExited)) {
+        Failure::None
+    } else if task.times.started_at.is_none() {
+        Failure::Launch
+    } else if task.was_healthy {
+        Failure::None
+    } else {
+        Failure::EarlyExit
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +178,8 @@ mod tests {
             tags: Default::default(),
             access_key_id: None,
             client_token: None,
+            protected_until: None,
+            was_healthy: false,
         }
     }
 

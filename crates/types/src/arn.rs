@@ -35,6 +35,18 @@ pub fn service(scope: &Scope, cluster: &ClusterName, name: &ServiceName) -> Stri
     arn("ecs", scope, format_args!("service/{cluster}/{name}"))
 }
 
+pub fn service_deployment(scope: &Scope, cluster: &ClusterName, service: &ServiceName, id: &str) -> String {
+    arn("ecs", scope, format_args!("service-deployment/{cluster}/{service}/{id}"))
+}
+
+pub fn service_revision(scope: &Scope, cluster: &ClusterName, service: &ServiceName, number: u64) -> String {
+    arn("ecs", scope, format_args!("service-revision/{cluster}/{service}/{number}"))
+}
+
+pub fn capacity_provider(scope: &Scope, name: &str) -> String {
+    arn("ecs", scope, format_args!("capacity-provider/{name}"))
+}
+
 pub fn task(scope: &Scope, cluster: &ClusterName, id: &TaskId) -> String {
     arn("ecs", scope, format_args!("task/{cluster}/{id}"))
 }

@@ -5,6 +5,9 @@ use crate::{Tags, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+mod service;
+pub use service::*;
+
 macro_rules! states {
     ($($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),* $(,)? })*) => {$(
         $(#[$doc])*
@@ -35,11 +38,23 @@ states! {
     StopCode {
         TaskFailedToStart = "TaskFailedToStart", EssentialContainerExited = "EssentialContainerExited",
         UserInitiated = "UserInitiated", ServiceSchedulerInitiated = "ServiceSchedulerInitiated",
-        TerminationNotice = "TerminationNotice",
+        SpotInterruption = "SpotInterruption", TerminationNotice = "TerminationNotice",
     }
     ServiceStatus { Active = "ACTIVE", Draining = "DRAINING", Inactive = "INACTIVE" }
     DeploymentStatus { Primary = "PRIMARY", Active = "ACTIVE", Inactive = "INACTIVE" }
     RolloutState { InProgress = "IN_PROGRESS", Completed = "COMPLETED", Failed = "FAILED" }
+    /// Of a service deployment: one release of a service, with its rollback if there was one.
+    ServiceDeploymentStatus {
+        Pending = "PENDING", InProgress = "IN_PROGRESS", Successful = "SUCCESSFUL", Stopped = "STOPPED",
+        StopRequested = "STOP_REQUESTED", RollbackRequested = "ROLLBACK_REQUESTED",
+        RollbackInProgress = "ROLLBACK_IN_PROGRESS", RollbackSuccessful = "ROLLBACK_SUCCESSFUL",
+        RollbackFailed = "ROLLBACK_FAILED",
+    }
+    ThresholdKind {
+        Count = "COUNT", BoundedPercent = "BOUNDED_PERCENT", UnboundedPercent = "UNBOUNDED_PERCENT",
+    }
+    /// What Fargate offers.
+    CapacityProvider { Fargate = "FARGATE", FargateSpot = "FARGATE_SPOT" }
     PropagateTags { TaskDefinition = "TASK_DEFINITION", Service = "SERVICE", None = "NONE" }
     DependencyCondition { Start = "START", Complete = "COMPLETE", Success = "SUCCESS", Healthy = "HEALTHY" }
 }
@@ -50,9 +65,20 @@ pub struct Cluster {
     pub name: ClusterName,
     pub status: ClusterStatus,
     pub settings: BTreeMap<String, String>,
-    pub capacity_providers: Vec<String>,
+    pub capacity_providers: Vec<CapacityProvider>,
+    /// Taken when neither a launch type nor a strategy is given.
+    #[serde(default)]
+    pub default_strategy: Vec<StrategyItem>,
     pub created_at: Timestamp,
     pub tags: Tags,
+}
+
+/// One item of a capacity provider strategy: `base` tasks first, then shares by `weight`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrategyItem {
+    pub provider: CapacityProvider,
+    pub weight: u32,
+    pub base: u32,
 }
 
 /// Key: scope, family and revision.
@@ -125,6 +151,13 @@ pub struct ContainerDefinition {
     pub pseudo_terminal: bool,
     /// Standard input stays open.
     pub interactive: bool,
+}
+
+impl ContainerDefinition {
+    /// Its tag is resolved once for all tasks of a deployment.
+    pub fn is_pinned_by_deployment(&self) -> bool {
+        self.version_consistency.as_deref() != Some("disabled") && !self.image.contains('@')
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -236,7 +269,7 @@ pub struct Task {
     pub service: Option<ServiceName>,
     pub deployment: Option<DeploymentId>,
     pub launch_type: String,
-    pub capacity_provider: Option<String>,
+    pub capacity_provider: Option<CapacityProvider>,
     pub desired_status: DesiredStatus,
     pub last_status: TaskStatus,
     pub health: HealthStatus,
@@ -259,6 +292,12 @@ pub struct Task {
     pub access_key_id: Option<String>,
     /// RunTask's idempotency token, and a digest of the request that came with it.
     pub client_token: Option<(String, u64)>,
+    /// Scale-in and deployments leave it alone until then.
+    #[serde(default)]
+    pub protected_until: Option<Timestamp>,
+    /// It has counted as healthy: what ends it now is no failure of its deployment's start.
+    #[serde(default)]
+    pub was_healthy: bool,
 }
 
 /// The interface of a task; kept after the interface itself is gone, as DescribeTasks shows it then.
@@ -285,6 +324,10 @@ impl Task {
     /// Counts against a service's ceiling: it runs, or is on its way to.
     pub fn is_live(&self) -> bool {
         self.desired_status == DesiredStatus::Running && self.last_status != TaskStatus::Stopped
+    }
+
+    pub fn is_protected(&self, now: Timestamp) -> bool {
+        self.protected_until.is_some_and(|until| until > now)
     }
 
     pub fn is_stopped(&self) -> bool {
@@ -327,78 +370,4 @@ pub struct TaskContainer {
     pub cpu_units: u32,
     pub memory_mib: Option<u32>,
     pub memory_reservation_mib: Option<u32>,
-}
-
-/// Key: scope, cluster and name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Service {
-    pub name: ServiceName,
-    pub cluster: ClusterName,
-    pub status: ServiceStatus,
-    pub desired_count: u32,
-    pub launch_type: String,
-    pub platform_version: String,
-    pub task_definition: (Family, u32),
-    pub network: AwsVpcConfiguration,
-    pub load_balancers: Vec<ServiceLoadBalancer>,
-    pub minimum_healthy_percent: u32,
-    pub maximum_percent: u32,
-    pub circuit_breaker: CircuitBreaker,
-    pub health_check_grace_seconds: u32,
-    pub enable_ecs_managed_tags: bool,
-    pub propagate_tags: PropagateTags,
-    /// Newest first; the first is PRIMARY.
-    pub deployments: Vec<Deployment>,
-    /// Newest first, at most 100.
-    pub events: Vec<ServiceEvent>,
-    pub created_at: Timestamp,
-    pub created_by: String,
-    pub tags: Tags,
-    /// Failed launches in a row and when the next may be tried.
-    pub launch_backoff: LaunchBackoff,
-    pub client_token: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaunchBackoff {
-    pub failures: u32,
-    pub retry_at: Option<Timestamp>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CircuitBreaker {
-    pub enable: bool,
-    pub rollback: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceLoadBalancer {
-    pub target_group: String,
-    pub container: String,
-    pub port: u16,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Deployment {
-    pub id: DeploymentId,
-    pub status: DeploymentStatus,
-    pub task_definition: (Family, u32),
-    pub network: AwsVpcConfiguration,
-    pub load_balancers: Vec<ServiceLoadBalancer>,
-    pub rollout_state: RolloutState,
-    pub rollout_reason: String,
-    pub failed_tasks: u32,
-    /// Some task of it has been RUNNING.
-    pub reached_running: bool,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-    /// Tags mapped to digests, so that all its tasks run the same bytes.
-    pub image_digests: BTreeMap<String, String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ServiceEvent {
-    pub id: String,
-    pub at: Timestamp,
-    pub message: String,
 }

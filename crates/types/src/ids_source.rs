@@ -55,6 +55,17 @@ impl IdSource {
         TaskId(self.hex(32))
     }
 
+    /// A service revision's number: at most 19 digits.
+    pub fn revision(&mut self) -> u64 {
+        self.next_u64() % 10_000_000_000_000_000_000
+    }
+
+    /// A service deployment's id: 21 of `[A-Za-z0-9_-]`.
+    pub fn service_deployment(&mut self) -> String {
+        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+        (0..21).map(|_| LETTERS[(self.next_u64() & 63) as usize] as char).collect()
+    }
+
     pub fn deployment(&mut self) -> DeploymentId {
         DeploymentId(format!("ecs-svc/{:019}", self.next_u64() % 10_000_000_000_000_000_000))
     }

@@ -1,23 +1,19 @@
 //! CreateCluster: idempotent by name; an inactive cluster of that name is revived.
 
 use super::unsupported::refuse;
-use super::{error, names, view};
+use super::{capacity, error, names, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
-use longshore_aws_model::ecs::{ClusterSetting, CreateClusterInput, CreateClusterOutput};
+use longshore_aws_model::ecs::{CapacityProviderStrategyItem, ClusterSetting, CreateClusterInput, CreateClusterOutput};
 use longshore_store::Tx;
-use longshore_types::ecs::{Cluster, ClusterStatus};
+use longshore_types::ecs::{CapacityProvider, Cluster, ClusterStatus, StrategyItem};
 use std::collections::BTreeMap;
 
 pub fn create_cluster(tx: &mut Tx, cx: &Cx, input: CreateClusterInput) -> Result<CreateClusterOutput, AwsError> {
-    refuse!(input; configuration, default_capacity_provider_strategy, service_connect_defaults);
+    refuse!(input; configuration, service_connect_defaults);
     let name = names::cluster_name(input.cluster_name.as_deref())?;
-    let providers = input.capacity_providers.unwrap_or_default();
-    if let Some(unknown) = providers.iter().find(|provider| *provider != "FARGATE") {
-        return Err(error::invalid(format!(
-            "The specified capacity provider '{unknown}' was not found. Longshore has FARGATE."
-        )));
-    }
+    let (capacity_providers, default_strategy) =
+        providers(input.capacity_providers.unwrap_or_default(), input.default_capacity_provider_strategy)?;
     let key = (cx.scope.clone(), name.clone());
     let existing = tx.clusters().get(&key).filter(|cluster| cluster.status == ClusterStatus::Active);
     if existing.is_none() {
@@ -25,7 +21,8 @@ pub fn create_cluster(tx: &mut Tx, cx: &Cx, input: CreateClusterInput) -> Result
             name,
             status: ClusterStatus::Active,
             settings: settings(input.settings.unwrap_or_default())?,
-            capacity_providers: providers,
+            capacity_providers,
+            default_strategy,
             created_at: cx.now,
             tags: names::tags(input.tags)?,
         };
@@ -33,6 +30,22 @@ pub fn create_cluster(tx: &mut Tx, cx: &Cx, input: CreateClusterInput) -> Result
     }
     let cluster = tx.clusters().get(&key).ok_or_else(error::cluster_not_found)?;
     Ok(CreateClusterOutput { cluster: Some(view::cluster(tx, &cx.scope, &cluster, view::ClusterFields::all())) })
+}
+
+/// A cluster's providers and its default strategy, which names no others.
+pub fn providers(
+    names: Vec<String>,
+    default: Option<Vec<CapacityProviderStrategyItem>>,
+) -> Result<(Vec<CapacityProvider>, Vec<StrategyItem>), AwsError> {
+    let providers: Vec<_> = names.iter().map(|name| capacity::provider(name)).collect::<Result<_, _>>()?;
+    let default = capacity::strategy(&default.unwrap_or_default())?;
+    if let Some(item) = default.iter().find(|item| !providers.contains(&item.provider)) {
+        return Err(error::invalid(format!(
+            "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster: {}.",
+            item.provider
+        )));
+    }
+    Ok((providers, default))
 }
 
 /// `containerInsights` is the only setting there is.

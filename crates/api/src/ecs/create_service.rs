@@ -1,8 +1,8 @@
 //! CreateService: a service with its first deployment; the scheduler starts the tasks.
 
-use super::run_task::{capacity, check_platform_version};
+use super::run_task::check_platform_version;
 use super::unsupported::refuse;
-use super::{error, names, network, view};
+use super::{capacity, deployment, error, names, network, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{self as wire, CreateServiceInput, CreateServiceOutput};
@@ -10,16 +10,17 @@ use longshore_store::{Snapshot, Tx};
 use longshore_types::Scope;
 use longshore_types::ecs::*;
 use longshore_types::id::{ServiceName, is_ecs_name};
-use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Of a cluster: <https://docs.aws.amazon.com/general/latest/gr/ecs-service.html>.
+const SERVICES_MAX: usize = 5000;
 
 pub fn create_service(tx: &mut Tx, cx: &Cx, input: CreateServiceInput) -> Result<CreateServiceOutput, AwsError> {
     refuse!(input; service_registries, role, placement_constraints, placement_strategy, enable_execute_command,
         service_connect_configuration, volume_configurations, vpc_lattice_configurations, gateway_connectors, monitoring);
-    if input.availability_zone_rebalancing.as_deref() == Some("ENABLED") {
-        return Err(error::unsupported("availabilityZoneRebalancing ENABLED"));
-    }
     check_choice("schedulingStrategy", input.scheduling_strategy.as_deref(), "REPLICA")?;
-    check_choice("deploymentController", input.deployment_controller.and_then(|c| c.r#type).as_deref(), "ECS")?;
+    check_controller(input.deployment_controller.as_ref())?;
+    let request_digest = digest(&input);
     let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
     if !is_ecs_name(&input.service_name) {
         return Err(error::invalid(
@@ -28,32 +29,43 @@ pub fn create_service(tx: &mut Tx, cx: &Cx, input: CreateServiceInput) -> Result
     }
     let name = ServiceName::from(input.service_name.as_str());
     let key = (cx.scope.clone(), cluster.name.clone(), name.clone());
-    if let Some(existing) = tx.services().get(&key).filter(|service| service.status != ServiceStatus::Inactive) {
-        return match (&existing.client_token, &input.client_token) {
-            (Some(first), Some(again)) if first == again => {
-                Ok(CreateServiceOutput { service: Some(view::service(tx, &cx.scope, &existing, true)) })
-            }
-            _ => Err(error::invalid("Creation of service was not idempotent.")),
-        };
+    match tx.services().get(&key).map(|existing| (existing.status, existing)) {
+        None | Some((ServiceStatus::Inactive, _)) => {}
+        Some((ServiceStatus::Draining, _)) => {
+            return Err(error::invalid("Unable to Start a service that is still Draining."));
+        }
+        Some((ServiceStatus::Active, existing)) => {
+            let again = input.client_token.is_some()
+                && existing.client_token == input.client_token
+                && existing.request_digest == request_digest;
+            return match again {
+                true => Ok(CreateServiceOutput { service: Some(view::service(tx, &cx.scope, &existing, true)) }),
+                false => Err(error::invalid("Creation of service was not idempotent.")),
+            };
+        }
+    }
+    let others = (cx.scope.clone(), cluster.name.clone());
+    let active = |service: &std::sync::Arc<Service>| service.status != ServiceStatus::Inactive;
+    if tx.snapshot().services().prefix(&others).filter(active).count() >= SERVICES_MAX {
+        return Err(error::invalid(format!("The maximum number of services per cluster is {SERVICES_MAX}.")));
     }
     let given = input.task_definition.ok_or_else(|| error::invalid("TaskDefinition can not be blank."))?;
     let definition = names::runnable(tx, &cx.scope, &given)?;
-    capacity(input.launch_type.as_deref(), input.capacity_provider_strategy, &definition)?;
     check_platform_version(input.platform_version.as_deref())?;
-    let network = network::resolve(tx, &cx.scope, input.network_configuration)?;
-    let load_balancers = load_balancers(tx, &cx.scope, input.load_balancers.unwrap_or_default(), &definition)?;
-    let grace = input.health_check_grace_period_seconds;
-    if grace.is_some_and(|seconds| seconds < 0) {
-        return Err(error::invalid("healthCheckGracePeriodSeconds must not be negative."));
-    }
-    if grace.is_some_and(|seconds| seconds > 0)
-        && load_balancers.is_empty()
-        && definition.containers.iter().all(|c| c.health_check.is_none())
-    {
-        return Err(error::invalid(
-            "Health check grace period is only valid for services configured to use load balancers or container health checks.",
-        ));
-    }
+    let template = Template {
+        task_definition: (definition.family.clone(), definition.revision),
+        capacity: capacity::choose(
+            &cluster,
+            input.launch_type.as_deref(),
+            input.capacity_provider_strategy,
+            &definition,
+        )?,
+        network: network::resolve(tx, &cx.scope, input.network_configuration)?,
+        load_balancers: load_balancers(tx, &cx.scope, input.load_balancers.unwrap_or_default(), &definition)?,
+        platform_version: input.platform_version.unwrap_or_else(|| "LATEST".to_owned()),
+    };
+    let health_check_grace_seconds =
+        grace(input.health_check_grace_period_seconds, &template, &definition)?.unwrap_or(0);
     let desired_count =
         desired(input.desired_count)?.ok_or_else(|| error::invalid("DesiredCount can not be blank."))?;
     let mut service = Service {
@@ -61,30 +73,74 @@ pub fn create_service(tx: &mut Tx, cx: &Cx, input: CreateServiceInput) -> Result
         cluster: cluster.name.clone(),
         status: ServiceStatus::Active,
         desired_count,
-        launch_type: "FARGATE".to_owned(),
-        platform_version: input.platform_version.unwrap_or_else(|| "LATEST".to_owned()),
-        task_definition: (definition.family.clone(), definition.revision),
-        network,
-        load_balancers,
+        template,
         minimum_healthy_percent: 100,
         maximum_percent: 200,
         circuit_breaker: CircuitBreaker::default(),
-        health_check_grace_seconds: grace.unwrap_or(0).unsigned_abs(),
+        health_check_grace_seconds,
+        zone_rebalancing: false,
         enable_ecs_managed_tags: input.enable_ecs_managed_tags.unwrap_or(false),
         propagate_tags: propagate_tags(input.propagate_tags.as_deref())?.unwrap_or(PropagateTags::None),
         deployments: vec![],
+        last_completed: None,
+        service_deployment: None,
         events: vec![],
         created_at: cx.now,
         created_by: cx.caller.arn.clone(),
         tags: names::tags(input.tags)?,
         launch_backoff: LaunchBackoff::default(),
         client_token: input.client_token,
+        request_digest,
     };
     configure(&mut service, input.deployment_configuration)?;
-    begin_deployment(&mut service, cx);
+    // As on AWS: on where it can be.
+    service.zone_rebalancing = rebalancing(input.availability_zone_rebalancing.as_deref(), service.maximum_percent)?
+        .unwrap_or(service.maximum_percent > 100);
+    deployment::begin(tx, cx, &mut service);
     let sent = view::service(tx, &cx.scope, &service, true);
     tx.services().put(key, service);
     Ok(CreateServiceOutput { service: Some(sent) })
+}
+
+/// Distinguishes requests that come with the same idempotency token.
+fn digest(input: &CreateServiceInput) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{input:?}").hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Only the rolling update of ECS itself.
+pub fn check_controller(given: Option<&wire::DeploymentController>) -> Result<(), AwsError> {
+    check_choice("deploymentController", given.and_then(|c| c.r#type.as_deref()), "ECS")
+}
+
+/// `healthCheckGracePeriodSeconds`, which needs some health check to wait for.
+pub fn grace(given: Option<i32>, template: &Template, definition: &TaskDefinition) -> Result<Option<u32>, AwsError> {
+    let Some(seconds) = given else { return Ok(None) };
+    let seconds =
+        u32::try_from(seconds).map_err(|_| error::invalid("healthCheckGracePeriodSeconds must not be negative."))?;
+    if seconds > 0
+        && template.load_balancers.is_empty()
+        && definition.containers.iter().all(|c| c.health_check.is_none())
+    {
+        return Err(error::invalid(
+            "Health check grace period is only valid for services configured to use load balancers or container health checks.",
+        ));
+    }
+    Ok(Some(seconds))
+}
+
+/// `availabilityZoneRebalancing`, which starts a task before it stops one.
+pub fn rebalancing(given: Option<&str>, maximum_percent: u32) -> Result<Option<bool>, AwsError> {
+    match given {
+        None => Ok(None),
+        Some("DISABLED") => Ok(Some(false)),
+        Some("ENABLED") if maximum_percent > 100 => Ok(Some(true)),
+        Some("ENABLED") => {
+            Err(error::invalid("Availability Zone rebalancing requires a maximumPercent greater than 100."))
+        }
+        Some(other) => Err(error::invalid(format!("Invalid availabilityZoneRebalancing '{other}'."))),
+    }
 }
 
 fn check_choice(parameter: &str, given: Option<&str>, only: &str) -> Result<(), AwsError> {
@@ -111,48 +167,23 @@ pub fn propagate_tags(given: Option<&str>) -> Result<Option<PropagateTags>, AwsE
         .transpose()
 }
 
-/// A new PRIMARY deployment of what the service says now; the others become ACTIVE.
-pub fn begin_deployment(service: &mut Service, cx: &Cx) {
-    for old in &mut service.deployments {
-        old.status = DeploymentStatus::Active;
-        old.updated_at = cx.now;
-    }
-    let id = cx.ids().deployment();
-    let deployment = Deployment {
-        rollout_reason: format!("ECS deployment {id} in progress."),
-        id,
-        status: DeploymentStatus::Primary,
-        task_definition: service.task_definition.clone(),
-        network: service.network.clone(),
-        load_balancers: service.load_balancers.clone(),
-        rollout_state: RolloutState::InProgress,
-        failed_tasks: 0,
-        reached_running: false,
-        created_at: cx.now,
-        updated_at: cx.now,
-        image_digests: BTreeMap::new(),
-    };
-    service.deployments.insert(0, deployment);
-    service.launch_backoff = LaunchBackoff::default();
-}
-
 /// Bounds and circuit breaker of a rolling deployment.
 pub fn configure(service: &mut Service, given: Option<wire::DeploymentConfiguration>) -> Result<(), AwsError> {
     let Some(given) = given else { return Ok(()) };
+    check_choice("deploymentConfiguration.strategy", given.strategy.as_deref(), "ROLLING")?;
     refuse!(given; bake_time_in_minutes, lifecycle_hooks, linear_configuration, canary_configuration, early_success_criteria);
     if given.alarms.as_ref().is_some_and(|alarms| {
         alarms.enable == Some(true) || !alarms.alarm_names.iter().flatten().collect::<Vec<_>>().is_empty()
     }) {
         return Err(error::unsupported("deploymentConfiguration.alarms"));
     }
-    check_choice("deploymentConfiguration.strategy", given.strategy.as_deref(), "ROLLING")?;
     if let Some(breaker) = given.deployment_circuit_breaker {
-        refuse!(breaker; threshold_configuration);
-        if breaker.reset_on_healthy_task == Some(false) {
-            return Err(error::unsupported("deploymentCircuitBreaker.resetOnHealthyTask false"));
-        }
-        service.circuit_breaker =
-            CircuitBreaker { enable: breaker.enable == Some(true), rollback: breaker.rollback == Some(true) };
+        service.circuit_breaker = CircuitBreaker {
+            enable: breaker.enable == Some(true),
+            rollback: breaker.rollback == Some(true),
+            reset_on_healthy_task: breaker.reset_on_healthy_task.unwrap_or(true),
+            threshold: breaker.threshold_configuration.map(threshold).transpose()?.unwrap_or_default(),
+        };
     }
     let percent = |name: &str, value: Option<i32>, old: u32| match value {
         None => Ok(old),
@@ -173,6 +204,14 @@ pub fn configure(service: &mut Service, given: Option<wire::DeploymentConfigurat
         ));
     }
     Ok(())
+}
+
+fn threshold(given: wire::ThresholdConfiguration) -> Result<Threshold, AwsError> {
+    let kind = given.r#type.as_deref().and_then(ThresholdKind::parse);
+    let kind = kind.ok_or_else(|| error::invalid("Invalid thresholdConfiguration type."))?;
+    let value = given.value.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+    let value = value.ok_or_else(|| error::invalid("thresholdConfiguration value must be greater than 0."))?;
+    Ok(Threshold { kind, value })
 }
 
 /// Target groups of type `ip` that some load balancer forwards to, and containers with that port.

@@ -1,6 +1,6 @@
 //! DeleteService: DRAINING until its tasks have stopped, then INACTIVE.
 
-use super::{error, names, view};
+use super::{deployment, error, names, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{DeleteServiceInput, DeleteServiceOutput};
@@ -20,6 +20,7 @@ pub fn delete_service(tx: &mut Tx, cx: &Cx, input: DeleteServiceInput) -> Result
     let mut service = (*stored).clone();
     service.status = ServiceStatus::Draining;
     service.desired_count = 0;
+    deployment::supersede(tx, cx, &service);
     let sent = view::service(tx, &cx.scope, &service, true);
     tx.services().put(key, service);
     Ok(DeleteServiceOutput { service: Some(sent) })

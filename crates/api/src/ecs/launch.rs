@@ -30,12 +30,14 @@ pub struct Launch<'a> {
     pub started_by: Option<String>,
     pub service: Option<ServiceName>,
     pub deployment: Option<DeploymentId>,
-    pub capacity_provider: Option<String>,
+    pub capacity_provider: Option<CapacityProvider>,
     pub overrides: TaskOverride,
     pub tags: Tags,
     pub client_token: Option<(String, u64)>,
-    /// Image to digest, as the deployment pinned them.
+    /// Container to digest, as the deployment pinned them.
     pub image_digests: &'a BTreeMap<String, String>,
+    /// Only in this zone.
+    pub zone: Option<&'a ZoneName>,
 }
 
 /// Why a task could not be written.
@@ -111,6 +113,8 @@ pub fn launch(tx: &mut Tx, cx: &Cx, wanted: Launch<'_>) -> Result<Task, LaunchEr
         tags: wanted.tags,
         access_key_id,
         client_token: wanted.client_token,
+        protected_until: None,
+        was_healthy: false,
         id: id.clone(),
     };
     tracing::debug!(task = %task_arn, subnet = %task.network.subnet, address = %task.network.address, "task written");
@@ -181,6 +185,7 @@ fn choose_subnet(tx: &Tx, cx: &Cx, wanted: &Launch<'_>) -> Option<Arc<Subnet>> {
         wanted.network.subnets.iter().filter_map(|id| state.subnets().get(&(cx.scope.clone(), id.clone()))).collect();
     let candidates: Vec<_> = subnets
         .iter()
+        .filter(|subnet| wanted.zone.is_none_or(|zone| subnet.zone == *zone))
         .map(|subnet| Candidate {
             subnet: Arc::clone(subnet),
             zone: subnet.zone.as_str(),
@@ -197,9 +202,7 @@ fn container(cx: &Cx, c: &ContainerDefinition, wanted: &Launch<'_>) -> TaskConta
         id: cx.ids().uuid(),
         name: c.name.clone(),
         image: c.image.clone(),
-        image_digest: (c.version_consistency.as_deref() != Some("disabled"))
-            .then(|| wanted.image_digests.get(&c.image).cloned())
-            .flatten(),
+        image_digest: wanted.image_digests.get(&c.name).cloned(),
         runtime_id: None,
         status: ContainerStatus::Pending,
         exit_code: None,

@@ -12,7 +12,7 @@ pub fn list_services(state: &Snapshot, cx: &Cx, input: ListServicesInput) -> Res
     let cluster = names::cluster(state, &cx.scope, input.cluster.as_deref())?;
     let rows = state.services().prefix(&(cx.scope.clone(), cluster.name.clone())).filter(|service| {
         service.status != ServiceStatus::Inactive
-            && input.launch_type.as_ref().is_none_or(|launch_type| service.launch_type == *launch_type)
+            && input.launch_type.as_deref().is_none_or(|by| by == "FARGATE" && service.template.capacity.is_empty())
             && input.scheduling_strategy.as_deref().is_none_or(|strategy| strategy == "REPLICA")
             && input.resource_management_type.as_deref().is_none_or(|by| by == "CUSTOMER")
     });

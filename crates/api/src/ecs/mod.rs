@@ -1,11 +1,13 @@
 //! Amazon ECS: clusters, task definitions, tasks and services on Fargate.
 
 mod container_parts;
+pub mod capacity;
 mod create_cluster;
 mod create_service;
 mod delete_cluster;
 mod delete_service;
 mod delete_task_definitions;
+pub mod deployment;
 mod deregister_task_definition;
 mod describe_clusters;
 mod describe_services;
@@ -23,6 +25,8 @@ mod names;
 mod network;
 mod register_task_definition;
 mod run_task;
+mod service_deployments;
+mod stop_service_deployment;
 mod stop_task;
 mod tags;
 pub(crate) mod unsupported;
@@ -56,6 +60,10 @@ pub fn routes(routes: Routes) -> Routes {
         .write::<DeleteService>(delete_service::delete_service)
         .read::<DescribeServices>(describe_services::describe_services)
         .read::<ListServices>(list_services::list_services)
+        .read::<ListServiceDeployments>(service_deployments::list_service_deployments)
+        .read::<DescribeServiceDeployments>(service_deployments::describe_service_deployments)
+        .read::<DescribeServiceRevisions>(service_deployments::describe_service_revisions)
+        .write::<StopServiceDeployment>(stop_service_deployment::stop_service_deployment)
         .write::<TagResource>(tags::tag_resource)
         .write::<UntagResource>(tags::untag_resource)
         .read::<ListTagsForResource>(tags::list_tags_for_resource)

@@ -3,11 +3,11 @@
 use super::launch::{Launch, LaunchError, launch};
 use super::register_task_definition::{check_shares, environment, ephemeral_gib, parse_cpu, parse_memory};
 use super::unsupported::refuse;
-use super::{error, names, network, view};
+use super::{capacity, error, names, network, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{self as wire, Failure, RunTaskInput, RunTaskOutput};
-use longshore_planner::fargate;
+use longshore_planner::{capacity as shares, fargate};
 use longshore_store::Tx;
 use longshore_store::tables::Tasks;
 use longshore_types::ecs::*;
@@ -29,7 +29,8 @@ pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutp
         return Err(error::invalid("Count must be between 1 and 10."));
     }
     let definition = names::runnable(tx, &cx.scope, &input.task_definition)?;
-    let capacity_provider = capacity(input.launch_type.as_deref(), input.capacity_provider_strategy, &definition)?;
+    let strategy =
+        capacity::choose(&cluster, input.launch_type.as_deref(), input.capacity_provider_strategy, &definition)?;
     check_platform_version(input.platform_version.as_deref())?;
     let network = network::resolve(tx, &cx.scope, input.network_configuration)?;
     let overrides = overrides(input.overrides.unwrap_or_default(), &definition)?;
@@ -47,7 +48,12 @@ pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutp
     let group = input.group.unwrap_or_else(|| format!("family:{}", definition.family));
 
     let (mut tasks, mut failures) = (Vec::new(), Vec::new());
+    let mut per_provider: BTreeMap<CapacityProvider, u32> = BTreeMap::new();
     for _ in 0..count {
+        let provider = shares::next(&strategy, |provider| per_provider.get(&provider).copied().unwrap_or(0));
+        if let Some(provider) = provider {
+            *per_provider.entry(provider).or_default() += 1;
+        }
         let wanted = Launch {
             cluster: &cluster.name,
             definition: &definition,
@@ -56,11 +62,12 @@ pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutp
             started_by: input.started_by.clone(),
             service: None,
             deployment: None,
-            capacity_provider: capacity_provider.clone(),
+            capacity_provider: provider,
             overrides: overrides.clone(),
             tags: tags.clone(),
             client_token: input.client_token.clone().map(|token| (token, digest)),
             image_digests: &BTreeMap::new(),
+            zone: None,
         };
         match launch(tx, cx, wanted) {
             Ok(task) => tasks.push(view::task(&cx.scope, &task, true)),
@@ -97,42 +104,6 @@ fn already_run(
         return Err(AwsError::new("ConflictException", text));
     }
     Ok((!tasks.is_empty()).then(|| tasks.iter().map(|task| view::task(&cx.scope, task, true)).collect()))
-}
-
-/// FARGATE as launch type or as the only capacity provider; returns the provider.
-pub fn capacity(
-    launch_type: Option<&str>,
-    strategy: Option<Vec<wire::CapacityProviderStrategyItem>>,
-    definition: &TaskDefinition,
-) -> Result<Option<String>, AwsError> {
-    let strategy = strategy.filter(|items| !items.is_empty());
-    if launch_type.is_some() && strategy.is_some() {
-        return Err(error::invalid(
-            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
-        ));
-    }
-    let provider = match strategy {
-        Some(items) => {
-            if let Some(other) = items.iter().filter_map(|i| i.capacity_provider.as_deref()).find(|p| *p != "FARGATE") {
-                return Err(error::unsupported(&format!("Capacity provider {other}")));
-            }
-            Some("FARGATE".to_owned())
-        }
-        None => match launch_type {
-            Some("FARGATE") => None,
-            // EC2 is what AWS takes when nothing is said.
-            None | Some("EC2") => {
-                return Err(error::invalid(
-                    "No Container Instances were found in your cluster. Longshore runs launch type FARGATE: add --launch-type FARGATE.",
-                ));
-            }
-            Some(other) => return Err(error::unsupported(&format!("launchType {other}"))),
-        },
-    };
-    if definition.cpu_units == 0 || definition.memory_mib == 0 {
-        return Err(error::invalid("Task definition does not support launch_type FARGATE."));
-    }
-    Ok(provider)
 }
 
 pub fn check_platform_version(version: Option<&str>) -> Result<(), AwsError> {

@@ -1,9 +1,9 @@
-//! UpdateService: changes intent; a changed task definition, network or load balancer starts a deployment.
+//! UpdateService: changes intent; a change of what tasks are made from starts a deployment.
 
-use super::create_service::{begin_deployment, configure, desired, load_balancers, propagate_tags};
-use super::run_task::{capacity, check_platform_version};
+use super::create_service::*;
+use super::run_task::check_platform_version;
 use super::unsupported::refuse;
-use super::{error, names, network, view};
+use super::{capacity, deployment, error, names, network, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{UpdateServiceInput, UpdateServiceOutput};
@@ -12,11 +12,8 @@ use longshore_types::ecs::ServiceStatus;
 
 pub fn update_service(tx: &mut Tx, cx: &Cx, input: UpdateServiceInput) -> Result<UpdateServiceOutput, AwsError> {
     refuse!(input; service_registries, placement_constraints, placement_strategy, enable_execute_command,
-        service_connect_configuration, volume_configurations, vpc_lattice_configurations, gateway_connectors, monitoring,
-        deployment_controller);
-    if input.availability_zone_rebalancing.as_deref() == Some("ENABLED") {
-        return Err(error::unsupported("availabilityZoneRebalancing ENABLED"));
-    }
+        service_connect_configuration, volume_configurations, vpc_lattice_configurations, gateway_connectors, monitoring);
+    check_controller(input.deployment_controller.as_ref())?;
     let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
     let key = (cx.scope.clone(), cluster.name.clone(), names::service_name(&input.service));
     let stored = tx.services().get(&key).ok_or_else(error::service_not_found)?;
@@ -27,34 +24,35 @@ pub fn update_service(tx: &mut Tx, cx: &Cx, input: UpdateServiceInput) -> Result
     if let Some(count) = desired(input.desired_count)? {
         service.desired_count = count;
     }
-    let mut deploy = input.force_new_deployment == Some(true);
-    let (family, revision) = &service.task_definition;
+    let forced = input.force_new_deployment == Some(true);
+    let (family, revision) = service.template.task_definition.clone();
     let given = input.task_definition.unwrap_or_else(|| format!("{family}:{revision}"));
     let definition = match names::task_definition(tx, &cx.scope, &given)? {
         // A service may go on with a definition that was deregistered, but not change to one.
-        Some(same) if (&same.family, same.revision) == (family, *revision) => same,
+        Some(same) if (&same.family, same.revision) == (&family, revision) => same,
         _ => names::runnable(tx, &cx.scope, &given)?,
     };
-    let chosen = (definition.family.clone(), definition.revision);
-    deploy |= chosen != service.task_definition;
-    service.task_definition = chosen;
-    if input.capacity_provider_strategy.is_some() {
-        capacity(None, input.capacity_provider_strategy, &definition)?;
+    let template = &mut service.template;
+    template.task_definition = (definition.family.clone(), definition.revision);
+    if let Some(given) = input.capacity_provider_strategy {
+        let chosen = capacity::associated(&cluster, capacity::strategy(&given)?)?;
+        if chosen != template.capacity && !forced {
+            return Err(error::invalid(
+                "When switching from launch type to capacity provider strategy on an existing service, or making a change to a capacity provider strategy on a service that is already using one, you must force a new deployment.",
+            ));
+        }
+        template.capacity = chosen;
     }
     check_platform_version(input.platform_version.as_deref())?;
     if let Some(version) = input.platform_version {
-        service.platform_version = version;
+        template.platform_version = version;
     }
     if input.network_configuration.is_some() {
-        let network = network::resolve(tx, &cx.scope, input.network_configuration)?;
-        deploy |= network != service.network;
-        service.network = network;
+        template.network = network::resolve(tx, &cx.scope, input.network_configuration)?;
     }
     if let Some(given) = input.load_balancers {
-        let load_balancers = load_balancers(tx, &cx.scope, given, &definition)?;
-        deploy |= load_balancers != service.load_balancers;
-        service.load_balancers = load_balancers;
-    } else if let Some(lb) = service.load_balancers.iter().find(|lb| {
+        template.load_balancers = load_balancers(tx, &cx.scope, given, &definition)?;
+    } else if let Some(lb) = template.load_balancers.iter().find(|lb| {
         !definition
             .containers
             .iter()
@@ -65,9 +63,8 @@ pub fn update_service(tx: &mut Tx, cx: &Cx, input: UpdateServiceInput) -> Result
             lb.container, lb.port
         )));
     }
-    if let Some(seconds) = input.health_check_grace_period_seconds {
-        service.health_check_grace_seconds = u32::try_from(seconds)
-            .map_err(|_| error::invalid("healthCheckGracePeriodSeconds must not be negative."))?;
+    if let Some(seconds) = grace(input.health_check_grace_period_seconds, template, &definition)? {
+        service.health_check_grace_seconds = seconds;
     }
     if let Some(managed) = input.enable_ecs_managed_tags {
         service.enable_ecs_managed_tags = managed;
@@ -76,8 +73,14 @@ pub fn update_service(tx: &mut Tx, cx: &Cx, input: UpdateServiceInput) -> Result
         service.propagate_tags = propagate;
     }
     configure(&mut service, input.deployment_configuration)?;
-    if deploy {
-        begin_deployment(&mut service, cx);
+    let asked = input.availability_zone_rebalancing.as_deref();
+    if let Some(even) = rebalancing(asked, service.maximum_percent)? {
+        service.zone_rebalancing = even;
+    }
+    // A ceiling of 100 % leaves no room to start a task first.
+    service.zone_rebalancing &= service.maximum_percent > 100;
+    if forced || service.template != stored.template {
+        deployment::begin(tx, cx, &mut service);
     }
     let sent = view::service(tx, &cx.scope, &service, true);
     tx.services().put(key, service);

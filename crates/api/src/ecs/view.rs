@@ -7,6 +7,9 @@ use longshore_store::tables::Tasks;
 use longshore_types::ecs::*;
 use longshore_types::{Scope, Tags, Timestamp, arn};
 
+mod service;
+pub use service::{capacity, service, service_deployment, service_deployment_brief, service_revision};
+
 pub fn tags(tags: &Tags) -> Vec<wire::Tag> {
     tags.iter().map(|(key, value)| wire::Tag { key: Some(key.clone()), value: Some(value.clone()) }).collect()
 }
@@ -78,8 +81,8 @@ pub fn cluster(state: &Snapshot, scope: &Scope, cluster: &Cluster, fields: Clust
         statistics: list(if fields.statistics { statistics() } else { vec![] }),
         tags: list(if fields.tags { tags(&cluster.tags) } else { vec![] }),
         settings: list(if fields.settings { settings.collect() } else { vec![] }),
-        capacity_providers: list(cluster.capacity_providers.clone()),
-        default_capacity_provider_strategy: list(vec![]),
+        capacity_providers: list(cluster.capacity_providers.iter().map(ToString::to_string).collect()),
+        default_capacity_provider_strategy: list(capacity(&cluster.default_strategy)),
         ..Default::default()
     }
 }
@@ -261,7 +264,7 @@ pub fn task(scope: &Scope, t: &Task, with_tags: bool) -> wire::Task {
             ..Default::default()
         }]),
         availability_zone: Some(t.zone.to_string()),
-        capacity_provider_name: t.capacity_provider.clone(),
+        capacity_provider_name: t.capacity_provider.map(|provider| provider.to_string()),
         cluster_arn: Some(arn::cluster(scope, &t.cluster)),
         connectivity: t.times.connectivity_at.map(|_| "CONNECTED".to_owned()),
         connectivity_at: t.times.connectivity_at.map(time),
@@ -361,112 +364,5 @@ fn task_override(o: &TaskOverride, t: &Task) -> wire::TaskOverride {
         execution_role_arn: o.execution_role_arn.clone(),
         task_role_arn: o.task_role_arn.clone(),
         ephemeral_storage: o.ephemeral_gib.map(ephemeral_storage),
-    }
-}
-
-pub fn network(n: &AwsVpcConfiguration) -> wire::NetworkConfiguration {
-    wire::NetworkConfiguration {
-        awsvpc_configuration: Some(wire::AwsVpcConfiguration {
-            subnets: list(n.subnets.iter().map(ToString::to_string).collect()),
-            security_groups: list(n.security_groups.iter().map(ToString::to_string).collect()),
-            assign_public_ip: Some(if n.assign_public_ip { "ENABLED" } else { "DISABLED" }.to_owned()),
-        }),
-    }
-}
-
-fn load_balancer(lb: &ServiceLoadBalancer) -> wire::LoadBalancer {
-    wire::LoadBalancer {
-        target_group_arn: Some(lb.target_group.clone()),
-        container_name: Some(lb.container.clone()),
-        container_port: Some(i32::from(lb.port)),
-        ..Default::default()
-    }
-}
-
-pub fn service(state: &Snapshot, scope: &Scope, s: &Service, with_tags: bool) -> wire::Service {
-    let key = (scope.clone(), s.cluster.clone(), s.name.clone());
-    let tasks: Vec<_> = state.tasks().by_index(&Tasks::BY_SERVICE, &key).collect();
-    let count = |of: Option<&Deployment>, running: bool| {
-        let counted = tasks.iter().filter(|task| of.is_none_or(|d| task.deployment.as_ref() == Some(&d.id)));
-        counted
-            .filter(|task| match running {
-                true => task.last_status == TaskStatus::Running,
-                false => task.last_status < TaskStatus::Running,
-            })
-            .count() as i32
-    };
-    let deployment = |d: &Deployment| wire::Deployment {
-        id: Some(d.id.to_string()),
-        status: Some(d.status.to_string()),
-        task_definition: Some(arn::task_definition(scope, &d.task_definition.0, d.task_definition.1)),
-        desired_count: Some(if d.status == DeploymentStatus::Primary { s.desired_count as i32 } else { 0 }),
-        pending_count: Some(count(Some(d), false)),
-        running_count: Some(count(Some(d), true)),
-        failed_tasks: Some(d.failed_tasks as i32),
-        created_at: Some(time(d.created_at)),
-        updated_at: Some(time(d.updated_at)),
-        launch_type: Some(s.launch_type.clone()),
-        platform_version: Some("1.4.0".to_owned()),
-        platform_family: Some("Linux".to_owned()),
-        network_configuration: Some(network(&d.network)),
-        rollout_state: Some(d.rollout_state.to_string()),
-        rollout_state_reason: Some(d.rollout_reason.clone()),
-        ..Default::default()
-    };
-    let active = s.status != ServiceStatus::Inactive;
-    wire::Service {
-        service_arn: Some(arn::service(scope, &s.cluster, &s.name)),
-        service_name: Some(s.name.to_string()),
-        cluster_arn: Some(arn::cluster(scope, &s.cluster)),
-        load_balancers: list(s.load_balancers.iter().map(load_balancer).collect()),
-        service_registries: list(vec![]),
-        status: Some(s.status.to_string()),
-        desired_count: Some(s.desired_count as i32),
-        running_count: Some(count(None, true)),
-        pending_count: Some(count(None, false)),
-        launch_type: Some(s.launch_type.clone()),
-        platform_version: Some(s.platform_version.clone()),
-        platform_family: Some("Linux".to_owned()),
-        task_definition: Some(arn::task_definition(scope, &s.task_definition.0, s.task_definition.1)),
-        deployment_configuration: Some(wire::DeploymentConfiguration {
-            deployment_circuit_breaker: Some(wire::DeploymentCircuitBreaker {
-                enable: Some(s.circuit_breaker.enable),
-                rollback: Some(s.circuit_breaker.rollback),
-                ..Default::default()
-            }),
-            maximum_percent: Some(s.maximum_percent as i32),
-            minimum_healthy_percent: Some(s.minimum_healthy_percent as i32),
-            strategy: Some("ROLLING".to_owned()),
-            ..Default::default()
-        }),
-        deployments: list(if active { s.deployments.iter().map(deployment).collect() } else { vec![] }),
-        role_arn: (!s.load_balancers.is_empty()).then(|| {
-            format!("arn:aws:iam::{}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS", scope.account)
-        }),
-        events: list(
-            s.events
-                .iter()
-                .map(|e| wire::ServiceEvent {
-                    id: Some(e.id.clone()),
-                    created_at: Some(time(e.at)),
-                    message: Some(e.message.clone()),
-                })
-                .collect(),
-        ),
-        created_at: Some(time(s.created_at)),
-        placement_constraints: list(vec![]),
-        placement_strategy: list(vec![]),
-        network_configuration: Some(network(&s.network)),
-        health_check_grace_period_seconds: (!s.load_balancers.is_empty() || s.health_check_grace_seconds > 0)
-            .then_some(s.health_check_grace_seconds as i32),
-        scheduling_strategy: Some("REPLICA".to_owned()),
-        deployment_controller: Some(wire::DeploymentController { r#type: Some("ECS".to_owned()) }),
-        tags: with_tags.then(|| tags(&s.tags)),
-        created_by: Some(s.created_by.clone()),
-        enable_ecs_managed_tags: Some(s.enable_ecs_managed_tags),
-        propagate_tags: Some(s.propagate_tags.to_string()),
-        enable_execute_command: Some(false),
-        availability_zone_rebalancing: Some("DISABLED".to_owned()),
-        ..Default::default()
     }
 }

@@ -1,20 +1,28 @@
 use super::*;
 
 fn deployment(id: &str, rollout: RolloutState) -> DeploymentView {
-    DeploymentView { id: id.into(), rollout, failed_tasks: 0, has_load_balancer: false }
+    DeploymentView {
+        id: id.into(),
+        rollout,
+        failed_tasks: 0,
+        has_load_balancer: false,
+        has_container_check: true,
+        is_pinned: true,
+        capacity: vec![],
+    }
 }
 
 fn service(desired: u32, minimum: u32, maximum: u32) -> ServiceView {
     ServiceView {
-        name: "web".into(),
         desired_count: desired,
         draining: false,
         minimum_healthy_percent: minimum,
         maximum_percent: maximum,
-        breaker_enabled: false,
-        rollback: false,
+        breaker: CircuitBreaker::default(),
+        rollback_requested: false,
         grace: Duration::ZERO,
-        has_container_check: true,
+        zone_rebalancing: false,
+        zones: vec!["a".into()],
         retry_at: None,
         deployments: vec![deployment("new", RolloutState::InProgress)],
         tasks: vec![],
@@ -31,6 +39,9 @@ fn task(id: &str, deployment: &str, status: TaskStatus, health: HealthStatus) ->
         container_health: health,
         target_health: TargetView::None,
         zone: "a".into(),
+        provider: None,
+        protected_until: None,
+        was_healthy: true,
     }
 }
 
@@ -98,7 +109,7 @@ fn old_tasks_stop_as_new_ones_become_healthy() {
 #[test]
 fn a_task_without_checks_is_healthy_after_forty_seconds() {
     let mut view = service(1, 100, 200);
-    view.has_container_check = false;
+    view.deployments[0].has_container_check = false;
     view.tasks = vec![task("t", "new", TaskStatus::Running, HealthStatus::Unknown)];
     assert_eq!(plan(&view, Timestamp(39_999)).wake_at, Some(Timestamp(40_000)));
     let later = plan(&view, Timestamp(40_000));
@@ -137,13 +148,109 @@ fn a_bad_task_stops_first_when_there_is_no_room() {
 #[test]
 fn the_breaker_fails_the_deployment_at_its_threshold() {
     let mut view = service(1, 100, 200);
-    view.breaker_enabled = true;
-    view.rollback = true;
+    view.breaker.enable = true;
+    view.breaker.rollback = true;
     view.deployments[0].failed_tasks = 2;
     assert_eq!(starts(&plan(&view, NOW)), 1);
     view.deployments[0].failed_tasks = 3;
     let plan = plan(&view, NOW);
-    assert_eq!(plan.actions, [Action::FailDeployment { deployment: "new".into(), rollback: true }]);
+    let fail = Action::FailDeployment { deployment: "new".into(), cause: FailCause::CircuitBreaker, rollback: true };
+    assert_eq!(plan.actions, [fail]);
+}
+
+#[test]
+fn somebody_may_stop_a_deployment_that_rolls_out() {
+    let mut view = rolling(2, 100, 200);
+    view.rollback_requested = true;
+    let fail = Action::FailDeployment { deployment: "new".into(), cause: FailCause::Requested, rollback: true };
+    assert_eq!(plan(&view, NOW).actions, [fail]);
+}
+
+#[test]
+fn only_a_task_that_becomes_healthy_ends_failures_in_a_row() {
+    let mut view = service(2, 100, 200);
+    view.deployments[0].failed_tasks = 2;
+    view.tasks = vec![healthy("old", "new"), healthy("fresh", "new")];
+    view.tasks[1].was_healthy = false;
+    let counted = Action::CountHealthy { deployment: "new".into(), tasks: vec!["fresh".into()] };
+    assert!(plan(&view, NOW).actions.contains(&counted));
+    view.tasks[1].was_healthy = true;
+    assert!(!plan(&view, NOW).actions.iter().any(|a| matches!(a, Action::CountHealthy { .. })));
+}
+
+#[test]
+fn old_tasks_serve_on_when_the_new_deployment_has_failed() {
+    let mut view = rolling(2, 0, 200);
+    view.deployments[0].rollout = RolloutState::Failed;
+    let seen = plan(&view, NOW);
+    assert_eq!((stopped(&seen), starts(&seen)), (0, 0));
+    view.desired_count = 1;
+    assert_eq!(stopped(&plan(&view, NOW)), 1);
+}
+
+#[test]
+fn one_task_goes_ahead_until_tags_are_resolved() {
+    let mut view = service(4, 100, 200);
+    view.deployments[0].is_pinned = false;
+    assert_eq!(starts(&plan(&view, NOW)), 1);
+    view.tasks = vec![task("first", "new", TaskStatus::Pending, HealthStatus::Unknown)];
+    assert_eq!(starts(&plan(&view, NOW)), 0);
+    view.deployments[0].is_pinned = true;
+    assert_eq!(starts(&plan(&view, NOW)), 3);
+}
+
+#[test]
+fn protection_outlasts_scale_in_and_deployments_but_not_bad_health() {
+    let mut view = service(1, 100, 200);
+    view.tasks = vec![healthy("a", "new"), healthy("b", "new")];
+    for task in &mut view.tasks {
+        task.protected_until = Some(Timestamp(2_000_000));
+    }
+    let kept = plan(&view, NOW);
+    assert_eq!((stopped(&kept), kept.wake_at), (0, Some(Timestamp(2_000_000))));
+    assert!(kept.notes[0].ends_with("due to (reason 1 tasks under protection)"), "{:?}", kept.notes);
+    assert_eq!(stopped(&plan(&view, Timestamp(2_000_000))), 1);
+    view.tasks[1].container_health = HealthStatus::Unhealthy;
+    assert_eq!(stopped(&plan(&view, NOW)), 1);
+    let mut view = rolling(1, 100, 200);
+    view.tasks.push(healthy("n", "new"));
+    view.tasks[0].protected_until = Some(Timestamp(2_000_000));
+    assert_eq!(stopped(&plan(&view, NOW)), 0);
+    assert_eq!(stopped(&plan(&view, Timestamp(2_000_000))), 1);
+}
+
+#[test]
+fn zones_are_made_even_one_task_at_a_time() {
+    let mut view = service(4, 100, 200);
+    view.zone_rebalancing = true;
+    view.zones = vec!["a".into(), "b".into()];
+    view.tasks = ["1", "2", "3", "4"].map(|id| healthy(id, "new")).into();
+    view.tasks[3].zone = "b".into();
+    let first = plan(&view, NOW);
+    assert!(first.actions.contains(&Action::Rebalance { deployment: "new".into(), zone: "b".into() }));
+    assert!(
+        first.notes.contains(&"is not AZ balanced with 3 tasks in a, 1 tasks in b. AZ Rebalancing in progress.".into())
+    );
+    view.tasks.push(task("5", "new", TaskStatus::Pending, HealthStatus::Unknown));
+    view.tasks[4].zone = "b".into();
+    assert_eq!(stopped(&plan(&view, NOW)), 0);
+    view.tasks[4] = TaskView { zone: "b".into(), ..healthy("5", "new") };
+    let last = plan(&view, NOW);
+    let stop = |a: &Action| matches!(a, Action::StopTask { task, .. } if task.as_str() == "3");
+    assert!(stopped(&last) == 1 && last.actions.iter().any(stop), "{:?}", last.actions);
+}
+
+#[test]
+fn scale_in_keeps_the_shares_of_capacity_providers() {
+    let mut view = service(2, 100, 200);
+    let item = |provider, base| StrategyItem { provider, base, weight: 1 };
+    view.deployments[0].capacity = vec![item(CapacityProvider::Fargate, 0), item(CapacityProvider::FargateSpot, 0)];
+    view.tasks = ["1", "2", "3", "4"].map(|id| healthy(id, "new")).into();
+    for (task, n) in view.tasks.iter_mut().zip(0..) {
+        task.provider = Some(if n < 3 { CapacityProvider::Fargate } else { CapacityProvider::FargateSpot });
+    }
+    let stops: Vec<_> = plan(&view, NOW).actions;
+    assert!(!stops.iter().any(|a| matches!(a, Action::StopTask { task, .. } if task.as_str() == "4")), "{stops:?}");
 }
 
 #[test]
@@ -238,7 +345,7 @@ fn pass(view: &mut ServiceView, next: &mut u32, seed: u64) {
     let answer = plan(view, NOW);
     for action in &answer.actions {
         match action {
-            Action::StartTasks { deployment, count } => {
+            Action::StartTasks { deployment, count, .. } => {
                 for _ in 0..*count {
                     *next += 1;
                     view.tasks.push(task(

@@ -2,7 +2,9 @@
 
 use crate::table;
 use longshore_types::Scope;
-use longshore_types::ecs::{Cluster, Service, Task, TaskDefinition};
+use longshore_types::ecs::{
+    AccountSetting, Cluster, Service, ServiceDeployment, ServiceRevision, Task, TaskDefinition,
+};
 use longshore_types::id::*;
 
 table! {
@@ -34,4 +36,16 @@ table! {
 
 table! {
     pub Services: "ecs-services", (Scope, ClusterName, ServiceName) => Service {}
+}
+
+table! {
+    pub ServiceDeployments: "ecs-service-deployments", (Scope, ClusterName, ServiceName, String) => ServiceDeployment {}
+}
+
+table! {
+    pub ServiceRevisions: "ecs-service-revisions", (Scope, ClusterName, ServiceName, u64) => ServiceRevision {}
+}
+
+table! {
+    pub AccountSettings: "ecs-account-settings", (Scope, String, String) => AccountSetting {}
 }

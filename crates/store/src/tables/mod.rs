@@ -29,7 +29,7 @@ mod ssm;
 
 pub use ec2::{NetworkInterfaces, SecurityGroups, SetUpScopes, Subnets, Vpcs};
 pub use ecr::{CreationTemplates, Images, PullThroughRules, Repositories};
-pub use ecs::{Clusters, Services, TaskDefinitions, Tasks};
+pub use ecs::{AccountSettings, Clusters, ServiceDeployments, ServiceRevisions, Services, TaskDefinitions, Tasks};
 pub use elbv2::{Listeners, LoadBalancers, Rules, TargetGroups, Targets};
 pub use iam::{RoleSessions, Roles};
 pub use logs::{LogGroups, LogStreams};
@@ -114,6 +114,9 @@ tables! {
     task_definitions: TaskDefinitions,
     tasks: Tasks,
     services: Services,
+    service_deployments: ServiceDeployments,
+    service_revisions: ServiceRevisions,
+    account_settings: AccountSettings,
     set_up_scopes: SetUpScopes,
     vpcs: Vpcs,
     subnets: Subnets,

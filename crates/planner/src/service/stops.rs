@@ -1,0 +1,221 @@
+//! Which tasks to stop now.
+
+use super::standing::{Counts, Standing};
+use super::{Action, DeploymentView, ServiceView, StopCause, TaskView, zones};
+use crate::capacity;
+use longshore_types::Timestamp;
+use longshore_types::ecs::{CapacityProvider, RolloutState, TaskStatus};
+use longshore_types::id::{DeploymentId, TaskId};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a service's numbers must keep to.
+pub(super) struct Bounds {
+    pub desired: u32,
+    /// Healthy tasks that stay.
+    pub lower: u32,
+    /// Tasks that are RUNNING or on their way there.
+    pub upper: u32,
+}
+
+#[derive(Default)]
+pub(super) struct Stops {
+    pub actions: Vec<Action>,
+    pub notes: Vec<String>,
+    /// When a protection that is in the way ends.
+    pub wake_at: Option<Timestamp>,
+}
+
+struct Stopper<'a> {
+    service: &'a ServiceView,
+    primary: &'a DeploymentView,
+    standings: &'a [(&'a TaskView, Standing)],
+    bounds: &'a Bounds,
+    count: &'a mut Counts,
+    now: Timestamp,
+    per_zone: BTreeMap<String, u32>,
+    gone: BTreeSet<&'a TaskId>,
+    /// Tasks that would stop but for their protection, by deployment.
+    protected: BTreeMap<&'a DeploymentId, u32>,
+    stops: Stops,
+}
+
+/// Lowers `count` by what it stops, so that the freed room can be used in the same pass.
+pub(super) fn stops(
+    service: &ServiceView,
+    standings: &[(&TaskView, Standing)],
+    bounds: &Bounds,
+    count: &mut Counts,
+    now: Timestamp,
+) -> Stops {
+    let Some(primary) = service.deployments.first() else { return Stops::default() };
+    let per_zone = zones::counts(service, standings);
+    let (gone, protected) = (BTreeSet::new(), BTreeMap::new());
+    let mut stopper =
+        Stopper { service, primary, standings, bounds, count, now, per_zone, gone, protected, stops: Stops::default() };
+    stopper.useless_old();
+    stopper.bad_new();
+    stopper.surplus();
+    stopper.serving_old();
+    let Stopper { protected, mut stops, .. } = stopper;
+    for (deployment, n) in protected {
+        stops.notes.push(format!(
+            "was unable to reach steady state because (taskSet {deployment}) was unable to scale in due to (reason {n} tasks under protection)"
+        ));
+    }
+    stops
+}
+
+impl<'a> Stopper<'a> {
+    fn stop(&mut self, task: &'a TaskView, cause: StopCause) {
+        self.count.live -= 1;
+        if let Some(n) = self.per_zone.get_mut(&task.zone) {
+            *n -= 1;
+        }
+        self.gone.insert(&task.id);
+        self.stops.actions.push(Action::StopTask { task: task.id.clone(), cause });
+    }
+
+    fn scaling(&self) -> StopCause {
+        StopCause::Scaling { deployment: self.primary.id.clone() }
+    }
+
+    fn is_protected(&self, task: &TaskView) -> bool {
+        !self.service.draining && task.protected_until.is_some_and(|until| until > self.now)
+    }
+
+    fn blocked(&mut self, task: &'a TaskView) {
+        *self.protected.entry(&task.deployment).or_default() += 1;
+        self.stops.wake_at = self.stops.wake_at.into_iter().chain(task.protected_until).min();
+    }
+
+    fn of_primary(&self, task: &TaskView) -> bool {
+        task.deployment == self.primary.id
+    }
+
+    /// Old tasks that serve nobody go at once: nothing is lost with them.
+    fn useless_old(&mut self) {
+        for (task, standing) in self.standings.iter().filter(|(task, _)| task.deployment != self.primary.id) {
+            let cause = match standing {
+                Standing::Coming(_) if task.status < TaskStatus::Running => self.scaling(),
+                Standing::Bad(cause) => cause.clone(),
+                _ => continue,
+            };
+            self.count.old_live -= 1;
+            self.stop(task, cause);
+        }
+    }
+
+    /// Bad tasks of the new deployment go when their replacements are healthy, or when there is no room for these.
+    fn bad_new(&mut self) {
+        for (task, standing) in self.standings.iter().filter(|(task, _)| task.deployment == self.primary.id) {
+            let Standing::Bad(cause) = standing else { continue };
+            let (desired, count) = (self.bounds.desired, &self.count);
+            let room = self.bounds.upper.saturating_sub(count.live);
+            if count.new_healthy >= desired || room < desired.saturating_sub(count.new_good) {
+                self.stop(task, cause.clone());
+            }
+        }
+    }
+
+    /// More new tasks than wanted: those that are not healthy first, then those of a capacity provider that has more
+    /// than its share, then from the fullest zone, and the youngest.
+    fn surplus(&mut self) {
+        let mut surplus = self.count.new_good.saturating_sub(self.bounds.desired);
+        if surplus == 1 && self.is_rebalancing() {
+            return;
+        }
+        while surplus > 0 {
+            let over = self.over_share();
+            let candidates = self.standings.iter().filter(|(task, s)| {
+                self.of_primary(task)
+                    && matches!(s, Standing::Coming(_) | Standing::Healthy)
+                    && !self.gone.contains(&task.id)
+            });
+            let mut candidates: Vec<_> = candidates.collect();
+            candidates.sort_by_key(|(task, s)| {
+                let zone = self.per_zone.get(&task.zone).copied().unwrap_or(0);
+                let over = over.is_some() && task.provider == over;
+                Reverse((*s != Standing::Healthy, over, zone, task.started_at, &task.id))
+            });
+            let free = candidates.iter().find(|(task, _)| !self.is_protected(task));
+            let Some((task, standing)) = free.copied() else {
+                for (task, _) in candidates.into_iter().take(surplus as usize) {
+                    self.blocked(task);
+                }
+                return;
+            };
+            surplus -= 1;
+            self.count.new_good -= 1;
+            if *standing == Standing::Healthy {
+                self.count.healthy -= 1;
+                self.count.new_healthy -= 1;
+            }
+            let cause = self.scaling();
+            self.stop(task, cause);
+        }
+    }
+
+    /// The provider with most tasks over its share of the desired count.
+    fn over_share(&self) -> Option<CapacityProvider> {
+        let strategy = &self.primary.capacity;
+        let wanted = capacity::split(strategy, self.bounds.desired);
+        let live = |provider| {
+            let of = |(task, s): &&(&TaskView, Standing)| {
+                self.of_primary(task)
+                    && *s != Standing::Leaving
+                    && task.provider == Some(provider)
+                    && !self.gone.contains(&task.id)
+            };
+            self.standings.iter().filter(of).count() as i64
+        };
+        let over = strategy.iter().zip(wanted).map(|(item, n)| (live(item.provider) - i64::from(n), item.provider));
+        over.filter(|(n, _)| *n > 0).max_by_key(|(n, _)| *n).map(|(_, provider)| provider)
+    }
+
+    /// The one task too many is on its way to make zones even: it stays, and when it is healthy another one goes.
+    fn is_rebalancing(&self) -> bool {
+        self.service.zone_rebalancing
+            && self.standings.iter().any(|(task, standing)| {
+                let mut without = self.per_zone.clone();
+                if let Some(n) = without.get_mut(&task.zone) {
+                    *n = n.saturating_sub(1);
+                }
+                self.of_primary(task)
+                    && matches!(standing, Standing::Coming(_))
+                    && zones::emptiest_of_uneven(&without)
+                        .is_some_and(|_| without.get(&task.zone).copied() == without.values().min().copied())
+            })
+    }
+
+    /// Old tasks that serve: as many as the lower bound lets go. When the new deployment has failed, they serve on.
+    fn serving_old(&mut self) {
+        let serving = |s: &Standing, task: &TaskView| {
+            *s == Standing::Healthy || (matches!(s, Standing::Coming(_)) && task.status == TaskStatus::Running)
+        };
+        let mut old: Vec<&'a (&'a TaskView, Standing)> =
+            self.standings.iter().filter(|(task, s)| !self.of_primary(task) && serving(s, task)).collect();
+        old.sort_by_key(|(task, s)| (*s == Standing::Healthy, Reverse(task.started_at), task.id.clone()));
+        let failed = self.primary.rollout == RolloutState::Failed;
+        for (task, standing) in old {
+            if failed && self.count.live <= self.bounds.desired {
+                return;
+            }
+            let healthy = *standing == Standing::Healthy;
+            // One that is not judged yet may be about to become one of those that are missing.
+            let needed =
+                if healthy { self.count.healthy <= self.bounds.lower } else { self.count.healthy < self.bounds.lower };
+            if needed {
+                continue;
+            }
+            if self.is_protected(task) {
+                self.blocked(task);
+                continue;
+            }
+            self.count.healthy -= u32::from(healthy);
+            self.count.old_live -= 1;
+            let cause = self.scaling();
+            self.stop(task, cause);
+        }
+    }
+}
