@@ -20,7 +20,8 @@ pub fn begin(tx: &mut Tx, cx: &Cx, service: &mut Service) {
         old.status = DeploymentStatus::Active;
         old.updated_at = cx.now;
     }
-    let (id, number) = (cx.ids().deployment(), cx.ids().revision());
+    let id = cx.ids().deployment();
+    let number = cx.ids().revision();
     let sources = sources(tx, &cx.scope, service);
     let (family, revision) = service.template.task_definition.clone();
     let definition = tx.task_definitions().get(&(cx.scope.clone(), family, revision));
