@@ -1,7 +1,7 @@
 //! Amazon ECS: clusters, task definitions, tasks and services on Fargate.
 
-mod container_parts;
 pub mod capacity;
+mod container_parts;
 mod create_cluster;
 mod create_service;
 mod delete_cluster;
