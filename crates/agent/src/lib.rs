@@ -9,6 +9,7 @@
 //! The agent may die at any time: supervisors go on, and the next agent finds them by their directories, connects to
 //! them, and reports what happened meanwhile. It keeps no state that it could not read again.
 
+mod cleanup;
 pub mod hub;
 mod link;
 mod local;
@@ -61,10 +62,12 @@ pub async fn run(options: AgentOptions, shutdown: impl Future<Output = ()>) -> R
     std::fs::create_dir_all(&tasks_dir).map_err(|source| AgentError::Directory { path: tasks_dir, source })?;
     let images = ImageStore::open(&options.data_dir.join("images"), StoreOptions::default())?;
     let network = Network::open(options.network.clone()).await?;
+    let cleanup = cleanup::run(images.clone());
     let storage = storage::Storage::new(&options.data_dir);
     let node = Arc::new(Node::new(local::Local { options, images, network, storage }));
     tokio::select! {
         () = link::run(Arc::clone(&node)) => {}
+        () = cleanup => {}
         () = shutdown => {}
     }
     Ok(())

@@ -38,5 +38,7 @@ pub use registry::{
     Auth, Cause, Endpoint, EndpointError, Progress, ProgressFn, PullError, PullErrorKind, PullOptions, PushError,
     PushOptions, Source, Sources,
 };
-pub use store::{GcReport, ImageStore, ImageSummary, RetryPolicy, StoreError, StoreOptions, Writable};
+pub use store::{
+    CleanupPolicy, Disk, GcReport, ImageStore, ImageSummary, RetryPolicy, StoreError, StoreOptions, Writable,
+};
 pub use unpack::{UnpackError, Unpacked, unpack};

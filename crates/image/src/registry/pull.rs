@@ -87,7 +87,10 @@ impl Pull {
         };
         self.tell(Progress::Resolved { image: id, layers: manifest.layers.len() });
         let image = match self.inner.image(id)? {
-            Some(image) => image,
+            Some(image) => {
+                self.inner.mark_used(id);
+                image
+            }
             None => self.fetch(&remote, id, bytes, manifest).await?,
         };
         let (inner, reference) = (self.inner.clone(), self.reference.clone());

@@ -5,10 +5,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
+use std::time::SystemTime;
 
 use super::error::StoreError;
 use super::session::TempPath;
-use super::{ImageStore, layers, read_json};
+use super::{ImageStore, Inner, layers, read_json};
 use crate::build::CachedStep;
 use crate::digest::{ChainId, Digest, ImageId};
 
@@ -23,53 +24,92 @@ pub struct GcReport {
 }
 
 impl ImageStore {
-    /// Removes images that no reference names and that are not in `keep`, with the layers and blobs that only they use.
+    /// Removes images that no reference names, that no container runs from and that are not in `keep`, with the layers and
+    /// blobs that only they use.
     ///
-    /// `keep` is for images that tasks run from although their tag has moved on. [`StoreError::Busy`] while a pull, build or
-    /// import is under way in any process. Blocking; the lock is held for milliseconds, the deletion takes longer.
+    /// [`StoreError::Busy`] while a pull, build or import is under way in any process. Blocking; the lock is held for
+    /// milliseconds, the deletion takes longer.
     pub fn gc(&self, keep: &[ImageId]) -> Result<GcReport, StoreError> {
-        let inner = &*self.inner;
-        let path = inner.layout.lock();
-        let lock = fs::File::create(&path).map_err(StoreError::io("open", &path))?;
-        match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(StoreError::Busy),
-            Err(e) => return Err(StoreError::io("lock", &path)(e.into())),
-        }
+        let lock = self.inner.lock_exclusively()?;
+        let mut ids: HashSet<ImageId> = keep.iter().copied().collect();
+        ids.extend(self.inner.refs_on_disk()?.into_iter().map(|reference| reference.image));
+        ids.extend(self.inner.images_in_use()?.unwrap_or_default());
+        self.collect(lock, |id, _| ids.contains(&id), None)
+    }
+
+    /// Removes the images for which `stays`, told the id and when it was last used, is false, and then all that nothing
+    /// refers to. Results of build steps stay if their image does, or they were used after `steps_since`.
+    ///
+    /// The order makes a crash harmless: first an image's record goes, by which it ceases to be, then what only it used.
+    pub(super) fn collect(
+        &self,
+        lock: fs::File,
+        stays: impl Fn(ImageId, Option<SystemTime>) -> bool,
+        steps_since: Option<SystemTime>,
+    ) -> Result<GcReport, StoreError> {
         let mut report = GcReport::default();
-        let live = self.live(keep, &mut report)?;
+        let mut live = self.live(stays, &mut report)?;
+        self.collect_steps(&mut live, steps_since)?;
         let graves = self.bury_layers(&live.chains, &mut report)?;
         self.remove_blobs(&live.blobs, &mut report)?;
-        self.remove_cache(&live.chains)?;
         drop(lock);
         drop(graves);
         Ok(report)
     }
 
-    /// What is reachable. Removes the records of images that are not.
-    fn live(&self, keep: &[ImageId], report: &mut GcReport) -> Result<Live, StoreError> {
+    /// What is reachable. Removes the records of images that are not, and the references that lead to none.
+    fn live(
+        &self,
+        stays: impl Fn(ImageId, Option<SystemTime>) -> bool,
+        report: &mut GcReport,
+    ) -> Result<Live, StoreError> {
         let inner = &*self.inner;
-        let mut ids: HashSet<ImageId> = keep.iter().copied().collect();
         let mut live = Live::default();
-        for reference in inner.refs_on_disk()? {
-            ids.insert(reference.image);
-            live.blobs.insert(reference.digest);
-        }
+        let mut ids = HashSet::new();
         for id in inner.ids_on_disk()? {
-            match inner.record(id)? {
-                Some(record) if ids.contains(&id) => {
+            let record = inner.record(id)?;
+            match record {
+                Some(record) if stays(id, used_at(&inner.layout.image(id))) || !self.bury_record(id, &stays)? => {
                     live.blobs.extend([id.0, record.config.digest]);
                     live.blobs.extend(record.layers.iter().map(|layer| layer.blob.digest));
                     live.chains.extend(record.layers.iter().map(|layer| layer.chain));
+                    ids.insert(id);
                 }
-                _ => {
+                Some(_) => report.images += 1,
+                None => {
                     remove(&inner.layout.image(id))?;
-                    inner.index.write().unwrap_or_else(PoisonError::into_inner).images.remove(&id);
                     report.images += 1;
                 }
             }
         }
+        inner.index.write().unwrap_or_else(PoisonError::into_inner).images.retain(|id, _| ids.contains(id));
+        for reference in inner.refs_on_disk()? {
+            if ids.contains(&reference.image) {
+                live.blobs.insert(reference.digest);
+            } else {
+                inner.index.write().unwrap_or_else(PoisonError::into_inner).refs.remove(&reference.reference);
+                remove(&inner.layout.reference(&reference.reference))?;
+            }
+        }
         Ok(live)
+    }
+
+    /// Takes an image's record away; false, and it stays, if the image was used just now. Who marks an image as used
+    /// learns by the record's absence that it is gone; so after the rename nobody can mark it any more, and a mark that
+    /// came before is seen here.
+    fn bury_record(
+        &self,
+        id: ImageId,
+        stays: &impl Fn(ImageId, Option<SystemTime>) -> bool,
+    ) -> Result<bool, StoreError> {
+        let path = self.inner.layout.image(id);
+        let grave = self.inner.session.path("record");
+        fs::rename(&path, grave.as_path()).map_err(StoreError::io("remove", &path))?;
+        if !stays(id, used_at(grave.as_path())) {
+            return Ok(true);
+        }
+        grave.rename(&path).map_err(StoreError::io("put back", &path))?;
+        Ok(false)
     }
 
     /// Takes unreachable layers out of the store. They are deleted when the returned paths are dropped.
@@ -105,14 +145,47 @@ impl ImageStore {
         Ok(())
     }
 
-    fn remove_cache(&self, live: &HashSet<ChainId>) -> Result<(), StoreError> {
+    /// Keeps what the results of build steps need that were used lately; removes the others.
+    fn collect_steps(&self, live: &mut Live, since: Option<SystemTime>) -> Result<(), StoreError> {
+        let mut steps = Vec::new();
         for path in list(&self.inner.layout.root.join("cache"))? {
-            if !read_json::<CachedStep>(&path)?.is_some_and(|step| step.layer.is_none_or(|l| live.contains(&l.chain))) {
+            match read_json::<CachedStep>(&path)? {
+                Some(step) => steps.push((path, step)),
+                None => remove(&path)?,
+            }
+        }
+        for (path, step) in &steps {
+            if let (Some(since), Some(layer)) = (since, &step.layer)
+                && used_at(path).is_some_and(|at| at >= since)
+            {
+                live.chains.insert(layer.chain);
+                live.blobs.insert(layer.blob.digest);
+            }
+        }
+        for (path, step) in steps {
+            if step.layer.is_some_and(|layer| !live.chains.contains(&layer.chain)) {
                 remove(&path)?;
             }
         }
         Ok(())
     }
+}
+
+impl Inner {
+    /// Keeps every pull, build and import out while the file is open.
+    pub(super) fn lock_exclusively(&self) -> Result<fs::File, StoreError> {
+        let path = self.layout.lock();
+        let lock = fs::File::create(&path).map_err(StoreError::io("open", &path))?;
+        match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(lock),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Busy),
+            Err(e) => Err(StoreError::io("lock", &path)(e.into())),
+        }
+    }
+}
+
+fn used_at(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|meta| meta.modified()).ok()
 }
 
 #[derive(Default)]

@@ -6,7 +6,7 @@
 //! refs/<hex>.json            one reference each; the name is the hash of the reference
 //! layers/<chain hex>/fs      an unpacked layer, and layer.json beside it; renamed into place as a whole
 //! l/<16 hex>                 links to the unpacked layers, so that mount options stay short
-//! writable/<name>/           upper and work directories of containers
+//! writable/<name>/           upper and work directories of a container, and `image`, the id of the image it runs
 //! cache/<hex>.json           results of build steps
 //! tmp/<session>/             what is being made; a dead session's directory is removed by the next one
 //! lock                       shared while adding, exclusive while collecting garbage

@@ -6,6 +6,7 @@
 //! Order of writing makes crashes harmless: blobs and layers first (each renamed into place whole), then the image's
 //! record, then the reference. What a crash leaves without a name is garbage, and [`ImageStore::gc`] collects it.
 
+mod cleanup;
 mod error;
 mod files;
 mod gc;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+pub use cleanup::{CleanupPolicy, Disk};
 pub use error::StoreError;
 pub(crate) use files::{read_json, write_json};
 pub use gc::GcReport;
@@ -173,7 +175,7 @@ impl ImageStore {
     /// As [`ImageStore::resolve`], for a reference that is parsed already.
     pub fn resolve_ref(&self, reference: &ImageRef) -> Option<Arc<Image>> {
         match self.inner.find_ref(reference.as_str()) {
-            Ok(Some((_, image))) => return Some(image),
+            Ok(Some((_, image))) => return self.used(image),
             Ok(None) => {}
             Err(error) => tracing::warn!(%reference, %error, "cannot look up an image"),
         }
@@ -183,10 +185,20 @@ impl ImageStore {
 
     /// The image with this id, if it is here and unpacked.
     pub fn get(&self, id: ImageId) -> Option<Arc<Image>> {
-        self.inner.image(id).unwrap_or_else(|error| {
+        let image = self.inner.image(id).unwrap_or_else(|error| {
             tracing::warn!(%id, %error, "cannot load an image");
             None
-        })
+        });
+        self.used(image?)
+    }
+
+    /// The image, which from now on counts as used, unless another process has just removed it.
+    fn used(&self, image: Arc<Image>) -> Option<Arc<Image>> {
+        if self.inner.mark_used(image.id) {
+            return Some(image);
+        }
+        self.inner.index_mut().images.remove(&image.id);
+        None
     }
 
     /// Every image with its references, sorted by reference. Blocking: reads the references anew.

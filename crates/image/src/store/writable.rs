@@ -9,6 +9,9 @@ use super::error::StoreError;
 use super::{ImageStore, layers};
 use crate::image::Image;
 
+/// In a writable layer's directory: the id of its image.
+pub(crate) const IMAGE_FILE: &str = "image";
+
 /// Two empty directories on the store's file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Writable {
@@ -24,6 +27,16 @@ impl ImageStore {
     /// The upper directory has the owner and mode of the image's root, since they become those of `/`.
     pub fn create_writable(&self, name: &str, image: &Image) -> Result<Writable, StoreError> {
         let dir = self.writable_dir(name)?;
+        fs::create_dir_all(&dir).map_err(StoreError::io("make", &dir))?;
+        // Before anything is looked at: from here on no cleanup takes the image away.
+        let of = dir.join(IMAGE_FILE);
+        if !of.exists() {
+            super::files::write_atomically(&self.inner.session, &of, image.id.to_string().as_bytes())?;
+        }
+        if !self.inner.mark_used(image.id) {
+            self.remove_writable(name)?;
+            return Err(StoreError::NoImage(image.id.to_string()));
+        }
         make(dir.join("upper"), dir.join("work"), image.layers.first().map(PathBuf::as_path))
     }
 

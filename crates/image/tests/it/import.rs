@@ -10,7 +10,7 @@ use crate::registry::Registry;
 use crate::support::{Layer, TestImage, gzip, store};
 
 /// An OCI layout of `image` as an archive.
-fn layout(image: &TestImage, annotations: serde_json::Value) -> Vec<u8> {
+pub fn layout(image: &TestImage, annotations: serde_json::Value) -> Vec<u8> {
     let index = json!({ "schemaVersion": 2, "manifests": [
         { "mediaType": image.media_type, "digest": image.digest(), "size": image.manifest.len(), "annotations": annotations }
     ]});
