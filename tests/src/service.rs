@@ -169,7 +169,7 @@ impl Balanced {
 pub struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
-    failures: Arc<Mutex<Vec<String>>>,
+    failures: Arc<Mutex<Vec<(Instant, String)>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -200,7 +200,10 @@ impl Load {
                         }
                         Err(error) => {
                             connection = None;
-                            failures.lock().expect("no thread panics holding it").push(format!("{error:#}"));
+                            failures
+                                .lock()
+                                .expect("no thread panics holding it")
+                                .push((Instant::now(), format!("{error:#}")));
                         }
                     }
                     next += pause;
@@ -211,19 +214,24 @@ impl Load {
         load
     }
 
-    pub fn end_without_failures(mut self) -> anyhow::Result<()> {
+    /// Stops: how many requests were answered, and when which failed.
+    pub fn end(mut self) -> (u64, Vec<(Instant, String)>) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             thread.join().expect("a thread of the load does not panic");
         }
-        let failures = self.failures.lock().expect("no thread panics holding it");
-        let answered = self.answered.load(Ordering::Relaxed);
+        let failures = std::mem::take(&mut *self.failures.lock().expect("no thread panics holding it"));
+        (self.answered.load(Ordering::Relaxed), failures)
+    }
+
+    pub fn end_without_failures(self) -> anyhow::Result<()> {
+        let (answered, failures) = self.end();
         ensure!(
             failures.is_empty(),
             "{} of {} requests failed, first: {:?}",
             failures.len(),
             answered + failures.len() as u64,
-            &failures[..failures.len().min(3)]
+            failures.iter().take(3).map(|(_, text)| text).collect::<Vec<_>>()
         );
         ensure!(answered > 100, "only {answered} requests were made");
         Ok(())

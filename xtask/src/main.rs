@@ -8,6 +8,7 @@ mod codegen;
 mod demo;
 mod machine;
 mod shell;
+mod soak;
 mod terminal;
 mod test;
 
@@ -28,6 +29,8 @@ enum Command {
     Build,
     /// Measure against Docker, runc, nginx and haproxy; write docs/benchmarks.md
     Bench(bench::Args),
+    /// Random calls, requests and kills of every process for a while; then look for what leaked or was lost
+    Soak(soak::Args),
     /// Write crates/aws-model/src/generated from models/
     Codegen(codegen::Args),
 }
@@ -38,6 +41,7 @@ fn main() -> std::process::ExitCode {
         Command::Test(args) => test::run(args),
         Command::Build => build::run(),
         Command::Bench(args) => bench::run(args),
+        Command::Soak(args) => soak::run(args),
         Command::Codegen(args) => codegen::run(args),
     };
     match result {

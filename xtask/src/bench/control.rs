@@ -31,8 +31,6 @@ pub struct Control {
 pub fn measure(binary: &Path, tasks: usize) -> anyhow::Result<Control> {
     let mut instance = Instance::started(binary, "none")?;
     let mut api = Api::open(instance.listen)?;
-    let clients = 64;
-    let registered = register(&instance, clients, Duration::from_secs(5))?;
     let aws = Aws::new(&instance).with_program(&crate::machine::aws()?.display().to_string(), false);
     let subnets = aws.call(&["ec2", "describe-subnets", "--query", "Subnets[].SubnetId"])?;
     let (arns, launched) = launch(&mut api, &subnets, tasks)?;
@@ -52,6 +50,9 @@ pub fn measure(binary: &Path, tasks: usize) -> anyhow::Result<Control> {
     memory::settle();
     let dir = instance.dir.display().to_string();
     let pss = memory::pss_of(&memory::processes(|command| command.contains(&dir)));
+    // Last: thousands of definitions would weigh more than the tasks.
+    let clients = 64;
+    let registered = register(&instance, clients, Duration::from_secs(5))?;
     instance.down()?;
     Ok(Control { registered, clients, tasks, launched, describe, list, ready, pss })
 }
