@@ -77,7 +77,8 @@ pub async fn run(options: AgentOptions, shutdown: impl Future<Output = ()>) -> R
 /// own traces are `longshore_network::teardown`'s.
 pub fn remove_all(options: &AgentOptions) {
     for directory in std::fs::read_dir(options.run_dir.join("tasks")).into_iter().flatten().flatten() {
-        if let Err(error) = longshore_runtime::cleanup(&directory.path()) {
+        let ended = longshore_runtime::cleanup(&directory.path());
+        if let Err(error) = &ended {
             tracing::warn!(%error, directory = %directory.path().display(), "a task could not be removed");
         }
         let _ = std::fs::remove_dir_all(directory.path());

@@ -141,7 +141,7 @@ impl Machine for Local {
         let directory = self.directory(&intent.id);
         let path = directory.clone();
         let processes = tokio::task::spawn_blocking(move || longshore_runtime::cleanup(&path)).await;
-        if let Ok(Err(error)) = processes {
+        if let Ok(Err(error)) = &processes {
             tracing::warn!(%error, task = %intent.id, "the task's processes could not all be ended");
         }
         if let Err(error) = self.network.detach(network.vpc.as_str(), network.id.as_str()).await {
@@ -154,6 +154,8 @@ impl Machine for Local {
         }
         self.storage.remove(intent.id.as_str());
         let _ = std::fs::remove_dir_all(&directory);
+        // The lease of the directory was held until here.
+        drop(processes);
     }
 
     async fn remove_strangers(&self, keep: Keep) {
@@ -164,7 +166,8 @@ impl Machine for Local {
                 continue;
             }
             tracing::info!(task = name, "removing a task that is not wanted any more");
-            if let Err(error) = longshore_runtime::cleanup(&entry.path()) {
+            let ended = longshore_runtime::cleanup(&entry.path());
+            if let Err(error) = &ended {
                 tracing::warn!(%error, task = name, "its processes could not be ended");
             }
             let _ = std::fs::remove_dir_all(entry.path());

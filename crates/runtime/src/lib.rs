@@ -25,7 +25,7 @@ pub mod spec;
 pub mod supervisor;
 mod sys;
 
-pub use cleanup::cleanup;
+pub use cleanup::{Lease, cleanup};
 
 /// The error with its causes, in one line: these texts go to a person. Some layers repeat the text of the one below.
 fn chain(error: &dyn std::error::Error) -> String {

@@ -131,7 +131,7 @@ struct Directory(PathBuf);
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        let _ = longshore_runtime::cleanup(&self.0);
+        let _lease = longshore_runtime::cleanup(&self.0);
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

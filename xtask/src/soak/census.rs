@@ -3,23 +3,25 @@
 use anyhow::ensure;
 use longshore_tests::instance::Instance;
 use longshore_tests::random::Random;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
 const ROLES: [&str; 4] = ["up", "server", "agent", "balancer"];
 
-pub const HEAD: &str = "  PSS MiB and descriptors: up, server, agent, balancer | supervisors | task directories | links | mounts | cgroups | rules";
+pub const HEAD: &str = "  PSS MiB and descriptors: up, server, agent, balancer | supervisors | tasks | links | mounts | tasks with cgroups | rules";
 
 #[derive(Clone, Debug)]
 pub struct Census {
     /// PSS in KiB and open descriptors of each role.
     roles: [(u64, usize); 4],
     supervisors: usize,
-    task_directories: usize,
+    tasks: BTreeSet<String>,
     links: usize,
     mounts: usize,
-    cgroups: usize,
+    /// Tasks that have a control group in one of the hierarchies.
+    cgroups: BTreeSet<String>,
     rules: usize,
 }
 
@@ -40,16 +42,16 @@ impl Census {
             rules += lines(&["nft", "list", "ruleset"]);
         }
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let mut cgroups = 0;
         let group = format!("longshore{}", instance.suffix());
-        for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            cgroups += directories(&hierarchy.path().join(&group));
+        let root = Path::new("/sys/fs/cgroup");
+        let mut cgroups = names(&root.join(&group));
+        for hierarchy in std::fs::read_dir(root).into_iter().flatten().flatten() {
+            cgroups.extend(names(&hierarchy.path().join(&group)));
         }
-        cgroups += directories(&Path::new("/sys/fs/cgroup").join(&group));
         Self {
             roles: ROLES.map(role),
             supervisors: supervisors(&dir).len(),
-            task_directories: entries(&run.join("tasks").display().to_string()),
+            tasks: names(&run.join("tasks")),
             links,
             mounts: mounts.lines().filter(|line| line.contains(&dir)).count(),
             cgroups,
@@ -59,10 +61,11 @@ impl Census {
 
     /// As many of everything as at first, and no process that grew without end.
     pub fn compare(&self, first: &Self) -> anyhow::Result<()> {
-        let counts = |c: &Self| [c.supervisors, c.task_directories, c.links, c.mounts, c.cgroups];
+        let counts = |c: &Self| [c.supervisors, c.tasks.len(), c.links, c.mounts];
         ensure!(counts(self) == counts(first), "something leaked: {first:?} at first, {self:?} at last");
+        ensure!(self.cgroups == self.tasks, "control groups of {:?}, tasks {:?}", self.cgroups, self.tasks);
         // Elements of sets stand several to a line.
-        ensure!(self.rules.abs_diff(first.rules) <= 3, "rules leaked: {first:?} at first, {self:?} at last");
+        ensure!(self.rules.abs_diff(first.rules) <= 20, "rules leaked: {first:?} at first, {self:?} at last");
         for (role, (now, then)) in ROLES.iter().zip(self.roles.iter().zip(&first.roles)) {
             ensure!(now.1 <= then.1 + 8, "{role} has {} descriptors, had {}", now.1, then.1);
             ensure!(now.0 <= 2 * then.0 + (32 << 10), "{role} has {} KiB, had {}", now.0, then.0);
@@ -77,15 +80,20 @@ impl fmt::Display for Census {
         for (pss, descriptors) in self.roles {
             write!(f, "{:.1} {descriptors}, ", pss as f64 / 1024.0)?;
         }
-        let Self { supervisors, task_directories, links, mounts, cgroups, rules, .. } = self;
-        write!(f, "| {supervisors} | {task_directories} | {links} | {mounts} | {cgroups} | {rules}")
+        let Self { supervisors, tasks, links, mounts, cgroups, rules, .. } = self;
+        write!(f, "| {supervisors} | {} | {links} | {mounts} | {} | {rules}", tasks.len(), cgroups.len())
     }
+}
+
+/// One of the supervisors.
+pub fn supervisor_of(instance: &Instance, random: &mut Random) -> Option<i32> {
+    let supervisors = supervisors(&instance.dir.display().to_string());
+    supervisors.get(random.below(supervisors.len().max(1) as u64) as usize).copied()
 }
 
 /// A process of a container: a child of one of the supervisors.
 pub fn container_of(instance: &Instance, random: &mut Random) -> Option<i32> {
-    let supervisors = supervisors(&instance.dir.display().to_string());
-    let supervisor = *supervisors.get(random.below(supervisors.len().max(1) as u64) as usize)?;
+    let supervisor = supervisor_of(instance, random)?;
     let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()
 }
@@ -111,8 +119,9 @@ fn entries(path: &str) -> usize {
     std::fs::read_dir(path).map_or(0, |entries| entries.count())
 }
 
-fn directories(path: &Path) -> usize {
+/// Names of the directories in a directory.
+fn names(path: &Path) -> BTreeSet<String> {
     let below = std::fs::read_dir(path).into_iter().flatten().flatten();
     let below = below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    usize::from(path.is_dir()) + below.map(|entry| directories(&entry.path())).sum::<usize>()
+    below.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }

@@ -37,6 +37,8 @@ pub struct Args {
 /// What the death of a balancer or of a container may cost: the requests it held, and those until its place is taken.
 const EXPLAINED: Duration = Duration::from_secs(15);
 
+const VICTIMS: [&str; 6] = ["server", "agent", "up", "balancer", "container", "supervisor"];
+
 /// One kill: what, and when.
 struct Kill {
     victim: &'static str,
@@ -102,21 +104,19 @@ fn soak(args: &Args, instance: &mut Instance, mut random: Random) -> anyhow::Res
     println!("{last}");
 
     let explains = |at: &Instant| {
-        kills.iter().any(|k| matches!(k.victim, "balancer" | "container") && *at > k.at && *at - k.at < EXPLAINED)
+        kills.iter().any(|k| {
+            matches!(k.victim, "balancer" | "container" | "supervisor") && *at > k.at && *at - k.at < EXPLAINED
+        })
     };
     let unexplained: Vec<&String> = failures.iter().filter(|(at, _)| !explains(at)).map(|(_, text)| text).collect();
-    let count = |victim: &str| kills.iter().filter(|kill| kill.victim == victim).count();
+    let counts =
+        VICTIMS.map(|victim| format!("{victim} {}", kills.iter().filter(|kill| kill.victim == victim).count()));
+    terminal::note(&format!("{} kills: {}", kills.len(), counts.join(", ")));
+    terminal::note(&format!("{} calls, the answers of {} lost", calls.made, calls.lost));
     terminal::note(&format!(
-        "{} kills (server {}, agent {}, up {}, balancer {}, container {}); {} calls, {} of them lost; {answered} requests answered, {} failed at kills of a balancer or container",
-        kills.len(),
-        count("server"),
-        count("agent"),
-        count("up"),
-        count("balancer"),
-        count("container"),
-        calls.made,
-        calls.lost,
-        failures.len() - unexplained.len()
+        "{answered} requests answered; {} failed when a balancer or a container was killed, {} else",
+        failures.len() - unexplained.len(),
+        unexplained.len()
     ));
     ensure!(
         unexplained.is_empty(),
@@ -130,11 +130,12 @@ fn soak(args: &Args, instance: &mut Instance, mut random: Random) -> anyhow::Res
 
 /// Kills one process at random; waits until its place is taken.
 fn kill(instance: &mut Instance, random: &mut Random) -> anyhow::Result<Option<Kill>> {
-    let victim = ["server", "agent", "up", "balancer", "container"][random.below(5) as usize];
+    let victim = VICTIMS[random.below(VICTIMS.len() as u64) as usize];
     let at = Instant::now();
-    if victim == "container" {
-        let Some(pid) = census::container_of(instance, random) else { return Ok(None) };
-        // SAFETY: kill has no memory effects; the process is a container's of our own instance.
+    if matches!(victim, "container" | "supervisor") {
+        let choose = if victim == "container" { census::container_of } else { census::supervisor_of };
+        let Some(pid) = choose(instance, random) else { return Ok(None) };
+        // SAFETY: kill has no memory effects; the process is one of our own instance's.
         unsafe { libc::kill(pid, libc::SIGKILL) };
         return Ok(Some(Kill { victim, at }));
     }

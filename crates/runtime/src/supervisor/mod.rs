@@ -3,7 +3,7 @@
 //! It detaches from whoever started it, says `ready`, prepares what `<dir>/spec.json` asks for while the agent wires the
 //! network, and starts the containers on `go`. From then on it needs nobody: it starts, checks, restarts and stops
 //! containers by the spec, keeps their log lines until they are acknowledged, and writes `<dir>/state.json` on each
-//! change. When it is killed, its containers die with it.
+//! change. It holds the [`Lease`] of its directory. When it is killed, its containers die with it.
 //!
 //! `plan` and `health` decide; `lifecycle` acts on containers, `exec` on processes beside them; `clients` talks; the loop
 //! is here.
@@ -21,6 +21,7 @@ mod setup;
 mod stats;
 
 use crate::cgroup::Hierarchies;
+use crate::cleanup::Lease;
 use crate::engine::{Engine, Starting};
 use crate::protocol::{Command, Event, SOCKET_FILE, STATE_FILE, State, StopCause, TaskPhase, TaskState};
 use crate::spec::{Network, TaskSpec};
@@ -85,13 +86,16 @@ pub fn main(directory: &Path, wait_spec: bool) -> ExitCode {
 fn run(directory: &Path, wait_spec: bool) -> Result<(), Box<dyn std::error::Error>> {
     let directory = std::fs::canonicalize(directory)?;
     let process = setup::detach()?;
+    // Whoever cleans up after a task must find its supervisor, or keep it from beginning.
+    let lease =
+        Lease::take(&directory).map_err(|error| format!("another process supervises or removes this task: {error}"))?;
     let listener = listen(&directory.join(SOCKET_FILE))?;
     let mut ready = serde_json::to_vec(&Event::Ready { pid: std::process::id() as Pid })?;
     ready.push(b'\n');
     // Nobody may be there to read it.
     let _ = io::stdout().write_all(&ready).and_then(|()| io::stdout().flush());
     setup::release_streams(&directory.join(LOG_FILE))?;
-    let mut supervisor = Supervisor::new(directory, process, listener)?;
+    let mut supervisor = Supervisor::new(directory, lease, process, listener)?;
     if !wait_spec {
         supervisor.take_spec();
     }
@@ -115,6 +119,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 
 struct Supervisor {
     directory: PathBuf,
+    _lease: Lease,
     pid: Pid,
     start_ticks: u64,
     process: setup::Process,
@@ -156,12 +161,14 @@ enum Source {
 impl Supervisor {
     fn new(
         directory: PathBuf,
+        lease: Lease,
         process: setup::Process,
         listener: UnixListener,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let pid = std::process::id() as Pid;
         Ok(Supervisor {
             directory,
+            _lease: lease,
             pid,
             start_ticks: sys::start_ticks(pid).unwrap_or(0),
             process,
@@ -411,12 +418,13 @@ impl Supervisor {
         let because = |error: io::Error| format!("{}: {error}", directory.display());
         let directory = std::fs::canonicalize(directory).map_err(because)?;
         if directory != self.directory {
+            let lease = Lease::take(&directory).map_err(because)?;
             self.listeners.push(listen(&directory.join(SOCKET_FILE)).map_err(because)?);
             setup::release_streams(&directory.join(LOG_FILE)).map_err(because)?;
             let _ = std::fs::remove_file(self.directory.join(SOCKET_FILE));
             let _ = std::fs::remove_file(self.directory.join(STATE_FILE));
             self.listeners.remove(0);
-            self.directory = directory;
+            (self.directory, self._lease) = (directory, lease);
         }
         self.take_spec();
         Ok(())

@@ -41,6 +41,23 @@ fn cleanup_ends_a_living_supervisor_too() {
 }
 
 #[test]
+fn cleanup_finds_a_supervisor_that_has_only_just_been_started() {
+    let mut task = Task::pooled();
+    task.write_spec(vec![shell("app", "sleep 1000")], json!({}));
+    task.kill_supervisor();
+    for pause_us in (0..12_000).step_by(400) {
+        longshore_runtime::cleanup(&task.directory).unwrap();
+        let mut late = task.hurry();
+        std::thread::sleep(std::time::Duration::from_micros(pause_us));
+        let lease = longshore_runtime::cleanup(&task.directory).unwrap();
+        // One that begins only now sees that somebody is cleaning up.
+        assert!(late.wait().is_ok_and(|status| !status.success()), "it was not ended");
+        task.assert_nothing_left();
+        drop(lease);
+    }
+}
+
+#[test]
 fn killing_it_before_go_leaves_nothing() {
     let mut task = Task::prepare(vec![shell("app", "sleep 1000")], json!({}));
     let groups = task.group_directories();
