@@ -30,7 +30,7 @@ async fn main() {
     }))
     .expect("the configuration above is well-formed");
     config.target_groups[0].health_check = HealthCheck { interval_seconds: 30, ..HealthCheck::default() };
-    let balancer = Balancer::start(&Options { workers: 1, config_file: None }).await.expect("workers start");
+    let balancer = Balancer::start(&Options::default()).await.expect("workers start");
     balancer.apply(config).await.expect("the configuration compiles");
     std::future::pending::<()>().await;
 }

@@ -3,12 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::control::{ApplyError, Command, Control};
+use crate::log::Writer;
 use crate::persist;
 use crate::report::Report;
 use crate::worker;
@@ -20,6 +22,14 @@ pub struct Options {
     pub workers: usize,
     /// Where the latest configuration is kept, and taken from at start; `None` keeps it nowhere.
     pub config_file: Option<PathBuf>,
+    /// How often log files are finished. AWS: each five minutes.
+    pub log_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { workers: 1, config_file: None, log_interval: Duration::from_secs(300) }
+    }
 }
 
 /// Why the balancer cannot start.
@@ -49,7 +59,8 @@ impl Balancer {
             .map_err(StartError::Worker)?;
         let (reports_in, reports) = watch::channel(Arc::new(Report::default()));
         let (commands, queue) = mpsc::unbounded_channel();
-        let control = Control::new(workers, options.config_file.clone(), reports_in);
+        let logs = Writer::start(options.log_interval).map_err(StartError::Worker)?;
+        let control = Control::new(workers, options.config_file.clone(), logs, reports_in);
         let balancer = Balancer { commands, reports, control: tokio::spawn(control.run(queue)) };
         let saved = options.config_file.as_deref().map(persist::load).transpose();
         match saved.map(Option::flatten) {

@@ -8,16 +8,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use http::{HeaderValue, StatusCode};
+use http::header::SERVER;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::action::fixed_response::FixedResponse;
 use crate::action::redirect::{Components, Redirect};
-use crate::config::{self, Config};
+use crate::config::{self, Config, LogDestination, Protocol, ProtocolVersion};
 use crate::counters::LoadBalancerCounts;
 use crate::health::Matcher;
+use crate::log::{Kind, LogStream};
 use crate::rule::cidr::Cidr;
+use crate::rule::transform::Transforms;
 use crate::rule::{Condition, ConditionError, RequestView};
 use crate::target::{GroupLive, tag};
+use crate::tls::Offer;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,14 @@ pub enum CompileError {
         /// The text.
         matcher: String,
     },
+    /// A header of a listener's attributes that HTTP cannot carry.
+    #[error("listener `{listener}`: `{header}` is no header HTTP can carry")]
+    Header {
+        /// Listener ARN.
+        listener: String,
+        /// Name or value.
+        header: String,
+    },
     /// Two of the same identity.
     #[error("`{0}` appears twice")]
     Duplicate(String),
@@ -79,6 +91,12 @@ pub(crate) struct Route {
     pub port: u16,
     /// X-Forwarded-Port.
     pub port_value: HeaderValue,
+    /// What an HTTPS listener offers; `None` is plain HTTP.
+    pub tls: Option<Arc<Offer>>,
+    pub tls_version_header: HeaderName,
+    pub tls_cipher_suite_header: HeaderName,
+    keeps_server_header: bool,
+    response_headers: Vec<(HeaderName, HeaderValue)>,
     rules: Vec<Rule>,
     default: Action,
 }
@@ -86,17 +104,32 @@ pub(crate) struct Route {
 /// The parts of a load balancer its listeners share.
 #[derive(Debug)]
 pub(crate) struct LoadBalancer {
+    /// `app/name/id`, what the access log calls it.
+    pub resource: String,
     pub attributes: config::LoadBalancerAttributes,
     pub idle_timeout_ms: u64,
     pub client_keep_alive_ms: u64,
     pub counts: Arc<LoadBalancerCounts>,
+    pub access_log: Option<LogStream>,
+    pub connection_log: Option<LogStream>,
     ingress: Option<Vec<(Cidr, u16, u16)>>,
 }
 
 #[derive(Debug)]
 struct Rule {
+    priority: u32,
     conditions: Vec<Condition>,
+    transforms: Option<Transforms>,
     action: Action,
+}
+
+/// What a listener's rules say of a request.
+#[derive(Debug)]
+pub(crate) struct Decision<'a> {
+    /// Of the rule; 0 is the default.
+    pub priority: u32,
+    pub action: &'a Action,
+    pub transforms: Option<&'a Transforms>,
 }
 
 /// What decides.
@@ -126,8 +159,11 @@ pub(crate) struct Share {
 /// A target group, ready to pick from.
 #[derive(Debug)]
 pub(crate) struct Group {
+    pub arn: String,
     /// What a stickiness cookie calls it.
     pub tag: u64,
+    pub is_tls: bool,
+    pub version: ProtocolVersion,
     pub algorithm: config::Algorithm,
     pub slow_start_ms: u64,
     pub stickiness: Option<config::Stickiness>,
@@ -136,11 +172,24 @@ pub(crate) struct Group {
 
 impl Route {
     /// The action of the first rule that holds, or the default.
-    pub(crate) fn action(&self, request: &RequestView<'_>) -> &Action {
-        self.rules
-            .iter()
-            .find(|rule| rule.conditions.iter().all(|condition| condition.holds(request)))
-            .map_or(&self.default, |rule| &rule.action)
+    pub(crate) fn decide(&self, request: &RequestView<'_>) -> Decision<'_> {
+        let rule = self.rules.iter().find(|rule| rule.conditions.iter().all(|condition| condition.holds(request)));
+        match rule {
+            Some(rule) => {
+                Decision { priority: rule.priority, action: &rule.action, transforms: rule.transforms.as_ref() }
+            }
+            None => Decision { priority: 0, action: &self.default, transforms: None },
+        }
+    }
+
+    /// Changes a response's headers as the listener's attributes say.
+    pub(crate) fn decorate(&self, headers: &mut HeaderMap) {
+        if !self.keeps_server_header {
+            headers.remove(SERVER);
+        }
+        for (name, value) in &self.response_headers {
+            headers.insert(name.clone(), value.clone());
+        }
     }
 }
 
@@ -159,6 +208,10 @@ pub(crate) trait Lives {
     fn group(&mut self, arn: &str) -> Arc<GroupLive>;
     /// The counters of a load balancer.
     fn load_balancer(&mut self, arn: &str) -> Arc<LoadBalancerCounts>;
+    /// What an HTTPS listener offers.
+    fn offer(&self, listener: &str) -> Option<Arc<Offer>>;
+    /// Where a load balancer's lines of a kind go.
+    fn log(&self, load_balancer: &config::LoadBalancer, kind: Kind, to: &LogDestination) -> LogStream;
 }
 
 /// Compiles all listeners, by ARN.
@@ -171,6 +224,9 @@ pub(crate) fn compile(config: &Config, lives: &mut dyn Lives) -> Result<HashMap<
         }
         let compiled = Arc::new(Group {
             tag: tag(&group.arn),
+            arn: group.arn.clone(),
+            is_tls: group.protocol == Protocol::Https,
+            version: group.protocol_version,
             algorithm: group.attributes.algorithm,
             slow_start_ms: u64::from(group.attributes.slow_start_seconds) * 1000,
             stickiness: group.attributes.stickiness.clone(),
@@ -184,7 +240,7 @@ pub(crate) fn compile(config: &Config, lives: &mut dyn Lives) -> Result<HashMap<
     for load_balancer in &config.load_balancers {
         let shared = Arc::new(compile_load_balancer(load_balancer, lives)?);
         for listener in &load_balancer.listeners {
-            let route = Arc::new(compile_listener(listener, &shared, &groups)?);
+            let route = Arc::new(compile_listener(listener, &shared, &groups, lives.offer(&listener.arn))?);
             if listeners.insert(listener.arn.clone(), route).is_some() {
                 return Err(CompileError::Duplicate(listener.arn.clone()));
             }
@@ -210,11 +266,21 @@ fn compile_load_balancer(
         ),
     };
     let attributes = load_balancer.attributes.clone();
+    let counts = lives.load_balancer(&load_balancer.arn);
+    let lives = &*lives;
+    let log = |kind, to: &Option<LogDestination>| to.as_ref().map(|to| lives.log(load_balancer, kind, to));
     Ok(LoadBalancer {
+        resource: load_balancer
+            .arn
+            .split_once("loadbalancer/")
+            .map_or(&load_balancer.name[..], |(_, id)| id)
+            .to_owned(),
+        access_log: log(Kind::Access, &attributes.access_logs),
+        connection_log: log(Kind::Connection, &attributes.connection_logs),
         idle_timeout_ms: u64::from(attributes.idle_timeout_seconds) * 1000,
         client_keep_alive_ms: u64::from(attributes.client_keep_alive_seconds) * 1000,
         attributes,
-        counts: lives.load_balancer(&load_balancer.arn),
+        counts,
         ingress,
     })
 }
@@ -223,6 +289,7 @@ fn compile_listener(
     listener: &config::Listener,
     load_balancer: &Arc<LoadBalancer>,
     groups: &HashMap<&str, Arc<Group>>,
+    tls: Option<Arc<Offer>>,
 ) -> Result<Route, CompileError> {
     let mut sorted: Vec<&config::Rule> = listener.rules.iter().collect();
     sorted.sort_by_key(|rule| rule.priority);
@@ -239,10 +306,30 @@ fn compile_listener(
                     })
                 })
                 .collect::<Result<Vec<_>, _>>()?;
-            Ok(Rule { conditions, action: compile_action(&rule.arn, &rule.actions, groups)? })
+            let transforms = Transforms::compile(&rule.transforms)
+                .map_err(|error| CompileError::Condition { rule: rule.arn.clone(), message: error.to_string() })?;
+            let action = compile_action(&rule.arn, &rule.actions, groups)?;
+            Ok(Rule { priority: rule.priority, conditions, transforms, action })
         })
         .collect::<Result<Vec<_>, CompileError>>()?;
+    let header_error =
+        |header: &str| CompileError::Header { listener: listener.arn.clone(), header: header.to_owned() };
+    let header_name = |name: &String| HeaderName::try_from(name.as_str()).map_err(|_| header_error(name));
+    let attributes = &listener.attributes;
+    let response_headers = attributes
+        .response_headers
+        .iter()
+        .map(|(name, value)| {
+            let value = HeaderValue::try_from(value.as_str()).map_err(|_| header_error(value))?;
+            Ok((header_name(name)?, value))
+        })
+        .collect::<Result<_, CompileError>>()?;
     Ok(Route {
+        tls,
+        tls_version_header: header_name(&attributes.tls_version_header)?,
+        tls_cipher_suite_header: header_name(&attributes.tls_cipher_suite_header)?,
+        keeps_server_header: attributes.server_header,
+        response_headers,
         load_balancer: load_balancer.clone(),
         port: listener.port,
         port_value: HeaderValue::from(listener.port),

@@ -67,6 +67,14 @@ pub struct LoadBalancerAttributes {
     pub preserve_host_header: bool,
     /// `routing.http.desync_mitigation_mode`.
     pub desync_mode: DesyncMode,
+    /// `routing.http2.enabled`: HTTPS listeners offer HTTP/2.
+    pub http2: bool,
+    /// `routing.http.x_amzn_tls_version_and_cipher_suite.enabled`: tell targets what the handshake agreed on.
+    pub tls_headers: bool,
+    /// `access_logs.s3.*`; `None` is off.
+    pub access_logs: Option<LogDestination>,
+    /// `connection_logs.s3.*`; `None` is off.
+    pub connection_logs: Option<LogDestination>,
 }
 
 impl Default for LoadBalancerAttributes {
@@ -79,8 +87,22 @@ impl Default for LoadBalancerAttributes {
             xff_client_port: false,
             preserve_host_header: false,
             desync_mode: DesyncMode::Defensive,
+            http2: true,
+            tls_headers: false,
+            access_logs: None,
+            connection_logs: None,
         }
     }
+}
+
+/// Where logs of one kind go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LogDestination {
+    /// The directory that stands for the bucket; made when the first file is written.
+    pub directory: PathBuf,
+    /// Path below it, without slashes at its ends; may be empty.
+    #[serde(default)]
+    pub prefix: String,
 }
 
 /// What happens to X-Forwarded-For.
@@ -140,6 +162,15 @@ pub struct Listener {
     /// Protocol spoken with clients.
     #[serde(default)]
     pub protocol: Protocol,
+    /// Of an HTTPS listener: the default certificate first, then those chosen by the name a client asks for.
+    #[serde(default)]
+    pub certificates: Vec<Certificate>,
+    /// Of an HTTPS listener: the security policy; `None` is `ELBSecurityPolicy-2016-08`.
+    #[serde(default)]
+    pub ssl_policy: Option<String>,
+    /// Attributes the data plane obeys.
+    #[serde(default)]
+    pub attributes: ListenerAttributes,
     /// Actions when no rule matches; the last one decides.
     pub default_actions: Vec<Action>,
     /// Rules in any order; they are evaluated by priority.
@@ -147,13 +178,65 @@ pub struct Listener {
     pub rules: Vec<Rule>,
 }
 
-/// Protocols. TLS joins here.
+/// A server certificate. The private key is not part of the configuration, which is sent and kept as text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Identity; what the access log calls it.
+    pub arn: String,
+    /// The certificate, then those of its issuers, in PEM.
+    pub chain_pem: String,
+    /// The private key in PEM (PKCS #8, PKCS #1 or SEC 1), in a file for the balancer's eyes only. A key that
+    /// changes needs another file name.
+    pub private_key_file: PathBuf,
+}
+
+/// Listener attributes, with AWS's defaults. Header names and values that HTTP cannot carry are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ListenerAttributes {
+    /// `routing.http.response.server.enabled`: when off, the Server header is taken from responses.
+    pub server_header: bool,
+    /// `routing.http.response.*.header_value`: headers set on responses, by their names.
+    pub response_headers: Vec<(String, String)>,
+    /// `routing.http.request.x_amzn_tls_version.header_name`.
+    pub tls_version_header: String,
+    /// `routing.http.request.x_amzn_tls_cipher_suite.header_name`.
+    pub tls_cipher_suite_header: String,
+}
+
+impl Default for ListenerAttributes {
+    fn default() -> Self {
+        ListenerAttributes {
+            server_header: true,
+            response_headers: Vec::new(),
+            tls_version_header: "x-amzn-tls-version".to_owned(),
+            tls_cipher_suite_header: "x-amzn-tls-cipher-suite".to_owned(),
+        }
+    }
+}
+
+/// Protocols.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// Plain HTTP.
     #[default]
     Http,
+    /// HTTP over TLS. Certificates of targets are not verified.
+    Https,
+}
+
+/// The HTTP that is spoken with targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProtocolVersion {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2; without TLS by prior knowledge.
+    Http2,
+    /// HTTP/2 with gRPC health checks and POST requests only.
+    Grpc,
 }
 
 /// Actions for the requests that meet all conditions.
@@ -168,6 +251,28 @@ pub struct Rule {
     pub conditions: Vec<Condition>,
     /// The last one decides.
     pub actions: Vec<Action>,
+    /// Changes to the request before it is forwarded.
+    #[serde(default)]
+    pub transforms: Vec<Transform>,
+}
+
+/// A change to requests that match a rule. One of each kind at most.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Transform {
+    /// Of the Host header.
+    HostHeaderRewrite(Rewrite),
+    /// Of path and query.
+    UrlRewrite(Rewrite),
+}
+
+/// What a regular expression finds first is replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rewrite {
+    /// The expression.
+    pub regex: String,
+    /// The text; `$1` to `$9` stand for groups.
+    pub replace: String,
 }
 
 /// A condition holds when any of its values matches.
@@ -177,19 +282,31 @@ pub enum Condition {
     /// Path without query, case-sensitive, `*` and `?`.
     PathPattern {
         /// Patterns.
+        #[serde(default)]
         values: Vec<String>,
+        /// Regular expressions.
+        #[serde(default)]
+        regex_values: Vec<String>,
     },
     /// Host without port, case-insensitive, `*` and `?`.
     HostHeader {
         /// Patterns.
+        #[serde(default)]
         values: Vec<String>,
+        /// Regular expressions.
+        #[serde(default)]
+        regex_values: Vec<String>,
     },
     /// A header's value, case-insensitive, `*` and `?`.
     HttpHeader {
         /// Header name, without wildcards.
         name: String,
         /// Patterns.
+        #[serde(default)]
         values: Vec<String>,
+        /// Regular expressions.
+        #[serde(default)]
+        regex_values: Vec<String>,
     },
     /// Method, exact.
     HttpRequestMethod {
@@ -283,6 +400,9 @@ pub struct TargetGroup {
     /// Protocol spoken with targets.
     #[serde(default)]
     pub protocol: Protocol,
+    /// Its version.
+    #[serde(default)]
+    pub protocol_version: ProtocolVersion,
     /// Default port of its targets (information only: each target has its own).
     #[serde(default)]
     pub port: u16,
@@ -315,7 +435,7 @@ pub struct HealthCheck {
     pub healthy_threshold: u32,
     /// Failures in a row that make a target unhealthy.
     pub unhealthy_threshold: u32,
-    /// Codes that count as success: `200`, `200,301`, `200-299`.
+    /// Codes that count as success: `200`, `200,301`, `200-299`. Of a gRPC group: gRPC codes.
     pub matcher: String,
 }
 
@@ -346,6 +466,11 @@ pub struct TargetGroupAttributes {
     pub algorithm: Algorithm,
     /// `slow_start.duration_seconds`; 0 is off.
     pub slow_start_seconds: u32,
+    /// `target_group_health.unhealthy_state_routing.minimum_healthy_targets.count`: with fewer healthy targets,
+    /// requests go to all.
+    pub healthy_count_min: u32,
+    /// `target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage`: likewise; 0 is off.
+    pub healthy_percent_min: u32,
 }
 
 impl Default for TargetGroupAttributes {
@@ -355,6 +480,8 @@ impl Default for TargetGroupAttributes {
             stickiness: None,
             algorithm: Algorithm::RoundRobin,
             slow_start_seconds: 0,
+            healthy_count_min: 1,
+            healthy_percent_min: 0,
         }
     }
 }

@@ -17,11 +17,13 @@ use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::compile::{CompileError, Lives, Route, Routes, compile};
-use crate::config::Config;
+use crate::config::{self, Config, LogDestination};
 use crate::counters::LoadBalancerCounts;
+use crate::log::{Kind, LogStream, Writer};
 use crate::persist;
 use crate::report::Report;
 use crate::target::GroupLive;
+use crate::tls::{self, Offer, TlsError};
 use crate::worker::{Order, WorkerHandle};
 use listeners::Listeners;
 use namespaces::Namespaces;
@@ -46,6 +48,9 @@ pub enum ApplyError {
     /// It contradicts itself.
     #[error("cannot compile the configuration: {0}")]
     Compile(#[from] CompileError),
+    /// A listener's certificates or security policy.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
     /// The balancer is ending.
     #[error("the balancer is shutting down")]
     Ended,
@@ -76,10 +81,13 @@ pub(crate) struct Control {
 }
 
 /// State that outlives configurations, by ARN.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct LongLived {
     groups: HashMap<String, Arc<GroupLive>>,
     load_balancers: HashMap<String, Arc<LoadBalancerCounts>>,
+    /// By listener ARN.
+    offers: HashMap<String, Arc<Offer>>,
+    logs: Writer,
 }
 
 impl Lives for LongLived {
@@ -90,12 +98,21 @@ impl Lives for LongLived {
     fn load_balancer(&mut self, arn: &str) -> Arc<LoadBalancerCounts> {
         self.load_balancers.entry(arn.to_owned()).or_default().clone()
     }
+
+    fn offer(&self, listener: &str) -> Option<Arc<Offer>> {
+        self.offers.get(listener).cloned()
+    }
+
+    fn log(&self, load_balancer: &config::LoadBalancer, kind: Kind, to: &LogDestination) -> LogStream {
+        self.logs.stream(kind, load_balancer, to)
+    }
 }
 
 impl Control {
     pub(crate) fn new(
         workers: Vec<WorkerHandle>,
         config_file: Option<PathBuf>,
+        logs: Writer,
         reports: watch::Sender<Arc<Report>>,
     ) -> Control {
         let (checks, checked) = mpsc::unbounded_channel();
@@ -105,7 +122,7 @@ impl Control {
             config_file,
             config: Config::default(),
             listening: HashMap::new(),
-            lives: LongLived::default(),
+            lives: LongLived { groups: HashMap::new(), load_balancers: HashMap::new(), offers: HashMap::new(), logs },
             namespaces: Namespaces::default(),
             targets: Targets::new(checks, target_idle.clone()),
             listeners: Listeners::default(),
@@ -155,7 +172,15 @@ impl Control {
         if config.generation < self.config.generation {
             return Err(ApplyError::Stale { offered: config.generation, current: self.config.generation });
         }
-        self.listening = compile(&config, &mut self.lives)?;
+        let offers = tls::offers(&config, &self.lives.offers)?;
+        let former = std::mem::replace(&mut self.lives.offers, offers);
+        self.listening = match compile(&config, &mut self.lives) {
+            Ok(listening) => listening,
+            Err(error) => {
+                self.lives.offers = former;
+                return Err(error.into());
+            }
+        };
         self.config = config;
         if let Some(path) = &self.config_file
             && let Err(error) = persist::save(path, &self.config)
@@ -216,7 +241,7 @@ impl Control {
                 .config
                 .target_groups
                 .iter()
-                .filter_map(|group| Some(self.lives.groups.get(&group.arn)?.counts.read(&group.arn)))
+                .filter_map(|group| Some(self.lives.groups.get(&group.arn)?.counts.read_group(&group.arn)))
                 .collect(),
         };
         self.reports.send_if_modified(|current| {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::StatusCode;
 
-use crate::report::{LoadBalancerCounters, TargetGroupCounters};
+use crate::report::{LoadBalancerCounters, ResponseCounters, TargetGroupCounters};
 
 /// A number that only workers change.
 #[derive(Debug, Default)]
@@ -34,6 +34,9 @@ pub(crate) struct LoadBalancerCounts {
     pub elb_4xx: Count,
     pub elb_5xx: Count,
     pub fixed_responses: Count,
+    pub redirects: Count,
+    pub desync_refusals: Count,
+    pub tls_negotiation_errors: Count,
     pub rejected_connections: Count,
     pub processed_bytes: Count,
 }
@@ -59,39 +62,50 @@ impl LoadBalancerCounts {
             elb_4xx: self.elb_4xx.get(),
             elb_5xx: self.elb_5xx.get(),
             fixed_responses: self.fixed_responses.get(),
+            redirects: self.redirects.get(),
+            desync_refusals: self.desync_refusals.get(),
+            tls_negotiation_errors: self.tls_negotiation_errors.get(),
             rejected_connections: self.rejected_connections.get(),
             processed_bytes: self.processed_bytes.get(),
         }
     }
 }
 
-/// See [`TargetGroupCounters`].
+/// See [`ResponseCounters`].
 #[derive(Debug, Default)]
-pub(crate) struct TargetGroupCounts {
+pub(crate) struct ResponseCounts {
     pub requests: Count,
     pub connection_errors: Count,
     classes: [Count; 4],
+    response_ms: Count,
 }
 
-impl TargetGroupCounts {
-    /// Counts a target's response.
-    pub(crate) fn response(&self, status: StatusCode) {
+impl ResponseCounts {
+    /// Counts a target's response, and the milliseconds it took to begin.
+    pub(crate) fn response(&self, status: StatusCode, took_ms: u64) {
         if let Some(class) = (status.as_u16() / 100).checked_sub(2).and_then(|class| self.classes.get(class as usize)) {
             class.add(1);
         }
+        if took_ms > 0 {
+            self.response_ms.add(took_ms);
+        }
     }
 
-    pub(crate) fn read(&self, arn: &str) -> TargetGroupCounters {
+    pub(crate) fn read(&self) -> ResponseCounters {
         let [target_2xx, target_3xx, target_4xx, target_5xx] =
             [0, 1, 2, 3].map(|class: usize| self.classes[class].get());
-        TargetGroupCounters {
-            arn: arn.to_owned(),
+        ResponseCounters {
             requests: self.requests.get(),
             target_2xx,
             target_3xx,
             target_4xx,
             target_5xx,
             connection_errors: self.connection_errors.get(),
+            response_ms: self.response_ms.get(),
         }
+    }
+
+    pub(crate) fn read_group(&self, arn: &str) -> TargetGroupCounters {
+        TargetGroupCounters { arn: arn.to_owned(), counters: self.read() }
     }
 }

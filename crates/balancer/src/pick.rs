@@ -47,13 +47,26 @@ pub(crate) struct Standing {
     pub draining: bool,
 }
 
-/// The targets that get requests: the healthy ones or, when none is, all that are not draining (fail open).
-pub(crate) fn eligible(standings: &[Standing]) -> Vec<usize> {
+/// How many targets must be healthy for the others to be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Minimum {
+    pub count: u32,
+    /// Of those that are not draining; 0 is off.
+    pub percent: u32,
+}
+
+/// The targets that get requests: the healthy ones or, when there are too few of them, all that are not
+/// draining (fail open).
+pub(crate) fn eligible(standings: &[Standing], minimum: Minimum) -> Vec<usize> {
     let chosen = |test: fn(&Standing) -> bool| -> Vec<usize> {
         standings.iter().enumerate().filter(|(_, standing)| test(standing)).map(|(index, _)| index).collect()
     };
     let healthy = chosen(|standing| standing.healthy && !standing.draining);
-    if healthy.is_empty() { chosen(|standing| !standing.draining) } else { healthy }
+    let all = chosen(|standing| !standing.draining);
+    let is_enough = !healthy.is_empty()
+        && healthy.len() >= minimum.count as usize
+        && healthy.len() * 100 >= all.len() * minimum.percent as usize;
+    if is_enough { healthy } else { all }
 }
 
 #[cfg(test)]
@@ -99,8 +112,18 @@ mod tests {
     #[test]
     fn a_group_without_healthy_targets_fails_open() {
         let standing = |healthy, draining| Standing { healthy, draining };
+        let eligible = |standings: &[Standing]| super::eligible(standings, Minimum { count: 1, percent: 0 });
         assert_eq!(eligible(&[standing(true, false), standing(false, false)]), [0]);
         assert_eq!(eligible(&[standing(false, false), standing(false, false), standing(true, true)]), [0, 1]);
         assert!(eligible(&[standing(true, true)]).is_empty());
+    }
+
+    #[test]
+    fn too_few_healthy_targets_fail_open() {
+        let standing = |healthy| Standing { healthy, draining: false };
+        let four = [standing(true), standing(true), standing(false), standing(false)];
+        assert_eq!(eligible(&four, Minimum { count: 2, percent: 50 }), [0, 1]);
+        assert_eq!(eligible(&four, Minimum { count: 3, percent: 0 }), [0, 1, 2, 3]);
+        assert_eq!(eligible(&four, Minimum { count: 1, percent: 51 }), [0, 1, 2, 3]);
     }
 }

@@ -39,6 +39,9 @@ pub struct TargetReport {
     /// Requests in flight when the report was made. Exact for draining targets, whose last request triggers a
     /// report; otherwise as old as the report.
     pub in_flight: u32,
+    /// Counters of this target since the balancer started.
+    #[serde(default)]
+    pub counters: ResponseCounters,
 }
 
 /// States of DescribeTargetHealth, and `drained`.
@@ -92,17 +95,34 @@ pub struct LoadBalancerCounters {
     pub elb_5xx: u64,
     /// Fixed responses.
     pub fixed_responses: u64,
+    /// Redirects.
+    #[serde(default)]
+    pub redirects: u64,
+    /// Requests refused for what they are: `DesyncMitigationMode_NonCompliant_Request_Count` counts them too.
+    #[serde(default)]
+    pub desync_refusals: u64,
+    /// TLS handshakes with clients that failed: `ClientTLSNegotiationErrorCount`.
+    #[serde(default)]
+    pub tls_negotiation_errors: u64,
     /// Connections refused by the ingress rules.
     pub rejected_connections: u64,
     /// Bytes from and to clients.
     pub processed_bytes: u64,
 }
 
-/// Counters of one target group; names follow AWS/ApplicationELB.
+/// Counters of one target group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetGroupCounters {
     /// Target group ARN.
     pub arn: String,
+    /// The sum over its targets.
+    #[serde(flatten)]
+    pub counters: ResponseCounters,
+}
+
+/// What went to targets and came from them; names follow AWS/ApplicationELB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponseCounters {
     /// Requests sent to targets.
     pub requests: u64,
     /// Responses of targets by class.
@@ -115,4 +135,8 @@ pub struct TargetGroupCounters {
     pub target_5xx: u64,
     /// Connections to targets that failed.
     pub connection_errors: u64,
+    /// Milliseconds from sending a request to its response's head, over all responses: `TargetResponseTime` is
+    /// this by their number.
+    #[serde(default)]
+    pub response_ms: u64,
 }

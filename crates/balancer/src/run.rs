@@ -29,7 +29,7 @@ impl RunOptions {
     pub fn in_directory(run: &std::path::Path) -> RunOptions {
         RunOptions {
             socket: run.join("balancer.sock"),
-            balancer: Options { workers: 1, config_file: Some(run.join("balancer.json")) },
+            balancer: Options { config_file: Some(run.join("balancer.json")), ..Options::default() },
         }
     }
 }

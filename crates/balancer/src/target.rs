@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 
-use crate::counters::TargetGroupCounts;
+use crate::counters::ResponseCounts;
 use crate::egress::Egress;
 
 /// One target of one group, shared by workers and the control task.
@@ -20,6 +20,7 @@ pub(crate) struct Target {
     pub egress: Arc<Egress>,
     /// Stable across restarts and configurations: what a stickiness cookie names.
     pub tag: u64,
+    pub counts: ResponseCounts,
     in_flight: AtomicU32,
     draining: AtomicBool,
     /// Coarse milliseconds (see [`crate::clock`]) when it became healthy.
@@ -35,6 +36,7 @@ impl Target {
             address,
             egress,
             tag: tag(&(group, address)),
+            counts: ResponseCounts::default(),
             in_flight: AtomicU32::new(0),
             draining: AtomicBool::new(false),
             healthy_since_ms: AtomicU64::new(0),
@@ -92,7 +94,7 @@ impl Drop for InFlight {
 pub(crate) struct GroupLive {
     /// Grows by one with each request.
     pub turn: AtomicU64,
-    pub counts: TargetGroupCounts,
+    pub counts: ResponseCounts,
     eligible: RwLock<Arc<[Arc<Target>]>>,
 }
 

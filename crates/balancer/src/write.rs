@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 
-/// Up to so many bytes, copying them together costs less than having the kernel read a vector.
+/// Up to so many bytes, copying them together costs less than having the kernel read a vector, and leaves in
+/// one TLS record.
 const COPIED_BYTES_MAX: usize = 2048;
 
 /// Writes parts of a message.
-pub(crate) fn poll_write_parts(
-    stream: &mut TcpStream,
+pub(crate) fn poll_write_parts<S: AsyncWrite + Unpin>(
+    stream: &mut S,
     cx: &mut Context<'_>,
     parts: &[IoSlice<'_>],
 ) -> Poll<io::Result<usize>> {

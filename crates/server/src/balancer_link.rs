@@ -2,6 +2,7 @@
 
 use crate::agent_link::Generations;
 use crate::balancer::ResolverConfig;
+use crate::config::Config;
 use crate::serve::Server;
 use longshore_balancer::config as lb;
 use longshore_balancer::report::{Report, TargetState as Seen};
@@ -14,7 +15,7 @@ use longshore_types::ec2::{RulePeer, SecurityGroupRule};
 use longshore_types::elbv2::{self, Action, Condition, TargetHealth, TargetState};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -56,7 +57,7 @@ async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -
     let mut known: (u64, Vec<String>) = (0, Vec::new());
     loop {
         let state = store.snapshot();
-        let mut config = configuration(&state, &server.config.run_dir);
+        let mut config = configuration(&state, Places::of(&server.config));
         let generation = sent.as_ref().map_or(0, |old| old.generation);
         config.generation = generation;
         if sent.as_ref() != Some(&config) {
@@ -127,14 +128,32 @@ fn health(seen: Seen) -> Option<TargetState> {
     }
 }
 
-fn configuration(state: &Snapshot, run_dir: &Path) -> lb::Config {
+/// Where the balancer finds what is not part of its configuration.
+#[derive(Clone, Copy)]
+struct Places<'a> {
+    run_dir: &'a Path,
+    data_dir: &'a Path,
+}
+
+impl<'a> Places<'a> {
+    fn of(config: &'a Config) -> Self {
+        Self { run_dir: &config.run_dir, data_dir: &config.data_dir }
+    }
+
+    /// The directory that stands for a bucket.
+    fn bucket(self, name: &str) -> PathBuf {
+        self.data_dir.join("s3").join(name)
+    }
+}
+
+fn configuration(state: &Snapshot, places: Places<'_>) -> lb::Config {
     lb::Config {
         generation: 0,
         load_balancers: state
             .load_balancers()
             .all()
             .entries()
-            .map(|((scope, _), row)| load_balancer(state, &scope, &row, run_dir))
+            .map(|((scope, _), row)| load_balancer(state, &scope, &row, places))
             .collect(),
         target_groups: state
             .target_groups()
@@ -172,8 +191,8 @@ fn resolvers(state: &Snapshot) -> ResolverConfig {
     ResolverConfig { generation: 0, vpcs }
 }
 
-fn load_balancer(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer, run_dir: &Path) -> lb::LoadBalancer {
-    let namespace = longshore_network::namespace::path_of(run_dir, row.vpc.as_str());
+fn load_balancer(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer, places: Places<'_>) -> lb::LoadBalancer {
+    let namespace = longshore_network::namespace::path_of(places.run_dir, row.vpc.as_str());
     let inside =
         row.nodes.iter().map(|node| lb::ListenAddress { ip: node.address, namespace: Some(namespace.clone()) });
     let outside = row.host_address.map(|ip| lb::ListenAddress { ip, namespace: None });
@@ -181,7 +200,7 @@ fn load_balancer(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer, run
     lb::LoadBalancer {
         arn: row.arn.clone(),
         name: row.name.clone(),
-        attributes: attributes(row),
+        attributes: attributes(row, places),
         addresses: inside.chain(outside).collect(),
         host_ingress: Some(host_ingress(state, scope, row)),
         target_namespace: Some(namespace),
@@ -194,11 +213,17 @@ fn load_balancer(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer, run
     }
 }
 
-fn attributes(row: &elbv2::LoadBalancer) -> lb::LoadBalancerAttributes {
+fn attributes(row: &elbv2::LoadBalancer, places: Places<'_>) -> lb::LoadBalancerAttributes {
     let get = |key: &str| row.attributes.get(key).map(String::as_str);
     let default = lb::LoadBalancerAttributes::default();
     let number = |key: &str, otherwise: u32| get(key).and_then(|text| text.parse().ok()).unwrap_or(otherwise);
     let flag = |key: &str| get(key) == Some("true");
+    let logs = |kind: &str| {
+        flag(&format!("{kind}_logs.s3.enabled")).then(|| lb::LogDestination {
+            directory: places.bucket(get(&format!("{kind}_logs.s3.bucket")).unwrap_or_default()),
+            prefix: get(&format!("{kind}_logs.s3.prefix")).unwrap_or_default().to_owned(),
+        })
+    };
     lb::LoadBalancerAttributes {
         idle_timeout_seconds: number("idle_timeout.timeout_seconds", default.idle_timeout_seconds),
         client_keep_alive_seconds: number("client_keep_alive.seconds", default.client_keep_alive_seconds),
@@ -215,6 +240,10 @@ fn attributes(row: &elbv2::LoadBalancer) -> lb::LoadBalancerAttributes {
             Some("strictest") => lb::DesyncMode::Strictest,
             _ => lb::DesyncMode::Defensive,
         },
+        http2: get("routing.http2.enabled") != Some("false"),
+        tls_headers: flag("routing.http.x_amzn_tls_version_and_cipher_suite.enabled"),
+        access_logs: logs("access"),
+        connection_logs: logs("connection"),
     }
 }
 
@@ -241,22 +270,33 @@ fn listener(state: &Snapshot, scope: &Scope, row: &elbv2::Listener) -> lb::Liste
         priority: rule.priority,
         conditions: rule.conditions.iter().map(condition).collect(),
         actions: rule.actions.iter().map(action).collect(),
+        transforms: vec![],
     });
     lb::Listener {
         arn: row.arn.clone(),
         port: row.port,
-        protocol: lb::Protocol::Http,
+        protocol: protocol(&row.protocol),
+        certificates: vec![],
+        ssl_policy: None,
+        attributes: lb::ListenerAttributes::default(),
         default_actions: row.default_actions.iter().map(action).collect(),
         rules: rules.collect(),
     }
 }
 
+fn protocol(name: &str) -> lb::Protocol {
+    match name {
+        "HTTPS" => lb::Protocol::Https,
+        _ => lb::Protocol::Http,
+    }
+}
+
 fn condition(condition: &Condition) -> lb::Condition {
     match condition {
-        Condition::PathPattern(values) => lb::Condition::PathPattern { values: values.clone() },
-        Condition::HostHeader(values) => lb::Condition::HostHeader { values: values.clone() },
+        Condition::PathPattern(values) => lb::Condition::PathPattern { values: values.clone(), regex_values: vec![] },
+        Condition::HostHeader(values) => lb::Condition::HostHeader { values: values.clone(), regex_values: vec![] },
         Condition::HttpHeader { name, values } => {
-            lb::Condition::HttpHeader { name: name.clone(), values: values.clone() }
+            lb::Condition::HttpHeader { name: name.clone(), values: values.clone(), regex_values: vec![] }
         }
         Condition::HttpRequestMethod(values) => lb::Condition::HttpRequestMethod { values: values.clone() },
         Condition::QueryString(pairs) => lb::Condition::QueryString {
@@ -314,13 +354,19 @@ fn target_group(state: &Snapshot, scope: &Scope, row: &elbv2::TargetGroup) -> lb
         draining: t.draining_since.is_some(),
         draining_since_ms: t.draining_since.and_then(|at| u64::try_from(at.0).ok()),
     });
+    let minimum = |unit: &str| format!("target_group_health.unhealthy_state_routing.minimum_healthy_targets.{unit}");
     lb::TargetGroup {
         arn: row.arn.clone(),
         name: row.name.clone(),
-        protocol: lb::Protocol::Http,
+        protocol: protocol(&row.protocol),
+        protocol_version: match row.protocol_version.as_str() {
+            "HTTP2" => lb::ProtocolVersion::Http2,
+            "GRPC" => lb::ProtocolVersion::Grpc,
+            _ => lb::ProtocolVersion::Http1,
+        },
         port: row.port,
         health_check: lb::HealthCheck {
-            protocol: lb::Protocol::Http,
+            protocol: protocol(&check.protocol),
             path: check.path.clone(),
             port: check.port.parse().ok(),
             interval_seconds: check.interval_seconds,
@@ -338,6 +384,8 @@ fn target_group(state: &Snapshot, scope: &Scope, row: &elbv2::TargetGroup) -> lb
                 _ => lb::Algorithm::RoundRobin,
             },
             slow_start_seconds: number("slow_start.duration_seconds", 0),
+            healthy_count_min: number(&minimum("count"), 1),
+            healthy_percent_min: number(&minimum("percentage"), 0),
         },
         targets: targets.collect(),
     }

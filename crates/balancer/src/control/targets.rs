@@ -16,8 +16,8 @@ use crate::config::{self, Config, TargetGroup};
 use crate::egress::Egress;
 use crate::health::{Health, Matcher, State, Thresholds};
 use crate::netns::Namespace;
-use crate::pick::{Standing, eligible};
-use crate::probe::Probe;
+use crate::pick::{Minimum, Standing, eligible};
+use crate::probe::{Probe, Speech};
 use crate::report::{TargetReport, TargetState};
 use crate::target::{GroupLive, Target};
 
@@ -44,6 +44,7 @@ pub(super) struct Targets {
     entries: BTreeMap<Key, Entry>,
     egresses: HashMap<String, OwnedEgress>,
     groups: HashMap<String, Arc<GroupLive>>,
+    minima: HashMap<String, Minimum>,
     next_id: u64,
     checks: mpsc::UnboundedSender<Checked>,
     idle: Arc<Notify>,
@@ -83,7 +84,15 @@ struct OwnedEgress {
 
 impl Targets {
     pub(super) fn new(checks: mpsc::UnboundedSender<Checked>, idle: Arc<Notify>) -> Targets {
-        Targets { entries: BTreeMap::new(), egresses: HashMap::new(), groups: HashMap::new(), next_id: 1, checks, idle }
+        Targets {
+            entries: BTreeMap::new(),
+            egresses: HashMap::new(),
+            groups: HashMap::new(),
+            minima: HashMap::new(),
+            next_id: 1,
+            checks,
+            idle,
+        }
     }
 
     /// Brings targets and probers in line with the configuration; unchanged ones keep all they have.
@@ -95,6 +104,11 @@ impl Targets {
         probers: &mut JoinSet<()>,
     ) {
         self.groups.clone_from(groups);
+        let minimum = |group: &TargetGroup| Minimum {
+            count: group.attributes.healthy_count_min,
+            percent: group.attributes.healthy_percent_min,
+        };
+        self.minima = config.target_groups.iter().map(|group| (group.arn.clone(), minimum(group))).collect();
         let users = users(config);
         self.reconcile_egresses(config, namespaces);
         let mut former = std::mem::take(&mut self.entries);
@@ -252,7 +266,9 @@ impl Targets {
                 draining: entry.drained_at_ms.is_some(),
             })
             .collect();
-        live.set_eligible(eligible(&standings).into_iter().map(|index| members[index].target.clone()).collect());
+        let minimum = self.minima.get(group).copied().unwrap_or(Minimum { count: 1, percent: 0 });
+        let chosen = eligible(&standings, minimum);
+        live.set_eligible(chosen.into_iter().map(|index| members[index].target.clone()).collect());
     }
 
     fn members<'a>(&'a self, group: &'a str) -> impl Iterator<Item = (&'a Key, &'a Entry)> {
@@ -292,6 +308,7 @@ impl Targets {
                     reason_code: reason_code.map(str::to_owned),
                     description,
                     in_flight: entry.target.in_flight(),
+                    counters: entry.target.counts.read(),
                 }
             })
             .collect()
@@ -336,6 +353,12 @@ fn plan(group: &TargetGroup, target: &config::Target) -> Option<Plan> {
         probe: Probe {
             address: SocketAddr::new(target.id, check.port.unwrap_or(target.port)),
             path: check.path.clone(),
+            is_tls: check.protocol == config::Protocol::Https,
+            speech: match group.protocol_version {
+                config::ProtocolVersion::Http1 => Speech::Http1,
+                config::ProtocolVersion::Http2 => Speech::Http2,
+                config::ProtocolVersion::Grpc => Speech::Grpc,
+            },
             timeout: Duration::from_secs(u64::from(check.timeout_seconds.max(1))),
             // Compiling has refused what cannot be parsed.
             matcher: Matcher::parse(&check.matcher)?,

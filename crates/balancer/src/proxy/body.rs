@@ -8,9 +8,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
+use super::multiplexed::Stream;
 use super::upstream::Upstream;
+use crate::log::Record;
 use crate::target::InFlight;
-use crate::worker::client::{Client, Phase};
+use crate::worker::call::{Call, Phase};
 
 /// Why a body cannot be delivered. The engine closes the connection, which is how the receiver learns of it.
 #[derive(Debug, thiserror::Error)]
@@ -25,13 +27,13 @@ pub(crate) enum BodyError {
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     incoming: Incoming,
-    client: Rc<Client>,
+    call: Rc<Call>,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, client: Rc<Client>) -> RequestBody {
-        client.body_ended.set(incoming.is_end_stream());
-        RequestBody { incoming, client }
+    pub(super) fn new(incoming: Incoming, call: Rc<Call>) -> RequestBody {
+        call.body_ended.set(incoming.is_end_stream());
+        RequestBody { incoming, call }
     }
 }
 
@@ -43,15 +45,19 @@ impl HttpBody for RequestBody {
         let this = self.get_mut();
         Pin::new(&mut this.incoming).poll_frame(cx).map(|frame| match frame {
             Some(Err(error)) => {
-                this.client.body_failed.set(true);
+                this.call.body_failed.set(true);
                 Some(Err(BodyError::Client(error)))
             }
             Some(Ok(frame)) => {
-                this.client.body_ended.set(this.incoming.is_end_stream());
+                if let Some(data) = frame.data_ref() {
+                    this.call.body_bytes.set(this.call.body_bytes.get() + data.len() as u64);
+                }
+                this.call.touch();
+                this.call.body_ended.set(this.incoming.is_end_stream());
                 Some(Ok(frame))
             }
             None => {
-                this.client.body_ended.set(true);
+                this.call.body_ended.set(true);
                 None
             }
         })
@@ -68,7 +74,14 @@ impl HttpBody for RequestBody {
 
 /// A body on its way to a client.
 #[derive(Debug)]
-pub(crate) enum Body {
+pub(crate) struct Body {
+    content: Content,
+    /// Told of when the body is dropped: that is when the response is complete or has broken off.
+    record: Option<Box<Record>>,
+}
+
+#[derive(Debug)]
+enum Content {
     /// All there is.
     Full(Bytes),
     /// What a target sends.
@@ -81,25 +94,39 @@ pub(crate) struct Streamed {
     /// Came together with the head.
     first: Option<Frame<Bytes>>,
     incoming: Incoming,
-    upstream: Option<Box<Upstream>>,
-    client: Rc<Client>,
+    source: Source,
+    call: Rc<Call>,
     in_flight: InFlight,
+}
+
+/// Where a body comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A connection that is this exchange's alone, until the body's end.
+    Alone(Option<Box<Upstream>>),
+    /// A stream of a connection that has others.
+    Shared(#[expect(dead_code, reason = "counts as a stream of its connection until it is dropped")] Stream),
 }
 
 impl Body {
     pub(super) fn full(bytes: Bytes) -> Body {
-        Body::Full(bytes)
+        Body { content: Content::Full(bytes), record: None }
     }
 
     pub(super) fn streamed(
         first: Option<Frame<Bytes>>,
         incoming: Incoming,
-        upstream: Box<Upstream>,
-        client: Rc<Client>,
+        source: Source,
+        call: Rc<Call>,
         in_flight: InFlight,
     ) -> Body {
-        client.set_phase(Phase::Streaming);
-        Body::Streamed(Box::new(Streamed { first, incoming, upstream: Some(upstream), client, in_flight }))
+        call.set_phase(Phase::Streaming);
+        let streamed = Box::new(Streamed { first, incoming, source, call, in_flight });
+        Body { content: Content::Streamed(streamed), record: None }
+    }
+
+    pub(super) fn set_record(&mut self, record: Box<Record>) {
+        self.record = Some(record);
     }
 }
 
@@ -108,24 +135,31 @@ impl HttpBody for Body {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
-            Body::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Body::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Body::Streamed(streamed) => streamed.poll_frame(cx),
+        let this = self.get_mut();
+        let polled = match &mut this.content {
+            Content::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::Streamed(streamed) => streamed.poll_frame(cx),
+        };
+        if let (Some(record), Poll::Ready(Some(Ok(frame)))) = (&mut this.record, &polled)
+            && let Some(data) = frame.data_ref()
+        {
+            record.sent(data.len());
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Body::Full(bytes) => bytes.is_empty(),
-            Body::Streamed(streamed) => streamed.first.is_none() && streamed.incoming.is_end_stream(),
+        match &self.content {
+            Content::Full(bytes) => bytes.is_empty(),
+            Content::Streamed(streamed) => streamed.first.is_none() && streamed.incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Body::Streamed(streamed) => {
+        match &self.content {
+            Content::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Streamed(streamed) => {
                 let mut hint = streamed.incoming.size_hint();
                 if let Some(first) = streamed.first.as_ref().and_then(Frame::data_ref) {
                     let held = first.len() as u64;
@@ -147,19 +181,26 @@ impl Streamed {
         }
         let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
         if polled.is_pending()
-            && let Some(upstream) = &mut self.upstream
+            && let Source::Alone(Some(upstream)) = &mut self.source
         {
             upstream.drive(cx);
             if upstream.take_moved() {
-                self.client.touch();
+                self.call.touch();
             }
             polled = Pin::new(&mut self.incoming).poll_frame(cx);
         }
         match polled {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Source::Shared(_) = self.source {
+                    self.call.touch();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
             Poll::Ready(Some(Err(error))) => {
-                self.upstream = None;
+                if let Source::Alone(upstream) = &mut self.source {
+                    *upstream = None;
+                }
                 Poll::Ready(Some(Err(BodyError::Target(error))))
             }
             Poll::Ready(None) => {
@@ -171,8 +212,10 @@ impl Streamed {
 
     /// Gives the connection back to its pool, if it is in a state to be used again.
     fn release(&mut self) {
-        if let Some(upstream) = self.upstream.take() {
-            upstream.release(&self.client.worker, self.in_flight.target());
+        if let Source::Alone(upstream) = &mut self.source
+            && let Some(upstream) = upstream.take()
+        {
+            upstream.release(&self.call.origin.worker, self.in_flight.target());
         }
     }
 }
@@ -183,6 +226,6 @@ impl Drop for Streamed {
         if self.first.is_none() && self.incoming.is_end_stream() {
             self.release();
         }
-        self.client.set_phase(Phase::Idle);
+        self.call.set_phase(Phase::Idle);
     }
 }

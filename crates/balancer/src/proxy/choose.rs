@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use super::stickiness;
+use crate::clock;
 use crate::compile::{Forward, Group};
 use crate::config::{Algorithm, Stickiness};
 use crate::pick;
@@ -20,6 +21,23 @@ pub(super) struct Choice {
 }
 
 impl Choice {
+    pub(super) fn count_request(&self) {
+        self.group.live.counts.requests.add(1);
+        self.target.counts.requests.add(1);
+    }
+
+    pub(super) fn count_connection_error(&self) {
+        self.group.live.counts.connection_errors.add(1);
+        self.target.counts.connection_errors.add(1);
+    }
+
+    /// Counts a response whose request was begun at `started_ms` (see [`clock::coarse_ms`]).
+    pub(super) fn count_response(&self, status: StatusCode, started_ms: u64) {
+        let took_ms = clock::coarse_ms().saturating_sub(started_ms);
+        self.group.live.counts.response(status, took_ms);
+        self.target.counts.response(status, took_ms);
+    }
+
     /// Adds the cookies that keep the client where it is.
     pub(super) fn write_cookies(&self, headers: &mut HeaderMap, unix_seconds: u64) {
         match &self.group.stickiness {
@@ -40,11 +58,15 @@ impl Choice {
     }
 }
 
-/// Chooses; `None` when the chosen group has no target that may get requests.
-pub(super) fn choose(forward: &Forward, headers: &HeaderMap, now_ms: u64) -> Option<Choice> {
-    let group = choose_group(forward, headers)?;
-    let target = choose_target(group, headers, now_ms)?;
-    Some(Choice { group: group.clone(), target, group_stickiness_seconds: forward.stickiness_seconds })
+/// Chooses; the error is the chosen group when it has no target that may get requests.
+pub(super) fn choose<'a>(
+    forward: &'a Forward,
+    headers: &HeaderMap,
+    now_ms: u64,
+) -> Result<Choice, Option<&'a Arc<Group>>> {
+    let group = choose_group(forward, headers).ok_or(None)?;
+    let target = choose_target(group, headers, now_ms).ok_or(Some(group))?;
+    Ok(Choice { group: group.clone(), target, group_stickiness_seconds: forward.stickiness_seconds })
 }
 
 fn choose_group<'a>(forward: &'a Forward, headers: &HeaderMap) -> Option<&'a Arc<Group>> {

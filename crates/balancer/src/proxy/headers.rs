@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::host;
 use crate::compile::Route;
 use crate::config::XffMode;
-use crate::worker::client::Client;
+use crate::worker::call::Call;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -17,7 +17,6 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-const HTTP: HeaderValue = HeaderValue::from_static("http");
 const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("upgrade");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
@@ -59,7 +58,7 @@ impl Present {
 }
 
 /// Makes a client's headers those a target gets.
-pub(super) fn to_target(headers: &mut HeaderMap, client: &Client, route: &Route) -> Result<(), StatusCode> {
+pub(super) fn to_target(headers: &mut HeaderMap, call: &Call, route: &Route) -> Result<(), StatusCode> {
     let attributes = &route.load_balancer.attributes;
     let present = Present::among(headers);
     let wants_websocket = present.upgrade && wants_websocket(headers);
@@ -79,15 +78,22 @@ pub(super) fn to_target(headers: &mut HeaderMap, client: &Client, route: &Route)
         append_port(headers, route.port);
     }
     match attributes.xff_mode {
-        XffMode::Append => append_peer(headers, client, attributes.xff_client_port, present.forwarded_for)?,
+        XffMode::Append => append_peer(headers, call, attributes.xff_client_port, present.forwarded_for)?,
         XffMode::Remove if present.forwarded_for => drop(headers.remove(FORWARDED_FOR)),
         XffMode::Remove | XffMode::Preserve => {}
     }
-    headers.insert(FORWARDED_PROTO, HTTP);
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(call.origin.scheme()));
     headers.insert(FORWARDED_PORT, route.port_value.clone());
     let incoming = if present.trace_id { headers.get(TRACE_ID) } else { None };
-    let trace_id = client.worker.trace_ids.header(incoming, client.worker.unix_seconds());
+    let worker = &call.origin.worker;
+    let trace_id = worker.trace_ids.header(incoming, worker.unix_seconds());
     headers.insert(TRACE_ID, trace_id);
+    if let Some(session) = &call.origin.tls
+        && attributes.tls_headers
+    {
+        headers.insert(route.tls_version_header.clone(), HeaderValue::from_static(session.version));
+        headers.insert(route.tls_cipher_suite_header.clone(), HeaderValue::from_static(session.suite));
+    }
     Ok(())
 }
 
@@ -153,11 +159,11 @@ fn append_port(headers: &mut HeaderMap, port: u16) {
     }
 }
 
-fn append_peer(headers: &mut HeaderMap, client: &Client, with_port: bool, is_present: bool) -> Result<(), StatusCode> {
+fn append_peer(headers: &mut HeaderMap, call: &Call, with_port: bool, is_present: bool) -> Result<(), StatusCode> {
     let peer = if with_port {
-        HeaderValue::try_from(client.peer.to_string()).expect("an address is printable ASCII")
+        HeaderValue::try_from(call.origin.peer.to_string()).expect("an address is printable ASCII")
     } else {
-        client.peer_value.clone()
+        call.origin.peer_value.clone()
     };
     let former = if is_present { joined(headers) } else { None };
     let value = match former {

@@ -1,63 +1,103 @@
 //! What happens to one request: rules, an action, and for a forward the way to the target and back.
 
-mod body;
+pub(crate) mod body;
 mod choose;
 mod exchange;
 mod headers;
 pub(crate) mod host;
+pub(crate) mod multiplexed;
 pub(crate) mod pool;
 mod respond;
 mod stickiness;
 mod target_io;
+mod target_stream;
 pub(crate) mod trace_id;
 pub(crate) mod tunnel;
 mod upstream;
 
 use std::rc::Rc;
 
-use http::header::HOST;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::header::{CONTENT_TYPE, COOKIE, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
-use crate::action::redirect::Origin;
-use crate::compile::{Action, Forward, Route};
+use crate::action::redirect::Origin as Place;
+use crate::compile::{Action, Decision, Forward, Route};
+use crate::config::ProtocolVersion;
+use crate::log::Record;
 use crate::rule::RequestView;
-use crate::worker::client::{Client, Phase};
+use crate::worker::call::{Call, Phase};
 use body::{Body, RequestBody};
+use tunnel::Tunnel;
 
 /// A target that does not take a connection in this time is answered for with 504.
 pub(crate) const CONNECT_TIMEOUT_MS: u64 = 10_000;
+
+/// The client and the target group speak versions of HTTP that do not go together.
+const INCOMPATIBLE: u16 = 464;
 
 /// The listener is gone: the connection ends without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the listener is gone")]
 pub(crate) struct ListenerGone;
 
-/// Answers one request.
-pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, ListenerGone> {
-    let refusal = client.begin_request();
-    let route = client.route().ok_or(ListenerGone)?;
+/// An answer, and where the bytes after it go when it turns the connection into a tunnel.
+pub(crate) type Answer = (Response<Body>, Option<Tunnel>);
+
+/// Answers a request that was refused before anybody understood it.
+pub(crate) fn refuse(call: &Rc<Call>, status: StatusCode) -> Result<Response<Body>, ListenerGone> {
+    let route = call.origin.route().ok_or(ListenerGone)?;
     let counts = &route.load_balancer.counts;
     counts.requests.add(1);
-    if let Some(status) = refusal {
-        counts.own_response(status);
-        return Ok(respond::error(status, true));
+    counts.own_response(status);
+    if call.verdict.get().tier > crate::desync::Tier::Compliant {
+        counts.desync_refusals.add(1);
     }
-    let is_websocket = request.headers().contains_key(http::header::UPGRADE);
-    let mut response = act(&client, &route, request).await;
-    if is_websocket && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        client.stay_http();
-    }
-    if client.worker.now_ms().saturating_sub(client.opened_ms) > route.load_balancer.client_keep_alive_ms {
-        respond::close_after(&mut response);
-    }
+    let record = route.load_balancer.access_log.as_ref().map(|log| Record::of_refused(log, call, &route));
+    let mut response = respond::error(status, true);
+    finish(&mut response, record);
     Ok(response)
 }
 
-async fn act(client: &Rc<Client>, route: &Route, request: Request<Incoming>) -> Response<Body> {
+/// Answers one request.
+pub(crate) async fn handle(call: &Rc<Call>, request: Request<Incoming>) -> Result<Answer, ListenerGone> {
+    let origin = &call.origin;
+    let route = origin.route().ok_or(ListenerGone)?;
+    route.load_balancer.counts.requests.add(1);
+    // In the log, a request whose client left before the answer is told of when this future is dropped.
+    let mut record = route.load_balancer.access_log.as_ref().map(|log| Record::begin(log, call, &route, &request));
+    let is_http2 = request.version() == Version::HTTP_2;
+    let (mut response, mut tunnel) = act(call, &route, request, &mut record).await;
+    route.decorate(response.headers_mut());
+    if is_http2 {
+        // Connections end by other means there.
+        response.headers_mut().remove(http::header::CONNECTION);
+    } else if origin.is_old(&route) || call.ends_connections() {
+        respond::close_after(&mut response);
+    }
+    match &mut tunnel {
+        Some(tunnel) => tunnel.record = record.map(|record| record.answered(&response)),
+        None => finish(&mut response, record),
+    }
+    Ok((response, tunnel))
+}
+
+fn finish(response: &mut Response<Body>, record: Option<Box<Record>>) {
+    if let Some(record) = record {
+        let record = record.answered(response);
+        response.body_mut().set_record(record);
+    }
+}
+
+async fn act(
+    call: &Rc<Call>,
+    route: &Route,
+    request: Request<Incoming>,
+    record: &mut Option<Box<Record>>,
+) -> (Response<Body>, Option<Tunnel>) {
     let counts = &route.load_balancer.counts;
     let host_header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    // A target in absolute form names the host itself.
+    // A target in absolute form names the host itself, and so does HTTP/2.
     let host = request.uri().authority().map(|authority| authority.as_str()).or(host_header).unwrap_or("");
     let view = RequestView {
         method: request.method(),
@@ -65,41 +105,66 @@ async fn act(client: &Rc<Client>, route: &Route, request: Request<Incoming>) -> 
         query: request.uri().query(),
         host: host::without_port(host),
         headers: request.headers(),
-        peer: client.peer.ip(),
+        peer: call.origin.peer.ip(),
     };
-    match route.action(&view) {
-        Action::Forward(forward) => match send_on(client, route, forward, request).await {
-            Ok(response) => response,
+    let decision = route.decide(&view);
+    if let Some(record) = record {
+        record.decided(&decision);
+    }
+    match decision.action {
+        Action::Forward(forward) => match send_on(call, route, forward, &decision, request, record).await {
+            Ok(answer) => answer,
             Err(status) => {
-                client.set_phase(Phase::Idle);
+                call.set_phase(Phase::Idle);
                 counts.own_response(status);
                 // After a failure of the client's, nobody knows where its next request begins.
-                respond::error(status, status.is_client_error())
+                let is_framing = status.is_client_error() && status.as_u16() != INCOMPATIBLE;
+                (respond::error(status, is_framing), None)
             }
         },
         Action::Redirect(redirect) => {
-            let origin =
-                Origin { protocol: "http", host: view.host, port: route.port, path: view.path, query: view.query };
-            let response = respond::redirect(redirect, &origin);
+            let (protocol, port) = (call.origin.scheme(), route.port);
+            let place = Place { protocol, host: view.host, port, path: view.path, query: view.query };
+            let response = respond::redirect(redirect, &place);
+            if let Some(record) = record {
+                record.redirected(&response);
+            }
+            counts.redirects.add(1);
             counts.own_response(response.status());
-            response
+            (response, None)
         }
         Action::FixedResponse(fixed) => {
             counts.fixed_responses.add(1);
             counts.own_response(fixed.status);
-            respond::fixed(fixed)
+            (respond::fixed(fixed), None)
         }
     }
 }
 
 async fn send_on(
-    client: &Rc<Client>,
+    call: &Rc<Call>,
     route: &Route,
     forward: &Forward,
+    decision: &Decision<'_>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, StatusCode> {
-    let choice = choose::choose(forward, request.headers(), client.worker.now_ms());
-    let choice = choice.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+    record: &mut Option<Box<Record>>,
+) -> Result<Answer, StatusCode> {
+    let choice = choose::choose(forward, request.headers(), call.origin.worker.now_ms());
+    if let Some(record) = record {
+        record.chose_group(match &choice {
+            Ok(choice) => Some(&choice.group),
+            Err(group) => *group,
+        });
+    }
+    let choice = choice.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let version = choice.group.version;
+    if !is_compatible(&request, version) {
+        return Err(StatusCode::from_u16(INCOMPATIBLE).expect("three digits"));
+    }
+    if let Some(record) = record {
+        record.chose_target(choice.target.address);
+    }
+    let is_http2 = request.version() == Version::HTTP_2;
     let (mut head, incoming) = request.into_parts();
     if let Some(authority) = head.uri.authority() {
         // Two parsers may disagree on what a host with user information is.
@@ -114,20 +179,77 @@ async fn send_on(
         let host = HeaderValue::try_from(choice.target.address.to_string());
         head.headers.insert(HOST, host.expect("an address is printable ASCII"));
     }
-    headers::to_target(&mut head.headers, client, route)?;
-    head.version = Version::HTTP_11;
+    if let Some(transforms) = decision.transforms {
+        transforms.apply(&mut head).ok_or(StatusCode::BAD_REQUEST)?;
+    }
+    headers::to_target(&mut head.headers, call, route)?;
+    if let Some(record) = record {
+        record.traced(&head.headers);
+    }
     // Holds the engine's handle for upgrades, which go their own way here.
     head.extensions.clear();
-    let body = RequestBody::new(incoming, client.clone());
-    let mut response = exchange::exchange(client, &choice, Request::from_parts(head, body)).await?;
+    let answer = if version == ProtocolVersion::Http1 {
+        if is_http2 {
+            join_cookies(&mut head.headers);
+        }
+        head.version = Version::HTTP_11;
+        let body = RequestBody::new(incoming, call.clone());
+        exchange::exchange(call, &choice, Request::from_parts(head, body), record).await?
+    } else {
+        head.uri = absolute_form(&head.uri, &mut head.headers, choice.group.is_tls).ok_or(StatusCode::BAD_REQUEST)?;
+        head.version = Version::HTTP_2;
+        let body = RequestBody::new(incoming, call.clone());
+        (multiplexed::exchange(call, &choice, Request::from_parts(head, body), record).await?, None)
+    };
+    let (mut response, tunnel) = answer;
     *response.version_mut() = Version::HTTP_11;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         headers::to_client(response.headers_mut());
     }
-    choice.write_cookies(response.headers_mut(), client.worker.unix_seconds());
-    Ok(response)
+    choice.write_cookies(response.headers_mut(), call.origin.worker.unix_seconds());
+    Ok((response, tunnel))
+}
+
+/// The user guide's table of request protocols and protocol versions.
+fn is_compatible<B>(request: &Request<B>, version: ProtocolVersion) -> bool {
+    let is_http2 = request.version() == Version::HTTP_2;
+    let is_grpc = || {
+        request.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+            let kind = kind.as_bytes();
+            kind.starts_with(b"application/grpc") && matches!(kind.get(16), None | Some(b'+' | b';' | b' '))
+        })
+    };
+    match version {
+        ProtocolVersion::Http1 => !is_http2 || !is_grpc(),
+        ProtocolVersion::Http2 => is_http2,
+        ProtocolVersion::Grpc => is_http2 && request.method() == Method::POST,
+    }
 }
 
 fn origin_form(uri: &Uri) -> Uri {
     uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()))
+}
+
+/// What HTTP/2's pseudo-headers are made of; the host moves there.
+fn absolute_form(uri: &Uri, headers: &mut HeaderMap, is_tls: bool) -> Option<Uri> {
+    let host = headers.remove(HOST)?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    Uri::builder()
+        .scheme(if is_tls { "https" } else { "http" })
+        .authority(host.as_bytes())
+        .path_and_query(path)
+        .build()
+        .ok()
+}
+
+/// HTTP/2 may split the one cookie header that HTTP/1.1 has.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    if cookies.next().is_none() || cookies.next().is_none() {
+        return;
+    }
+    let all: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
 }

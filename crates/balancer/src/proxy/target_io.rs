@@ -3,11 +3,13 @@
 //! A target may close an idle connection at any time, even while a request is on its way. So what is written
 //! is recorded until the first byte of the response. When the connection ends before that byte, and the
 //! request is safe to repeat, a new connection is made and the record sent again, unseen by the engine. Safe
-//! is: the method is idempotent, or the target's kernel has not acknowledged a single byte of the request.
+//! is: the method is idempotent, or the target closed in order (FIN) without having acknowledged a byte of the
+//! request. A FIN acknowledges all that came before the target's close, so such a request came after it. A
+//! reset proves nothing: acknowledgements are delayed, and the target may have read what it did not acknowledge.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
-use std::os::fd::AsRawFd;
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,10 +17,10 @@ use std::task::{Context, Poll, ready};
 
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use super::target_stream::{self, TargetStream};
 use crate::target::Target;
-use crate::write::poll_write_parts;
+use crate::tls::target::TargetTls;
 
 /// A longer request is not recorded, so not repeated.
 const RECORD_BYTES_MAX: usize = 64 * 1024;
@@ -28,6 +30,8 @@ const RECORD_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Wire {
     /// A byte moved since somebody asked.
     moved: Cell<bool>,
+    /// Bytes written to the socket since it was connected.
+    written: Cell<u64>,
     record: RefCell<Record>,
 }
 
@@ -36,6 +40,8 @@ struct Record {
     is_on: bool,
     is_idempotent: bool,
     bytes: Vec<u8>,
+    /// Bytes written to the socket before it.
+    written_before: u64,
 }
 
 impl Wire {
@@ -48,6 +54,7 @@ impl Wire {
         let mut record = self.record.borrow_mut();
         record.is_on = true;
         record.is_idempotent = is_idempotent;
+        record.written_before = self.written.get();
         record.bytes.clear();
     }
 
@@ -78,15 +85,14 @@ impl Wire {
     }
 }
 
-type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
+type Connecting = Pin<Box<dyn Future<Output = io::Result<TargetStream>>>>;
 
 /// See the module.
 pub(super) struct TargetIo {
-    stream: TcpStream,
+    stream: TargetStream,
     target: Arc<Target>,
+    tls: Option<TargetTls>,
     wire: Rc<Wire>,
-    /// Bytes written since the connection began.
-    written: u64,
     again: Option<Again>,
 }
 
@@ -103,27 +109,29 @@ impl std::fmt::Debug for TargetIo {
 }
 
 impl TargetIo {
-    pub(super) fn new(stream: TcpStream, target: Arc<Target>, wire: Rc<Wire>) -> TargetIo {
-        TargetIo { stream, target, wire, written: 0, again: None }
+    /// `tls` is how `stream` was made: another one may have to be.
+    pub(super) fn new(stream: TargetStream, target: Arc<Target>, tls: Option<TargetTls>, wire: Rc<Wire>) -> TargetIo {
+        TargetIo { stream, target, tls, wire, again: None }
     }
 
-    /// Starts over on a new connection when that is safe.
-    fn start_again(&mut self) -> bool {
+    /// Starts over on a new connection when that is safe after such an end.
+    fn start_again(&mut self, end: End) -> bool {
         let mut record = self.wire.record.borrow_mut();
         if !record.is_on {
             return false;
         }
         if !record.is_idempotent {
-            let before_request = self.written - record.bytes.len() as u64;
             // The connection's opening counts as one byte.
-            if bytes_acked(&self.stream).is_none_or(|acked| acked > before_request + 1) {
+            if end == End::Reset || bytes_acked(self.stream.fd()).is_none_or(|acked| acked > record.written_before + 1)
+            {
                 return false;
             }
         }
         // Once only: what fails on a fresh connection is the target's answer.
         record.is_on = false;
-        let target = self.target.clone();
-        self.again = Some(Again::Connecting(Box::pin(async move { target.egress.connect(target.address).await })));
+        let (target, tls) = (self.target.clone(), self.tls.clone());
+        let connecting = async move { target_stream::connect(&target, tls.as_ref()).await };
+        self.again = Some(Again::Connecting(Box::pin(connecting)));
         true
     }
 
@@ -133,7 +141,6 @@ impl TargetIo {
                 None => return Poll::Ready(Ok(())),
                 Some(Again::Connecting(connecting)) => {
                     self.stream = ready!(connecting.as_mut().poll(cx))?;
-                    self.written = 0;
                     self.again = Some(Again::Sending(0));
                 }
                 Some(Again::Sending(sent)) => {
@@ -145,6 +152,7 @@ impl TargetIo {
                         continue;
                     }
                     *sent += ready!(Pin::new(&mut self.stream).poll_write(cx, &record.bytes[*sent..]))?;
+                    self.wire.written.set(self.stream.written());
                     self.wire.moved.set(true);
                 }
             }
@@ -154,35 +162,48 @@ impl TargetIo {
     fn poll_write_parts(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.poll_again(cx))?;
-            match ready!(poll_write_parts(&mut self.stream, cx, parts)) {
+            match ready!(self.stream.poll_write_parts(cx, parts)) {
                 Ok(count) => {
-                    self.written += count as u64;
+                    self.wire.written.set(self.stream.written());
                     self.wire.add(count, parts);
                     return Poll::Ready(Ok(count));
                 }
-                Err(error) if is_gone(&error) && self.start_again() => {}
+                Err(error) if End::of(&error).is_some_and(|end| self.start_again(end)) => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
 }
 
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted
-    )
+/// How a target's connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With a FIN.
+    Closed,
+    /// With a reset and nothing before it.
+    Reset,
+}
+
+impl End {
+    /// `None` for errors of another kind.
+    fn of(error: &io::Error) -> Option<End> {
+        match error.kind() {
+            // A write after a FIN that was answered with a reset; a reset alone shows as such first.
+            io::ErrorKind::BrokenPipe => Some(End::Closed),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Some(End::Reset),
+            _ => None,
+        }
+    }
 }
 
 /// How many bytes the peer's kernel has acknowledged since the connection began.
-fn bytes_acked(stream: &TcpStream) -> Option<u64> {
+fn bytes_acked(socket: RawFd) -> Option<u64> {
     // SAFETY: tcp_info is plain numbers, for which zero is a value.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
     // SAFETY: the descriptor is open, and the kernel writes at most `length` bytes to `info`.
-    let result = unsafe {
-        libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut info).cast(), &raw mut length)
-    };
+    let result =
+        unsafe { libc::getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut info).cast(), &raw mut length) };
     (result == 0 && length as usize >= size_of::<libc::tcp_info>()).then_some(info.tcpi_bytes_acked)
 }
 
@@ -205,8 +226,8 @@ impl hyper::rt::Read for TargetIo {
                     unsafe { buf.advance(count) };
                     return Poll::Ready(Ok(()));
                 }
-                Ok(()) if this.has_sent() && this.start_again() => {}
-                Err(error) if is_gone(&error) && this.has_sent() && this.start_again() => {}
+                Ok(()) if this.has_sent() && this.start_again(End::Closed) => {}
+                Err(error) if this.has_sent() && End::of(&error).is_some_and(|end| this.start_again(end)) => {}
                 other => return Poll::Ready(other),
             }
         }
@@ -238,8 +259,8 @@ impl hyper::rt::Write for TargetIo {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 
 use super::target_io::TargetIo;
+use crate::log::Record;
 use crate::target::InFlight;
 use crate::worker::client::{Client, RawClient};
 
@@ -19,6 +20,8 @@ pub(crate) struct Tunnel {
     pub(super) early: Bytes,
     /// Keeps the target counted as busy.
     pub(super) in_flight: InFlight,
+    /// Told of when the tunnel ends.
+    pub(super) record: Option<Box<Record>>,
 }
 
 impl Tunnel {
@@ -28,16 +31,21 @@ impl Tunnel {
             let mut raw = RawClient(client);
             raw.write_all(&self.early).await?;
             self.target.write_all(&early).await?;
+            raw.flush().await?;
+            self.target.flush().await?;
             copy_bidirectional(&mut raw, &mut self.target).await
         };
         let mut carry = pin!(carry);
         poll_fn(|cx| {
-            if client.poll_expired(cx).is_ready() {
+            if client.call.poll_expired(cx).is_ready() {
                 return Poll::Ready(());
             }
             carry.as_mut().poll(cx).map(|_| ())
         })
         .await;
+        if let Some(record) = &mut self.record {
+            record.carried(client.tunnel_bytes.get());
+        }
         drop(self.in_flight);
     }
 }

@@ -10,6 +10,7 @@ use hyper::client::conn::http1::{Connection, SendRequest};
 
 use super::body::RequestBody;
 use super::target_io::{TargetIo, Wire};
+use super::target_stream;
 use crate::target::Target;
 use crate::worker::Worker;
 
@@ -23,17 +24,27 @@ pub(crate) struct Upstream {
     /// Kept when the engine ended in an upgrade.
     parts: Option<(TargetIo, Bytes)>,
     pub(super) idle_since_ms: u64,
+    /// Is to end with the exchange at hand.
+    pub(super) is_last: bool,
 }
 
 impl Upstream {
     /// Connects; the caller bounds the time.
-    pub(super) async fn connect(worker: &Worker, target: &Arc<Target>) -> io::Result<Box<Upstream>> {
-        let stream = target.egress.connect(target.address).await?;
+    pub(super) async fn connect(worker: &Worker, target: &Arc<Target>, is_tls: bool) -> io::Result<Box<Upstream>> {
+        let tls = is_tls.then(|| worker.target_tls[0].clone());
+        let stream = target_stream::connect(target, tls.as_ref()).await?;
         let wire = Rc::new(Wire::default());
-        let io = TargetIo::new(stream, target.clone(), wire.clone());
+        let io = TargetIo::new(stream, target.clone(), tls, wire.clone());
         // Nothing is sent yet: this is ready at once.
         let (sender, connection) = worker.client.handshake(io).await.map_err(io::Error::other)?;
-        Ok(Box::new(Upstream { sender, connection: Some(connection), wire, parts: None, idle_since_ms: 0 }))
+        Ok(Box::new(Upstream {
+            sender,
+            connection: Some(connection),
+            wire,
+            parts: None,
+            idle_since_ms: 0,
+            is_last: false,
+        }))
     }
 
     /// A request is about to be sent over this connection, which has been used before.
@@ -74,7 +85,7 @@ impl Upstream {
 
     /// Goes back to the pool after a complete exchange, if the connection can be used again.
     pub(super) fn release(mut self: Box<Self>, worker: &Worker, target: &Target) {
-        if self.is_reusable() && worker.is_poolable(target.id) {
+        if !self.is_last && self.is_reusable() && worker.is_poolable(target.id) {
             self.idle_since_ms = worker.now_ms();
             worker.pool.put(target.id, self);
         }

@@ -1,17 +1,23 @@
 //! `host-header`: the host without its port, case-insensitive.
 
-use super::RequestView;
 use super::glob::{Case, Glob};
+use super::regexes::Regexes;
+use super::{ConditionError, RequestView};
 
 #[derive(Debug)]
-pub(crate) struct HostHeader(Vec<Glob>);
+pub(crate) struct HostHeader {
+    globs: Vec<Glob>,
+    regexes: Regexes,
+}
 
 impl HostHeader {
-    pub(super) fn compile(values: &[String]) -> HostHeader {
-        HostHeader(values.iter().map(|value| Glob::compile(value, Case::Insensitive, false)).collect())
+    pub(super) fn compile(values: &[String], regex_values: &[String]) -> Result<HostHeader, ConditionError> {
+        let globs = values.iter().map(|value| Glob::compile(value, Case::Insensitive, false)).collect();
+        Ok(HostHeader { globs, regexes: Regexes::compile(regex_values, Case::Insensitive)? })
     }
 
     pub(super) fn holds(&self, request: &RequestView<'_>) -> bool {
-        !request.host.is_empty() && self.0.iter().any(|glob| glob.matches(request.host.as_bytes()))
+        let host = request.host.as_bytes();
+        !host.is_empty() && (self.globs.iter().any(|glob| glob.matches(host)) || self.regexes.find_in(host))
     }
 }

@@ -3,19 +3,26 @@
 use http::HeaderName;
 
 use super::glob::{Case, Glob};
+use super::regexes::Regexes;
 use super::{ConditionError, RequestView};
 
 #[derive(Debug)]
 pub(crate) struct HttpHeader {
     name: HeaderName,
-    values: Vec<Glob>,
+    globs: Vec<Glob>,
+    regexes: Regexes,
 }
 
 impl HttpHeader {
-    pub(super) fn compile(name: &str, values: &[String]) -> Result<HttpHeader, ConditionError> {
+    pub(super) fn compile(
+        name: &str,
+        values: &[String],
+        regex_values: &[String],
+    ) -> Result<HttpHeader, ConditionError> {
         Ok(HttpHeader {
             name: HeaderName::from_bytes(name.as_bytes()).map_err(|_| ConditionError::HeaderName(name.to_owned()))?,
-            values: values.iter().map(|value| Glob::compile(value, Case::Insensitive, false)).collect(),
+            globs: values.iter().map(|value| Glob::compile(value, Case::Insensitive, false)).collect(),
+            regexes: Regexes::compile(regex_values, Case::Insensitive)?,
         })
     }
 
@@ -24,6 +31,7 @@ impl HttpHeader {
             .headers
             .get_all(&self.name)
             .iter()
-            .any(|value| self.values.iter().any(|glob| glob.matches(value.as_bytes())))
+            .map(http::HeaderValue::as_bytes)
+            .any(|value| self.globs.iter().any(|glob| glob.matches(value)) || self.regexes.find_in(value))
     }
 }

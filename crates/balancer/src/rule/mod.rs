@@ -10,7 +10,9 @@ mod http_header;
 mod http_request_method;
 mod path_pattern;
 mod query_string;
+mod regexes;
 mod source_ip;
+pub(crate) mod transform;
 
 use std::net::IpAddr;
 
@@ -48,6 +50,8 @@ pub(crate) enum ConditionError {
     HeaderName(String),
     #[error("`{0}` is not a method")]
     Method(String),
+    #[error("`{0}` is not a regular expression: {1}")]
+    Regex(String, String),
 }
 
 /// A compiled condition.
@@ -64,9 +68,15 @@ pub(crate) enum Condition {
 impl Condition {
     pub(crate) fn compile(condition: &config::Condition) -> Result<Condition, ConditionError> {
         Ok(match condition {
-            config::Condition::PathPattern { values } => Condition::PathPattern(PathPattern::compile(values)),
-            config::Condition::HostHeader { values } => Condition::HostHeader(HostHeader::compile(values)),
-            config::Condition::HttpHeader { name, values } => Condition::HttpHeader(HttpHeader::compile(name, values)?),
+            config::Condition::PathPattern { values, regex_values } => {
+                Condition::PathPattern(PathPattern::compile(values, regex_values)?)
+            }
+            config::Condition::HostHeader { values, regex_values } => {
+                Condition::HostHeader(HostHeader::compile(values, regex_values)?)
+            }
+            config::Condition::HttpHeader { name, values, regex_values } => {
+                Condition::HttpHeader(HttpHeader::compile(name, values, regex_values)?)
+            }
             config::Condition::HttpRequestMethod { values } => {
                 Condition::HttpRequestMethod(HttpRequestMethod::compile(values)?)
             }
@@ -141,6 +151,21 @@ mod tests {
         let pattern = serde_json::json!({"field": "http-header", "name": "User-Agent", "values": ["*chrome*"]});
         assert!(check(pattern.clone(), "GET /", &[("user-agent", "x"), ("user-agent", "Mozilla Chrome/1")]));
         assert!(!check(pattern, "GET /", &[("user-agent", "curl")]));
+    }
+
+    #[test]
+    fn regular_expressions_find_what_they_describe() {
+        let path = serde_json::json!({"field": "path-pattern", "regex_values": ["^/api/v[0-9]+/"]});
+        assert!(check(path.clone(), "GET /api/v12/x?q=1", &[]));
+        assert!(!check(path.clone(), "GET /api/vx/", &[]));
+        assert!(!check(path, "GET /API/v1/", &[]));
+        let host = serde_json::json!({"field": "host-header", "regex_values": ["^(api|www)\\.example\\.com$"]});
+        assert!(check(host.clone(), "GET /", &[("host", "WWW.example.com:81")]));
+        assert!(!check(host, "GET /", &[("host", "x.example.com")]));
+        let header =
+            serde_json::json!({"field": "http-header", "name": "A", "values": ["x"], "regex_values": ["^b+$"]});
+        assert!(check(header.clone(), "GET /", &[("a", "BB")]));
+        assert!(check(header, "GET /", &[("a", "x")]));
     }
 
     #[test]

@@ -1,17 +1,23 @@
 //! `path-pattern`: the path without its query, case-sensitive.
 
-use super::RequestView;
 use super::glob::{Case, Glob};
+use super::regexes::Regexes;
+use super::{ConditionError, RequestView};
 
 #[derive(Debug)]
-pub(crate) struct PathPattern(Vec<Glob>);
+pub(crate) struct PathPattern {
+    globs: Vec<Glob>,
+    regexes: Regexes,
+}
 
 impl PathPattern {
-    pub(super) fn compile(values: &[String]) -> PathPattern {
-        PathPattern(values.iter().map(|value| Glob::compile(value, Case::Sensitive, false)).collect())
+    pub(super) fn compile(values: &[String], regex_values: &[String]) -> Result<PathPattern, ConditionError> {
+        let globs = values.iter().map(|value| Glob::compile(value, Case::Sensitive, false)).collect();
+        Ok(PathPattern { globs, regexes: Regexes::compile(regex_values, Case::Sensitive)? })
     }
 
     pub(super) fn holds(&self, request: &RequestView<'_>) -> bool {
-        self.0.iter().any(|glob| glob.matches(request.path.as_bytes()))
+        let path = request.path.as_bytes();
+        self.globs.iter().any(|glob| glob.matches(path)) || self.regexes.find_in(path)
     }
 }

@@ -3,20 +3,21 @@
 //! The engine normalises: of a request with both Content-Length and Transfer-Encoding it shows only one, and
 //! nobody after it can tell. So the framer follows the byte stream, head by head and body by body, with the
 //! same head parser as the engine, and stops at the first request that two parsers could understand
-//! differently or that exceeds a limit. Since a head is passed on only when it is complete, a refused one
+//! differently or that exceeds a limit. What is only ambiguous passes with a remark, as the mode has it. Since a head is passed on only when it is complete, a refused one
 //! never reaches the engine. No I/O here.
 
 use http::StatusCode;
 
 use crate::config::DesyncMode;
+use crate::desync::{Tier, Verdict};
 
 /// Longest request target; longer ones are answered 414.
 const TARGET_BYTES_MAX: usize = 16 * 1024;
 /// Longest header line; longer ones are answered 400.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
-/// Longest head; longer ones are answered 431.
+/// Longest head; longer ones are answered 400.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// The engine's own limit, answered 431.
+/// The engine's own limit, answered 400.
 const HEADERS_MAX: usize = 100;
 /// Longest chunk-size line or trailer section.
 const CHUNK_LINE_BYTES_MAX: u32 = 16 * 1024;
@@ -28,6 +29,8 @@ pub(crate) struct Step {
     pub pass: usize,
     /// Complete heads among them.
     pub heads: u64,
+    /// What is to be said of heads, counted from 1: of those that pass and of the one that stands in the way.
+    pub remarks: Vec<(u64, Verdict)>,
     /// What stands in the way of the rest, for good.
     pub stop: Option<Stop>,
 }
@@ -88,8 +91,8 @@ enum Part {
 
 enum Head {
     Partial,
-    Complete(usize, State),
-    Refused(StatusCode),
+    Complete(usize, State, Verdict),
+    Refused(StatusCode, Verdict),
 }
 
 impl Framer {
@@ -122,7 +125,7 @@ impl Framer {
     /// Looks at all bytes that have not been passed on yet. Bytes that `pass` does not cover are shown again,
     /// with more behind them.
     pub(crate) fn advance(&mut self, bytes: &[u8], mode: DesyncMode) -> Step {
-        let mut step = Step { pass: 0, heads: 0, stop: None };
+        let mut step = Step { pass: 0, heads: 0, remarks: Vec::new(), stop: None };
         while step.pass < bytes.len() {
             let rest = &bytes[step.pass..];
             match &mut self.state {
@@ -133,12 +136,16 @@ impl Framer {
                             *seen = rest.len();
                             return step;
                         }
-                        Head::Complete(length, next) => {
+                        Head::Complete(length, next, verdict) => {
                             step.pass += length;
                             step.heads += 1;
                             self.state = next;
+                            if verdict.tier > Tier::Compliant {
+                                step.remarks.push((step.heads, verdict));
+                            }
                         }
-                        Head::Refused(status) => {
+                        Head::Refused(status, verdict) => {
+                            step.remarks.push((step.heads + 1, verdict));
                             self.state = State::Stopped;
                             step.stop = Some(Stop::Refused(status));
                             return step;
@@ -181,20 +188,37 @@ fn read_head(bytes: &[u8], known_partial: usize, mode: DesyncMode) -> Head {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => judge(&request, length, mode),
+        Ok(httparse::Status::Complete(length)) => {
+            let head = judge(&request, length, mode);
+            // Bare newlines are looked for only where they matter.
+            match head {
+                Head::Complete(..) if mode == DesyncMode::Strictest && has_bare_newline(&bytes[..length]) => {
+                    Head::Refused(StatusCode::BAD_REQUEST, Verdict::new(Tier::Acceptable, "NonCompliantHeader"))
+                }
+                head => head,
+            }
+        }
         Ok(httparse::Status::Partial) => {
             if bytes.len() > TARGET_BYTES_MAX + 64 && request.path.is_none() {
-                Head::Refused(StatusCode::URI_TOO_LONG)
+                malformed(StatusCode::URI_TOO_LONG, "BadUri")
             } else if bytes.len() > HEAD_BYTES_MAX {
-                Head::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+                malformed(StatusCode::BAD_REQUEST, "BadHeader")
             } else {
                 Head::Partial
             }
         }
-        Err(httparse::Error::TooManyHeaders) => Head::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
-        Err(httparse::Error::Version) => Head::Refused(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
-        Err(_) => Head::Refused(StatusCode::BAD_REQUEST),
+        Err(httparse::Error::Version) => malformed(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "BadVersion"),
+        Err(_) => malformed(StatusCode::BAD_REQUEST, "BadHeader"),
     }
+}
+
+/// A refusal in every mode.
+fn malformed(status: StatusCode, reason: &'static str) -> Head {
+    Head::Refused(status, Verdict::new(Tier::Severe, reason))
+}
+
+fn has_bare_newline(head: &[u8]) -> bool {
+    head.iter().enumerate().any(|(at, byte)| *byte == b'\n' && (at == 0 || head[at - 1] != b'\r'))
 }
 
 /// Whether an empty line ends among the bytes after `known_partial`.
@@ -204,23 +228,26 @@ fn may_be_complete(bytes: &[u8], known_partial: usize) -> bool {
 }
 
 fn judge(request: &httparse::Request<'_, '_>, length: usize, mode: DesyncMode) -> Head {
-    let refused = Head::Refused;
     let (method, target) = (request.method.unwrap_or(""), request.path.unwrap_or(""));
     if target.len() > TARGET_BYTES_MAX {
-        return refused(StatusCode::URI_TOO_LONG);
+        return malformed(StatusCode::URI_TOO_LONG, "BadUri");
     }
     if length > HEAD_BYTES_MAX {
-        return refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        return malformed(StatusCode::BAD_REQUEST, "BadHeader");
     }
     if method == "TRACE" || method == "CONNECT" {
-        return refused(StatusCode::METHOD_NOT_ALLOWED);
+        return malformed(StatusCode::METHOD_NOT_ALLOWED, "BadMethod");
     }
     // Anything else would be read as a host.
     let is_absolute = |scheme: &str| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     if !(target.starts_with('/') || target == "*" || is_absolute("http://") || is_absolute("https://")) {
-        return refused(StatusCode::BAD_REQUEST);
+        return malformed(StatusCode::BAD_REQUEST, "BadUri");
     }
     let is_http_11 = request.version == Some(1);
+    let mut verdict = Verdict::COMPLIANT;
+    if !target.is_ascii() {
+        verdict = Verdict::new(Tier::Ambiguous, "AmbiguousUri");
+    }
     let mut content_length: Option<u64> = None;
     let mut is_chunked = false;
     let mut hosts = 0;
@@ -228,7 +255,10 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize, mode: DesyncMode) -
     for header in request.headers.iter() {
         let (name, value) = (header.name, header.value);
         if name.len() + value.len() > HEADER_BYTES_MAX {
-            return refused(StatusCode::BAD_REQUEST);
+            return malformed(StatusCode::BAD_REQUEST, "BadHeader");
+        }
+        if !value.is_ascii() {
+            verdict = verdict.or(Verdict::new(Tier::Acceptable, "NonCompliantHeader"));
         }
         // The length rules out most headers without looking at a letter.
         match name.len() {
@@ -237,29 +267,51 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize, mode: DesyncMode) -
                 wants_tunnel |= is_http_11 && value.trim_ascii().eq_ignore_ascii_case(b"websocket");
             }
             14 if name.eq_ignore_ascii_case("content-length") => {
-                let Some(bytes) = parse_length(value) else { return refused(StatusCode::BAD_REQUEST) };
-                let repeats = content_length.replace(bytes);
-                if repeats.is_some_and(|before| before != bytes || mode == DesyncMode::Strictest) {
-                    return refused(StatusCode::BAD_REQUEST);
+                let Some(bytes) = parse_length(value) else {
+                    return malformed(StatusCode::BAD_REQUEST, "BadContentLength");
+                };
+                match content_length.replace(bytes) {
+                    Some(before) if before != bytes => {
+                        return malformed(StatusCode::BAD_REQUEST, "MultipleContentLength");
+                    }
+                    Some(_) => verdict = verdict.or(Verdict::new(Tier::Ambiguous, "DuplicateContentLength")),
+                    None => {}
                 }
             }
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                if is_chunked || !is_http_11 {
-                    return refused(StatusCode::BAD_REQUEST);
+                if is_chunked {
+                    return malformed(StatusCode::BAD_REQUEST, "MultipleTransferEncodingChunked");
+                }
+                if !is_http_11 {
+                    return malformed(StatusCode::BAD_REQUEST, "UndefinedTransferEncodingSemantics");
                 }
                 if !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
-                    return refused(StatusCode::NOT_IMPLEMENTED);
+                    return malformed(StatusCode::NOT_IMPLEMENTED, "BadTransferEncoding");
                 }
                 is_chunked = true;
+            }
+            13.. if resembles(name, "contentlength") || resembles(name, "transferencoding") => {
+                verdict = verdict.or(Verdict::new(Tier::Ambiguous, "SuspiciousHeader"));
             }
             _ => {}
         }
     }
     if hosts > 1 || (hosts == 0 && is_http_11) {
-        return refused(StatusCode::BAD_REQUEST);
+        return malformed(StatusCode::BAD_REQUEST, "BadHeader");
     }
-    if is_chunked && content_length.is_some() && mode != DesyncMode::Monitor {
-        return refused(StatusCode::BAD_REQUEST);
+    if is_chunked && content_length.is_some() {
+        verdict = verdict.or(Verdict::new(Tier::Ambiguous, "BothTeClPresent"));
+    }
+    if method == "GET" || method == "HEAD" {
+        verdict = verdict.or(match content_length {
+            _ if is_chunked => Verdict::new(Tier::Ambiguous, "UndefinedTransferEncodingSemantics"),
+            None => Verdict::COMPLIANT,
+            Some(0) => Verdict::new(Tier::Acceptable, "GetHeadZeroContentLength"),
+            Some(_) => Verdict::new(Tier::Ambiguous, "UndefinedContentLengthSemantics"),
+        });
+    }
+    if !verdict.tier.passes(mode) {
+        return Head::Refused(StatusCode::BAD_REQUEST, verdict);
     }
     let next = match (is_chunked, content_length) {
         (true, _) => State::Chunked(Chunked { part: Part::SizeStart, left: 0, line: 0 }),
@@ -267,7 +319,14 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize, mode: DesyncMode) -
         _ if wants_tunnel => State::Undecided,
         _ => State::Head { seen: 0 },
     };
-    Head::Complete(length, next)
+    Head::Complete(length, next, verdict)
+}
+
+/// Whether a name has the letters of another and differs in the rest.
+fn resembles(name: &str, letters: &str) -> bool {
+    let first = name.bytes().find(u8::is_ascii_alphabetic).map(|byte| byte.to_ascii_lowercase());
+    first == letters.bytes().next()
+        && name.bytes().filter(u8::is_ascii_alphabetic).map(|byte| byte.to_ascii_lowercase()).eq(letters.bytes())
 }
 
 fn parse_length(value: &[u8]) -> Option<u64> {
@@ -380,9 +439,11 @@ mod tests {
     #[test]
     fn doubtful_framing_is_refused() {
         let both = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n";
-        check(both, 0, refused(400));
-        check_mode(both, both.len(), None, DesyncMode::Monitor);
-        check("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\ncontent-length: 4\r\n\r\n", 0, refused(400));
+        check_mode(both, 0, refused(400), DesyncMode::Strictest);
+        // The engine takes the transfer encoding and forgets the length; both connections end.
+        check(both, both.len(), None);
+        let remarks = Framer::new().advance(both.as_bytes(), DesyncMode::Defensive).remarks;
+        assert_eq!(remarks, [(1, Verdict::new(Tier::Ambiguous, "BothTeClPresent"))]);
         check("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n", 0, refused(400));
         check("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +4\r\n\r\n", 0, refused(400));
         check("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4, 4\r\n\r\n", 0, refused(400));
@@ -416,7 +477,7 @@ mod tests {
         check(&format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"), 0, refused(414));
         check(&format!("GET / HTTP/1.1\r\nHost: x\r\nA: {long}\r\n\r\n"), 0, refused(400));
         let many: String = (0..6).map(|n| format!("h{n}: {}\r\n", "b".repeat(12 * 1024))).collect();
-        check(&format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n"), 0, refused(431));
+        check(&format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n"), 0, refused(400));
         check("GET / HTTP/2.0\r\nHost: x\r\n\r\n", 0, refused(505));
         check("GET / HTTP/1.1\r\n\r\n", 0, refused(400));
         check("GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\n\r\n".len(), None);

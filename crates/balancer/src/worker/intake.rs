@@ -3,8 +3,9 @@
 use bytes::{Buf, BytesMut};
 use http::StatusCode;
 
-use super::framing::{Framer, Stop};
+use super::framing::{Framer, Step, Stop};
 use crate::config::DesyncMode;
+use crate::desync::Verdict;
 
 /// What the engine reads in place of a refused request. It is answered by the recorded status, and the
 /// connection ends with it.
@@ -20,6 +21,8 @@ pub(crate) struct Intake {
     held: BytesMut,
     cleared: usize,
     heads: u64,
+    /// What the framer said of heads, by their number; most have no remark.
+    remarks: Vec<(u64, Verdict)>,
     refusal: Option<StatusCode>,
     is_broken: bool,
     is_stopped: bool,
@@ -32,6 +35,7 @@ impl Intake {
             held: BytesMut::new(),
             cleared: 0,
             heads: 0,
+            remarks: Vec::new(),
             refusal: None,
             is_broken: false,
             is_stopped: false,
@@ -61,7 +65,7 @@ impl Intake {
             return 0;
         }
         let step = self.framer.advance(bytes, mode);
-        self.heads += step.heads;
+        self.take_heads(&step);
         if step.pass < bytes.len() {
             self.held.extend_from_slice(&bytes[step.pass..]);
         }
@@ -73,11 +77,16 @@ impl Intake {
 
     fn inspect_held(&mut self, mode: DesyncMode) {
         let step = self.framer.advance(&self.held[self.cleared..], mode);
-        self.heads += step.heads;
+        self.take_heads(&step);
         self.cleared += step.pass;
         if let Some(stop) = step.stop {
             self.stop(stop);
         }
+    }
+
+    fn take_heads(&mut self, step: &Step) {
+        self.remarks.extend(step.remarks.iter().map(|(number, verdict)| (self.heads + number, *verdict)));
+        self.heads += step.heads;
     }
 
     fn stop(&mut self, stop: Stop) {
@@ -101,9 +110,16 @@ impl Intake {
         self.heads += 1;
     }
 
-    /// The status for the engine's `number`th request (from 1), when that is a refused one.
-    pub(crate) fn refusal(&self, number: u64) -> Option<StatusCode> {
-        self.refusal.filter(|_| number == self.heads)
+    /// What is to be known of the engine's `number`th request (from 1): how well it is framed and, when it
+    /// stands for a refused one, the status to answer with. To be asked once for each request, in order.
+    pub(crate) fn about(&mut self, number: u64) -> (Verdict, Option<StatusCode>) {
+        let refusal = self.refusal.filter(|_| number == self.heads);
+        if self.remarks.is_empty() {
+            return (Verdict::COMPLIANT, refusal);
+        }
+        let of_this = self.remarks.iter().find(|(of, _)| *of == number).map(|(_, verdict)| *verdict);
+        self.remarks.retain(|(of, _)| *of > number);
+        (of_this.unwrap_or(Verdict::COMPLIANT), refusal)
     }
 
     /// Whether the body at hand broke: the engine must fail it.
@@ -146,6 +162,7 @@ impl Intake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desync::Tier;
 
     const GOOD: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -168,8 +185,8 @@ mod tests {
         stream.extend_from_slice(b"BAD\r\n\r\nrest");
         assert_eq!(intake.inspect_in_place(&stream, DesyncMode::Defensive), GOOD.len());
         assert_eq!(intake.cleared(), STAND_IN);
-        assert_eq!(intake.refusal(1), None);
-        assert_eq!(intake.refusal(2), Some(StatusCode::BAD_REQUEST));
+        assert_eq!(intake.about(1), (Verdict::COMPLIANT, None));
+        assert_eq!(intake.about(2), (Verdict::new(Tier::Severe, "BadHeader"), Some(StatusCode::BAD_REQUEST)));
         assert!(intake.is_full());
     }
 }

@@ -1,38 +1,67 @@
 //! Workers: one thread, one single-threaded runtime each. They share nothing on the data path but counters
 //! and the lists of eligible targets; routes come to each as a message and are swapped between two requests.
 
+pub(crate) mod call;
 pub(crate) mod client;
 mod framing;
+mod http2;
 mod intake;
+pub(crate) mod origin;
 mod timer;
+mod transport;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::net::TcpListener as StdTcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use hyper::{client as http_client, server as http_server};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio_rustls::TlsAcceptor;
 
 use crate::clock;
 use crate::compile::{Route, Routes};
+use crate::counters::LoadBalancerCounts;
+use crate::proxy::multiplexed::Connections;
 use crate::proxy::pool::Pool;
 use crate::proxy::trace_id::TraceIds;
+use crate::tls::Offer;
+use crate::tls::target::TargetTls;
+use call::{Call, Phase};
 use client::Client;
+use http2::Http2Client;
+use origin::Origin;
 use timer::Timer;
+use transport::Transport;
 
 /// The largest head is 64 KiB; bodies are moved in pieces of at most this.
 const BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// Response heads larger than this are a bad gateway.
 const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
 
+/// What a target may send over HTTP/2 before we take it.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+
 /// Giving memory back takes milliseconds, so it has to be worth it (some 15 KB each) and stay rare.
 const TRIM_AFTER_PARKED: u32 = 1000;
 const TRIM_EVERY_MS: u64 = 5_000;
+
+/// Starts the HTTP/2 engine's tasks on the worker they come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LocalTasks;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalTasks {
+    fn execute(&self, task: F) {
+        spawn_local(task);
+    }
+}
 
 /// What the control task tells a worker.
 #[derive(Debug)]
@@ -88,18 +117,39 @@ async fn run(mut queue: mpsc::UnboundedReceiver<Order>) -> io::Result<()> {
     }
 }
 
+/// A connection that is looked after at each tick and configuration.
+pub(crate) trait Watched: std::fmt::Debug {
+    /// Finds out whether what the connection waits for took too long.
+    fn check(&self);
+}
+
+/// A connection before it speaks HTTP.
+#[derive(Debug)]
+struct Handshaking(Rc<Call>);
+
+impl Watched for Handshaking {
+    fn check(&self) {
+        self.0.check(self.0.origin.route().as_deref());
+    }
+}
+
 /// State of one worker; everything on its thread may reach it.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub pool: Pool,
+    /// HTTP/2 connections to targets.
+    pub multiplexed: Connections,
     pub trace_ids: TraceIds,
     pub server: http_server::conn::http1::Builder,
     pub client: http_client::conn::http1::Builder,
+    pub client2: http_client::conn::http2::Builder<LocalTasks>,
+    /// Handshakes with HTTPS targets over HTTP/1.1 and HTTP/2.
+    pub target_tls: [TargetTls; 2],
     now_ms: Cell<u64>,
     unix_seconds: Cell<u64>,
     routes: RefCell<Arc<Routes>>,
     version: Cell<u64>,
-    clients: RefCell<HashMap<u64, Rc<Client>>>,
+    clients: RefCell<HashMap<u64, Rc<dyn Watched>>>,
     next_client: Cell<u64>,
     accepting: RefCell<HashMap<u64, JoinHandle<()>>>,
     timer: Timer,
@@ -115,11 +165,19 @@ impl Worker {
         server.max_buf_size(BUFFER_BYTES_MAX).header_read_timeout(None);
         let mut client = http_client::conn::http1::Builder::new();
         client.max_buf_size(BUFFER_BYTES_MAX).max_header_size(RESPONSE_HEAD_BYTES_MAX);
+        let mut client2 = http_client::conn::http2::Builder::new(LocalTasks);
+        client2
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_header_list_size(RESPONSE_HEAD_BYTES_MAX as u32);
         Ok(Worker {
             pool: Pool::default(),
+            multiplexed: Connections::default(),
             trace_ids: TraceIds::new(),
             server,
             client,
+            client2,
+            target_tls: [TargetTls::new("http/1.1"), TargetTls::new("h2")],
             now_ms: Cell::new(clock::now_ms()),
             unix_seconds: Cell::new(clock::unix_seconds()),
             routes: RefCell::default(),
@@ -163,6 +221,7 @@ impl Worker {
         match order {
             Order::Routes(routes, done) => {
                 self.pool.retain(|target| routes.poolable.contains(&target));
+                self.multiplexed.retain(|target| routes.poolable.contains(&target));
                 *self.routes.borrow_mut() = routes;
                 self.version.set(self.version.get() + 1);
                 for client in self.clients.borrow().values() {
@@ -221,17 +280,82 @@ impl Worker {
         if self.timer.set_armed(true) {
             self.refresh_clock();
         }
+        // The peer may be gone already; then the connection ends by itself.
+        let Ok(local) = stream.local_addr() else { return };
         counts.new_connections.add(1);
         counts.active_connections.add(1);
         let id = self.next_client.replace(self.next_client.get() + 1);
-        let client = Rc::new(Client::new(self.clone(), listener.clone(), counts.clone(), stream, peer));
-        self.clients.borrow_mut().insert(id, client.clone());
+        let origin = Origin::new(self.clone(), listener.clone(), counts.clone(), peer, local);
         let worker = self.clone();
-        spawn_local(async move {
-            client.serve().await;
-            worker.clients.borrow_mut().remove(&id);
-            counts.active_connections.subtract(1);
-        });
+        match &route.tls {
+            None => {
+                let client = Rc::new(Client::new(Rc::new(origin), Transport::Plain(stream)));
+                self.clients.borrow_mut().insert(id, client.clone());
+                spawn_local(async move {
+                    client.serve().await;
+                    worker.closed(id, &counts);
+                });
+            }
+            Some(offer) => {
+                let offer = offer.clone();
+                spawn_local(async move {
+                    worker.clone().serve_tls(id, origin, offer, stream).await;
+                    worker.closed(id, &counts);
+                });
+            }
+        }
+    }
+
+    /// Shakes hands, then serves what was agreed on.
+    async fn serve_tls(self: Rc<Self>, id: u64, origin: Origin, offer: Arc<Offer>, stream: TcpStream) {
+        let origin = Rc::new(origin);
+        let call = Rc::new(Call::new(origin.clone(), Phase::Handshake));
+        self.watch(id, Rc::new(Handshaking(call.clone())));
+        let log = origin.connection_log();
+        let mut accepting = Box::pin(TlsAcceptor::from(offer.server.clone()).accept(stream));
+        let accepted = poll_fn(|cx| match call.poll_expired(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => accepting.as_mut().poll(cx),
+        })
+        .await;
+        drop(accepting);
+        let stream = match accepted {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::debug!(%error, peer = %origin.peer, "TLS handshake failed");
+                origin.counts.tls_negotiation_errors.add(1);
+                if let Some(log) = log {
+                    log.failed(&origin, &error);
+                }
+                return;
+            }
+        };
+        let session = offer.session(&stream);
+        if let Some(log) = log {
+            log.established(&origin, &session);
+        }
+        let is_http2 = session.is_http2;
+        let origin = Rc::new(origin.with_session(session));
+        let stream = Transport::Tls(Box::new(stream));
+        // In boxes, so that the larger of the two is not every connection's state.
+        if is_http2 {
+            let client = Rc::new(Http2Client::new(origin));
+            self.watch(id, client.clone());
+            Box::pin(client.serve(stream)).await;
+        } else {
+            let client = Rc::new(Client::new(origin, stream));
+            self.watch(id, client.clone());
+            Box::pin(client.serve()).await;
+        }
+    }
+
+    fn watch(&self, id: u64, client: Rc<dyn Watched>) {
+        self.clients.borrow_mut().insert(id, client);
+    }
+
+    fn closed(&self, id: u64, counts: &LoadBalancerCounts) {
+        self.clients.borrow_mut().remove(&id);
+        counts.active_connections.subtract(1);
     }
 
     /// A connection's engine was let go.
@@ -266,8 +390,9 @@ impl Worker {
             client.check();
         }
         self.pool.sweep(self.now_ms());
+        self.multiplexed.sweep(self.now_ms());
         self.trim();
-        if self.clients.borrow().is_empty() && self.pool.is_empty() {
+        if self.clients.borrow().is_empty() && self.pool.is_empty() && self.multiplexed.is_empty() {
             self.timer.set_armed(false);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -51,7 +51,7 @@ where
     custom(listener, Arc::default(), move |stream, _| serve(stream))
 }
 
-fn custom<F>(
+pub fn custom<F>(
     listener: TcpListener,
     behaviour: Arc<Behaviour>,
     serve: impl Fn(TcpStream, Arc<Behaviour>) -> F + Send + Sync + 'static,
@@ -74,7 +74,7 @@ where
     Backend { address, behaviour, _task: task }
 }
 
-async fn echo_on(mut stream: TcpStream, behaviour: Arc<Behaviour>, name: &'static str) {
+pub async fn echo_on<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, behaviour: Arc<Behaviour>, name: &'static str) {
     let mut buffer = Vec::new();
     while let Some(request) = read_message(&mut stream, &mut buffer, false).await {
         if request.start.contains(" /health ") {
@@ -85,11 +85,12 @@ async fn echo_on(mut stream: TcpStream, behaviour: Arc<Behaviour>, name: &'stati
             };
             let reply = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             let _ = stream.write_all(reply.as_bytes()).await;
+            let _ = stream.shutdown().await;
             return;
         }
         behaviour.requests.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(behaviour.delay_ms.load(Ordering::SeqCst) as u64)).await;
-        if stream.write_all(answer(name, &request).as_bytes()).await.is_err() {
+        if stream.write_all(answer(name, &request).as_bytes()).await.is_err() || stream.flush().await.is_err() {
             return;
         }
         if behaviour.closes.load(Ordering::SeqCst) || request.start.contains(" /close ") {

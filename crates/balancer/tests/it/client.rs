@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A request or response.
@@ -41,8 +41,8 @@ impl Message {
 }
 
 /// A connection with what was read too far.
-pub struct Connection {
-    pub stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    pub stream: S,
     buffer: Vec<u8>,
 }
 
@@ -52,9 +52,16 @@ impl Connection {
         stream.set_nodelay(true).unwrap();
         Connection { stream, buffer: Vec::new() }
     }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub fn over(stream: S) -> Connection<S> {
+        Connection { stream, buffer: Vec::new() }
+    }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
+        self.stream.flush().await.unwrap();
     }
 
     /// The next response; `None` when the connection ends before it is complete.
@@ -91,11 +98,11 @@ pub async fn get(address: SocketAddr, target: &str) -> Message {
     Connection::open(address).await.get(target).await
 }
 
-async fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<usize> {
+async fn more<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> Option<usize> {
     stream.read_buf(buffer).await.ok().filter(|count| *count > 0)
 }
 
-async fn line(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<String> {
+async fn line<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> Option<String> {
     loop {
         if let Some(end) = buffer.windows(2).position(|pair| pair == b"\r\n") {
             let line = String::from_utf8_lossy(&buffer[..end]).into_owned();
@@ -106,7 +113,7 @@ async fn line(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<String> {
     }
 }
 
-async fn exactly(stream: &mut TcpStream, buffer: &mut Vec<u8>, count: usize) -> Option<Vec<u8>> {
+async fn exactly<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>, count: usize) -> Option<Vec<u8>> {
     while buffer.len() < count {
         more(stream, buffer).await?;
     }
@@ -114,7 +121,11 @@ async fn exactly(stream: &mut TcpStream, buffer: &mut Vec<u8>, count: usize) -> 
 }
 
 /// Reads one message by its framing.
-pub async fn read_message(stream: &mut TcpStream, buffer: &mut Vec<u8>, is_head_only: bool) -> Option<Message> {
+pub async fn read_message<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    buffer: &mut Vec<u8>,
+    is_head_only: bool,
+) -> Option<Message> {
     let mut message = Message { start: line(stream, buffer).await?, ..Message::default() };
     loop {
         let line = line(stream, buffer).await?;

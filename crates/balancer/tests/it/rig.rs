@@ -23,6 +23,7 @@ pub fn group(arn: &str, backends: &[&Backend]) -> TargetGroup {
         arn: arn.to_owned(),
         name: arn.to_owned(),
         protocol: Protocol::Http,
+        protocol_version: ProtocolVersion::Http1,
         port: 80,
         health_check: HealthCheck {
             path: "/health".to_owned(),
@@ -79,7 +80,16 @@ impl Rig {
         workers: usize,
     ) -> Rig {
         let port = free_port();
-        let listener = Listener { arn: "listener".into(), port, protocol: Protocol::Http, default_actions, rules };
+        let listener = Listener {
+            arn: "listener".into(),
+            port,
+            protocol: Protocol::Http,
+            certificates: Vec::new(),
+            ssl_policy: None,
+            attributes: ListenerAttributes::default(),
+            default_actions,
+            rules,
+        };
         let load_balancer = LoadBalancer {
             arn: "lb".into(),
             name: "lb".into(),
@@ -91,7 +101,7 @@ impl Rig {
             listeners: vec![listener],
         };
         let config = Config { generation: 1, load_balancers: vec![load_balancer], target_groups };
-        let balancer = Balancer::start(&Options { workers, config_file: None }).await.unwrap();
+        let balancer = Balancer::start(&Options { workers, ..Options::default() }).await.unwrap();
         balancer.apply(config.clone()).await.unwrap();
         Rig { balancer, config, address: (Ipv4Addr::LOCALHOST, port).into() }
     }

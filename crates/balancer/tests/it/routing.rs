@@ -53,7 +53,8 @@ async fn rules_go_by_priority_and_actions_answer() {
     let rule = |priority: u32, path: &str, actions: Vec<Action>| Rule {
         arn: format!("rule{priority}"),
         priority,
-        conditions: vec![Condition::PathPattern { values: vec![path.to_owned()] }],
+        conditions: vec![Condition::PathPattern { values: vec![path.to_owned()], regex_values: vec![] }],
+        transforms: vec![],
         actions,
     };
     let redirect = Action::Redirect {

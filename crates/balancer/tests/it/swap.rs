@@ -92,7 +92,9 @@ async fn new_configurations_under_load_fail_no_request() {
                     priority: n + 1,
                     conditions: vec![longshore_balancer::config::Condition::PathPattern {
                         values: vec![format!("/x{n}")],
+                        regex_values: vec![],
                     }],
+                    transforms: vec![],
                     actions: fixed(500, "no"),
                 })
                 .collect();

@@ -1,0 +1,154 @@
+//! HTTPS listeners and HTTPS targets.
+
+use longshore_balancer::config::Protocol;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::backend::{echo, raw, read_head};
+use crate::client::Connection;
+use crate::rig::{Rig, group};
+use crate::secure::{self, BOTH, Dial, certificate, dial, secure};
+
+const POLICY: &str = "ELBSecurityPolicy-TLS13-1-2-2021-06";
+
+#[tokio::test]
+async fn each_name_gets_its_certificate_and_targets_learn_of_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = echo("a").await;
+    let mut rig = Rig::forwarding(vec![group("g", &[&a])]).await;
+    let first = certificate(folder.path(), "first", &["first.example"]);
+    let second = certificate(folder.path(), "second", &["*.second.example"]);
+    secure(&mut rig, vec![first.clone(), second.clone()], POLICY).await;
+    rig.change_attributes(|attributes| attributes.tls_headers = true).await;
+    for (trusted, name) in [(&first, "first.example"), (&second, "www.second.example")] {
+        let stream = dial(rig.address, Dial { trusted, name, protocols: &["http/1.1"], versions: BOTH }).await.unwrap();
+        let mut connection = Connection::over(stream);
+        for _ in 0..2 {
+            let answer = connection.get("/x").await;
+            assert_eq!(answer.received("x-forwarded-proto").as_deref(), Some("https"));
+            assert_eq!(answer.received("x-forwarded-port").unwrap(), rig.address.port().to_string());
+            assert_eq!(answer.received("x-amzn-tls-version").as_deref(), Some("TLSv1.3"));
+            assert_eq!(answer.received("x-amzn-tls-cipher-suite").as_deref(), Some("TLS_AES_128_GCM_SHA256"));
+        }
+        let big = "b".repeat(300_000);
+        let request = format!("POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{big}", big.len());
+        connection.send(request).await;
+        assert!(connection.read().await.unwrap().text().ends_with(&big));
+        // Longer than the engine is kept for.
+        tokio::time::sleep(std::time::Duration::from_millis(2900)).await;
+        assert_eq!(connection.get("/again").await.name(), "a");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_decides_which_versions_may_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = echo("a").await;
+    let mut rig = Rig::forwarding(vec![group("g", &[&a])]).await;
+    let trusted = certificate(folder.path(), "c", &["a.example"]);
+    secure(&mut rig, vec![trusted.clone()], "ELBSecurityPolicy-TLS13-1-3-2021-06").await;
+    for (versions, is_served) in [(&[&rustls::version::TLS12][..], false), (&[&rustls::version::TLS13][..], true)] {
+        let dialled = Dial { trusted: &trusted, name: "a.example", protocols: &[], versions };
+        assert_eq!(dial(rig.address, dialled).await.is_ok(), is_served);
+    }
+    secure(&mut rig, vec![trusted.clone()], "ELBSecurityPolicy-2016-08").await;
+    let dialled = Dial { trusted: &trusted, name: "a.example", protocols: &[], versions: &[&rustls::version::TLS13] };
+    assert!(dial(rig.address, dialled).await.is_err());
+    let dialled = Dial { trusted: &trusted, name: "a.example", protocols: &[], versions: BOTH };
+    let mut connection = Connection::over(dial(rig.address, dialled).await.unwrap());
+    assert_eq!(connection.get("/").await.name(), "a");
+}
+
+#[tokio::test]
+async fn a_configuration_with_bad_tls_settings_is_refused_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = echo("a").await;
+    let mut rig = Rig::forwarding(vec![group("g", &[&a])]).await;
+    let good = certificate(folder.path(), "c", &["a.example"]);
+    for (certificates, policy, expected) in
+        [(vec![], POLICY, "has no certificate"), (vec![good.clone()], "ELBSecurityPolicy-TLS-1-0-2015-04", "TLS 1.0")]
+    {
+        rig.config.generation += 1;
+        let mut config = rig.config.clone();
+        let listener = &mut config.load_balancers[0].listeners[0];
+        (listener.protocol, listener.certificates) = (Protocol::Https, certificates);
+        listener.ssl_policy = Some(policy.to_owned());
+        let error = rig.balancer.apply(config).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(crate::client::get(rig.address, "/").await.name(), "a");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_handshake_is_closed_on_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = echo("a").await;
+    let mut rig = Rig::forwarding(vec![group("g", &[&a])]).await;
+    secure(&mut rig, vec![certificate(folder.path(), "c", &["a.example"])], POLICY).await;
+    let mut connection = Connection::open(rig.address).await;
+    connection.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut answer = Vec::new();
+    let _ = connection.stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    rig.change_attributes(|_| {}).await;
+    rig.wait(|report| report.load_balancers[0].tls_negotiation_errors == 1).await;
+}
+
+#[tokio::test]
+async fn targets_over_tls_are_spoken_to_and_not_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = secure::echo(folder.path(), "a").await;
+    let mut group = group("g", &[&a]);
+    group.protocol = Protocol::Https;
+    group.health_check.protocol = Protocol::Https;
+    let rig = Rig::forwarding(vec![group]).await;
+    let mut connection = Connection::open(rig.address).await;
+    let big = "b".repeat(200_000);
+    for _ in 0..3 {
+        assert_eq!(connection.get("/x").await.name(), "a");
+        connection.send(format!("POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{big}", big.len())).await;
+        assert!(connection.read().await.unwrap().text().ends_with(&big));
+    }
+    // A pooled connection that its target has closed is not the client's concern, whatever the method.
+    a.behaviour.closes.store(true, std::sync::atomic::Ordering::SeqCst);
+    for method in ["GET", "POST", "GET", "POST"] {
+        connection.send(format!("{method} / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")).await;
+        assert_eq!(connection.read().await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn websockets_go_through_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = raw(|mut stream| async move {
+        let Some(head) = read_head(&mut stream).await else { return };
+        let answer: &[u8] = match head.contains(" /health ") {
+            true => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            false => b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhi!",
+        };
+        stream.write_all(answer).await.unwrap();
+        let mut buffer = [0; 4096];
+        while let Ok(count) = stream.read(&mut buffer).await {
+            if count == 0 || stream.write_all(&buffer[..count].to_ascii_uppercase()).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await;
+    let mut rig = Rig::forwarding(vec![group("g", &[&target])]).await;
+    let trusted = certificate(folder.path(), "c", &["a.example"]);
+    secure(&mut rig, vec![trusted.clone()], POLICY).await;
+    let dialled = Dial { trusted: &trusted, name: "a.example", protocols: &["http/1.1"], versions: BOTH };
+    let mut stream = dial(rig.address, dialled).await.unwrap();
+    let upgrade = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly";
+    stream.write_all(upgrade.as_bytes()).await.unwrap();
+    let mut received = Vec::new();
+    while !received.ends_with(b"hi!EARLY") {
+        assert!(stream.read_buf(&mut received).await.unwrap() > 0, "{}", String::from_utf8_lossy(&received));
+    }
+    for _ in 0..20 {
+        stream.write_all(b"ping").await.unwrap();
+        let mut pong = [0; 4];
+        stream.read_exact(&mut pong).await.unwrap();
+        assert_eq!(&pong, b"PING");
+    }
+}
