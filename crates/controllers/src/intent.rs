@@ -1,5 +1,6 @@
 //! What nodes should do, made from the state: the whole truth about a task, and the networks it lives in.
 
+use longshore_api::ecs::account_settings;
 use longshore_store::Snapshot;
 use longshore_store::tables::{NetworkInterfaces, SecurityGroups, Subnets, Tasks};
 use longshore_types::ec2::{EniOwner, Vpc};
@@ -35,7 +36,7 @@ pub fn task_intent(state: &Snapshot, scope: &Scope, row: &Task) -> Option<TaskIn
             Some(ContainerIntent {
                 id: c.id.clone(),
                 arn: arn::container(scope, &row.cluster, &row.id, &c.id),
-                definition: with_overrides(definition, row),
+                definition: with_defaults(state, scope, with_overrides(definition, row)),
                 image_digest: c.image_digest.clone(),
             })
         })
@@ -104,6 +105,14 @@ fn with_overrides(definition: &ContainerDefinition, row: &Task) -> ContainerDefi
             definition.environment.retain(|(old, _)| old != name);
             definition.environment.push((name.clone(), value.clone()));
         }
+    }
+    definition
+}
+
+/// What the account's settings say where the definition says nothing.
+fn with_defaults(state: &Snapshot, scope: &Scope, mut definition: ContainerDefinition) -> ContainerDefinition {
+    if let Some(log) = definition.log.as_mut().filter(|log| !log.options.contains_key("mode")) {
+        log.blocking = account_settings::of_account(state, scope, "defaultLogDriverMode") == "blocking";
     }
     definition
 }

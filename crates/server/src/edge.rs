@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use longshore_api::ecs::spot;
 use longshore_api::{Caller, Cx, ec2, routes, sts};
 use longshore_aws_model::AwsError;
 use longshore_aws_wire::{Identified, Parts, Refused, identify};
@@ -209,12 +210,31 @@ async fn ours(server: &Server, method: &http::Method, path: &str) -> Response<Bo
                 serde_json::json!({"error": error.message}).to_string(),
             ),
         },
+        ("POST", path) if interrupted_task(path).is_some() => {
+            let task = interrupted_task(path).unwrap_or_default().to_owned();
+            // ECS's region of requests that name none, as the rest of our own paths.
+            let scope = Scope { account: server.settings.account.clone(), region: server.settings.region.clone() };
+            let done = routes::write(&server.backend.store, move |tx| spot::interrupt(tx, &scope, &task)).await;
+            match done {
+                Ok(()) => text(StatusCode::OK, "application/json", "{\"status\":\"ok\"}"),
+                Err(error) => text(
+                    error.http_status.and_then(|n| StatusCode::from_u16(n).ok()).unwrap_or(StatusCode::BAD_REQUEST),
+                    "application/json",
+                    serde_json::json!({"error": error.message}).to_string(),
+                ),
+            }
+        }
         _ => text(
             StatusCode::NOT_FOUND,
             "application/json",
-            "{\"error\":\"GET /_longshore/health, POST /_longshore/state/reset\"}",
+            "{\"error\":\"GET /_longshore/health, POST /_longshore/state/reset, POST /_longshore/tasks/<id>/interrupt\"}",
         ),
     }
+}
+
+/// `tasks/<id>/interrupt`: what AWS does to Spot tasks when it needs their capacity.
+fn interrupted_task(path: &str) -> Option<&str> {
+    path.strip_prefix("tasks/")?.strip_suffix("/interrupt")
 }
 
 /// Everything of every account goes: rows, log events, what runs.

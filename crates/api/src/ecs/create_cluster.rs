@@ -1,7 +1,7 @@
 //! CreateCluster: idempotent by name; an inactive cluster of that name is revived.
 
 use super::unsupported::refuse;
-use super::{capacity, error, names, view};
+use super::{account_settings, capacity, error, names, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{CapacityProviderStrategyItem, ClusterSetting, CreateClusterInput, CreateClusterOutput};
@@ -17,10 +17,12 @@ pub fn create_cluster(tx: &mut Tx, cx: &Cx, input: CreateClusterInput) -> Result
     let key = (cx.scope.clone(), name.clone());
     let existing = tx.clusters().get(&key).filter(|cluster| cluster.status == ClusterStatus::Active);
     if existing.is_none() {
+        let insights = account_settings::of_caller(tx, cx, "containerInsights");
+        let settings = settings(input.settings.unwrap_or_default(), &insights)?;
         let cluster = Cluster {
             name,
             status: ClusterStatus::Active,
-            settings: settings(input.settings.unwrap_or_default())?,
+            settings,
             capacity_providers,
             default_strategy,
             created_at: cx.now,
@@ -48,9 +50,9 @@ pub fn providers(
     Ok((providers, default))
 }
 
-/// `containerInsights` is the only setting there is.
-pub fn settings(given: Vec<ClusterSetting>) -> Result<BTreeMap<String, String>, AwsError> {
-    let mut settings = BTreeMap::from([("containerInsights".to_owned(), "disabled".to_owned())]);
+/// `containerInsights` is the only setting there is; `insights` is its value where none is given.
+pub fn settings(given: Vec<ClusterSetting>, insights: &str) -> Result<BTreeMap<String, String>, AwsError> {
+    let mut settings = BTreeMap::from([("containerInsights".to_owned(), insights.to_owned())]);
     for setting in given {
         let (name, value) = (setting.name.unwrap_or_default(), setting.value.unwrap_or_default());
         if name != "containerInsights" {

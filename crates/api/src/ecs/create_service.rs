@@ -258,3 +258,109 @@ fn load_balancer(
     }
     Ok(ServiceLoadBalancer { target_group: arn, container: name, port })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    #[test]
+    fn a_service_begins_with_a_deployment_and_a_revision() {
+        let world = World::new();
+        let service = world.create_service(|_| {}).expect("created");
+        let deployments = service.deployments.expect("a list");
+        assert_eq!((deployments.len(), deployments[0].status.as_deref()), (1, Some("PRIMARY")));
+        assert_eq!(deployments[0].rollout_state.as_deref(), Some("IN_PROGRESS"));
+        assert_eq!(service.current_service_revisions.map(|r| r.len()), Some(1));
+        assert_eq!(service.availability_zone_rebalancing.as_deref(), Some("ENABLED"));
+    }
+
+    #[test]
+    fn the_same_request_with_its_token_is_answered_with_the_service_there_is() {
+        let world = World::new();
+        let token = |input: &mut CreateServiceInput| input.client_token = Some("t".into());
+        let first = world.create_service(token).expect("created");
+        let again = world.create_service(token).expect("the same");
+        assert_eq!(first.created_at, again.created_at);
+        for other in [None, Some("other".to_owned())] {
+            let error = world.create_service(|input| input.client_token = other).expect_err("there is one");
+            assert_eq!(error.message, "Creation of service was not idempotent.");
+        }
+        let different = world.create_service(|input| {
+            token(input);
+            input.desired_count = Some(5);
+        });
+        assert!(different.is_err());
+    }
+
+    #[test]
+    fn what_is_not_obeyed_is_refused_by_name() {
+        type Change = fn(&mut CreateServiceInput);
+        let world = World::new();
+        let cases: [(Change, &str); 8] = [
+            (|i| i.scheduling_strategy = Some("DAEMON".into()), "schedulingStrategy DAEMON"),
+            (
+                |i| i.deployment_controller = Some(wire::DeploymentController { r#type: Some("CODE_DEPLOY".into()) }),
+                "deploymentController CODE_DEPLOY",
+            ),
+            (|i| configuration(i).strategy = Some("BLUE_GREEN".into()), "deploymentConfiguration.strategy BLUE_GREEN"),
+            (|i| configuration(i).strategy = Some("CANARY".into()), "deploymentConfiguration.strategy CANARY"),
+            (
+                |i| {
+                    configuration(i).alarms = Some(wire::DeploymentAlarms {
+                        alarm_names: Some(vec!["a".into()]),
+                        enable: Some(true),
+                        rollback: Some(false),
+                    });
+                },
+                "deploymentConfiguration.alarms",
+            ),
+            (|i| i.enable_execute_command = Some(true), "enableExecuteCommand"),
+            (|i| i.launch_type = Some("EXTERNAL".into()), "launchType EXTERNAL"),
+            (|i| configuration(i).bake_time_in_minutes = Some(5), "bakeTimeInMinutes"),
+        ];
+        for (change, name) in cases {
+            let error = world.create_service(change).expect_err("refused");
+            assert_eq!(error.message, format!("{name} is not supported by Longshore yet."));
+        }
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_refused() {
+        type Change = fn(&mut CreateServiceInput);
+        let world = World::new();
+        let cases: [Change; 6] = [
+            |i| i.desired_count = Some(5001),
+            |i| i.health_check_grace_period_seconds = Some(10),
+            |i| configuration(i).maximum_percent = Some(0),
+            |i| {
+                configuration(i).maximum_percent = Some(100);
+                configuration(i).minimum_healthy_percent = Some(100);
+            },
+            |i| {
+                configuration(i).maximum_percent = Some(100);
+                configuration(i).minimum_healthy_percent = Some(0);
+                i.availability_zone_rebalancing = Some("ENABLED".into());
+            },
+            |i| {
+                configuration(i).deployment_circuit_breaker = Some(wire::DeploymentCircuitBreaker {
+                    enable: Some(true),
+                    rollback: Some(true),
+                    reset_on_healthy_task: None,
+                    threshold_configuration: Some(wire::ThresholdConfiguration {
+                        r#type: Some("COUNT".into()),
+                        value: Some(0),
+                    }),
+                });
+            },
+        ];
+        for (n, change) in cases.into_iter().enumerate() {
+            let error = world.create_service(change).expect_err("refused");
+            assert_eq!(error.code, "InvalidParameterException", "case {n}");
+        }
+    }
+
+    fn configuration(input: &mut CreateServiceInput) -> &mut wire::DeploymentConfiguration {
+        input.deployment_configuration.get_or_insert_default()
+    }
+}

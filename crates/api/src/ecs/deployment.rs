@@ -273,3 +273,126 @@ fn change(tx: &mut Tx, cx: &Cx, service: &Service, change: impl FnOnce(&mut Serv
     }
     tx.service_deployments().put(key, release);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stop_service_deployment::stop_service_deployment;
+    use super::super::testing::*;
+    use super::super::update_service::update_service;
+    use super::*;
+    use longshore_aws_model::ecs::{StopServiceDeploymentInput, UpdateServiceInput};
+    use longshore_types::ecs::ServiceDeploymentStatus::*;
+
+    fn update(world: &World, change: impl FnOnce(&mut UpdateServiceInput)) -> Option<String> {
+        let mut input = UpdateServiceInput { cluster: Some("web".into()), service: "s".into(), ..Default::default() };
+        change(&mut input);
+        let service = world.write(|tx, cx| update_service(tx, cx, input)).expect("updated").service;
+        service.and_then(|s| s.current_service_deployment)
+    }
+
+    /// Does to the service what the scheduler does.
+    fn schedule(world: &World, f: impl FnOnce(&mut Tx, &Cx, &mut Service, DeploymentId) + Send + 'static) -> Service {
+        world.fixture.write(|tx, cx| {
+            let key = (cx.scope.clone(), "web".into(), "s".into());
+            let mut service = (*tx.services().get(&key).expect("a service")).clone();
+            let primary = service.deployments[0].id.clone();
+            f(tx, cx, &mut service, primary);
+            tx.services().put(key, service.clone());
+            service
+        })
+    }
+
+    fn release(world: &World, service: &Service) -> ServiceDeployment {
+        let id = service.service_deployment.clone().expect("one");
+        world.read(|state, cx| {
+            (*state.service_deployments().get(&release_key(&cx.scope, service, &id)).expect("a row")).clone()
+        })
+    }
+
+    #[test]
+    fn a_rollback_brings_back_the_deployment_that_completed_and_is_one_release() {
+        let world = World::new();
+        world.create_service(|_| {}).expect("created");
+        let first = schedule(&world, |tx, cx, s, id| complete(tx, cx, s, &id));
+        assert_eq!(release(&world, &first).status, Successful);
+        world.define("web");
+        update(&world, |input| input.task_definition = Some("web:2".into()));
+        let failed = schedule(&world, |tx, cx, s, id| {
+            s.deployments.truncate(1);
+            let back = fail(tx, cx, s, &id, FailCause::CircuitBreaker, true);
+            assert_eq!(back, s.deployments.first().map(|d| d.id.clone()));
+        });
+        assert_eq!(failed.deployments[0].id, first.deployments[0].id);
+        assert_eq!(failed.template.task_definition.1, 1);
+        assert_eq!(
+            failed.deployments[0].rollout_reason,
+            format!("ECS deployment circuit breaker: rolling back to deploymentId {}.", first.deployments[0].id)
+        );
+        let seen = release(&world, &failed);
+        assert_eq!(
+            (seen.status, seen.rollback.map(|r| r.revision)),
+            (RollbackInProgress, Some(first.deployments[0].revision))
+        );
+        let again = schedule(&world, |tx, cx, s, id| complete(tx, cx, s, &id));
+        assert_eq!(release(&world, &again).status, RollbackSuccessful);
+    }
+
+    #[test]
+    fn a_first_deployment_that_fails_has_nothing_to_go_back_to() {
+        let world = World::new();
+        world.create_service(|_| {}).expect("created");
+        let failed = schedule(&world, |tx, cx, s, id| {
+            assert_eq!(fail(tx, cx, s, &id, FailCause::CircuitBreaker, true), None);
+        });
+        assert_eq!(failed.deployments[0].rollout_state, RolloutState::Failed);
+        assert_eq!(release(&world, &failed).status, RollbackFailed);
+    }
+
+    #[test]
+    fn a_newer_deployment_ends_the_one_before_it() {
+        let world = World::new();
+        world.create_service(|_| {}).expect("created");
+        let first = schedule(&world, |_, _, _, _| {});
+        let before = update(&world, |input| input.desired_count = Some(3));
+        let after = update(&world, |input| input.force_new_deployment = Some(true));
+        assert_ne!(before, after);
+        assert_eq!(release(&world, &first).status, Stopped);
+    }
+
+    #[test]
+    fn only_a_release_that_goes_on_can_be_stopped() {
+        let world = World::new();
+        let stop = |arn: &str, kind: Option<&str>| {
+            let input = StopServiceDeploymentInput {
+                service_deployment_arn: arn.to_owned(),
+                stop_type: kind.map(str::to_owned),
+            };
+            world.write(|tx, cx| stop_service_deployment(tx, cx, input))
+        };
+        let arn = world.create_service(|_| {}).expect("created").current_service_deployment.expect("an ARN");
+        assert_eq!(stop(&arn, None).expect_err("nothing to go back to").code, "ConflictException");
+        assert!(stop(&arn, Some("ABORT")).expect_err("refused").message.contains("stopType ABORT"));
+        schedule(&world, |tx, cx, s, id| complete(tx, cx, s, &id));
+        assert_eq!(stop(&arn, None).expect_err("it is over").code, "ConflictException");
+        let arn = update(&world, |input| input.force_new_deployment = Some(true)).expect("an ARN");
+        assert!(stop(&arn, Some("ROLLBACK")).is_ok() && stop(&arn, None).is_ok());
+        let service = schedule(&world, |_, _, _, _| {});
+        assert_eq!(release(&world, &service).status, RollbackRequested);
+        let gone = arn.replace("/s/", "/other/");
+        assert_eq!(stop(&gone, None).expect_err("not there").code, "ServiceDeploymentNotFoundException");
+    }
+
+    #[test]
+    fn images_of_the_built_in_registry_are_recognized() {
+        let world = World::new();
+        world.read(|_, cx| {
+            let repository =
+                |image: &str| own_image(cx, image).map(|(_, repository, tag)| format!("{repository} {tag}"));
+            let ecr = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/web:1.2";
+            assert_eq!(repository(ecr).as_deref(), Some("team/web 1.2"));
+            assert_eq!(repository("127.0.0.1:4566/web").as_deref(), Some("web latest"));
+            assert_eq!(repository("docker.io/library/nginx:1"), None);
+            assert_eq!(repository("nginx"), None);
+        });
+    }
+}

@@ -1,6 +1,9 @@
 //! Amazon ECS: clusters, task definitions, tasks and services on Fargate.
 
+pub mod account_settings;
 pub mod capacity;
+mod capacity_providers;
+mod container_instances;
 mod container_parts;
 mod create_cluster;
 mod create_service;
@@ -26,9 +29,13 @@ mod network;
 mod register_task_definition;
 mod run_task;
 mod service_deployments;
+pub mod spot;
 mod stop_service_deployment;
 mod stop_task;
 mod tags;
+mod task_protection;
+#[cfg(test)]
+mod testing;
 pub(crate) mod unsupported;
 mod update_cluster;
 mod update_service;
@@ -64,6 +71,23 @@ pub fn routes(routes: Routes) -> Routes {
         .read::<DescribeServiceDeployments>(service_deployments::describe_service_deployments)
         .read::<DescribeServiceRevisions>(service_deployments::describe_service_revisions)
         .write::<StopServiceDeployment>(stop_service_deployment::stop_service_deployment)
+        .read::<DescribeCapacityProviders>(capacity_providers::describe_capacity_providers)
+        .write::<PutClusterCapacityProviders>(capacity_providers::put_cluster_capacity_providers)
+        .write::<UpdateTaskProtection>(task_protection::update_task_protection)
+        .read::<GetTaskProtection>(task_protection::get_task_protection)
+        .write::<PutAccountSetting>(account_settings::put_account_setting)
+        .write::<PutAccountSettingDefault>(account_settings::put_account_setting_default)
+        .write::<DeleteAccountSetting>(account_settings::delete_account_setting)
+        .read::<ListAccountSettings>(account_settings::list_account_settings)
+        .read::<ListContainerInstances>(container_instances::list_container_instances)
+        .read::<DescribeContainerInstances>(container_instances::describe_container_instances)
+        .read::<ListAttributes>(container_instances::list_attributes)
+        .read::<PutAttributes>(container_instances::put_attributes)
+        .read::<DeleteAttributes>(container_instances::delete_attributes)
+        .read::<SubmitTaskStateChange>(container_instances::submit_task_state_change)
+        .read::<SubmitContainerStateChange>(container_instances::submit_container_state_change)
+        .read::<SubmitAttachmentStateChanges>(container_instances::submit_attachment_state_changes)
+        .read::<ListServicesByNamespace>(container_instances::list_services_by_namespace)
         .write::<TagResource>(tags::tag_resource)
         .write::<UntagResource>(tags::untag_resource)
         .read::<ListTagsForResource>(tags::list_tags_for_resource)

@@ -26,7 +26,8 @@ fn change(tx: &mut Tx, cx: &Cx, given: &str, settings: Option<Vec<ClusterSetting
     let cluster = names::cluster(tx, &cx.scope, Some(given))?;
     let key = (cx.scope.clone(), cluster.name.clone());
     if let Some(settings) = settings {
-        let settings = create_cluster::settings(settings)?;
+        let now = cluster.settings.get("containerInsights").cloned().unwrap_or_default();
+        let settings = create_cluster::settings(settings, &now)?;
         tx.clusters().update(&key, |row| row.settings = settings);
     }
     let cluster = tx.clusters().get(&key).ok_or_else(error::cluster_not_found)?;
