@@ -10,6 +10,7 @@ mod registry;
 mod reset;
 mod services;
 mod survival;
+mod tasks;
 mod walkthrough;
 
 use kit::Kit;
@@ -33,6 +34,8 @@ const TESTS: &[(&str, Test)] = &[
     ("containers::tasks_see_their_metadata_and_their_roles_credentials", containers::metadata),
     ("services::a_service_replaces_a_task_whose_health_check_fails", services::health_check_that_fails),
     ("services::a_new_revision_replaces_the_old_without_a_failed_request", services::rolling_update),
+    ("tasks::containers_share_what_their_definition_says", tasks::shared),
+    ("tasks::metadata_and_statistics_are_complete", tasks::statistics),
     ("registry::what_skopeo_pushes_runs", registry::skopeo_push),
     ("reset::a_reset_ends_everything_and_the_next_walk_starts_afresh", reset::reset),
     ("survival::no_request_fails_while_processes_are_killed", survival::no_request_fails),

@@ -2,6 +2,8 @@
 
 use crate::machine::{Keep, Machine};
 use crate::task;
+use longshore_runtime::protocol as rt;
+use longshore_types::Timestamp;
 use longshore_types::id::TaskId;
 use longshore_types::link::{FromAgent, LogBatch, ToAgent, Welcome};
 use longshore_types::node::{TaskIntent, TaskObservation};
@@ -38,6 +40,16 @@ struct Entry {
     intent: watch::Sender<TaskIntent>,
     forget: Arc<tokio::sync::Notify>,
     seen: Option<TaskObservation>,
+    /// What the supervisor says of each container, and when its health last changed.
+    containers: BTreeMap<String, (rt::ContainerState, Timestamp)>,
+}
+
+/// What the metadata endpoint tells of a task.
+pub struct Known {
+    pub intent: TaskIntent,
+    pub seen: Option<TaskObservation>,
+    /// By name: state, and when its health last changed.
+    pub containers: BTreeMap<String, (rt::ContainerState, Timestamp)>,
 }
 
 impl<M: Machine> Hub<M> {
@@ -150,7 +162,8 @@ impl<M: Machine> Hub<M> {
                 None => {
                     let (sender, receiver) = watch::channel(intent.clone());
                     let forget = Arc::new(tokio::sync::Notify::new());
-                    let entry = Entry { intent: sender, forget: Arc::clone(&forget), seen: None };
+                    let entry =
+                        Entry { intent: sender, forget: Arc::clone(&forget), seen: None, containers: BTreeMap::new() };
                     state.tasks.insert(intent.id.clone(), entry);
                     state.shells.spawn(task::run(Arc::clone(self), receiver, forget));
                 }
@@ -181,11 +194,33 @@ impl<M: Machine> Hub<M> {
         self.state().tasks.is_empty()
     }
 
-    /// Intent and observation of each task, for the metadata endpoint.
-    pub fn find(&self, matches: impl Fn(&TaskIntent) -> bool) -> Option<(TaskIntent, Option<TaskObservation>)> {
+    /// Remembers what a supervisor said of a container. The control plane needs less of it.
+    pub(crate) fn observed_container(&self, task: &TaskId, container: &rt::ContainerState) {
+        let now = self.machine.now();
+        let mut state = self.state();
+        let Some(entry) = state.tasks.get_mut(task) else { return };
+        match entry.containers.get_mut(&container.name) {
+            Some((known, since)) => {
+                if known.health != container.health {
+                    *since = now;
+                }
+                *known = container.clone();
+            }
+            None => drop(entry.containers.insert(container.name.clone(), (container.clone(), now))),
+        }
+    }
+
+    /// A task that is on this node, for the metadata endpoint.
+    pub fn find(&self, matches: impl Fn(&TaskIntent) -> bool) -> Option<Known> {
         let state = self.state();
-        let found = state.tasks.values().find(|entry| matches(&entry.intent.borrow()));
-        found.map(|entry| (entry.intent.borrow().clone(), entry.seen.clone()))
+        let entry = state.tasks.values().find(|entry| matches(&entry.intent.borrow()))?;
+        let intent = entry.intent.borrow().clone();
+        Some(Known { intent, seen: entry.seen.clone(), containers: entry.containers.clone() })
+    }
+
+    /// Whether the task is on this node.
+    pub fn has(&self, task: &TaskId) -> bool {
+        self.state().tasks.contains_key(task)
     }
 
     /// Sends log lines; `done` receives their number in the batch once they are durable.

@@ -1,6 +1,6 @@
 //! The machine itself: images, supervisors, interfaces and a directory for each task.
 
-use crate::machine::{Keep, Machine, StartError, chain};
+use crate::machine::{Keep, Machine, StartError, SupervisorLink, chain};
 use crate::spec::{self, Ready};
 use crate::storage::Storage;
 use crate::supervisor::{Supervisor, read_state};
@@ -8,13 +8,18 @@ use crate::{AgentOptions, networks};
 use longshore_image::{Auth, Endpoint, Image, ImageStore, PullOptions, Writable};
 use longshore_network::Network;
 use longshore_runtime::protocol as rt;
+use longshore_runtime::spec::{SPEC_FILE, TaskSpec};
 use longshore_types::Timestamp;
+use longshore_types::ecs::Task;
 use longshore_types::id::TaskId;
 use longshore_types::link::Welcome;
 use longshore_types::node::{ContainerIntent, EniIntent, TaskIntent};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A supervisor that takes longer is in trouble.
+const STATS_WAIT: Duration = Duration::from_secs(2);
 
 /// The name of the file that says which interface a task directory holds.
 const ENI_FILE: &str = "eni";
@@ -26,7 +31,47 @@ pub struct Local {
     pub storage: Storage,
 }
 
+/// Bytes of a task's ephemeral storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageUse {
+    pub used: u64,
+    pub reserved: u64,
+}
+
 impl Local {
+    pub fn now_ms(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+    }
+
+    /// The counters of a task that runs.
+    pub async fn stats(&self, task: &TaskId) -> Option<rt::Stats> {
+        let mut supervisor = Supervisor::adopt(&self.directory(task)).await?;
+        supervisor.send(&rt::Command::Stats { id: 0 }).await.ok()?;
+        let answer = async {
+            loop {
+                if let rt::Event::Stats(stats) = supervisor.next().await.ok()? {
+                    return Some(stats);
+                }
+            }
+        };
+        tokio::time::timeout(STATS_WAIT, answer).await.ok().flatten()
+    }
+
+    /// How much of its ephemeral storage a task uses.
+    pub async fn storage(&self, task: &TaskIntent) -> Option<StorageUse> {
+        let gib = task.ephemeral_gib.unwrap_or(Task::EPHEMERAL_GIB_DEFAULT);
+        let directory = self.directory(&task.id);
+        let volumes = self.storage.volumes(task.id.as_str());
+        let used = tokio::task::spawn_blocking(move || {
+            let spec: TaskSpec = serde_json::from_slice(&std::fs::read(directory.join(SPEC_FILE)).ok()?).ok()?;
+            match &spec.disk {
+                Some(disk) => crate::storage::used_of_disk(read_state(&directory)?.supervisor_pid, disk),
+                None => Some(crate::storage::used_below(spec.containers.iter().map(|c| &c.upper).chain([&volumes]))),
+            }
+        });
+        Some(StorageUse { used: used.await.ok().flatten()?, reserved: u64::from(gib) << 30 })
+    }
+
     fn directory(&self, task: &TaskId) -> PathBuf {
         self.options.run_dir.join("tasks").join(task.as_str())
     }
@@ -59,7 +104,7 @@ impl Local {
             .map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
         spec.validate().map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
         let bytes = serde_json::to_vec(&spec).map_err(|e| failed(&e))?;
-        std::fs::write(directory.join(longshore_runtime::spec::SPEC_FILE), bytes).map_err(|e| failed(&e))
+        std::fs::write(directory.join(SPEC_FILE), bytes).map_err(|e| failed(&e))
     }
 }
 

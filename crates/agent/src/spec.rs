@@ -4,6 +4,7 @@ use crate::storage::Place;
 use longshore_image::{Image, Writable};
 use longshore_runtime::spec as rt;
 use longshore_types::ecs::{ContainerDefinition, DependencyCondition};
+use longshore_types::id::TaskId;
 use longshore_types::link::Welcome;
 use longshore_types::node::{ContainerIntent, TaskIntent};
 use std::collections::BTreeMap;
@@ -113,7 +114,7 @@ fn container(
     let milliseconds = |seconds: u32| u64::from(seconds) * 1000;
     Ok(rt::ContainerSpec {
         name: name.clone(),
-        id: runtime_id(ready.intent),
+        id: runtime_id(&task.id, ready.intent),
         essential: *essential,
         layers: ready.image.layers.clone(),
         upper: ready.writable.upper.clone(),
@@ -221,10 +222,10 @@ fn declares_volume(image: &Image, path: &str) -> bool {
     image.config.volumes.iter().any(|declared| plain(declared) == plain(path))
 }
 
-/// 64 hexadecimal digits: the container's UUID twice.
-pub fn runtime_id(intent: &ContainerIntent) -> String {
-    let hex: String = intent.id.chars().filter(char::is_ascii_hexdigit).collect();
-    format!("{hex}{hex}")
+/// As on Fargate: the task's id, and a number of the container.
+pub fn runtime_id(task: &TaskId, container: &ContainerIntent) -> String {
+    let hex: String = container.id.chars().filter(char::is_ascii_hexdigit).take(8).collect();
+    format!("{task}-{}", u32::from_str_radix(&hex, 16).unwrap_or(0))
 }
 
 fn dependency(condition: DependencyCondition) -> rt::Condition {
@@ -257,7 +258,9 @@ fn environment(task: &TaskIntent, ready: &Ready<'_>) -> Vec<String> {
     set("AWS_EXECUTION_ENV=AWS_ECS_FARGATE");
     set(&format!("AWS_REGION={}", task.scope.region));
     set(&format!("AWS_DEFAULT_REGION={}", task.scope.region));
-    set(&format!("ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/{}", runtime_id(ready.intent)));
+    let id = runtime_id(&task.id, ready.intent);
+    set(&format!("ECS_CONTAINER_METADATA_URI=http://169.254.170.2/v3/{id}"));
+    set(&format!("ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/{id}"));
     if let Some(credentials) = &task.credentials {
         set(&format!("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/{}", credentials.id));
     }

@@ -65,6 +65,11 @@ impl Storage {
         remove(&self.root.join(task));
     }
 
+    /// The volumes of a task whose disk has no size.
+    pub fn volumes(&self, task: &str) -> PathBuf {
+        self.root.join(task).join("volumes")
+    }
+
     /// Tasks that have a directory.
     pub fn list(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
@@ -96,6 +101,29 @@ impl Storage {
         std::fs::rename(&new, &path).map_err(failed)?;
         Ok(path)
     }
+}
+
+/// Bytes in use on a task's own file system, which is mounted where only its supervisor sees it.
+pub fn used_of_disk(supervisor: i32, disk: &Disk) -> Option<u64> {
+    let at = disk.mount_at.strip_prefix("/").ok()?;
+    let stat = rustix::fs::statvfs(Path::new(&format!("/proc/{supervisor}/root")).join(at)).ok()?;
+    Some((stat.f_blocks - stat.f_bfree) * stat.f_frsize)
+}
+
+/// Bytes that files in these directories occupy. What cannot be read counts as nothing.
+pub fn used_below<'a>(directories: impl Iterator<Item = &'a PathBuf>) -> u64 {
+    let mut used = 0;
+    let mut left: Vec<PathBuf> = directories.cloned().collect();
+    while let Some(directory) = left.pop() {
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            used += std::os::unix::fs::MetadataExt::blocks(&metadata) * 512;
+            if metadata.is_dir() {
+                left.push(entry.path());
+            }
+        }
+    }
+    used
 }
 
 fn make_directory(path: &Path) -> Result<(), StorageError> {

@@ -45,7 +45,7 @@ pub async fn run<M: Machine>(node: Arc<Hub<M>>, mut intent: watch::Receiver<Task
         scope: first.scope.clone(),
         id: first.id.clone(),
         phase: TaskPhase::Pending,
-        containers: first.containers.iter().map(pending).collect(),
+        containers: first.containers.iter().map(|container| pending(&first, container)).collect(),
         pull_started_at: None,
         pull_stopped_at: None,
         connectivity_at: None,
@@ -71,11 +71,11 @@ pub async fn run<M: Machine>(node: Arc<Hub<M>>, mut intent: watch::Receiver<Task
     node.remove(&first.id);
 }
 
-fn pending(container: &ContainerIntent) -> ContainerObservation {
+fn pending(task: &TaskIntent, container: &ContainerIntent) -> ContainerObservation {
     ContainerObservation {
         name: container.definition.name.clone(),
         status: ContainerStatus::Pending,
-        runtime_id: Some(spec::runtime_id(container)),
+        runtime_id: Some(spec::runtime_id(&task.id, container)),
         image_digest: container.image_digest.clone(),
         exit_code: None,
         reason: None,
@@ -170,14 +170,18 @@ impl<M: Machine> Shell<M> {
             let mut pull = std::pin::pin!(self.pull(intent));
             tokio::select! {
                 biased;
-                images = &mut pull => images?,
+                images = &mut pull => images,
                 // A warm start is over before this; a cold one is worth telling of.
                 () = tokio::time::sleep(SLOW_PULL) => {
                     self.report();
-                    pull.await?
+                    pull.await
                 }
             }
         };
+        let images = images.map_err(|(index, error)| {
+            self.seen.containers[index].reason = Some(error.0.clone());
+            error
+        })?;
         self.seen.pull_stopped_at = Some(self.now());
         for (container, image) in self.seen.containers.iter_mut().zip(&images) {
             container.image_digest = Some(M::digest(image));
@@ -191,10 +195,13 @@ impl<M: Machine> Shell<M> {
         Ok(supervisor)
     }
 
-    /// All images, each asked for once.
-    async fn pull(&self, intent: &TaskIntent) -> Result<Vec<M::Image>, StartError> {
+    /// All images, or the index of the first container whose image cannot be had.
+    async fn pull(&self, intent: &TaskIntent) -> Result<Vec<M::Image>, (usize, StartError)> {
         let welcome = self.node.welcome.borrow().clone();
-        let pulls = intent.containers.iter().map(|container| self.node.machine.pull(container, welcome.clone()));
+        let pulls = intent.containers.iter().enumerate().map(|(index, container)| {
+            let pull = self.node.machine.pull(container, welcome.clone());
+            async move { pull.await.map_err(|error| (index, error)) }
+        });
         futures_util::future::try_join_all(pulls).await
     }
 
@@ -296,6 +303,7 @@ impl<M: Machine> Shell<M> {
     }
 
     fn merge_container(&mut self, from: &rt::ContainerState) {
+        self.node.observed_container(&self.seen.id, from);
         let Some(to) = self.seen.containers.iter_mut().find(|c| c.name == from.name) else { return };
         to.status = match from.status {
             rt::ContainerStatus::Pending => ContainerStatus::Pending,

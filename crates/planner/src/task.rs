@@ -26,12 +26,13 @@ pub fn observe(task: &mut Task, seen: &TaskObservation, now: Timestamp) -> Chang
         return Change::default();
     }
     let before = task.clone();
+    let ending = seen.phase >= TaskPhase::Stopping;
     for seen in &seen.containers {
         if let Some(container) = task.containers.iter_mut().find(|c| c.name == seen.name) {
             container.status = container.status.max(seen.status);
             container.health = seen.health;
             // That of an earlier run is not shown while a restart policy goes on.
-            if seen.status == ContainerStatus::Stopped {
+            if seen.status == ContainerStatus::Stopped || ending {
                 container.exit_code = seen.exit_code.or(container.exit_code);
                 container.reason = seen.reason.clone().or(container.reason.take());
             }

@@ -8,6 +8,7 @@
 //! as [`Event::Unknown`]. That is all the versioning there is, because a supervisor may be older than the agent.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Name of the socket inside a supervisor's directory.
@@ -243,6 +244,26 @@ pub struct Usage {
     pub pids: u64,
     pub block_read_bytes: u64,
     pub block_write_bytes: u64,
+    /// Shares of `cpu_ns`.
+    #[serde(default)]
+    pub cpu_user_ns: u64,
+    #[serde(default)]
+    pub cpu_system_ns: u64,
+    /// Periods of a quota that were enforced, those in which it ran out, and the time spent waiting for the next.
+    #[serde(default)]
+    pub throttle_periods: u64,
+    #[serde(default)]
+    pub throttled_periods: u64,
+    #[serde(default)]
+    pub throttled_ns: u64,
+    /// Largest `memory_bytes` so far; 0 where the kernel does not say.
+    #[serde(default)]
+    pub memory_max_bytes: u64,
+    /// The kernel's `memory.stat`.
+    #[serde(default)]
+    pub memory_stat: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids_limit: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,6 +272,14 @@ pub struct NetworkUsage {
     pub rx_packets: u64,
     pub tx_bytes: u64,
     pub tx_packets: u64,
+    #[serde(default)]
+    pub rx_errors: u64,
+    #[serde(default)]
+    pub rx_dropped: u64,
+    #[serde(default)]
+    pub tx_errors: u64,
+    #[serde(default)]
+    pub tx_dropped: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ mod v2;
 
 use crate::protocol::Usage;
 use crate::sys::{self, Pid};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -283,6 +284,13 @@ fn read(directory: &Path, file: &str) -> String {
 /// A file with one number; `max` and errors are `None`.
 fn number(directory: &Path, file: &str) -> Option<u64> {
     sys::read_text(&directory.join(file), 64).ok()?.trim().parse().ok()
+}
+
+/// All `key value` lines of a file.
+fn pairs(directory: &Path, file: &str) -> BTreeMap<String, u64> {
+    let text = sys::read_text(&directory.join(file), 16 << 10).unwrap_or_default();
+    let pair = |line: &str| line.split_once(' ').and_then(|(key, n)| Some((key.to_owned(), n.trim().parse().ok()?)));
+    text.lines().filter_map(pair).collect()
 }
 
 /// The number after `key` in a file of `key value` lines; 0 if there is none.

@@ -1,6 +1,6 @@
 //! Version 1: one hierarchy for each controller or pair of them.
 
-use super::{CFS_PERIOD_US, CgroupError, Limits, keyed, make_directory, number, read, write};
+use super::{CFS_PERIOD_US, CgroupError, Limits, make_directory, number, pairs, read, write};
 use crate::protocol::Usage;
 use std::path::{Path, PathBuf};
 
@@ -124,14 +124,26 @@ impl Hierarchy {
         let directory = self.path.join(path);
         if self.has("cpuacct") {
             usage.cpu_ns = number(&directory, "cpuacct.usage").unwrap_or(0);
+            usage.cpu_user_ns = number(&directory, "cpuacct.usage_user").unwrap_or(0);
+            usage.cpu_system_ns = number(&directory, "cpuacct.usage_sys").unwrap_or(0);
+        }
+        if self.has("cpu") {
+            let stat = pairs(&directory, "cpu.stat");
+            let of = |key: &str| stat.get(key).copied().unwrap_or(0);
+            usage.throttle_periods = of("nr_periods");
+            usage.throttled_periods = of("nr_throttled");
+            usage.throttled_ns = of("throttled_time");
         }
         if self.has("memory") {
+            usage.memory_max_bytes = number(&directory, "memory.max_usage_in_bytes").unwrap_or(0);
+            usage.memory_stat = pairs(&directory, "memory.stat");
             usage.memory_bytes = number(&directory, "memory.usage_in_bytes").unwrap_or(0);
-            usage.memory_cache_bytes = keyed(&directory, "memory.stat", "total_inactive_file");
+            usage.memory_cache_bytes = usage.memory_stat.get("total_inactive_file").copied().unwrap_or(0);
             usage.memory_limit_bytes = number(&directory, "memory.limit_in_bytes").filter(|limit| *limit < UNLIMITED);
         }
         if self.has("pids") {
             usage.pids = number(&directory, "pids.current").unwrap_or(0);
+            usage.pids_limit = number(&directory, "pids.max");
         }
         if self.has("blkio") {
             let file = directory.join("blkio.throttle.io_service_bytes_recursive");

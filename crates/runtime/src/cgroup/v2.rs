@@ -1,7 +1,8 @@
 //! Version 2: one tree. Controllers are handed down level by level, and only groups without children hold processes.
 
-use super::{CFS_PERIOD_US, CgroupError, Limits, device_filter, keyed, make_directory, number, write};
+use super::{CFS_PERIOD_US, CgroupError, Limits, device_filter, make_directory, number, pairs, write};
 use crate::protocol::Usage;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 const CONTROLLERS: &[&str] = &["cpu", "memory", "pids", "io", "cpuset"];
@@ -55,12 +56,23 @@ fn weight(shares: u64) -> u64 {
 }
 
 pub(super) fn usage(directory: &Path) -> Usage {
+    let (cpu, memory) = (pairs(directory, "cpu.stat"), pairs(directory, "memory.stat"));
+    let of = |pairs: &BTreeMap<String, u64>, key: &str| pairs.get(key).copied().unwrap_or(0);
     let mut usage = Usage {
-        cpu_ns: keyed(directory, "cpu.stat", "usage_usec") * 1000,
+        cpu_ns: of(&cpu, "usage_usec") * 1000,
+        cpu_user_ns: of(&cpu, "user_usec") * 1000,
+        cpu_system_ns: of(&cpu, "system_usec") * 1000,
+        throttle_periods: of(&cpu, "nr_periods"),
+        throttled_periods: of(&cpu, "nr_throttled"),
+        throttled_ns: of(&cpu, "throttled_usec") * 1000,
         memory_bytes: number(directory, "memory.current").unwrap_or(0),
-        memory_cache_bytes: keyed(directory, "memory.stat", "inactive_file"),
+        // Since Linux 5.19.
+        memory_max_bytes: number(directory, "memory.peak").unwrap_or(0),
+        memory_cache_bytes: of(&memory, "inactive_file"),
         memory_limit_bytes: number(directory, "memory.max"),
+        memory_stat: memory,
         pids: number(directory, "pids.current").unwrap_or(0),
+        pids_limit: number(directory, "pids.max"),
         ..Usage::default()
     };
     // `8:0 rbytes=4096 wbytes=0 …`

@@ -28,7 +28,16 @@ fn network(devices: &str, name: &str) -> NetworkUsage {
     let Some((_, columns)) = columns else { return NetworkUsage::default() };
     let columns: Vec<u64> = columns.split_whitespace().map(|column| column.parse().unwrap_or(0)).collect();
     let column = |index: usize| columns.get(index).copied().unwrap_or(0);
-    NetworkUsage { rx_bytes: column(0), rx_packets: column(1), tx_bytes: column(8), tx_packets: column(9) }
+    NetworkUsage {
+        rx_bytes: column(0),
+        rx_packets: column(1),
+        rx_errors: column(2),
+        rx_dropped: column(3),
+        tx_bytes: column(8),
+        tx_packets: column(9),
+        tx_errors: column(10),
+        tx_dropped: column(11),
+    }
 }
 
 #[cfg(test)]
@@ -37,8 +46,16 @@ mod tests {
 
     #[test]
     fn the_interface_is_found_among_others() {
-        let devices = "Inter-|   Receive  |  Transmit\n face |bytes packets\n    lo:  5 1 0 0 0 0 0 0  5 1 0 0 0 0 0 0\n  eth0: 100 2 0 0 0 0 0 0 200 3 0 0 0 0 0 0\n";
-        let usage = NetworkUsage { rx_bytes: 100, rx_packets: 2, tx_bytes: 200, tx_packets: 3 };
+        let devices = "Inter-|   Receive  |  Transmit\n face |bytes packets\n    lo:  5 1 0 0 0 0 0 0  5 1 0 0 0 0 0 0\n  eth0: 100 2 0 7 0 0 0 0 200 3 8 0 0 0 0 0\n";
+        let usage = NetworkUsage {
+            rx_bytes: 100,
+            rx_packets: 2,
+            rx_dropped: 7,
+            tx_bytes: 200,
+            tx_packets: 3,
+            tx_errors: 8,
+            ..NetworkUsage::default()
+        };
         assert_eq!(network(devices, "eth0"), usage);
         assert_eq!(network(devices, "eth1"), NetworkUsage::default());
     }

@@ -1,0 +1,148 @@
+//! What a task definition asks for, seen from inside the containers and from the task metadata endpoint.
+
+use crate::kit::{Busybox, Kit, register, run_task, says, wait_status};
+use anyhow::{Context, ensure};
+use longshore_tests::wait;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const GROUP: &str = "/test/tasks";
+
+/// A container of busybox that runs a line and logs.
+fn shell(busybox: &Busybox, name: &str, line: &str) -> Value {
+    json!({
+        "name": name, "image": busybox.image, "command": ["/bin/sh", "-c", line],
+        "logConfiguration": {"logDriver": "awslogs", "options": {
+            "awslogs-group": GROUP, "awslogs-create-group": "true", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p",
+        }},
+    })
+}
+
+fn with(mut value: Value, more: Value) -> Value {
+    for (name, field) in more.as_object().into_iter().flatten() {
+        value[name] = field.clone();
+    }
+    value
+}
+
+/// Starts a task of these containers: its ARN.
+fn run(busybox: &mut Busybox, family: &str, containers: Vec<Value>, more: Value) -> anyhow::Result<String> {
+    let trust = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}]});
+    let role = busybox.aws.text(
+        &["iam", "create-role", "--role-name", family, "--assume-role-policy-document", &trust.to_string()],
+        "Role.Arn",
+    )?;
+    let definition = json!({
+        "family": family, "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
+        "executionRoleArn": role, "containerDefinitions": containers,
+    });
+    let definition = register(&mut busybox.api, &with(definition, more))?;
+    run_task(&mut busybox.api, &busybox.network, &definition)
+}
+
+/// The lines that a container has logged.
+fn lines(busybox: &mut Busybox, task: &str, container: &str) -> anyhow::Result<Vec<String>> {
+    let id = task.rsplit('/').next().context("an ARN")?;
+    let input = json!({"logGroupName": GROUP, "logStreamName": format!("p/{container}/{id}"), "startFromHead": true});
+    let answer = busybox.api.call("logs", "Logs_20140328.GetLogEvents", &input)?;
+    let events = answer["events"].as_array().context("events")?;
+    Ok(events.iter().filter_map(|event| event["message"].as_str().map(str::to_owned)).collect())
+}
+
+/// The JSON that a container has logged as its line that begins with `name=`.
+fn document(lines: &[String], name: &str) -> anyhow::Result<Value> {
+    let text = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let text = text.with_context(|| format!("{name} in {lines:?}"))?;
+    serde_json::from_str(text).with_context(|| format!("{name}: {text}"))
+}
+
+pub fn shared(kit: &Kit) -> anyhow::Result<()> {
+    kit.on("builtin", |instance| {
+        let mut busybox = Busybox::new(instance)?;
+        let init = with(
+            shell(&busybox, "init", "echo from-init > /data/file; /bin/busybox dd if=/dev/zero of=/data/big bs=1M count=4; exit 0"),
+            json!({"essential": false, "mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}]}),
+        );
+        let app = with(
+            shell(&busybox, "app", "/bin/busybox cat /data/file; echo x > /data/x || echo read-only; echo x > /x || echo root-read-only;
+                /bin/busybox ps -o args; /bin/busybox df -m /data | /bin/busybox tail -n 1; /bin/busybox cat /proc/sys/net/core/somaxconn;
+                ulimit -n; exit 4"),
+            json!({
+                "dependsOn": [{"containerName": "init", "condition": "SUCCESS"}, {"containerName": "server", "condition": "START"}],
+                "volumesFrom": [{"sourceContainer": "init", "readOnly": true}], "readonlyRootFilesystem": true,
+                "systemControls": [{"namespace": "net.core.somaxconn", "value": "321"}],
+                "ulimits": [{"name": "nofile", "softLimit": 77, "hardLimit": 99}],
+            }),
+        );
+        let server = with(shell(&busybox, "server", "exec /bin/busybox sleep 4321"), json!({"essential": false}));
+        let more = json!({"volumes": [{"name": "data"}], "pidMode": "task", "ephemeralStorage": {"sizeInGiB": 21}});
+        let task = run(&mut busybox, "shared", vec![app, init, server], more)?;
+        let seen = wait_status(&mut busybox.api, &task, "STOPPED")?;
+        let app = seen["containers"].as_array().and_then(|list| list.iter().find(|c| c["name"] == "app")).context("app")?;
+        ensure!(app["exitCode"] == 4 && seen["ephemeralStorage"]["sizeInGiB"] == 21, "{seen}");
+        let lines = lines(&mut busybox, &task, "app")?;
+        let text = lines.join("\n");
+        says(&text, &["from-init", "read-only", "root-read-only", "/pause", "sleep 4321", "321", "77"])?;
+        let mib: f64 = lines
+            .iter()
+            .find(|line| line.ends_with("/data"))
+            .and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
+            .with_context(|| format!("the volume's size in {text}"))?;
+        ensure!((20_000.0..21_505.0).contains(&mib), "a disk of 21 GiB: {mib} MiB");
+        Ok(())
+    })
+}
+
+pub fn statistics(kit: &Kit) -> anyhow::Result<()> {
+    kit.on("builtin", |instance| {
+        let mut busybox = Busybox::new(instance)?;
+        let line =
+            "get() { echo $1=$(/bin/busybox wget -qO- $ECS_CONTAINER_METADATA_URI_V4$2); }; /bin/busybox sleep 1;
+            get first /stats; /bin/busybox sleep 1; get own; get task /task; get stats /stats; get all /task/stats;
+            echo v3=$(/bin/busybox wget -qO- $ECS_CONTAINER_METADATA_URI); echo done; /bin/busybox sleep 1000";
+        let app = with(
+            shell(&busybox, "app", line),
+            json!({"memory": 64, "cpu": 99, "stopTimeout": 2, "portMappings": [{"containerPort": 8080}],
+                   "restartPolicy": {"enabled": true}, "dockerLabels": {"colour": "blue"},
+                   "healthCheck": {"command": ["CMD-SHELL", "echo fine"], "interval": 5}}),
+        );
+        let task = run(&mut busybox, "statistics", vec![app], json!({}))?;
+        wait_status(&mut busybox.api, &task, "RUNNING")?;
+        let lines = wait::until("the container has asked for everything", Duration::from_secs(30), || {
+            match lines(&mut busybox, &task, "app") {
+                Ok(lines) if lines.iter().any(|line| line == "done") => Ok(lines),
+                other => Err(format!("{other:?}")),
+            }
+        })?;
+        let own = document(&lines, "own")?;
+        let id = own["DockerId"].as_str().context("a DockerId")?.to_owned();
+        let task_id = task.rsplit('/').next().unwrap_or_default();
+        ensure!(id.starts_with(&format!("{task_id}-")), "as on Fargate: {id}");
+        ensure!(own["Limits"] == json!({"CPU": 99, "Memory": 64}) && own["Labels"]["colour"] == "blue", "{own}");
+        ensure!(own["RestartCount"] == 0 && own["Ports"][0]["ContainerPort"] == 8080, "{own}");
+        ensure!(
+            own["Snapshotter"] == "overlayfs" && own["StartedAt"].is_string() && own["Health"].is_object(),
+            "{own}"
+        );
+
+        let whole = document(&lines, "task")?;
+        ensure!(whole["Limits"] == json!({"CPU": 0.25, "Memory": 512}), "{whole}");
+        ensure!(whole["EphemeralStorageMetrics"]["Reserved"] == 20 << 10, "{whole}");
+        ensure!(whole["ClockDrift"]["ClockSynchronizationStatus"].is_string(), "{whole}");
+
+        let (first, stats) = (document(&lines, "first")?, document(&lines, "stats")?);
+        let cpu = |stats: &Value| stats["cpu_stats"]["cpu_usage"]["total_usage"].as_u64().unwrap_or(0);
+        ensure!(cpu(&first) > 0 && cpu(&stats) > cpu(&first), "CPU time grows: {first} {stats}");
+        ensure!(stats["precpu_stats"]["cpu_usage"]["total_usage"] == cpu(&first), "{stats}");
+        ensure!(
+            stats["memory_stats"]["limit"] == 64 << 20 && stats["memory_stats"]["usage"].as_u64() > Some(0),
+            "{stats}"
+        );
+        ensure!(stats["networks"]["eth0"]["rx_bytes"].as_u64() > Some(0), "{stats}");
+        ensure!(stats["network_rate_stats"]["rx_bytes_per_sec"].as_f64() > Some(0.0), "{stats}");
+        ensure!(stats["id"] == id && document(&lines, "all")?[&id]["id"] == id, "{stats}");
+        ensure!(document(&lines, "v3")?["Networks"][0].get("MACAddress").is_none(), "version 3 says less");
+        Ok(())
+    })
+}
