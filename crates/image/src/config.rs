@@ -122,6 +122,9 @@ pub struct Healthcheck {
     /// Nanoseconds in which failures do not count; 0 inherits.
     #[serde(skip_serializing_if = "is_zero")]
     pub start_period: i64,
+    /// Nanoseconds between checks during the start period; 0 inherits.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start_interval: i64,
     /// Failures in a row that make a container unhealthy; 0 inherits.
     #[serde(skip_serializing_if = "is_zero")]
     pub retries: i64,

@@ -4,7 +4,7 @@ use crate::config::{Config, Runtime};
 use anyhow::Context;
 use longshore_agent::machine::SupervisorLink as _;
 use longshore_agent::supervisor::Supervisor;
-use longshore_image::build::{OutputStream, RunError, RunFuture, RunRequest, RunStep};
+use longshore_image::build::{MountSource, OutputStream, RunError, RunFuture, RunMount, RunRequest, RunStep};
 use longshore_runtime::protocol::{Command, ContainerStatus, Event, StopCause, Stream, TaskPhase};
 use longshore_runtime::spec as rt;
 use std::path::PathBuf;
@@ -66,10 +66,10 @@ impl Runner {
                 capabilities_add: vec![],
                 capabilities_drop: vec![],
                 ulimits: vec![],
-                tmpfs: vec![],
+                tmpfs: request.mounts.iter().filter_map(tmpfs).collect(),
                 shm_bytes: None,
                 init: false,
-                mounts: vec![],
+                mounts: request.mounts.iter().filter_map(bind).collect(),
                 log: rt::LogSpec { mode: rt::LogMode::Blocking, ..Default::default() },
                 sysctls: Default::default(),
                 no_new_privileges: false,
@@ -124,6 +124,24 @@ impl Runner {
         while supervisor.next().await.is_ok() {}
         Ok(code.unwrap_or(255))
     }
+}
+
+fn bind(mount: &RunMount) -> Option<rt::BindMount> {
+    let MountSource::Path(source) = &mount.source else { return None };
+    Some(rt::BindMount {
+        source: source.clone(),
+        destination: mount.target.clone(),
+        readonly: mount.readonly,
+        volume: false,
+        seed: false,
+    })
+}
+
+fn tmpfs(mount: &RunMount) -> Option<rt::Tmpfs> {
+    let MountSource::Tmpfs { size_bytes } = mount.source else { return None };
+    // The kernel's own default is half of the memory.
+    let size_bytes = size_bytes.unwrap_or(1 << 30);
+    Some(rt::Tmpfs { path: mount.target.clone(), size_bytes, options: vec![] })
 }
 
 /// Ends what runs in it and removes it, however the build goes.

@@ -45,6 +45,8 @@ pub(super) struct Sources {
     pub paths: Vec<String>,
     /// Names and contents of here-documents.
     pub inline: Vec<(String, Vec<u8>)>,
+    /// Names and places of downloads.
+    pub downloads: Vec<(String, PathBuf)>,
     /// ADD: archives are extracted.
     pub extract: bool,
 }
@@ -85,7 +87,7 @@ impl Plan {
         rights: Rights,
     ) -> Result<Self, BuildError> {
         let mut plan = Self { line, rights, items: Vec::new() };
-        let Sources { paths, inline, extract } = sources;
+        let Sources { paths, inline, downloads, extract } = sources;
         let mut found = Vec::new();
         let mut special = false;
         for source in &paths {
@@ -96,7 +98,7 @@ impl Plan {
             }
             found.extend(matches);
         }
-        let several = found.len() + inline.len() > 1;
+        let several = found.len() + inline.len() + downloads.len() > 1;
         let names_dir = dest.ends_with('/') || dest.ends_with("/.");
         if several && !names_dir && !special {
             return Err(plan.wrong(format!(
@@ -127,6 +129,11 @@ impl Plan {
             let dest = if into_dir { dest.join(name) } else { dest.clone() };
             let (mode, owner) = (rights.mode.unwrap_or(0o644), rights.owner.unwrap_or((0, 0)));
             plan.items.push(Item { dest, what: What::Inline(content), mode, owner });
+        }
+        for (name, file) in downloads {
+            let dest = if into_dir { dest.join(name) } else { dest.clone() };
+            let (mode, owner) = (rights.mode.unwrap_or(0o600), rights.owner.unwrap_or((0, 0)));
+            plan.items.push(Item { dest, what: What::File(file), mode, owner });
         }
         Ok(plan)
     }

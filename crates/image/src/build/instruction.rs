@@ -2,6 +2,7 @@
 
 use super::DockerfileError;
 use super::lines::{self, Heredoc, Line};
+use super::mount;
 use super::words;
 
 /// A whole file.
@@ -42,6 +43,7 @@ pub(super) enum Instruction {
     Run {
         command: Command,
         heredocs: Vec<Heredoc>,
+        mounts: Vec<mount::Flag>,
     },
     Copy(Copy),
     Env(Vec<(String, String)>),
@@ -59,6 +61,8 @@ pub(super) enum Instruction {
     Healthcheck(Healthcheck),
     /// Final.
     Maintainer(String),
+    /// An instruction for builds on top. Final.
+    Onbuild(String),
 }
 
 /// Text for a shell, or a program with its arguments. Final.
@@ -77,6 +81,8 @@ pub(super) struct Copy {
     pub from: Option<String>,
     pub chown: Option<String>,
     pub chmod: Option<String>,
+    /// What a download must be. Final.
+    pub checksum: Option<String>,
     pub sources: Vec<Source>,
     pub dest: String,
 }
@@ -91,7 +97,7 @@ pub(super) enum Source {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Healthcheck {
     None,
-    Command { command: Command, interval: i64, timeout: i64, start_period: i64, retries: i64 },
+    Command { command: Command, interval: i64, timeout: i64, start_period: i64, start_interval: i64, retries: i64 },
 }
 
 /// What `--from` names.
@@ -149,6 +155,11 @@ pub(super) fn parse(text: &str) -> Result<Dockerfile, DockerfileError> {
     Ok(Dockerfile { globals, stages, escape })
 }
 
+/// The instruction that an image left for builds on top of it; its line is that of FROM.
+pub(super) fn parse_trigger(text: &str, line: usize, escape: char) -> Result<Step, DockerfileError> {
+    Parser { escape }.trigger(line, text.trim()).map_err(|message| DockerfileError::new(line, message))
+}
+
 struct Parser {
     escape: char,
 }
@@ -184,11 +195,20 @@ impl Parser {
         match keyword {
             "RUN" => {
                 let (flags, rest) = flags(rest);
-                if let Some((name, _)) = flags.first() {
-                    return Err(format!("RUN --{name} is not supported"));
+                let mut mounts = Vec::new();
+                for (name, value) in flags {
+                    match (name, value.unwrap_or_default()) {
+                        ("mount", text) => mounts.push(mount::Flag::parse(text)?),
+                        // Commands have the host's network.
+                        ("network", "default" | "host") | ("security", "sandbox") => {}
+                        ("network" | "security", text) => return Err(format!("RUN --{name}={text} is not supported")),
+                        (name, _) => return Err(format!("unknown flag --{name} of RUN")),
+                    }
                 }
-                needs("a command")?;
-                Ok(Instruction::Run { command: command(rest), heredocs: line.heredocs.clone() })
+                if rest.is_empty() {
+                    return Err("RUN needs a command".to_owned());
+                }
+                Ok(Instruction::Run { command: command(rest), heredocs: line.heredocs.clone(), mounts })
             }
             "COPY" | "ADD" => self.copy(keyword == "ADD", rest, &line.heredocs).map(Instruction::Copy),
             "ENV" => {
@@ -225,15 +245,42 @@ impl Parser {
             },
             "HEALTHCHECK" => healthcheck(rest).map(Instruction::Healthcheck),
             "MAINTAINER" => needs("a name").map(|()| Instruction::Maintainer(rest.to_owned())),
-            "ONBUILD" => Err("ONBUILD is not supported".to_owned()),
+            "ONBUILD" => {
+                needs("an instruction")?;
+                if !line.heredocs.is_empty() {
+                    return Err("a here-document in ONBUILD is not supported".to_owned());
+                }
+                self.trigger(line.number, rest)?;
+                Ok(Instruction::Onbuild(rest.to_owned()))
+            }
             other => Err(format!("unknown instruction {}", other.chars().take(40).collect::<String>())),
         }
+    }
+
+    /// The instruction after ONBUILD.
+    fn trigger(&self, number: usize, text: &str) -> Result<Step, String> {
+        let (keyword, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        let keyword = keyword.to_ascii_uppercase();
+        if matches!(keyword.as_str(), "ONBUILD" | "FROM" | "MAINTAINER") {
+            return Err(format!("{keyword} is not allowed as an ONBUILD trigger"));
+        }
+        let line = Line { number, text: text.to_owned(), heredocs: Vec::new() };
+        let instruction = self.instruction(&keyword, rest.trim(), &line)?;
+        Ok(Step { line: number, text: text.to_owned(), instruction })
     }
 
     fn copy(&self, add: bool, rest: &str, heredocs: &[Heredoc]) -> Result<Copy, String> {
         let keyword = if add { "ADD" } else { "COPY" };
         let (flags, rest) = flags(rest);
-        let mut copy = Copy { add, from: None, chown: None, chmod: None, sources: Vec::new(), dest: String::new() };
+        let mut copy = Copy {
+            add,
+            from: None,
+            chown: None,
+            chmod: None,
+            checksum: None,
+            sources: Vec::new(),
+            dest: String::new(),
+        };
         for (name, value) in flags {
             let text = value.unwrap_or_default();
             let value = || Some(text.to_owned()).filter(|v| !v.is_empty()).ok_or(format!("--{name} needs a value"));
@@ -245,6 +292,7 @@ impl Parser {
                 "from" if !add => copy.from = Some(value()?),
                 "chown" => copy.chown = Some(value()?),
                 "chmod" => copy.chmod = Some(value()?),
+                "checksum" if add => copy.checksum = Some(value()?),
                 // Layers are independent of those below anyway; only how a cache is used would differ.
                 "link" => {}
                 other => return Err(format!("{keyword} --{other} is not supported")),
@@ -254,6 +302,10 @@ impl Parser {
             Some(words) => words.iter().map(|word| quoted(word)).collect(),
             None => words::split(rest, self.escape)?,
         };
+        let remote = |words: &[String]| words.iter().any(|word| super::remote::is_url(word));
+        if copy.checksum.is_some() && !remote(&words) {
+            return Err("--checksum is for what ADD downloads".to_owned());
+        }
         copy.dest =
             words.pop().filter(|_| !words.is_empty()).ok_or(format!("{keyword} needs a source and a destination"))?;
         let mut heredocs = heredocs.iter();
@@ -263,9 +315,9 @@ impl Parser {
                 copy.sources.push(Source::Inline(heredoc.clone()));
                 continue;
             }
-            let remote = ["http://", "https://", "git://", "git@"].iter().any(|scheme| word.starts_with(scheme));
-            if add && remote {
-                return Err("ADD of a URL or Git repository is not supported: download it in a RUN".to_owned());
+            let is_git = ["git://", "git@", "ssh://"].iter().any(|scheme| word.starts_with(scheme));
+            if add && (is_git || word.ends_with(".git")) {
+                return Err("ADD of a Git repository is not supported: clone it in a RUN".to_owned());
             }
             copy.sources.push(Source::Path(word));
         }
@@ -348,13 +400,14 @@ fn quoted(word: &str) -> String {
 
 fn healthcheck(rest: &str) -> Result<Healthcheck, String> {
     let (flags, rest) = flags(rest);
-    let (mut interval, mut timeout, mut start_period, mut retries) = (0, 0, 0, 0);
+    let (mut interval, mut timeout, mut start_period, mut start_interval, mut retries) = (0, 0, 0, 0, 0);
     for (name, value) in flags {
         let value = value.ok_or(format!("--{name} needs a value"))?;
         match name {
             "interval" => interval = duration(value)?,
             "timeout" => timeout = duration(value)?,
             "start-period" => start_period = duration(value)?,
+            "start-interval" => start_interval = duration(value)?,
             "retries" => {
                 retries =
                     value.parse().ok().filter(|n| *n >= 0).ok_or(format!("--retries needs a number, not `{value}`"))?;
@@ -365,9 +418,14 @@ fn healthcheck(rest: &str) -> Result<Healthcheck, String> {
     let (kind, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     match kind.to_ascii_uppercase().as_str() {
         "NONE" if rest.trim().is_empty() => Ok(Healthcheck::None),
-        "CMD" if !rest.trim().is_empty() => {
-            Ok(Healthcheck::Command { command: command(rest.trim()), interval, timeout, start_period, retries })
-        }
+        "CMD" if !rest.trim().is_empty() => Ok(Healthcheck::Command {
+            command: command(rest.trim()),
+            interval,
+            timeout,
+            start_period,
+            start_interval,
+            retries,
+        }),
         _ => Err("HEALTHCHECK needs NONE, or CMD and a command".to_owned()),
     }
 }
@@ -412,7 +470,7 @@ mod tests {
         assert_eq!(one("cmd ['a']"), Instruction::Cmd(Command::Shell("['a']".into())), "not JSON, so a shell's");
         assert_eq!(
             one("RUN [ -f x ] && y"),
-            Instruction::Run { command: Command::Shell("[ -f x ] && y".into()), heredocs: vec![] }
+            Instruction::Run { command: Command::Shell("[ -f x ] && y".into()), heredocs: vec![], mounts: vec![] }
         );
     }
 
@@ -450,6 +508,7 @@ mod tests {
             interval: 90_000_000_000,
             timeout: 500_000_000,
             start_period: 0,
+            start_interval: 0,
             retries: 3,
         };
         assert_eq!(
@@ -493,8 +552,16 @@ mod tests {
     #[test]
     fn mistakes_have_their_line() {
         assert_eq!(error("FROM a\n\n# x\nFOO b"), "Dockerfile:4: unknown instruction FOO");
-        assert_eq!(error("FROM a\nONBUILD RUN x"), "Dockerfile:2: ONBUILD is not supported");
-        assert_eq!(error("FROM a\nRUN --mount=type=cache,target=/x y"), "Dockerfile:2: RUN --mount is not supported");
+        assert_eq!(
+            error("FROM a\nONBUILD ONBUILD RUN x"),
+            "Dockerfile:2: ONBUILD is not allowed as an ONBUILD trigger"
+        );
+        assert_eq!(error("FROM a\nONBUILD COPY x"), "Dockerfile:2: COPY needs a source and a destination");
+        assert_eq!(
+            error("FROM a\nRUN --mount=type=ssh y"),
+            "Dockerfile:2: --mount=type=ssh is not supported: bind, cache, tmpfs or secret"
+        );
+        assert_eq!(error("FROM a\nRUN --network=none y"), "Dockerfile:2: RUN --network=none is not supported");
         assert_eq!(error("RUN x"), "Dockerfile:1: RUN before the first FROM: only ARG may stand there");
         assert_eq!(error(""), "Dockerfile:1: there is no FROM");
         for wrong in [
@@ -504,7 +571,9 @@ mod tests {
             "FROM a\nCOPY x",
             "FROM a\nENV",
             "FROM a\nENV x",
-            "FROM a\nADD http://x /y",
+            "FROM a\nADD https://x/y.git /y",
+            "FROM a\nADD --checksum=sha256:0 x /y",
+            "FROM a\nRUN --mount=type=cache,target=/x",
             "FROM a\nSHELL sh",
             "FROM a\nHEALTHCHECK CMD",
             "FROM a\nARG 1=2",

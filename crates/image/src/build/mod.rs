@@ -10,8 +10,8 @@
 //! Reproducible: archives are deterministic and files are dated `source_date_epoch`, so the same context gives the same
 //! digest, as far as the commands of RUN do. Each step's result is kept under a key of all that it depends on (`cache`).
 //!
-//! Refused by name, because silence would build another image than was asked for: ONBUILD, `RUN --mount`,
-//! `RUN --network`, `COPY --parents`, `COPY --exclude`, ADD of URLs and of Git repositories, other platforms.
+//! Refused by name, because silence would build another image than was asked for: `RUN --mount=type=ssh`,
+//! `RUN --network=none`, `RUN --security=insecure`, `COPY --parents`, `COPY --exclude`, ADD of Git repositories, other platforms.
 
 mod cache;
 mod copy;
@@ -20,10 +20,13 @@ mod ignore;
 mod instruction;
 mod layer;
 mod lines;
+mod mount;
 mod pattern;
+mod remote;
 mod run;
 mod settings;
 mod stage;
+mod substitution;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +35,7 @@ use std::sync::Arc;
 
 pub(crate) use cache::CachedStep;
 pub use error::{BuildError, DockerfileError};
-pub use run::{OutputStream, RunError, RunFuture, RunRequest, RunStep};
+pub use run::{MountSource, OutputStream, RunError, RunFuture, RunMount, RunRequest, RunStep};
 
 use crate::config::ConfigFile;
 use crate::digest::ImageId;
@@ -61,6 +64,10 @@ pub struct BuildOptions {
     /// Date of the image and of copied files, in seconds since 1970. With it, what RUN wrote is dated no later either. 0 unless
     /// given, and then RUN's files keep their dates.
     pub source_date_epoch: Option<i64>,
+    /// Values for `RUN --mount=type=secret`, by id. They reach neither the image nor the cache.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// Asks registries for base images even when they are in the store.
+    pub pull_always: bool,
     /// How to pull a base image that is not in the store; nothing is pulled without it.
     pub pull: Option<PullFor>,
     /// Told what happens, output of commands included.
@@ -178,11 +185,15 @@ impl instruction::Dockerfile {
             }
             open.extend(self.stage_named(&images[stage], stage));
             for Step { instruction, .. } in &self.stages[stage].steps {
-                if let Instruction::Copy(copy) = instruction
-                    && let Some(from) = &copy.from
-                    && let StageSource::Stage(source) = self.source(from, stage)
-                {
-                    open.push(source);
+                let sources: Vec<&String> = match instruction {
+                    Instruction::Copy(copy) => copy.from.iter().collect(),
+                    Instruction::Run { mounts, .. } => mounts.iter().filter_map(|mount| mount.from.as_ref()).collect(),
+                    _ => Vec::new(),
+                };
+                for from in sources {
+                    if let StageSource::Stage(source) = self.source(from, stage) {
+                        open.push(source);
+                    }
                 }
             }
         }

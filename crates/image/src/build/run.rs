@@ -38,8 +38,27 @@ pub struct RunRequest<'a> {
     pub cwd: &'a str,
     /// As the image's user: empty (root), `name`, `uid`, `name:group` or `uid:gid`, of the image's `/etc/passwd`.
     pub user: &'a str,
+    /// To be mounted on top, in this order; mount points are made where they are missing.
+    pub mounts: &'a [RunMount],
     /// To be given what the command writes, as it comes.
     pub output: &'a (dyn Fn(OutputStream, &[u8]) + Send + Sync),
+}
+
+/// Something that a command sees and the image does not keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunMount {
+    pub source: MountSource,
+    /// Absolute.
+    pub target: String,
+    pub readonly: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountSource {
+    /// A file or directory of the host.
+    Path(std::path::PathBuf),
+    /// Memory, of at most this size if one is given.
+    Tmpfs { size_bytes: Option<u64> },
 }
 
 /// Where output came from.

@@ -99,6 +99,7 @@ pub(super) fn apply(
             }
         }
         Instruction::Healthcheck(check) => config.healthcheck = Some(healthcheck(check)),
+        Instruction::Onbuild(trigger) => config.on_build.push(trigger.clone()),
         Instruction::Run { .. } | Instruction::Copy(_) | Instruction::Arg(_) | Instruction::Workdir(_) => {}
     }
     Ok(())
@@ -123,16 +124,19 @@ fn exposed(text: &str) -> Result<Vec<String>, String> {
 fn healthcheck(check: &Healthcheck) -> config::Healthcheck {
     match check {
         Healthcheck::None => config::Healthcheck { test: vec!["NONE".to_owned()], ..config::Healthcheck::default() },
-        Healthcheck::Command { command, interval, timeout, start_period, retries } => config::Healthcheck {
-            test: match command {
-                Command::Exec(argv) => ["CMD".to_owned()].into_iter().chain(argv.iter().cloned()).collect(),
-                Command::Shell(text) => vec!["CMD-SHELL".to_owned(), text.clone()],
-            },
-            interval: *interval,
-            timeout: *timeout,
-            start_period: *start_period,
-            retries: *retries,
-        },
+        Healthcheck::Command { command, interval, timeout, start_period, start_interval, retries } => {
+            config::Healthcheck {
+                test: match command {
+                    Command::Exec(argv) => ["CMD".to_owned()].into_iter().chain(argv.iter().cloned()).collect(),
+                    Command::Shell(text) => vec!["CMD-SHELL".to_owned(), text.clone()],
+                },
+                interval: *interval,
+                timeout: *timeout,
+                start_period: *start_period,
+                start_interval: *start_interval,
+                retries: *retries,
+            }
+        }
     }
 }
 

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use super::copy::{Origin, Plan, Rights, Sources};
 use super::ignore::Ignore;
 use super::instruction::{Command, Copy, Dockerfile, Instruction, Source, StageSource, Step};
+use super::mount::{self, Mount, Stubs};
 use super::{
-    BuildError, BuildEvent, BuildOptions, DockerfileError, RunRequest, RunStep, cache, layer, settings, words,
+    BuildError, BuildEvent, BuildOptions, DockerfileError, MountSource, RunMount, RunRequest, RunStep, cache,
+    instruction, layer, remote, settings, words,
 };
 use crate::config::{ConfigFile, History};
 use crate::digest::{ChainId, Digest};
@@ -18,10 +20,17 @@ use crate::reference::ImageRef;
 use crate::registry::blocking;
 use crate::stack::{LayerStack, Node};
 use crate::store::record::LayerRecord;
+use crate::store::session::TempPath;
 use crate::store::{ImageStore, Inner, StoreError, blobs, writable};
 
 /// PATH of commands in images that set none, as every runtime has it.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where a here-document that names its own interpreter is put for the command.
+const SCRIPT: &str = "/.longshore-here-document";
+
+/// What a mount shows lies here in its own little tree.
+const SHOWN: &str = "/shown";
 
 /// Build arguments that need no ARG, because they describe the builder's network and not the image.
 const PROXY_ARGS: [&str; 8] =
@@ -147,11 +156,14 @@ impl<'a> Builder<'a> {
             None if image == "scratch" => Built { config: ConfigFile::scratch(), layers: Vec::new() },
             None => self.image(stage.line, &image).await?,
         };
-        if !built.config.config.on_build.is_empty() {
-            let message = format!("image `{image}` has ONBUILD instructions, which are not supported");
-            return Err(DockerfileError::new(stage.line, message).into());
-        }
         let mut state = State { built, args: BTreeMap::new(), cmd_is_own: false };
+        // What the image left for us comes first, and is not left for the next.
+        let triggers = std::mem::take(&mut state.built.config.config.on_build);
+        self.total += triggers.len();
+        for trigger in triggers {
+            let step = instruction::parse_trigger(&trigger, stage.line, file.escape)?;
+            self.step(number, &mut state, &step).await?;
+        }
         for step in &stage.steps {
             self.step(number, &mut state, step).await?;
         }
@@ -181,12 +193,17 @@ impl<'a> Builder<'a> {
         let escape = self.file.escape;
         let layers = state.built.layers.len();
         match &step.instruction {
-            Instruction::Run { command, heredocs } => {
+            Instruction::Run { command, heredocs, mounts } => {
+                let mut script = None;
                 let command = match (command, heredocs.as_slice()) {
-                    (Command::Shell(text), [_, ..]) => Command::Shell(with_heredocs(text, heredocs).map_err(wrong)?),
+                    (Command::Shell(text), [only]) if is_alone(text) && only.content.starts_with("#!") => {
+                        script = Some(only.content.clone());
+                        Command::Exec(vec![SCRIPT.to_owned()])
+                    }
+                    (Command::Shell(text), [_, ..]) => Command::Shell(with_heredocs(text, heredocs)),
                     (command, _) => command.clone(),
                 };
-                self.run(state, step, &command).await?;
+                self.run(stage, state, step, &command, mounts, script).await?;
             }
             Instruction::Copy(copy) => self.copy(stage, state, step, copy).await?,
             Instruction::Workdir(path) => {
@@ -225,7 +242,15 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    async fn run(&mut self, state: &mut State, step: &Step, command: &Command) -> Result<(), BuildError> {
+    async fn run(
+        &mut self,
+        stage: usize,
+        state: &mut State,
+        step: &Step,
+        command: &Command,
+        flags: &[mount::Flag],
+        script: Option<String>,
+    ) -> Result<(), BuildError> {
         let config = &state.built.config.config;
         let argv = settings::argv(command, config);
         let mut env = config.env.clone();
@@ -239,10 +264,25 @@ impl<'a> Builder<'a> {
         }
         let cwd = settings::join_workdir(&config.working_dir, "");
         let user = config.user.clone();
-        let key = self.key(state, &("run", &argv, &env, &cwd, &user))?;
+        let mounts = self.mounts(stage, state, step, flags, &cwd).await?;
+        let shown: Vec<_> =
+            mounts.iter().map(|(mount, plan)| (format!("{mount:?}"), plan.as_ref().map(|p| p.1))).collect();
+        // A step without these keeps the key it had before there were any.
+        let key = match (shown.is_empty(), &script) {
+            (true, None) => self.key(state, &("run", &argv, &env, &cwd, &user))?,
+            _ => self.key(state, &("run", &argv, &env, &cwd, &user, shown, &script))?,
+        };
         if self.cached(state, step, key).await? {
             return Ok(());
         }
+        let tree = LayerStack::new(state.built.dirs(&self.store.inner));
+        let mut prepared = self.prepare_mounts(step, mounts, &mut env).await?;
+        if let Some(script) = script {
+            let file = mount::secret(&self.store.inner, script.as_bytes(), 0o755, (0, 0))?;
+            prepared.show(MountSource::Path(file.as_path().to_owned()), SCRIPT.to_owned(), true);
+            prepared.temporary.push(file);
+        }
+        let stubs = Stubs::find(&tree, prepared.list.iter().map(|mount| mount.target.clone()));
         // Proxies reach the command, but neither the image nor the key: they do not change what is downloaded.
         for name in PROXY_ARGS {
             if let Some(value) = self.options.args.get(name).filter(|_| settings::get_env(&env, name).is_none()) {
@@ -268,6 +308,7 @@ impl<'a> Builder<'a> {
             env: &env,
             cwd: &cwd,
             user: &user,
+            mounts: &prepared.list,
             output: &output,
         };
         let shown = || argv.join(" ");
@@ -276,9 +317,11 @@ impl<'a> Builder<'a> {
             Ok(code) => return Err(BuildError::Command { line: step.line, command: shown(), code }),
             Err(source) => return Err(BuildError::Run { line: step.line, command: shown(), source }),
         }
+        drop(prepared);
         let below = state.built.top();
         let newest = self.options.source_date_epoch;
         let made = blocking(move || {
+            stubs.remove(&tree, &writable.upper)?;
             std::fs::remove_dir_all(&writable.work).map_err(StoreError::io("remove", &writable.work))?;
             let made = layer::commit(&inner, staged, below, newest)?;
             cache::put(&inner, key, made.as_ref())?;
@@ -288,6 +331,152 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// What the flags of a RUN ask for, with the plan and digest of what each shows of the context, a stage or an image.
+    async fn mounts(
+        &self,
+        stage: usize,
+        state: &State,
+        step: &Step,
+        flags: &[mount::Flag],
+        cwd: &str,
+    ) -> Result<Vec<(Mount, Option<(Plan, Digest)>)>, BuildError> {
+        let mut mounts = Vec::new();
+        for flag in flags {
+            let expand = |text: &str| words::expand(text, self.file.escape, &|name| state.lookup(name));
+            let mount = flag.read(cwd, &expand).map_err(|e| DockerfileError::new(step.line, e))?;
+            let shows_files = match mount.kind {
+                mount::Kind::Bind => true,
+                mount::Kind::Cache { .. } => mount.from.is_some(),
+                _ => false,
+            };
+            let plan = match shows_files {
+                true => {
+                    let from = self.origin(stage, step.line, mount.from.as_deref()).await?;
+                    let sources = Sources { paths: vec![mount.source.clone()], ..Sources::default() };
+                    Some(
+                        self.plan(step.line, from, self.nothing(), sources, SHOWN.to_owned(), Rights::default())
+                            .await?,
+                    )
+                }
+                false => None,
+            };
+            mounts.push((mount, plan));
+        }
+        Ok(mounts)
+    }
+
+    /// Makes what is mounted. `env` gets the secrets that are variables.
+    async fn prepare_mounts(
+        &self,
+        step: &Step,
+        mounts: Vec<(Mount, Option<(Plan, Digest)>)>,
+        env: &mut Vec<String>,
+    ) -> Result<Prepared, BuildError> {
+        let inner = &self.store.inner;
+        let mut prepared = Prepared::default();
+        for (mount, plan) in mounts {
+            match mount.kind {
+                mount::Kind::Bind => {
+                    let dir = inner.session.dir("bind")?;
+                    self.write_plan(plan, dir.as_path()).await?;
+                    let path = dir.as_path().join(SHOWN.trim_start_matches('/'));
+                    prepared.show(MountSource::Path(path), mount.target, mount.readonly);
+                    prepared.temporary.push(dir);
+                }
+                mount::Kind::Cache { id, sharing, mode, owner } => {
+                    let cache = mount::cache(inner, &id, sharing, mode, owner).await?;
+                    if cache.is_new && plan.is_some() {
+                        let dir = inner.session.dir("bind")?;
+                        self.write_plan(plan, dir.as_path()).await?;
+                        let from = dir.as_path().join(SHOWN.trim_start_matches('/'));
+                        for entry in std::fs::read_dir(&from).map_err(StoreError::io("list", &from))?.flatten() {
+                            let to = cache.path.join(entry.file_name());
+                            std::fs::rename(entry.path(), &to).map_err(StoreError::io("rename into", &to))?;
+                        }
+                    }
+                    prepared.show(MountSource::Path(cache.path.clone()), mount.target, mount.readonly);
+                    prepared.caches.push(cache);
+                }
+                mount::Kind::Tmpfs { size_bytes } => {
+                    prepared.show(MountSource::Tmpfs { size_bytes }, mount.target, false);
+                }
+                mount::Kind::Secret { id, required, mode, owner, env: variable, is_file } => {
+                    let Some(value) = self.options.secrets.get(&id) else {
+                        if required {
+                            let message =
+                                format!("secret `{id}` is required and was not given: use --secret id={id},src=FILE");
+                            return Err(DockerfileError::new(step.line, message).into());
+                        }
+                        continue;
+                    };
+                    if let Some(name) = variable {
+                        settings::set_env(env, &name, &String::from_utf8_lossy(value));
+                    }
+                    if is_file {
+                        let file = mount::secret(inner, value, mode, owner)?;
+                        prepared.show(MountSource::Path(file.as_path().to_owned()), mount.target, true);
+                        prepared.temporary.push(file);
+                    }
+                }
+            }
+        }
+        Ok(prepared)
+    }
+
+    async fn write_plan(&self, plan: Option<(Plan, Digest)>, to: &Path) -> Result<(), BuildError> {
+        let Some((plan, _)) = plan else { return Ok(()) };
+        let (to, epoch, limits) = (to.to_owned(), self.epoch(), self.store.inner.options.limits.clone());
+        let below = vec![self.store.inner.layout.empty_layer()];
+        blocking(move || plan.apply(&to, &below, epoch, &limits)).await
+    }
+
+    /// A tree of nothing.
+    fn nothing(&self) -> LayerStack {
+        LayerStack::new(vec![self.store.inner.layout.empty_layer()])
+    }
+
+    /// The tree of a stage or image; `None` for the context.
+    async fn origin(&self, stage: usize, line: usize, from: Option<&str>) -> Result<Option<LayerStack>, BuildError> {
+        let inner = &self.store.inner;
+        let Some(name) = from else { return Ok(None) };
+        Ok(Some(match self.file.source(name, stage) {
+            StageSource::Stage(number) => match self.built.get(&number) {
+                Some(built) => LayerStack::new(built.dirs(inner)),
+                None => {
+                    let message = format!(
+                        "an ONBUILD instruction copies from stage `{name}`, which this build does not need otherwise"
+                    );
+                    return Err(DockerfileError::new(line, message).into());
+                }
+            },
+            StageSource::Image => LayerStack::new(self.image(line, name).await?.dirs(inner)),
+        }))
+    }
+
+    /// What is copied from where to where, and its digest.
+    async fn plan(
+        &self,
+        line: usize,
+        from: Option<LayerStack>,
+        to: LayerStack,
+        sources: Sources,
+        dest: String,
+        rights: Rights,
+    ) -> Result<(Plan, Digest), BuildError> {
+        let (context, ignore) = (self.context.clone(), self.ignore.clone());
+        blocking(move || {
+            let none = Ignore::default();
+            let origin = match &from {
+                Some(tree) => Origin { tree, ignore: &none, name: "the other image", keep_owner: true },
+                None => Origin { tree: &context, ignore: &ignore, name: "the build context", keep_owner: false },
+            };
+            let plan = Plan::make(line, &origin, &to, sources, &dest, rights)?;
+            let digest = plan.digest()?;
+            Ok::<_, BuildError>((plan, digest))
+        })
+        .await
+    }
+
     async fn copy(&mut self, stage: usize, state: &mut State, step: &Step, copy: &Copy) -> Result<(), BuildError> {
         let wrong = |message: String| BuildError::from(DockerfileError::new(step.line, message));
         let escape = self.file.escape;
@@ -295,9 +484,29 @@ impl<'a> Builder<'a> {
         let base = state.built.dirs(&inner);
         let expand = |text: &str| words::expand(text, escape, &|name| state.lookup(name)).map_err(wrong);
         let mut sources = Sources { extract: copy.add, ..Sources::default() };
+        let mut downloads = Vec::new();
         for source in &copy.sources {
             match source {
-                Source::Path(path) => sources.paths.push(expand(path)?),
+                Source::Path(path) => {
+                    let path = expand(path)?;
+                    if !copy.add || !remote::is_url(&path) {
+                        sources.paths.push(path);
+                        continue;
+                    }
+                    let max = inner.options.limits.layer_bytes_max;
+                    let download = remote::download(&inner, &path, copy.checksum.as_deref(), max).await;
+                    let download = download.map_err(|error| error.at(step.line))?;
+                    let name = remote::file_name(&path).map(str::to_owned);
+                    if name.is_none() && copy.dest.ends_with('/') {
+                        return Err(wrong(format!(
+                            "`{path}` does not say what the file in `{}` is to be called",
+                            copy.dest
+                        )));
+                    }
+                    sources.downloads.push((name.unwrap_or_default(), download.as_path().to_owned()));
+                    // Kept until the step is done.
+                    downloads.push(download);
+                }
                 Source::Inline(doc) => {
                     let content = match doc.expand {
                         true => {
@@ -320,26 +529,8 @@ impl<'a> Builder<'a> {
                 .transpose()?,
             mode: copy.chmod.as_deref().map(|m| mode(&expand(m)?).map_err(wrong)).transpose()?,
         };
-        let from = match copy.from.as_deref() {
-            None => None,
-            Some(name) => Some(match self.file.source(name, stage) {
-                StageSource::Stage(number) => LayerStack::new(self.built[&number].dirs(&inner)),
-                StageSource::Image => LayerStack::new(self.image(step.line, name).await?.dirs(&inner)),
-            }),
-        };
-        let (context, ignore, line) = (self.context.clone(), self.ignore.clone(), step.line);
-        let to = LayerStack::new(base.clone());
-        let plan = blocking(move || {
-            let none = Ignore::default();
-            let origin = match &from {
-                Some(tree) => Origin { tree, ignore: &none, name: "the other image", keep_owner: true },
-                None => Origin { tree: &context, ignore: &ignore, name: "the build context", keep_owner: false },
-            };
-            let plan = Plan::make(line, &origin, &to, sources, &dest, rights)?;
-            let digest = plan.digest()?;
-            Ok::<_, BuildError>((plan, digest))
-        });
-        let (plan, digest) = plan.await?;
+        let from = self.origin(stage, step.line, copy.from.as_deref()).await?;
+        let (plan, digest) = self.plan(step.line, from, LayerStack::new(base), sources, dest, rights).await?;
         self.write(state, step, plan, digest).await
     }
 
@@ -398,7 +589,8 @@ impl<'a> Builder<'a> {
         let reference: ImageRef =
             name.parse().map_err(|e: crate::ParseReferenceError| DockerfileError::new(line, e.to_string()))?;
         let missing = || BuildError::NoImage { line, image: name.to_owned() };
-        let image = match (self.store.resolve_ref(&reference), &self.options.pull) {
+        let here = self.store.resolve_ref(&reference).filter(|_| !self.options.pull_always);
+        let image = match (here, &self.options.pull) {
             (Some(image), _) => image,
             (None, None) => return Err(missing()),
             (None, Some(pull)) => {
@@ -453,6 +645,7 @@ fn platform_args() -> BTreeMap<String, String> {
     let host = Platform::host();
     let mut args = BTreeMap::new();
     for prefix in ["TARGET", "BUILD"] {
+        args.insert(format!("{prefix}VARIANT"), String::new());
         args.insert(format!("{prefix}PLATFORM"), host.to_string());
         args.insert(format!("{prefix}OS"), host.os.clone());
         args.insert(format!("{prefix}ARCH"), host.architecture.clone());
@@ -460,21 +653,34 @@ fn platform_args() -> BTreeMap<String, String> {
     args
 }
 
+/// What is made for the mounts of one command; it goes when the command has ended.
+#[derive(Default)]
+struct Prepared {
+    list: Vec<RunMount>,
+    temporary: Vec<TempPath>,
+    caches: Vec<mount::Cache>,
+}
+
+impl Prepared {
+    fn show(&mut self, source: MountSource, target: String, readonly: bool) {
+        self.list.push(RunMount { source, target, readonly });
+    }
+}
+
+/// Whether a command is a here-document and nothing else.
+fn is_alone(text: &str) -> bool {
+    text.starts_with("<<") && !text.contains(char::is_whitespace)
+}
+
 /// The script of a RUN with here-documents.
-fn with_heredocs(text: &str, heredocs: &[super::lines::Heredoc]) -> Result<String, String> {
+fn with_heredocs(text: &str, heredocs: &[super::lines::Heredoc]) -> String {
     if let [only] = heredocs
-        && text.starts_with("<<")
-        && !text.contains(char::is_whitespace)
+        && is_alone(text)
     {
-        if only.content.starts_with("#!") {
-            return Err(
-                "a here-document with its own interpreter (#!) is not supported: name it before the `<<`".to_owned()
-            );
-        }
-        return Ok(only.content.clone());
+        return only.content.clone();
     }
     let documents: String = heredocs.iter().map(|doc| format!("{}{}\n", doc.content, doc.name)).collect();
-    Ok(format!("{text}\n{documents}"))
+    format!("{text}\n{documents}")
 }
 
 /// `755`.

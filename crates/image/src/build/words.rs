@@ -1,5 +1,7 @@
 //! Words of an instruction: quoting, escapes and variables, as Docker's own small shell language has them.
 
+use super::substitution as pattern;
+
 /// Looks up a variable.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -145,6 +147,10 @@ impl Expander<'_> {
         // With a colon, an empty value counts as unset.
         let colon = self.chars.next_if_eq(&':').is_some();
         let operator = self.chars.next().ok_or_else(|| format!("`}}` is missing after `${{{name}`"))?;
+        if !colon && matches!(operator, '#' | '%' | '/') {
+            out.push_str(&self.cut(operator, &value.unwrap_or_default())?);
+            return Ok(());
+        }
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return Err("substitutions are nested too deeply".to_owned());
@@ -160,6 +166,44 @@ impl Expander<'_> {
             other => return Err(format!("unsupported modifier `{other}` in substitution of `{name}`")),
         }
         Ok(())
+    }
+
+    /// After `${name#`, `${name%` or `${name/`: the value without its start or end, or with something else in it.
+    fn cut(&mut self, operator: char, value: &str) -> Result<String, String> {
+        let twice = self.chars.next_if_eq(&operator).is_some();
+        let chars: Vec<char> = value.chars().collect();
+        if operator == '/' {
+            let (pattern, end) = self.pattern(&['/', '}'])?;
+            let with = if end == '/' { self.run(Some('}'))? } else { String::new() };
+            return Ok(pattern::replace(&chars, &pattern, &with, twice));
+        }
+        let (pattern, _) = self.pattern(&['}'])?;
+        Ok(match operator {
+            '#' => pattern::without_start(&chars, &pattern, twice),
+            _ => pattern::without_end(&chars, &pattern, twice),
+        })
+    }
+
+    /// A pattern up to one of the characters `until`, which is consumed and returned. What is quoted, escaped or the value of
+    /// a variable stands for itself.
+    fn pattern(&mut self, until: &[char]) -> Result<(Vec<pattern::Part>, char), String> {
+        use pattern::Part;
+        let mut parts = Vec::new();
+        while let Some(c) = self.chars.next() {
+            let mut text = String::new();
+            match c {
+                c if until.contains(&c) => return Ok((parts, c)),
+                '*' => parts.push(Part::Any),
+                '?' => parts.push(Part::One),
+                '\'' => self.single_quoted(&mut text)?,
+                '"' => self.double_quoted(&mut text)?,
+                '$' => self.variable(&mut text)?,
+                c if c == self.escape => text.push(self.chars.next().unwrap_or(c)),
+                c => text.push(c),
+            }
+            parts.extend(text.chars().map(Part::Is));
+        }
+        Err("`}` is missing in a variable substitution".to_owned())
     }
 
     fn name(&mut self) -> String {
@@ -182,6 +226,9 @@ mod tests {
             "a" => Some("A".to_owned()),
             "empty" => Some(String::new()),
             "two" => Some("x y".to_owned()),
+            "path" => Some("a/b/c.tar.gz".to_owned()),
+            "slash" => Some("/".to_owned()),
+            "star" => Some("*b*c".to_owned()),
             _ => None,
         };
         assert_eq!(expand(text, '\\', &lookup).as_deref(), Ok(expected), "{text}");
@@ -201,11 +248,17 @@ mod tests {
         check("${none:-${a}/${other:-\"q}\"}}", "A/q}");
         check("$ 100$ $1 a$", "$ 100$  a$");
         check("'$a'\"$a\"$a", "$aAA");
+        check("${path#*/} ${path##*/} ${path%/*} ${path%%/*} ${path%.gz}", "b/c.tar.gz c.tar.gz a/b a a/b/c.tar");
+        check(
+            "${path/a/x} ${path//[/-} ${path//\\//-} ${path/?.t/T} ${path/b} ${path//${slash}/+}",
+            "x/b/c.tar.gz a/b/c.tar.gz a-b-c.tar.gz a/b/Tar.gz a//c.tar.gz a+b+c.tar.gz",
+        );
+        check("${none#x}${none/x/y} ${star#\\*} ${star#*}", " b*c *b*c");
     }
 
     #[test]
     fn mistakes_are_named() {
-        for wrong in ["${", "${}", "${a", "${a:", "${none:?needed}", "${a#x}", "'open", "\"open", "${a:-${b}"] {
+        for wrong in ["${", "${}", "${a", "${a:", "${none:?needed}", "'open", "\"open", "${a:-${b}"] {
             assert!(expand(wrong, '\\', &|_| None).is_err(), "{wrong}");
         }
         assert!(expand(&"${a:-".repeat(50), '\\', &|_| None).is_err());

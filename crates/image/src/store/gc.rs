@@ -50,7 +50,10 @@ impl ImageStore {
         let mut report = GcReport::default();
         let mut live = self.live(stays, &mut report)?;
         self.collect_steps(&mut live, steps_since)?;
-        let graves = self.bury_layers(&live.chains, &mut report)?;
+        let mut graves = self.bury_layers(&live.chains, &mut report)?;
+        if let Some(since) = steps_since {
+            graves.extend(self.bury_mounts(since)?);
+        }
         self.remove_blobs(&live.blobs, &mut report)?;
         drop(lock);
         drop(graves);
@@ -129,6 +132,26 @@ impl ImageStore {
             fs::rename(&path, grave.as_path()).map_err(StoreError::io("remove", &path))?;
             graves.push(grave);
             report.layers += 1;
+        }
+        Ok(graves)
+    }
+
+    /// Takes the caches of commands away that were last used before `since`.
+    fn bury_mounts(&self, since: SystemTime) -> Result<Vec<TempPath>, StoreError> {
+        let mut graves = Vec::new();
+        let dir = self.inner.layout.root.join("mounts");
+        if !dir.exists() {
+            return Ok(graves);
+        }
+        for lock in list(&dir)?.into_iter().filter(|path| path.extension().is_some_and(|ext| ext == "lock")) {
+            if used_at(&lock).is_some_and(|at| at < since) {
+                let (cache, grave) = (lock.with_extension(""), self.inner.session.path("collected"));
+                match fs::rename(&cache, grave.as_path()) {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("remove", &cache)(e)),
+                    _ => graves.push(grave),
+                }
+                remove(&lock)?;
+            }
         }
         Ok(graves)
     }

@@ -8,6 +8,7 @@
 //! l/<16 hex>                 links to the unpacked layers, so that mount options stay short
 //! writable/<name>/           upper and work directories of a container, and `image`, the id of the image it runs
 //! cache/<hex>.json           results of build steps
+//! mounts/<hex>/              a cache of `RUN --mount=type=cache`; `<hex>.lock` beside it says when it was last used
 //! tmp/<session>/             what is being made; a dead session's directory is removed by the next one
 //! lock                       shared while adding, exclusive while collecting garbage
 //! ```

@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use longshore_image::build::{BuildError, BuildEvent, BuildOptions, OutputStream, RunFuture, RunRequest, RunStep};
+use longshore_image::build::{
+    BuildError, BuildEvent, BuildOptions, MountSource, OutputStream, RunFuture, RunMount, RunRequest, RunStep,
+};
 use longshore_image::{Image, ImageStore, PullOptions, PushOptions};
 
 use crate::registry::Registry;
@@ -26,6 +28,8 @@ impl RunStep for Chroot {
         Box::pin(async move {
             let output = with_overlay(request.lower, request.upper, request.work, |root| {
                 let (root, cwd) = (root.to_owned(), request.cwd.to_owned());
+                request.mounts.iter().for_each(|mount| show(&root, mount));
+                let mounted = root.clone();
                 let mut command = Command::new(&request.argv[0]);
                 command.args(&request.argv[1..]).env_clear().stdin(Stdio::null());
                 command.envs(request.env.iter().map(|pair| pair.split_once('=').expect("NAME=value")));
@@ -37,12 +41,47 @@ impl RunStep for Chroot {
                         Ok(())
                     });
                 }
-                command.output()
+                // The command's root is another one than ours.
+                let inside = root_path(request.mounts);
+                let output = command.output();
+                for target in inside.iter().rev() {
+                    let at = mounted.join(target);
+                    rustix::mount::unmount(at, rustix::mount::UnmountFlags::DETACH).expect("unmounted");
+                }
+                output
             })?;
             (request.output)(OutputStream::Stdout, &output.stdout);
             (request.output)(OutputStream::Stderr, &output.stderr);
             Ok(output.status.code().unwrap_or(255))
         })
+    }
+}
+
+fn root_path(mounts: &[RunMount]) -> Vec<&str> {
+    mounts.iter().map(|mount| mount.target.trim_start_matches('/')).collect()
+}
+
+/// Mounts as a runtime does. Targets of these tests lead through no link.
+fn show(root: &Path, mount: &RunMount) {
+    use rustix::mount::{MountFlags, mount as new_mount, mount_bind, mount_remount};
+    let target = root.join(mount.target.trim_start_matches('/'));
+    fs::create_dir_all(target.parent().expect("a parent")).expect("dirs");
+    match &mount.source {
+        MountSource::Path(source) => {
+            if source.is_dir() {
+                fs::create_dir_all(&target).expect("dir");
+            } else {
+                fs::File::options().create(true).append(true).open(&target).expect("file");
+            }
+            mount_bind(source, &target).expect("mounted");
+            if mount.readonly {
+                mount_remount(&target, MountFlags::BIND | MountFlags::RDONLY, c"").expect("read-only");
+            }
+        }
+        MountSource::Tmpfs { .. } => {
+            fs::create_dir_all(&target).expect("dir");
+            new_mount("tmpfs", &target, "tmpfs", MountFlags::empty(), None).expect("mounted");
+        }
     }
 }
 
@@ -416,4 +455,97 @@ fn builds_can_be_spawned() {
     let (context, runner) = (bench.context(), Chroot::default());
     sendable(&bench.store.build(&context, &bench.options, &runner));
     sendable(&bench.store.pull("a", PullOptions::default()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mounts_are_there_for_the_command_and_leave_nothing_behind() {
+    let mut bench = Bench::new();
+    bench.busybox().file("in/a", "from the context").file("in/hidden", "x").file(".dockerignore", "in/hidden\n");
+    bench.options.secrets.insert("token".to_owned(), b"s3cret".to_vec());
+    let dockerfile = format!(
+        "{BUSYBOX}FROM base AS maker\nRUN mkdir -p /root /out && echo made > /out/made\n\
+         FROM base\nRUN mkdir /root\n\
+         RUN --mount=type=cache,target=/root/.cache/x --mount=type=tmpfs,target=/scratch \
+             --mount=target=/src,source=in --mount=from=maker,source=/out/made,target=/one \
+             --mount=type=secret,id=token --mount=type=secret,id=token,env=TOKEN --mount=type=secret,id=none \
+             cat /run/secrets/token /src/a /one && test ! -e /src/hidden && test $TOKEN = s3cret && echo x > /scratch/x && \
+             ! touch /src/b && echo more >> /root/.cache/x/log && cat /root/.cache/x/log && test ! -e /run/secrets/none\n"
+    );
+    let image = bench.built(&dockerfile).await;
+    let said = bench.said();
+    assert!(said.contains("s3cretfrom the contextmade\nmore\n"), "{said}");
+    assert_eq!(names(&image.layers[0]), ["root"], "the last layer is still that of mkdir");
+    assert_eq!(names(&image.layers[0].join("root")), [""; 0]);
+    // Neither the secret nor the cache's content is part of what a step depends on; the context's is.
+    bench.options.secrets.insert("token".to_owned(), b"other".to_vec());
+    assert_eq!(bench.built(&dockerfile).await.id, image.id);
+    assert!(bench.said().matches("(cached)").count() >= 4, "{}", bench.said());
+    bench.file("in/a", "changed");
+    bench.options.secrets.insert("token".to_owned(), b"s3cret".to_vec());
+    bench.built(&dockerfile).await;
+    assert!(bench.said().contains("s3cretchangedmade\nmore\nmore\n"), "the cache was kept: {}", bench.said());
+    bench.options.secrets.clear();
+    let required =
+        "FROM scratch\nCOPY busybox /\nRUN --mount=type=secret,id=key,required=true [\"/busybox\", \"true\"]";
+    assert_eq!(
+        bench.error(required).await,
+        "Dockerfile:3: secret `key` is required and was not given: use --secret id=key,src=FILE"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_image_leaves_for_builds_on_top_runs_first_and_once() {
+    let mut bench = Bench::new();
+    bench.busybox().file("app", "1");
+    bench.options.tags = vec!["local/base:1".parse().expect("valid")];
+    let dockerfile = format!("{BUSYBOX}ONBUILD COPY app /app\nONBUILD RUN cp /app /copied\nONBUILD ENV A=${{B:-b}}\n");
+    let base = bench.built(&dockerfile).await;
+    assert_eq!(base.config.on_build, ["COPY app /app", "RUN cp /app /copied", "ENV A=${B:-b}"]);
+    assert!(!base.layers[0].join("app").exists());
+    bench.options.tags.clear();
+    let image = bench.built("FROM local/base:1\nRUN test -f /copied && test $A = b\n").await;
+    assert!(image.config.on_build.is_empty());
+    assert_eq!(fs::read_to_string(image.layers[0].join("copied")).expect("made"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_here_document_may_name_its_interpreter() {
+    let bench = Bench::new();
+    bench.busybox();
+    let image = bench.built(&format!("{BUSYBOX}RUN <<EOF\n#!/bin/busybox sh\necho $0 > /made\nEOF\n")).await;
+    assert_eq!(names(&image.layers[0]), ["made"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn urls_are_downloaded_and_checked() {
+    let mut bench = Bench::new();
+    let body = "{}";
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/v2/?a/b", server.local_addr().expect("bound"));
+    std::thread::spawn(move || {
+        // Ends with the test's process.
+        for connection in server.incoming() {
+            let mut connection = connection.expect("a client");
+            let mut request = [0; 1024];
+            let _ = std::io::Read::read(&mut connection, &mut request);
+            let answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let _ = std::io::Write::write_all(&mut connection, answer.as_bytes());
+        }
+    });
+    let digest = longshore_image::Digest::of(body.as_bytes());
+    let dockerfile = format!("FROM scratch\nADD --checksum={digest} {url} /to/file\nADD --chmod=644 {url} /file2\n");
+    let image = bench.built(&dockerfile).await;
+    let path = image.layers[1].join("to/file");
+    assert_eq!(fs::read_to_string(&path).expect("downloaded"), body);
+    assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(image.layers[0].join("file2")).expect("there").permissions().mode() & 0o777, 0o644);
+    bench.options.no_cache = true;
+    let other = longshore_image::Digest::of(b"other");
+    let error = bench.error(&format!("FROM scratch\nADD --checksum={other} {url} /file")).await;
+    assert!(error.starts_with("Dockerfile:2: ") && error.contains("as --checksum says"), "{error}");
+    let error = bench.error(&format!("FROM scratch\nADD {url} /dir/")).await;
+    assert!(error.contains("does not say what the file"), "{error}");
+    let error = bench.error("FROM scratch\nADD http://127.0.0.1:1/x /x").await;
+    assert!(error.starts_with("Dockerfile:2: cannot download http://127.0.0.1:1/x: "), "{error}");
 }
