@@ -5,6 +5,7 @@
 //! `view.rs` of each service is the only bridge from stored types to sent ones.
 
 pub mod cx;
+pub mod identity;
 pub mod page;
 pub mod routes;
 pub mod settings;
@@ -23,7 +24,7 @@ pub mod sts;
 #[cfg(test)]
 mod testing;
 
-pub use cx::{Caller, Cx};
+pub use cx::{Caller, Cx, Principal};
 pub use routes::{Backend, Manifests, Routes};
 pub use settings::Settings;
 

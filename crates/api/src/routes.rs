@@ -1,6 +1,7 @@
 //! The table of operations: one typed line each, decoded, run and encoded in one place.
 
 use crate::cx::Cx;
+use crate::identity;
 use longshore_aws_model::{AwsError, Operation, OperationSchema, Protocol, ServiceSchema};
 use longshore_aws_wire::{Call, Response};
 use longshore_store::{Snapshot, Store, Tx};
@@ -150,9 +151,12 @@ impl Routes {
     /// An operation that only reads.
     pub fn read<O: Operation>(self, handler: ReadFn<O>) -> Self {
         self.add::<O>(Box::new(move |backend, cx, request| {
-            let answer = request
-                .call(&cx.request_id)
-                .answer::<O>(|input| backend.store.read(|state| handler(state, &cx, input)));
+            let answer = request.call(&cx.request_id).answer::<O>(|input| {
+                backend.store.read(|state| {
+                    identity::check(state, &cx, O::SCHEMA, &input)?;
+                    handler(state, &cx, input)
+                })
+            });
             Box::pin(std::future::ready(answer))
         }))
     }
@@ -182,7 +186,13 @@ impl Routes {
             Box::pin(async move {
                 let request_id = cx.request_id.clone();
                 let answer = match request.call(&request_id).decode::<O>() {
-                    Ok(input) => handler(backend, cx, input).await,
+                    Ok(input) => {
+                        let allowed = backend.store.read(|state| identity::check(state, &cx, O::SCHEMA, &input));
+                        match allowed {
+                            Ok(()) => handler(backend, cx, input).await,
+                            Err(error) => Err(error),
+                        }
+                    }
                     Err(error) => Err(error),
                 };
                 let call = request.call(&request_id);

@@ -34,11 +34,7 @@ impl Environment {
 
     /// A context in which a controller acts for a scope.
     pub fn cx(&self, scope: Scope) -> Cx {
-        let caller = Caller {
-            arn: format!("arn:aws:iam::{}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS", scope.account),
-            user_id: scope.account.to_string(),
-            access_key_id: String::new(),
-        };
+        let caller = Caller::ecs(&scope);
         Cx::new(scope, self.now(), caller, Arc::clone(&self.settings), (self.seed)())
     }
 }

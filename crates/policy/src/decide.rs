@@ -112,6 +112,22 @@ pub fn decide(request: &Request<'_>, grants: &Grants, resource: Option<&Policy>)
     Decision::Allowed
 }
 
+/// What one policy says by itself, as a role's trust policy does: [`Decision::Allowed`] only if it allows. `Account` names
+/// count as allowing when `account_is_enough`.
+pub fn says(request: &Request<'_>, policy: &Policy, account_is_enough: bool) -> Decision {
+    let action = request.action.to_ascii_lowercase();
+    let mut decision = Decision::ImplicitDeny(Source::Resource);
+    for statement in &policy.statements {
+        let Some(closeness) = concerns(statement, request, &action) else { continue };
+        match statement.effect {
+            Effect::Deny => return Decision::ExplicitDeny(Source::Resource),
+            Effect::Allow if account_is_enough || closeness != Closeness::Account => decision = Decision::Allowed,
+            Effect::Allow => {}
+        }
+    }
+    decision
+}
+
 /// The statements of policies that concern a request: index of the policy, Sid, effect.
 pub type Statements<'a> = Vec<(usize, Option<&'a str>, Effect)>;
 

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fmt;
 
-/// A policy.
-#[derive(Clone, Debug, PartialEq)]
+/// A policy. The default one has no statements: it allows nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
     pub(crate) statements: Vec<Statement>,
 }

@@ -17,7 +17,7 @@ mod time;
 
 pub use condition::Operator;
 pub use context::{Context, MapContext, NoContext, Values};
-pub use decide::{Decision, Grants, Named, Request, Source, Statements, decide, matches};
+pub use decide::{Decision, Grants, Named, Request, Source, Statements, decide, matches, says};
 pub use document::{Effect, Policy, PolicyError};
 pub use pattern::is_like;
 pub use principal::{Names, Principal};

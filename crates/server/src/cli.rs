@@ -1,6 +1,6 @@
 //! The command line. `--help` teaches; every option is also an environment variable.
 
-use crate::config::Config;
+use crate::config::{Auth, Config};
 use crate::{agent, balancer, down, env, image, serve, status, up};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -82,6 +82,10 @@ pub struct Options {
     /// Address and port of the API and the registry.
     #[arg(long, env = "LONGSHORE_LISTEN", default_value = "127.0.0.1:4566")]
     pub listen: SocketAddr,
+    /// Who may ask for what: `open` takes every key for the account's own, and is for loopback addresses only; `iam`
+    /// verifies signatures and evaluates policies.
+    #[arg(long, env = "LONGSHORE_AUTH", value_enum, default_value = "open")]
+    pub auth: Auth,
     /// Account number: twelve digits.
     #[arg(long, env = "LONGSHORE_ACCOUNT", default_value = "123456789012", value_parser = account)]
     pub account: String,

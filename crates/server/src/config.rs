@@ -16,6 +16,19 @@ pub struct Config {
     pub region: String,
     pub manage_hosts: bool,
     pub runtime: Runtime,
+    #[serde(default)]
+    pub auth: Auth,
+}
+
+/// Whether requests are believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Auth {
+    /// Every key is the account's own.
+    #[default]
+    Open,
+    /// Signatures are verified, policies evaluated.
+    Iam,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,9 +55,9 @@ impl Config {
             }
             other => bail!("--runtime {other}: give builtin, none, or the absolute path of an OCI runtime"),
         };
-        if !options.listen.ip().is_loopback() {
+        if !options.listen.ip().is_loopback() && options.auth == Auth::Open {
             bail!(
-                "--listen {}: Longshore answers anybody who can connect, so it listens on loopback addresses only until signatures are verified",
+                "--listen {}: with --auth open Longshore obeys anybody who can connect, so it listens on loopback addresses only; give --auth iam to listen elsewhere",
                 options.listen
             );
         }
@@ -56,6 +69,7 @@ impl Config {
             region: options.region,
             manage_hosts: !options.no_hosts && runtime != Runtime::None,
             runtime,
+            auth: options.auth,
         })
     }
 
@@ -74,6 +88,11 @@ impl Config {
 
     pub fn api_url(&self) -> String {
         format!("http://{}", self.listen)
+    }
+
+    /// The account's own access key, in the format that AWS's clients read.
+    pub fn credentials_file(&self) -> PathBuf {
+        self.data_dir.join("credentials")
     }
 
     /// Cgroups of tasks are below this.

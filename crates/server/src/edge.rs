@@ -8,12 +8,16 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use longshore_api::ecs::spot;
+use longshore_api::identity::{self, Authority, Enforced};
 use longshore_api::{Caller, Cx, ec2, routes, sts};
 use longshore_aws_model::AwsError;
+use longshore_aws_wire::sigv4::{BadSignature, SignedRequest};
 use longshore_aws_wire::{Identified, Parts, Refused, identify};
 use longshore_registry::Body;
 use longshore_types::{Region, Scope};
 use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -23,8 +27,8 @@ const BODY_MAX: usize = 16 << 20;
 /// Serves connections until the server ends.
 pub async fn run(server: Server, listener: TcpListener) {
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok((stream, peer)) => (stream, peer.ip()),
             Err(error) => {
                 // Out of descriptors, most likely: wait for some to close.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -37,7 +41,7 @@ pub async fn run(server: Server, listener: TcpListener) {
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let server = server.clone();
-                async move { Ok::<_, Infallible>(answer(server, request).await) }
+                async move { Ok::<_, Infallible>(answer(server, request, peer).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -50,7 +54,7 @@ pub async fn run(server: Server, listener: TcpListener) {
     }
 }
 
-async fn answer(server: Server, request: Request<Incoming>) -> Response<Body> {
+async fn answer(server: Server, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
     let path = request.uri().path();
     if path == "/v2" || path.starts_with("/v2/") {
         return server.registry.handle(request).await;
@@ -60,9 +64,9 @@ async fn answer(server: Server, request: Request<Incoming>) -> Response<Body> {
             return layer(&server, &request, signed).await;
         }
         let own = own.to_owned();
-        return ours(&server, request.method(), &own).await;
+        return ours(&server, request.method(), &own, peer).await;
     }
-    aws(server, request).await
+    aws(server, request, peer).await
 }
 
 fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
@@ -73,7 +77,7 @@ fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) 
     response
 }
 
-async fn aws(server: Server, request: Request<Incoming>) -> Response<Body> {
+async fn aws(server: Server, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, BODY_MAX).collect().await {
         Ok(body) => body.to_bytes(),
@@ -89,7 +93,7 @@ async fn aws(server: Server, request: Request<Incoming>) -> Response<Body> {
         );
     };
     let response = match identified {
-        Ok(identified) => call(&server, identified).await,
+        Ok(identified) => call(&server, identified, &head, &body, peer).await,
         Err(refused) => {
             let request_id = longshore_types::IdSource::new(seed()).uuid();
             tracing::debug!(error = %refused.error, "request refused");
@@ -116,20 +120,41 @@ fn recognize(head: &http::request::Parts, body: &Bytes) -> Option<Result<Identif
     })
 }
 
-async fn call(server: &Server, identified: Identified<'_>) -> longshore_aws_wire::Response {
+async fn call(
+    server: &Server,
+    identified: Identified<'_>,
+    head: &http::request::Parts,
+    body: &[u8],
+    peer: IpAddr,
+) -> longshore_aws_wire::Response {
     let region =
         identified.credential.as_ref().map_or(server.settings.region.clone(), |c| Region::from(c.region.as_str()));
     let scope = Scope { account: server.settings.account.clone(), region };
     let service = identified.service.name;
-    let access_key = identified.credential.as_ref().map_or("", |c| c.access_key.as_str());
-    let caller = caller(server, &scope, access_key);
+    let started = std::time::Instant::now();
+    let (caller, enforced) = match &server.authority {
+        None => (anybody(server, &scope, &identified), None),
+        Some(authority) => match authenticate(server, authority, &scope, &identified, head, body) {
+            Ok(caller) => {
+                let user_agent = head.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+                let user_agent = user_agent.map(str::to_owned);
+                let authority = Arc::clone(authority);
+                (caller, Some(Arc::new(Enforced { authority, source_ip: peer, user_agent })))
+            }
+            Err(refused) => {
+                let request_id = longshore_types::IdSource::new(seed()).uuid();
+                tracing::debug!(service, error = %refused, "signature refused");
+                return identified.call(&request_id).error(&refused);
+            }
+        },
+    };
     if matches!(service, "ec2" | "ecs" | "elbv2")
         && let Err(error) = initialize(server, scope.region.clone()).await
     {
         return identified.call("").error(&error);
     }
-    let started = std::time::Instant::now();
-    let cx = Cx::new(scope, now(), caller, server.settings.clone(), seed());
+    let mut cx = Cx::new(scope, now(), caller, server.settings.clone(), seed());
+    cx.enforced = enforced;
     let operation = identified.operation;
     let request_id = cx.request_id.clone();
     let request =
@@ -146,10 +171,45 @@ async fn call(server: &Server, identified: Identified<'_>) -> longshore_aws_wire
     response
 }
 
-/// Whose key it is: a role session's, or the account's own. Open mode takes any key for the account's.
-fn caller(server: &Server, scope: &Scope, access_key: &str) -> Caller {
-    let session = server.backend.store.read(|state| sts::session::find(state, access_key, now()));
-    session.map_or_else(|| Caller::root(scope, access_key), |session| sts::session::caller(&session))
+/// Open mode: a session's key is its role's, any other is the account's own.
+fn anybody(server: &Server, scope: &Scope, identified: &Identified<'_>) -> Caller {
+    let access_key = identified.credential.as_ref().map_or("", |c| c.access_key.as_str());
+    server.backend.store.read(|state| match sts::session::find(state, access_key, now()) {
+        Some(session) => sts::session::caller(state, session),
+        None => Caller::root(scope, access_key),
+    })
+}
+
+/// Whose signature it is.
+fn authenticate(
+    server: &Server,
+    authority: &Authority,
+    scope: &Scope,
+    identified: &Identified<'_>,
+    head: &http::request::Parts,
+    body: &[u8],
+) -> Result<Caller, AwsError> {
+    // Values that are no text cannot have been signed as any.
+    let headers: Vec<(&str, &str)> =
+        head.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
+    let request = SignedRequest {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &headers,
+        body,
+    };
+    let signing_name = identified.service.signing_name;
+    let credential = identified.credential.as_ref();
+    server
+        .backend
+        .store
+        .read(|state| {
+            let caller = identity::authenticate(authority, state, scope, &request, credential, signing_name, now())?;
+            identity::record_use(&server.backend.store, state, &caller, scope, signing_name, now());
+            Ok(caller)
+        })
+        .map_err(|bad: BadSignature| bad.into_error(identified.protocol))
 }
 
 /// Gives the account its default VPC in a region, the first time somebody looks.
@@ -185,7 +245,11 @@ async fn layer(server: &Server, request: &Request<Incoming>, signed: &str) -> Re
     }
 }
 
-async fn ours(server: &Server, method: &http::Method, path: &str) -> Response<Body> {
+async fn ours(server: &Server, method: &http::Method, path: &str, peer: IpAddr) -> Response<Body> {
+    // Nobody signs these: they are for this machine.
+    if server.authority.is_some() && method != http::Method::GET && !peer.is_loopback() {
+        return text(StatusCode::FORBIDDEN, "application/json", "{\"error\":\"from this machine only\"}");
+    }
     match (method.as_str(), path) {
         ("GET", "health") => {
             let counts = server.backend.store.read(|state| {

@@ -1,16 +1,25 @@
 //! `longshore env`: what points clients here.
 
 use crate::cli::EnvFormat;
-use crate::config::Config;
+use crate::config::{Auth, Config};
+use crate::credentials;
 use std::path::Path;
 use std::process::ExitCode;
 
 pub fn run(run_dir: &Path, format: EnvFormat) -> anyhow::Result<ExitCode> {
     let config = Config::read(run_dir)?;
+    // Open mode takes every key, and everybody may know it; the account's own is for who may read it.
+    let (access_key_id, secret_access_key) = match config.auth {
+        Auth::Open => ("longshore".to_owned(), "longshore".to_owned()),
+        Auth::Iam => {
+            let key = credentials::read(&config)?;
+            (key.access_key_id, key.secret_access_key)
+        }
+    };
     let variables = [
         ("AWS_ENDPOINT_URL", config.api_url()),
-        ("AWS_ACCESS_KEY_ID", "longshore".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "longshore".to_owned()),
+        ("AWS_ACCESS_KEY_ID", access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", secret_access_key),
         ("AWS_DEFAULT_REGION", config.region.clone()),
         ("AWS_REGION", config.region.clone()),
     ];

@@ -11,6 +11,7 @@ mod build_step;
 mod catalogue;
 mod cli;
 mod config;
+mod credentials;
 mod doctor;
 mod down;
 mod edge;

@@ -1,9 +1,10 @@
 //! Role `server`: store, API, controllers, registry, and the links to agent and balancer.
 
-use crate::config::{Config, Runtime};
+use crate::config::{Auth, Config, Runtime};
 use crate::upstream::Upstream;
-use crate::{agent_link, balancer_link, catalogue, edge, hosts, process, simulated};
+use crate::{agent_link, balancer_link, catalogue, credentials, edge, hosts, process, simulated};
 use anyhow::Context;
+use longshore_api::identity::Authority;
 use longshore_api::vault::{self, Vault};
 use longshore_api::{Backend, Settings};
 use longshore_controllers::{Environment, driver};
@@ -31,6 +32,8 @@ pub struct Server {
     pub routes: Arc<longshore_api::Routes>,
     pub registry: Registry,
     pub agent: agent_link::Handle,
+    /// Whom requests are checked by; nobody in open mode.
+    pub authority: Option<Arc<Authority>>,
 }
 
 pub fn run(config: Config) -> anyhow::Result<ExitCode> {
@@ -62,6 +65,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         registry_secret: registry_secret(&config)?,
         vault: vault(&config.data_dir)?,
     });
+    // Made in open mode, too, so that the same key is good when the mode changes.
+    let root = credentials::read_or_make(&config)?;
+    let authority = (config.auth == Auth::Iam).then(|| Arc::new(Authority::new(root)));
     let environment = Environment { settings: Arc::clone(&settings), now: Arc::new(now), seed: Arc::new(seed) };
     let store = Store::open(config.data_dir.join("store.redb"))?;
     let logs = Arc::new(LogStore::open(&config.data_dir.join("logs"))?);
@@ -82,6 +88,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         routes: Arc::new(longshore_api::routes()),
         registry,
         agent,
+        authority,
     };
 
     let mut tasks = JoinSet::new();

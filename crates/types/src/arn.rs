@@ -76,6 +76,11 @@ pub fn role(account: &AccountId, path: &str, name: &str) -> String {
     format!("arn:aws:iam::{account}:role{path}{name}")
 }
 
+/// A user, group, policy or instance profile: `kind` is `user`, `group`, `policy`, `instance-profile`.
+pub fn iam(account: &AccountId, kind: &str, path: &str, name: &str) -> String {
+    format!("arn:aws:iam::{account}:{kind}{path}{name}")
+}
+
 pub fn elbv2(scope: &Scope, resource: &str) -> String {
     arn("elasticloadbalancing", scope, format_args!("{resource}"))
 }

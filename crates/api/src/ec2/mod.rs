@@ -12,8 +12,9 @@ pub(crate) mod filter;
 mod error;
 mod list;
 mod permission;
+pub mod permissions;
 mod security_groups;
-mod tags;
+pub(crate) mod tags;
 #[cfg(test)]
 pub(crate) mod testing;
 mod view;
@@ -41,7 +42,7 @@ mod describe_vpcs;
 mod modify_subnet_attribute;
 mod modify_vpc_attribute;
 mod security_group_rules;
-mod tagging;
+pub(crate) mod tagging;
 
 pub fn routes(routes: Routes) -> Routes {
     routes

@@ -12,9 +12,9 @@ use longshore_aws_model::ec2::{
     TagDescription,
 };
 use longshore_store::{Snapshot, Tx};
-use longshore_types::Tags;
 use longshore_types::ec2::Vpc;
 use longshore_types::id::{EniId, SecurityGroupId, SubnetId, VpcId};
+use longshore_types::{Scope, Tags};
 use std::sync::Arc;
 
 pub fn create_tags(tx: &mut Tx, cx: &Cx, input: CreateTagsInput) -> Result<CreateTagsOutput, AwsError> {
@@ -42,6 +42,19 @@ pub fn delete_tags(tx: &mut Tx, cx: &Cx, input: DeleteTagsInput) -> Result<Delet
         })?;
     }
     error::finish(input.dry_run, DeleteTagsOutput {})
+}
+
+/// The tags of what an id names by its prefix, if it is there.
+pub fn find(state: &Snapshot, scope: &Scope, id: &str) -> Option<Tags> {
+    let scope = scope.clone();
+    match id.split('-').next()? {
+        "vpc" => state.vpcs().get(&(scope, VpcId::from(id))).map(|row| row.tags.clone()),
+        "subnet" => state.subnets().get(&(scope, SubnetId::from(id))).map(|row| row.tags.clone()),
+        "sg" => state.security_groups().get(&(scope, SecurityGroupId::from(id))).map(|row| row.tags.clone()),
+        "sgr" => super::security_group_rules::find(state, &scope, id).map(|(_, rule)| rule.tags),
+        "eni" => state.network_interfaces().get(&(scope, EniId::from(id))).map(|row| row.tags.clone()),
+        _ => None,
+    }
 }
 
 /// Changes the tags of the resource that an id names by its prefix.

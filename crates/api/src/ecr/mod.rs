@@ -18,6 +18,7 @@ mod list_image_referrers;
 mod list_images;
 mod mutability;
 mod names;
+pub mod permissions;
 pub mod pull_through;
 mod put_image;
 mod registry_settings;

@@ -132,7 +132,7 @@ fn check_role(tx: &Tx, cx: &Cx, role_arn: &str) -> Result<(), AwsError> {
     let name = role_name(role_arn).ok_or_else(cannot)?;
     let snapshot: &longshore_store::Snapshot = tx;
     let role = snapshot.roles().get(&(cx.scope.account.clone(), name.to_owned())).ok_or_else(cannot)?;
-    if iam::trust::may_be_assumed_by(&role.trust_policy, "ecs-tasks.amazonaws.com") { Ok(()) } else { Err(cannot()) }
+    if iam::trust::trusts_service(&role, "ecs-tasks.amazonaws.com", &cx.scope) { Ok(()) } else { Err(cannot()) }
 }
 
 /// The last part of `role/path/Name`, or a bare name.
@@ -150,17 +150,15 @@ pub fn new_session(tx: &mut Tx, cx: &Cx, role: &str, task: &TaskId) -> String {
     let row = tx.roles().get(&(account.clone(), name.clone()));
     let role_arn = row.as_ref().map_or_else(|| role.to_owned(), |r| arn::role(&account, &r.path, &r.name));
     let session = RoleSession {
-        access_key_id: format!("ASIA{}", cx.ids().alphanumeric(16)),
-        secret_access_key: sts::secret::new_secret(30),
-        session_token: sts::secret::new_secret(120),
-        account,
         role_arn,
         role_id: row.map(|r| r.id.clone()).unwrap_or_default(),
         session_name: task.to_string(),
-        expires_at: cx.now + CREDENTIALS_LAST,
         task: Some(task.clone()),
+        ..sts::session::new(cx, CREDENTIALS_LAST)
     };
     let key = session.access_key_id.clone();
+    // AssumeRole forgets, too, but an account may never call it.
+    sts::session::forget_ended(tx, cx.now);
     tx.role_sessions().put(key.clone(), session);
     key
 }

@@ -26,13 +26,14 @@ mod list_tasks;
 mod model_test;
 mod names;
 mod network;
+pub mod permissions;
 mod register_task_definition;
 mod run_task;
 mod service_deployments;
 pub mod spot;
 mod stop_service_deployment;
 mod stop_task;
-mod tags;
+pub(crate) mod tags;
 mod task_protection;
 #[cfg(test)]
 mod testing;

@@ -33,6 +33,19 @@ fn parse(arn: &str) -> Result<Tagged, AwsError> {
     }
 }
 
+/// The tags of what an ARN names, if it is there.
+pub fn find(state: &Snapshot, scope: &Scope, arn: &str) -> Option<Tags> {
+    let scope = scope.clone();
+    match parse(arn).ok()? {
+        Tagged::Cluster(name) => state.clusters().get(&(scope, name)).map(|row| row.tags.clone()),
+        Tagged::Service(cluster, name) => state.services().get(&(scope, cluster, name)).map(|row| row.tags.clone()),
+        Tagged::Task(id) => state.tasks().get(&(scope, id)).map(|row| row.tags.clone()),
+        Tagged::TaskDefinition(family, revision) => {
+            state.task_definitions().get(&(scope, family, revision)).map(|row| row.tags.clone())
+        }
+    }
+}
+
 fn not_found() -> AwsError {
     error::invalid("The specified resource was not found.")
 }
@@ -75,16 +88,7 @@ pub fn list_tags_for_resource(
     cx: &Cx,
     input: ListTagsForResourceInput,
 ) -> Result<ListTagsForResourceOutput, AwsError> {
-    let scope = cx.scope.clone();
-    let tags = match parse(&input.resource_arn)? {
-        Tagged::Cluster(name) => state.clusters().get(&(scope, name)).map(|row| view::tags(&row.tags)),
-        Tagged::Service(cluster, name) => {
-            state.services().get(&(scope, cluster, name)).map(|row| view::tags(&row.tags))
-        }
-        Tagged::Task(id) => state.tasks().get(&(scope, id)).map(|row| view::tags(&row.tags)),
-        Tagged::TaskDefinition(family, revision) => {
-            state.task_definitions().get(&(scope, family, revision)).map(|row| view::tags(&row.tags))
-        }
-    };
+    parse(&input.resource_arn)?;
+    let tags = find(state, &cx.scope, &input.resource_arn).map(|tags| view::tags(&tags));
     Ok(ListTagsForResourceOutput { tags: Some(tags.ok_or_else(not_found)?) })
 }

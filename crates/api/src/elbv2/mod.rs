@@ -25,12 +25,13 @@ mod modify_listener;
 mod modify_rule;
 mod modify_target_group;
 mod names;
+pub mod permissions;
 mod placement;
 mod register_targets;
 mod set_rule_priorities;
 mod set_security_groups;
 mod set_subnets;
-mod tags;
+pub(crate) mod tags;
 mod target_group_attributes;
 #[cfg(test)]
 mod testing;

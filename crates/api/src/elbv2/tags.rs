@@ -44,7 +44,7 @@ fn kind(arn: &str) -> &str {
     Arn::parse(arn).and_then(|arn| arn.resource.split_once('/')).map_or("", |(kind, _)| kind)
 }
 
-fn tags_of(state: &Snapshot, scope: &Scope, arn: &str) -> Result<Tags, AwsError> {
+pub fn tags_of(state: &Snapshot, scope: &Scope, arn: &str) -> Result<Tags, AwsError> {
     Ok(match kind(arn) {
         "loadbalancer" => names::load_balancer(state, scope, arn)?.tags.clone(),
         "targetgroup" => names::target_group(state, scope, arn)?.tags.clone(),

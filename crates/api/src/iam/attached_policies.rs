@@ -1,78 +1,101 @@
-//! AttachRolePolicy, DetachRolePolicy, ListAttachedRolePolicies and GetPolicy: AWS's managed policies.
+//! Attach…Policy, Detach…Policy and ListAttached…Policies of users, groups and roles: managed policies, AWS's and the
+//! account's.
 
-use super::{error, managed, roles, view};
+use super::holder::Holder;
+use super::{error, policies, roles};
 use crate::Cx;
+use crate::page::Page;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::iam::*;
 use longshore_store::{Snapshot, Tx};
-use longshore_types::arn::Arn;
+use longshore_types::iam::{Group, Role, User};
 
-/// IAM's hard limit of managed policies a role has.
-const POLICIES_MAX: usize = 20;
-
-pub fn attach_role_policy(
-    tx: &mut Tx,
-    cx: &Cx,
-    input: AttachRolePolicyInput,
-) -> Result<AttachRolePolicyOutput, AwsError> {
-    check_arn(&input.policy_arn)?;
-    let role = roles::find(tx, cx, &input.role_name)?;
-    managed::find(&input.policy_arn).ok_or_else(|| error::not_attachable(&input.policy_arn))?;
-    if role.attached_policies.len() >= POLICIES_MAX && !role.attached_policies.contains(&input.policy_arn) {
-        return Err(error::limit_exceeded(format!("Cannot exceed quota for PoliciesPerRole: {POLICIES_MAX}")));
+fn attach<H: Holder>(tx: &mut Tx, cx: &Cx, name: &str, arn: String) -> Result<(), AwsError> {
+    policies::check_arn(&arn)?;
+    let holder = H::find(tx, cx, name)?;
+    policies::find(tx, cx, &arn).ok_or_else(|| error::not_attachable(&arn))?;
+    if holder.attached().len() >= H::ATTACHED_MAX && !holder.attached().contains(&arn) {
+        return Err(error::limit_exceeded(format!("Cannot exceed quota for {}: {}", H::QUOTA, H::ATTACHED_MAX)));
     }
-    roles::update(tx, cx, &input.role_name, |role| role.attached_policies.insert(input.policy_arn))?;
-    Ok(AttachRolePolicyOutput {})
+    H::update(tx, cx, name, |holder| holder.attached_mut().insert(arn))?;
+    Ok(())
 }
 
-pub fn detach_role_policy(
-    tx: &mut Tx,
-    cx: &Cx,
-    input: DetachRolePolicyInput,
-) -> Result<DetachRolePolicyOutput, AwsError> {
-    check_arn(&input.policy_arn)?;
-    match roles::update(tx, cx, &input.role_name, |role| role.attached_policies.remove(&input.policy_arn))? {
-        true => Ok(DetachRolePolicyOutput {}),
-        false => Err(error::policy_not_found(&input.policy_arn)),
+fn detach<H: Holder>(tx: &mut Tx, cx: &Cx, name: &str, arn: &str) -> Result<(), AwsError> {
+    policies::check_arn(arn)?;
+    match H::update(tx, cx, name, |holder| holder.attached_mut().remove(arn))? {
+        true => Ok(()),
+        false => Err(error::policy_not_found(arn)),
     }
 }
 
-pub fn list_attached_role_policies(
+fn list<H: Holder>(
     state: &Snapshot,
     cx: &Cx,
-    input: ListAttachedRolePoliciesInput,
-) -> Result<ListAttachedRolePoliciesOutput, AwsError> {
-    let role = roles::find(state, cx, &input.role_name)?;
-    let path = input.path_prefix.as_deref().unwrap_or("/");
-    let policies = role.attached_policies.iter().filter_map(|arn| managed::find(arn));
-    let of_path = policies.filter(|policy| policy.path.starts_with(path));
-    let page = roles::list(of_path, |policy| policy.arn(), input.marker.as_deref(), input.max_items)?;
-    let sent = page
-        .items
-        .iter()
-        .map(|policy| AttachedPolicy { policy_name: Some(policy.name.to_owned()), policy_arn: Some(policy.arn()) });
-    Ok(ListAttachedRolePoliciesOutput {
-        attached_policies: Some(sent.collect()),
-        is_truncated: Some(page.next_token.is_some()),
-        marker: page.next_token,
-    })
+    name: &str,
+    path: Option<&str>,
+    marker: Option<&str>,
+    max_items: Option<i32>,
+) -> Result<Page<AttachedPolicy>, AwsError> {
+    let holder = H::find(state, cx, name)?;
+    let path = path.unwrap_or("/");
+    let known = holder.attached().iter().filter_map(|arn| policies::find(state, cx, arn));
+    let of_path = known.filter(|policy| policy.path().starts_with(path));
+    let sent = of_path.map(|policy| AttachedPolicy {
+        policy_name: Some(policy.name().to_owned()),
+        policy_arn: Some(policy.arn(&cx.scope.account)),
+    });
+    roles::list(sent, |policy| policy.policy_arn.clone().unwrap_or_default(), marker, max_items)
 }
 
-pub fn get_policy(state: &Snapshot, cx: &Cx, input: GetPolicyInput) -> Result<GetPolicyOutput, AwsError> {
-    check_arn(&input.policy_arn)?;
-    let policy = managed::find(&input.policy_arn).ok_or_else(|| error::policy_not_found(&input.policy_arn))?;
-    let roles = state.roles().prefix(&cx.scope.account);
-    let attachments = roles.filter(|role| role.attached_policies.contains(&input.policy_arn)).count();
-    Ok(GetPolicyOutput { policy: Some(view::policy(policy, attachments)) })
+/// The three operations of one kind of holder.
+macro_rules! operations {
+    (
+        $holder:ty, $name:ident,
+        $attach:ident($attach_input:ty) -> $attach_output:ident,
+        $detach:ident($detach_input:ty) -> $detach_output:ident,
+        $list:ident($list_input:ty) -> $list_output:ident
+    ) => {
+        pub fn $attach(tx: &mut Tx, cx: &Cx, input: $attach_input) -> Result<$attach_output, AwsError> {
+            attach::<$holder>(tx, cx, &input.$name, input.policy_arn)?;
+            Ok($attach_output {})
+        }
+
+        pub fn $detach(tx: &mut Tx, cx: &Cx, input: $detach_input) -> Result<$detach_output, AwsError> {
+            detach::<$holder>(tx, cx, &input.$name, &input.policy_arn)?;
+            Ok($detach_output {})
+        }
+
+        pub fn $list(state: &Snapshot, cx: &Cx, input: $list_input) -> Result<$list_output, AwsError> {
+            let (path, marker) = (input.path_prefix.as_deref(), input.marker.as_deref());
+            let page = list::<$holder>(state, cx, &input.$name, path, marker, input.max_items)?;
+            Ok($list_output {
+                attached_policies: Some(page.items),
+                is_truncated: Some(page.next_token.is_some()),
+                marker: page.next_token,
+            })
+        }
+    };
 }
 
-fn check_arn(arn: &str) -> Result<(), AwsError> {
-    let is_policy = |arn: Arn<'_>| arn.service == "iam" && arn.resource.starts_with("policy/");
-    match Arn::parse(arn).is_some_and(is_policy) {
-        true => Ok(()),
-        false => Err(error::invalid_input(format!("ARN {arn} is not valid."))),
-    }
-}
+operations!(
+    Role, role_name,
+    attach_role_policy(AttachRolePolicyInput) -> AttachRolePolicyOutput,
+    detach_role_policy(DetachRolePolicyInput) -> DetachRolePolicyOutput,
+    list_attached_role_policies(ListAttachedRolePoliciesInput) -> ListAttachedRolePoliciesOutput
+);
+operations!(
+    User, user_name,
+    attach_user_policy(AttachUserPolicyInput) -> AttachUserPolicyOutput,
+    detach_user_policy(DetachUserPolicyInput) -> DetachUserPolicyOutput,
+    list_attached_user_policies(ListAttachedUserPoliciesInput) -> ListAttachedUserPoliciesOutput
+);
+operations!(
+    Group, group_name,
+    attach_group_policy(AttachGroupPolicyInput) -> AttachGroupPolicyOutput,
+    detach_group_policy(DetachGroupPolicyInput) -> DetachGroupPolicyOutput,
+    list_attached_group_policies(ListAttachedGroupPoliciesInput) -> ListAttachedGroupPoliciesOutput
+);
 
 #[cfg(test)]
 mod tests {
@@ -106,9 +129,6 @@ mod tests {
         assert_eq!(list(None)[0].policy_arn.as_deref(), Some(EXECUTION));
         assert_eq!(list(Some("/service-role/"))[0].policy_name.as_deref(), Some("AmazonECSTaskExecutionRolePolicy"));
         assert_eq!(list(Some("/job-function/")), []);
-        let input = GetPolicyInput { policy_arn: EXECUTION.to_owned() };
-        let policy = read(&fixture, get_policy, input).expect("a policy").policy.expect("a policy");
-        assert_eq!((policy.attachment_count, policy.is_attachable), (Some(1), Some(true)));
         write(&fixture, detach_role_policy, detach("web", EXECUTION)).expect("detached");
         assert_eq!(list(None), []);
     }
@@ -132,10 +152,6 @@ mod tests {
         assert_eq!(
             refusal(write(&fixture, detach_role_policy, detach("web", EXECUTION))),
             format!("NoSuchEntity: Policy {EXECUTION} was not found.")
-        );
-        assert_eq!(
-            refusal(read(&fixture, get_policy, GetPolicyInput { policy_arn: unknown.to_owned() })),
-            "NoSuchEntity: Policy arn:aws:iam::aws:policy/Nothing was not found."
         );
     }
 }

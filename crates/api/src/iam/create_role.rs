@@ -1,7 +1,7 @@
 //! CreateRole.
 
 use super::document::{self, Purpose};
-use super::{error, tags, view};
+use super::{error, policies, tags, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::iam::{CreateRoleInput, CreateRoleOutput};
@@ -12,14 +12,14 @@ use longshore_types::iam::Role;
 const TRUST_POLICY_MAX: usize = 4096;
 
 pub fn create_role(tx: &mut Tx, cx: &Cx, input: CreateRoleInput) -> Result<CreateRoleOutput, AwsError> {
-    if input.permissions_boundary.is_some() {
-        return Err(error::unsupported("PermissionsBoundary"));
+    if let Some(arn) = &input.permissions_boundary {
+        policies::check_boundary(tx, cx, arn)?;
     }
     check_trust_policy(&input.assume_role_policy_document)?;
     let account = cx.scope.account.clone();
     // Names are told apart without regard to case, and kept as given.
     if tx.roles().prefix(&account).any(|role| role.name.eq_ignore_ascii_case(&input.role_name)) {
-        return Err(error::role_exists(&input.role_name));
+        return Err(error::exists("Role", &input.role_name));
     }
     let role = Role {
         id: format!("AROA{}", cx.ids().alphanumeric(17)),
@@ -31,6 +31,9 @@ pub fn create_role(tx: &mut Tx, cx: &Cx, input: CreateRoleInput) -> Result<Creat
         tags: tags::parse(input.tags.as_deref().unwrap_or_default())?,
         attached_policies: Default::default(),
         inline_policies: Default::default(),
+        permissions_boundary: input.permissions_boundary,
+        linked_service: None,
+        last_used: None,
         name: input.role_name,
     };
     let mut sent = view::role(&account, &role);
@@ -99,7 +102,14 @@ pub mod tests {
             ),
             (
                 CreateRoleInput { permissions_boundary: Some("arn".to_owned()), ..input("a") },
-                "InvalidInput: The parameter PermissionsBoundary is not supported by Longshore.",
+                "InvalidInput: ARN arn is not valid.",
+            ),
+            (
+                CreateRoleInput {
+                    permissions_boundary: Some("arn:aws:iam::123456789012:policy/none".to_owned()),
+                    ..input("a")
+                },
+                "NoSuchEntity: Scope ARN: arn:aws:iam::123456789012:policy/none does not exist or is not attachable.",
             ),
             (
                 CreateRoleInput { tags: Some(vec![tag("a"), tag("A")]), ..input("a") },

@@ -1,5 +1,6 @@
 //! DeleteRole: only of a role without policies.
 
+use super::holder::Holder;
 use super::{error, roles};
 use crate::Cx;
 use longshore_aws_model::AwsError;
@@ -8,11 +9,17 @@ use longshore_store::Tx;
 
 pub fn delete_role(tx: &mut Tx, cx: &Cx, input: DeleteRoleInput) -> Result<DeleteRoleOutput, AwsError> {
     let role = roles::find(tx, cx, &input.role_name)?;
-    if !role.attached_policies.is_empty() {
-        return Err(error::delete_conflict("Cannot delete entity, must detach all policies first."));
+    if role.linked_service.is_some() {
+        return Err(error::unmodifiable(format!(
+            "Cannot perform the operation on the protected role '{}' - this role is only modifiable by AWS",
+            role.name
+        )));
     }
-    if !role.inline_policies.is_empty() {
-        return Err(error::delete_conflict("Cannot delete entity, must delete policies first."));
+    role.check_empty()?;
+    let account = &cx.scope.account;
+    if tx.instance_profiles().prefix(account).any(|profile| profile.role.as_ref() == Some(&role.name)) {
+        let message = "Cannot delete entity, must remove roles from instance profile first.";
+        return Err(error::delete_conflict(message));
     }
     tx.roles().remove(&(cx.scope.account.clone(), input.role_name));
     Ok(DeleteRoleOutput {})

@@ -1,4 +1,4 @@
-//! Policy documents: whether a text is one, in IAM's words. What a trust policy allows is decided in [`super::trust`].
+//! Policy documents: whether a text is one, in IAM's words. What a trust policy allows is decided in the `longshore-policy` crate.
 
 use super::error::malformed_policy;
 use longshore_aws_model::AwsError;
@@ -51,7 +51,13 @@ pub fn check(text: &str, purpose: Purpose) -> Result<(), AwsError> {
             }
         }
     }
-    Ok(())
+    // What is stored can be evaluated: conditions are read to their end.
+    longshore_policy::Policy::parse(text).map(drop).map_err(|error| malformed_policy(error.0))
+}
+
+/// An error if `text` cannot narrow a session.
+pub fn check_session_policy(text: &str) -> Result<(), AwsError> {
+    check(text, Purpose::Permissions)
 }
 
 fn check_statement(statement: &Map<String, Value>, purpose: Purpose) -> Result<(), AwsError> {
@@ -218,6 +224,10 @@ mod tests {
             (
                 json!({"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"}),
                 "Policy document should not specify a principal.",
+            ),
+            (
+                json!({"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"StringIsh": {"a": "b"}}}),
+                "Invalid Condition type : StringIsh.",
             ),
             (json!([good, good]), "Statement IDs (SID) in a single policy must be unique."),
         ] {

@@ -7,12 +7,42 @@ fn no_such_entity(message: String) -> AwsError {
     AwsError::new(codes::NO_SUCH_ENTITY, message)
 }
 
-pub fn no_such_role(name: &str) -> AwsError {
-    no_such_entity(format!("The role with name {name} cannot be found."))
+/// `kind` is `user`, `role`, `group`.
+pub fn no_such(kind: &str, name: &str) -> AwsError {
+    no_such_entity(format!("The {kind} with name {name} cannot be found."))
 }
 
-pub fn no_such_inline_policy(name: &str) -> AwsError {
-    no_such_entity(format!("The role policy with name {name} cannot be found."))
+pub fn no_such_role(name: &str) -> AwsError {
+    no_such("role", name)
+}
+
+pub fn no_such_boundary(arn: &str) -> AwsError {
+    no_such_entity(format!("Scope ARN: {arn} does not exist or is not attachable."))
+}
+
+pub fn no_such_alias(alias: &str) -> AwsError {
+    no_such_entity(format!("The Account Alias with name {alias} cannot be found."))
+}
+
+pub fn no_such_entity_of(text: &str) -> AwsError {
+    no_such_entity(text.to_owned())
+}
+
+pub fn no_such_instance_profile(name: &str) -> AwsError {
+    no_such_entity(format!("Instance Profile {name} cannot be found."))
+}
+
+pub fn no_such_access_key(id: &str) -> AwsError {
+    no_such_entity(format!("The Access Key with id {id} cannot be found."))
+}
+
+pub fn no_such_version(arn: &str, version: &str) -> AwsError {
+    no_such_entity(format!("Policy {arn} version {version} does not exist or is not attachable."))
+}
+
+/// `kind` is `user`, `role`, `group`.
+pub fn no_such_inline_policy(kind: &str, name: &str) -> AwsError {
+    no_such_entity(format!("The {kind} policy with name {name} cannot be found."))
 }
 
 /// A managed policy that is to be attached.
@@ -25,8 +55,18 @@ pub fn policy_not_found(arn: &str) -> AwsError {
     no_such_entity(format!("Policy {arn} was not found."))
 }
 
-pub fn role_exists(name: &str) -> AwsError {
-    AwsError::new(codes::ENTITY_ALREADY_EXISTS, format!("Role with name {name} already exists."))
+/// `kind` is `User`, `Role`, `Group`.
+pub fn exists(kind: &str, name: &str) -> AwsError {
+    already_exists(format!("{kind} with name {name} already exists."))
+}
+
+pub fn already_exists(message: impl Into<String>) -> AwsError {
+    AwsError::new(codes::ENTITY_ALREADY_EXISTS, message)
+}
+
+/// What AWS keeps to itself: its managed policies, service-linked roles.
+pub fn unmodifiable(message: impl Into<String>) -> AwsError {
+    AwsError::new(codes::UNMODIFIABLE_ENTITY, message)
 }
 
 pub fn delete_conflict(message: &str) -> AwsError {
@@ -43,11 +83,6 @@ pub fn malformed_policy(message: impl Into<String>) -> AwsError {
 
 pub fn invalid_input(message: impl Into<String>) -> AwsError {
     AwsError::new(codes::INVALID_INPUT, message)
-}
-
-/// A parameter that would have no effect here.
-pub fn unsupported(parameter: &str) -> AwsError {
-    invalid_input(format!("The parameter {parameter} is not supported by Longshore."))
 }
 
 pub fn invalid_marker(marker: &str) -> AwsError {

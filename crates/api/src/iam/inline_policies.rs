@@ -1,65 +1,98 @@
-//! PutRolePolicy, GetRolePolicy, DeleteRolePolicy and ListRolePolicies: policies that are a role's own.
+//! Put…Policy, Get…Policy, Delete…Policy and List…Policies of users, groups and roles: policies of their own.
 
 use super::document::{self, Purpose};
+use super::holder::Holder;
 use super::{error, roles, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::iam::*;
 use longshore_store::{Snapshot, Tx};
+use longshore_types::iam::{Group, Role, User};
 
-/// Characters of all inline policies of a role, white space left out.
-const INLINE_POLICIES_MAX: usize = 10_240;
-
-pub fn put_role_policy(tx: &mut Tx, cx: &Cx, input: PutRolePolicyInput) -> Result<PutRolePolicyOutput, AwsError> {
-    document::check(&input.policy_document, Purpose::Permissions)?;
+fn put<H: Holder>(tx: &mut Tx, cx: &Cx, name: &str, policy: String, document: String) -> Result<(), AwsError> {
+    document::check(&document, Purpose::Permissions)?;
     let size = |text: &String| text.chars().filter(|c| !c.is_whitespace()).count();
-    let total = roles::update(tx, cx, &input.role_name, |role| {
-        role.inline_policies.insert(input.policy_name, input.policy_document);
-        role.inline_policies.values().map(size).sum::<usize>()
+    let total = H::update(tx, cx, name, |holder| {
+        holder.inline_mut().insert(policy, document);
+        holder.inline().values().map(size).sum::<usize>()
     })?;
-    if total > INLINE_POLICIES_MAX {
-        let message =
-            format!("Maximum policy size of {INLINE_POLICIES_MAX} bytes exceeded for role {}", input.role_name);
+    if total > H::INLINE_MAX {
+        let message = format!("Maximum policy size of {} bytes exceeded for {} {name}", H::INLINE_MAX, H::KIND);
         return Err(error::limit_exceeded(message));
     }
-    Ok(PutRolePolicyOutput {})
+    Ok(())
 }
 
-pub fn get_role_policy(state: &Snapshot, cx: &Cx, input: GetRolePolicyInput) -> Result<GetRolePolicyOutput, AwsError> {
-    let role = roles::find(state, cx, &input.role_name)?;
-    let text = role.inline_policies.get(&input.policy_name);
-    let text = text.ok_or_else(|| error::no_such_inline_policy(&input.policy_name))?;
-    Ok(GetRolePolicyOutput {
-        role_name: Some(role.name.clone()),
-        policy_document: Some(view::document(text)),
-        policy_name: Some(input.policy_name),
-    })
+/// The policy's text as it is sent.
+fn get<H: Holder>(state: &Snapshot, cx: &Cx, name: &str, policy: &str) -> Result<String, AwsError> {
+    let holder = H::find(state, cx, name)?;
+    let text = holder.inline().get(policy).ok_or_else(|| error::no_such_inline_policy(H::KIND, policy))?;
+    Ok(view::document(text))
 }
 
-pub fn delete_role_policy(
-    tx: &mut Tx,
-    cx: &Cx,
-    input: DeleteRolePolicyInput,
-) -> Result<DeleteRolePolicyOutput, AwsError> {
-    let removed = roles::update(tx, cx, &input.role_name, |role| role.inline_policies.remove(&input.policy_name))?;
-    removed.ok_or_else(|| error::no_such_inline_policy(&input.policy_name))?;
-    Ok(DeleteRolePolicyOutput {})
+fn delete<H: Holder>(tx: &mut Tx, cx: &Cx, name: &str, policy: &str) -> Result<(), AwsError> {
+    let removed = H::update(tx, cx, name, |holder| holder.inline_mut().remove(policy))?;
+    removed.map(drop).ok_or_else(|| error::no_such_inline_policy(H::KIND, policy))
 }
 
-pub fn list_role_policies(
-    state: &Snapshot,
-    cx: &Cx,
-    input: ListRolePoliciesInput,
-) -> Result<ListRolePoliciesOutput, AwsError> {
-    let role = roles::find(state, cx, &input.role_name)?;
-    let names = role.inline_policies.keys().cloned();
-    let page = roles::list(names, String::clone, input.marker.as_deref(), input.max_items)?;
-    Ok(ListRolePoliciesOutput {
-        policy_names: Some(page.items),
-        is_truncated: Some(page.next_token.is_some()),
-        marker: page.next_token,
-    })
+/// The four operations of one kind of holder.
+macro_rules! operations {
+    (
+        $holder:ty, $name:ident,
+        $put:ident($put_input:ty) -> $put_output:ident,
+        $get:ident($get_input:ty) -> $get_output:ident,
+        $delete:ident($delete_input:ty) -> $delete_output:ident,
+        $list:ident($list_input:ty) -> $list_output:ident
+    ) => {
+        pub fn $put(tx: &mut Tx, cx: &Cx, input: $put_input) -> Result<$put_output, AwsError> {
+            put::<$holder>(tx, cx, &input.$name, input.policy_name, input.policy_document)?;
+            Ok($put_output {})
+        }
+
+        pub fn $get(state: &Snapshot, cx: &Cx, input: $get_input) -> Result<$get_output, AwsError> {
+            let policy_document = Some(get::<$holder>(state, cx, &input.$name, &input.policy_name)?);
+            Ok($get_output { $name: Some(input.$name), policy_document, policy_name: Some(input.policy_name) })
+        }
+
+        pub fn $delete(tx: &mut Tx, cx: &Cx, input: $delete_input) -> Result<$delete_output, AwsError> {
+            delete::<$holder>(tx, cx, &input.$name, &input.policy_name)?;
+            Ok($delete_output {})
+        }
+
+        pub fn $list(state: &Snapshot, cx: &Cx, input: $list_input) -> Result<$list_output, AwsError> {
+            let holder = <$holder>::find(state, cx, &input.$name)?;
+            let names = holder.inline().keys().cloned();
+            let page = roles::list(names, String::clone, input.marker.as_deref(), input.max_items)?;
+            Ok($list_output {
+                policy_names: Some(page.items),
+                is_truncated: Some(page.next_token.is_some()),
+                marker: page.next_token,
+            })
+        }
+    };
 }
+
+operations!(
+    Role, role_name,
+    put_role_policy(PutRolePolicyInput) -> PutRolePolicyOutput,
+    get_role_policy(GetRolePolicyInput) -> GetRolePolicyOutput,
+    delete_role_policy(DeleteRolePolicyInput) -> DeleteRolePolicyOutput,
+    list_role_policies(ListRolePoliciesInput) -> ListRolePoliciesOutput
+);
+operations!(
+    User, user_name,
+    put_user_policy(PutUserPolicyInput) -> PutUserPolicyOutput,
+    get_user_policy(GetUserPolicyInput) -> GetUserPolicyOutput,
+    delete_user_policy(DeleteUserPolicyInput) -> DeleteUserPolicyOutput,
+    list_user_policies(ListUserPoliciesInput) -> ListUserPoliciesOutput
+);
+operations!(
+    Group, group_name,
+    put_group_policy(PutGroupPolicyInput) -> PutGroupPolicyOutput,
+    get_group_policy(GetGroupPolicyInput) -> GetGroupPolicyOutput,
+    delete_group_policy(DeleteGroupPolicyInput) -> DeleteGroupPolicyOutput,
+    list_group_policies(ListGroupPoliciesInput) -> ListGroupPoliciesOutput
+);
 
 #[cfg(test)]
 mod tests {
@@ -99,7 +132,7 @@ mod tests {
         let fixture = with_role();
         let refused = refusal(write(&fixture, put_role_policy, put("{")));
         assert_eq!(refused, "MalformedPolicyDocument: Syntax errors in policy.");
-        let long = DOCUMENT.replace("s3:*", &format!("s3:{}", "a".repeat(INLINE_POLICIES_MAX)));
+        let long = DOCUMENT.replace("s3:*", &format!("s3:{}", "a".repeat(10_240)));
         assert_eq!(
             refusal(write(&fixture, put_role_policy, put(&long))),
             "LimitExceeded: Maximum policy size of 10240 bytes exceeded for role web"

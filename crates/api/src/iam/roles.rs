@@ -1,6 +1,7 @@
 //! Finding and changing roles, and pages of lists.
 
 use super::error;
+use super::holder::Holder;
 use crate::Cx;
 use crate::page::{Page, page};
 use longshore_aws_model::AwsError;
@@ -9,12 +10,11 @@ use longshore_types::iam::Role;
 use std::sync::Arc;
 
 pub fn find(state: &Snapshot, cx: &Cx, name: &str) -> Result<Arc<Role>, AwsError> {
-    state.roles().get(&(cx.scope.account.clone(), name.to_owned())).ok_or_else(|| error::no_such_role(name))
+    Role::find(state, cx, name)
 }
 
 pub fn update<R>(tx: &mut Tx, cx: &Cx, name: &str, change: impl FnOnce(&mut Role) -> R) -> Result<R, AwsError> {
-    let key = (cx.scope.account.clone(), name.to_owned());
-    tx.roles().update(&key, change).ok_or_else(|| error::no_such_role(name))
+    Role::update(tx, cx, name, change)
 }
 
 /// A page of a list, as every List operation of IAM has it: 100 items unless asked for fewer or more.

@@ -1,11 +1,12 @@
-//! UpdateRole, and UpdateAssumeRolePolicy for its trust policy.
+//! UpdateRole, its older form UpdateRoleDescription, and UpdateAssumeRolePolicy for its trust policy.
 
 use super::create_role::check_trust_policy;
-use super::roles;
+use super::{roles, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::iam::{
-    UpdateAssumeRolePolicyInput, UpdateAssumeRolePolicyOutput, UpdateRoleInput, UpdateRoleOutput,
+    UpdateAssumeRolePolicyInput, UpdateAssumeRolePolicyOutput, UpdateRoleDescriptionInput, UpdateRoleDescriptionOutput,
+    UpdateRoleInput, UpdateRoleOutput,
 };
 use longshore_store::Tx;
 
@@ -18,6 +19,18 @@ pub fn update_role(tx: &mut Tx, cx: &Cx, input: UpdateRoleInput) -> Result<Updat
         role.max_session_seconds = input.max_session_duration.unwrap_or(3600);
     })?;
     Ok(UpdateRoleOutput {})
+}
+
+pub fn update_role_description(
+    tx: &mut Tx,
+    cx: &Cx,
+    input: UpdateRoleDescriptionInput,
+) -> Result<UpdateRoleDescriptionOutput, AwsError> {
+    roles::update(tx, cx, &input.role_name, |role| {
+        role.description = Some(input.description).filter(|text| !text.is_empty());
+    })?;
+    let role = roles::find(tx, cx, &input.role_name)?;
+    Ok(UpdateRoleDescriptionOutput { role: Some(view::role(&cx.scope.account, &role)) })
 }
 
 pub fn update_assume_role_policy(

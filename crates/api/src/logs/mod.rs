@@ -12,6 +12,7 @@ mod get_log_events;
 mod ingest;
 mod leftovers;
 mod names;
+pub mod permissions;
 mod prune;
 mod put_log_events;
 mod retention;

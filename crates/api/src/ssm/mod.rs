@@ -8,8 +8,9 @@ mod get_parameter;
 mod get_parameter_history;
 mod get_parameters_by_path;
 mod labels;
-mod names;
+pub(crate) mod names;
 pub mod parameters;
+pub mod permissions;
 mod put_parameter;
 mod tags;
 #[cfg(test)]

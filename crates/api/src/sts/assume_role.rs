@@ -1,13 +1,15 @@
 //! AssumeRole: credentials of a role for whoever its trust policy names.
 
-use super::{secret, session};
-use crate::Cx;
-use crate::iam::trust::{Principal, may_assume};
-use longshore_aws_model::sts::{AssumeRoleInput, AssumeRoleOutput, AssumedRoleUser, Credentials};
-use longshore_aws_model::{AwsError, Timestamp};
-use longshore_store::Tx;
+use super::session;
+use crate::identity::{Ask, Fields, is_trusted, managed_document};
+use crate::{Cx, iam};
+use longshore_aws_model::AwsError;
+use longshore_aws_model::sts::{AssumeRoleInput, AssumeRoleOutput, AssumedRoleUser, PolicyDescriptorType, Tag, codes};
+use longshore_store::{Snapshot, Tx};
+use longshore_types::Tags;
 use longshore_types::arn::{self, Arn};
 use longshore_types::iam::{Role, RoleSession};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,17 +18,11 @@ const CHAINED_SECONDS_MAX: i32 = 3600;
 
 pub fn assume_role(tx: &mut Tx, cx: &Cx, input: AssumeRoleInput) -> Result<AssumeRoleOutput, AwsError> {
     refuse_unsupported(&input)?;
-    let role = role(tx, cx, &input.role_arn)?.ok_or_else(|| denied(cx, &input.role_arn))?;
-    let caller = session::find(tx, &cx.caller.access_key_id, cx.now);
-    let mut arns = vec![cx.caller.arn.clone()];
-    arns.extend(caller.as_ref().map(|session| session.role_arn.clone()));
-    let account = cx.scope.account.as_str();
-    let principal = Principal::Aws { arns: &arns, account, external_id: input.external_id.as_deref() };
-    if !may_assume(&role.trust_policy, principal) {
-        return Err(denied(cx, &input.role_arn));
-    }
+    let role = role(tx, cx, &input.role_arn)?.ok_or_else(|| denied(cx, "sts:AssumeRole", &input.role_arn))?;
+    let before = cx.caller.session.clone();
+    check_trust(tx, cx, &role, &input, before.as_deref())?;
     let seconds = input.duration_seconds.unwrap_or(3600);
-    if caller.is_some() && seconds > CHAINED_SECONDS_MAX {
+    if before.is_some() && seconds > CHAINED_SECONDS_MAX {
         let message =
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
         return Err(validation(message));
@@ -34,29 +30,27 @@ pub fn assume_role(tx: &mut Tx, cx: &Cx, input: AssumeRoleInput) -> Result<Assum
     if seconds > role.max_session_seconds {
         return Err(validation("The requested DurationSeconds exceeds the MaxSessionDuration set for this role."));
     }
-
+    let policies = session_policies(tx, cx, input.policy.as_deref(), input.policy_arns.as_deref())?;
+    let (tags, transitive_tags) = session_tags(&input, before.as_deref())?;
+    let source_identity = source_identity(&input, before.as_deref())?;
     let session = RoleSession {
-        access_key_id: format!("ASIA{}", cx.ids().alphanumeric(16)),
-        secret_access_key: secret::new_secret(30),
-        session_token: secret::new_secret(120),
-        account: cx.scope.account.clone(),
         role_arn: arn::role(&cx.scope.account, &role.path, &role.name),
         role_id: role.id.clone(),
         session_name: input.role_session_name,
-        expires_at: cx.now + Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
-        task: None,
+        policies,
+        tags,
+        transitive_tags,
+        source_identity,
+        ..session::new(cx, Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
     };
     let output = AssumeRoleOutput {
-        credentials: Some(Credentials {
-            access_key_id: Some(session.access_key_id.clone()),
-            secret_access_key: Some(session.secret_access_key.clone()),
-            session_token: Some(session.session_token.clone()),
-            expiration: Some(Timestamp(session.expires_at.0)),
-        }),
+        credentials: Some(session::credentials(&session)),
         assumed_role_user: Some(AssumedRoleUser {
-            assumed_role_id: Some(session::caller(&session).user_id),
+            assumed_role_id: Some(format!("{}:{}", session.role_id, session.session_name)),
             arn: Some(session::assumed_role_arn(&session)),
         }),
+        packed_policy_size: packed_size(&session),
+        source_identity: session.source_identity.clone(),
         ..Default::default()
     };
     session::forget_ended(tx, cx.now);
@@ -64,22 +58,132 @@ pub fn assume_role(tx: &mut Tx, cx: &Cx, input: AssumeRoleInput) -> Result<Assum
     Ok(output)
 }
 
-/// What would narrow or mark the session: nothing here looks at it.
+/// What would mark the session by a second factor, or by contexts of identity providers: nobody here has either.
 fn refuse_unsupported(input: &AssumeRoleInput) -> Result<(), AwsError> {
     let given = [
-        ("PolicyArns", input.policy_arns.is_some()),
-        ("Policy", input.policy.is_some()),
-        ("Tags", input.tags.is_some()),
-        ("TransitiveTagKeys", input.transitive_tag_keys.is_some()),
         ("SerialNumber", input.serial_number.is_some()),
         ("TokenCode", input.token_code.is_some()),
-        ("SourceIdentity", input.source_identity.is_some()),
         ("ProvidedContexts", input.provided_contexts.is_some()),
         ("MinimumSessionTokenSize", input.minimum_session_token_size.is_some()),
     ];
     match given.into_iter().find(|(_, is_given)| *is_given) {
         Some((name, _)) => Err(validation(&format!("The parameter {name} is not supported by Longshore."))),
         None => Ok(()),
+    }
+}
+
+/// The role has to be trusting, and for tags and a source identity expressly so.
+fn check_trust(
+    state: &Snapshot,
+    cx: &Cx,
+    role: &Role,
+    input: &AssumeRoleInput,
+    before: Option<&RoleSession>,
+) -> Result<(), AwsError> {
+    let fields = Fields::of(input);
+    let ask = Ask { state, cx, fields: &fields };
+    let has_tags = input.tags.as_ref().is_some_and(|tags| !tags.is_empty())
+        || before.is_some_and(|session| !session.transitive_tags.is_empty());
+    let actions = [
+        ("sts:AssumeRole", true),
+        ("sts:TagSession", has_tags),
+        ("sts:SetSourceIdentity", input.source_identity.is_some()),
+    ];
+    match actions.into_iter().find(|(action, is_asked)| *is_asked && !is_trusted(&ask, role, action)) {
+        Some((action, _)) => Err(denied(cx, action, &input.role_arn)),
+        None => Ok(()),
+    }
+}
+
+/// The texts of the policies that narrow a session; `None` if it is given none.
+pub fn session_policies(
+    state: &Snapshot,
+    cx: &Cx,
+    policy: Option<&str>,
+    arns: Option<&[PolicyDescriptorType]>,
+) -> Result<Option<Vec<String>>, AwsError> {
+    const ARNS_MAX: usize = 10;
+    let mut texts = Vec::new();
+    if let Some(text) = policy {
+        iam::check_session_policy(text)?;
+        texts.push(text.to_owned());
+    }
+    let arns: Vec<&str> = arns.unwrap_or_default().iter().filter_map(|policy| policy.arn.as_deref()).collect();
+    if arns.len() > ARNS_MAX {
+        return Err(validation(&format!("The number of PolicyArns must not exceed {ARNS_MAX}.")));
+    }
+    for policy_arn in arns {
+        let text = managed_document(state, &cx.scope.account, policy_arn).ok_or_else(|| {
+            let message = format!("The specified session policy ARN {policy_arn} is not valid.");
+            AwsError::new(codes::MALFORMED_POLICY_DOCUMENT, message)
+        })?;
+        texts.push(text.into_owned());
+    }
+    Ok((!texts.is_empty()).then_some(texts))
+}
+
+/// Per cent of the room that AWS has for a session's policies and tags.
+pub fn packed_size(session: &RoleSession) -> Option<i32> {
+    const ROOM: usize = 2048;
+    let policies: usize = session.policies.iter().flatten().map(String::len).sum();
+    let tags: usize = session.tags.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let percent = ((policies + tags) * 100).div_ceil(ROOM).min(100);
+    (percent > 0).then(|| i32::try_from(percent).unwrap_or(100))
+}
+
+/// Tags of the request over those that the caller's session hands on, and the keys that this one hands on.
+fn session_tags(input: &AssumeRoleInput, before: Option<&RoleSession>) -> Result<(Tags, BTreeSet<String>), AwsError> {
+    let mut tags = Tags::default();
+    let mut transitive = BTreeSet::new();
+    if let Some(before) = before {
+        let handed_on = |(key, _): &(&String, &String)| before.transitive_tags.contains(*key);
+        tags = before.tags.iter().filter(handed_on).map(|(key, value)| (key.clone(), value.clone())).collect();
+        transitive.clone_from(&before.transitive_tags);
+    }
+    let given = parse_tags(input.tags.as_deref())?;
+    if let Some((key, _)) = given.iter().find(|(key, _)| transitive.contains(*key)) {
+        let message = format!(
+            "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session: {key}"
+        );
+        return Err(validation(&message));
+    }
+    for key in input.transitive_tag_keys.iter().flatten() {
+        if given.get(key).is_none() {
+            return Err(validation("The specified transitive tag key must be included in the requested tags."));
+        }
+        transitive.insert(key.clone());
+    }
+    tags.merge(&given);
+    Ok((tags, transitive))
+}
+
+/// Tags of a request; keys are unique without regard to case.
+pub fn parse_tags(given: Option<&[Tag]>) -> Result<Tags, AwsError> {
+    let mut tags = Tags::default();
+    for tag in given.unwrap_or_default() {
+        let key = tag.key.clone().unwrap_or_default();
+        if tags.0.keys().any(|other| other.eq_ignore_ascii_case(&key)) {
+            return Err(AwsError::new(
+                "InvalidParameterValue",
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            ));
+        }
+        tags.0.insert(key, tag.value.clone().unwrap_or_default());
+    }
+    if tags.0.len() > Tags::MAX {
+        return Err(validation("The number of session tags must not exceed 50."));
+    }
+    Ok(tags)
+}
+
+/// Once set, it stays through every role that is assumed.
+fn source_identity(input: &AssumeRoleInput, before: Option<&RoleSession>) -> Result<Option<String>, AwsError> {
+    let inherited = before.and_then(|session| session.source_identity.clone());
+    match (&input.source_identity, inherited) {
+        (Some(given), Some(inherited)) if *given != inherited => {
+            Err(validation("The SourceIdentity of a session cannot be changed."))
+        }
+        (given, inherited) => Ok(inherited.or_else(|| given.clone())),
     }
 }
 
@@ -99,13 +203,12 @@ fn role(tx: &mut Tx, cx: &Cx, role_arn: &str) -> Result<Option<Arc<Role>>, AwsEr
 }
 
 /// The same for a role that does not exist: an answer must not tell which roles there are.
-fn denied(cx: &Cx, role_arn: &str) -> AwsError {
-    let message =
-        format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}", cx.caller.arn);
+fn denied(cx: &Cx, action: &str, role_arn: &str) -> AwsError {
+    let message = format!("User: {} is not authorized to perform: {action} on resource: {role_arn}", cx.caller.arn);
     AwsError::new("AccessDenied", message).with_status(403)
 }
 
-fn validation(message: &str) -> AwsError {
+pub fn validation(message: &str) -> AwsError {
     AwsError::new("ValidationError", message)
 }
 
@@ -114,6 +217,7 @@ mod tests {
     use super::*;
     use crate::ec2::testing::{refusal, write};
     use crate::testing::Fixture;
+    use longshore_aws_model::Timestamp;
 
     const OWN_ACCOUNT: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":"sts:AssumeRole"}]}"#;
     const NOBODY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
@@ -132,6 +236,9 @@ mod tests {
                 tags: Default::default(),
                 attached_policies: Default::default(),
                 inline_policies: Default::default(),
+                permissions_boundary: None,
+                linked_service: None,
+                last_used: None,
             };
             tx.roles().put((cx.scope.account.clone(), role.name.clone()), role);
         });
@@ -205,9 +312,48 @@ mod tests {
             "ValidationError: The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
         );
         let narrowed = AssumeRoleInput { policy: Some("{}".to_owned()), ..input(arn) };
+        assert!(refusal(write(&fixture, assume_role, narrowed)).starts_with("MalformedPolicyDocument: "));
+        let factor = AssumeRoleInput { token_code: Some("123456".to_owned()), ..input(arn) };
         assert_eq!(
-            refusal(write(&fixture, assume_role, narrowed)),
-            "ValidationError: The parameter Policy is not supported by Longshore."
+            refusal(write(&fixture, assume_role, factor)),
+            "ValidationError: The parameter TokenCode is not supported by Longshore."
         );
+    }
+
+    #[test]
+    fn a_session_has_policies_and_the_tags_that_are_trusted() {
+        let fixture = with_role(OWN_ACCOUNT);
+        let arn = "arn:aws:iam::123456789012:role/app/web";
+        let tag = Tag { key: Some("team".to_owned()), value: Some("a".to_owned()) };
+        let tagged = || AssumeRoleInput { tags: Some(vec![tag.clone()]), ..input(arn) };
+        assert_eq!(
+            refusal(write(&fixture, assume_role, tagged())),
+            format!(
+                "AccessDenied: User: arn:aws:iam::123456789012:root is not authorized to perform: sts:TagSession on resource: {arn}"
+            )
+        );
+        fixture.write(|tx, cx| {
+            tx.roles().update(&(cx.scope.account.clone(), "web".to_owned()), |role| {
+                role.trust_policy = OWN_ACCOUNT.replace("sts:AssumeRole", "sts:*");
+            });
+        });
+        let policy = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ecs:*","Resource":"*"}}"#;
+        let arns = vec![PolicyDescriptorType { arn: Some("arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()) }];
+        let narrowed = AssumeRoleInput {
+            policy: Some(policy.to_owned()),
+            policy_arns: Some(arns),
+            transitive_tag_keys: Some(vec!["team".to_owned()]),
+            source_identity: Some("ann".to_owned()),
+            ..tagged()
+        };
+        let output = write(&fixture, assume_role, narrowed).expect("a session");
+        assert!(output.packed_policy_size.is_some_and(|percent| percent > 0));
+        fixture.read(|state, _| {
+            let session = state.role_sessions().all().next().expect("a session");
+            assert_eq!(session.policies.as_ref().map(Vec::len), Some(2));
+            assert_eq!(session.tags.get("team"), Some("a"));
+            assert!(session.transitive_tags.contains("team"));
+            assert_eq!(session.source_identity.as_deref(), Some("ann"));
+        });
     }
 }

@@ -31,7 +31,7 @@ pub use ec2::{NetworkInterfaces, SecurityGroups, SetUpScopes, Subnets, Vpcs};
 pub use ecr::{CreationTemplates, Images, PullThroughRules, Repositories};
 pub use ecs::{AccountSettings, Clusters, ServiceDeployments, ServiceRevisions, Services, TaskDefinitions, Tasks};
 pub use elbv2::{Listeners, LoadBalancers, Rules, TargetGroups, Targets};
-pub use iam::{RoleSessions, Roles};
+pub use iam::{AccessKeys, AccountAliases, Groups, InstanceProfiles, Policies, RoleSessions, Roles, Users};
 pub use logs::{LogGroups, LogStreams};
 pub use secretsmanager::{SecretVersions, Secrets};
 pub use ssm::{ParameterVersions, Parameters};
@@ -129,6 +129,12 @@ tables! {
     rules: Rules,
     roles: Roles,
     role_sessions: RoleSessions,
+    users: Users,
+    groups: Groups,
+    policies: Policies,
+    instance_profiles: InstanceProfiles,
+    account_aliases: AccountAliases,
+    access_keys: AccessKeys,
     repositories: Repositories,
     images: Images,
     pull_through_rules: PullThroughRules,

@@ -1,0 +1,96 @@
+//! Who asks, and whether they may: enforcement of `--auth iam`.
+//!
+//! - [`authenticate`]: from a signed request to a [`crate::Caller`].
+//! - [`check`]: from a caller and an operation's input to yes, or AWS's words for no. Every route calls it, between
+//!   decoding and the handler.
+//! - `permissions.rs` of each service: which actions on which resources an operation needs.
+//! - [`grants`]: the policies that concern a caller, compiled once and kept while the tables they come from are the same.
+//!
+//! In open mode there is no [`Enforced`], and nothing here is asked.
+
+mod authenticate;
+mod authorize;
+mod context;
+mod denied;
+mod fields;
+mod grants;
+mod permission;
+mod resource_policy;
+mod resource_tags;
+
+pub use authenticate::{authenticate, record_use};
+pub use authorize::{ServiceCall, allows_role, authorize, check, is_trusted};
+pub use denied::{decode_message, denied};
+pub use fields::Fields;
+pub use grants::{Identity, identity_documents, managed_document, of_identity};
+pub use permission::{Ask, Permission, Resources, free, on, permissions};
+
+use longshore_aws_wire::sigv4::SigningKey;
+use longshore_policy::Grants;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The account's own access key, made at the first start.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RootKey {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+/// What is known of keys and policies between requests.
+pub struct Authority {
+    pub root: RootKey,
+    /// By access key, day, region and service.
+    signing_keys: Mutex<HashMap<String, SigningKey>>,
+    /// By access key; good while the revision is the same.
+    grants: Mutex<HashMap<String, (u64, Arc<Grants>)>>,
+}
+
+/// Entries that a cache has at most; a full one starts over, which costs each of its users one derivation.
+const CACHED_MAX: usize = 4096;
+
+impl Authority {
+    pub fn new(root: RootKey) -> Self {
+        Self { root, signing_keys: Mutex::default(), grants: Mutex::default() }
+    }
+}
+
+/// The secret stays out of logs.
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").field("root", &self.root.access_key_id).finish_non_exhaustive()
+    }
+}
+
+/// What enforcement knows of one request besides its caller.
+#[derive(Debug)]
+pub struct Enforced {
+    pub authority: Arc<Authority>,
+    pub source_ip: IpAddr,
+    pub user_agent: Option<String>,
+}
+
+/// A panic elsewhere leaves a cache as good as it was.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What `cache` has for a key, or what `make` makes.
+fn cached<V: Clone>(
+    cache: &Mutex<HashMap<String, V>>,
+    key: String,
+    is_good: impl Fn(&V) -> bool,
+    make: impl FnOnce() -> V,
+) -> V {
+    if let Some(value) = lock(cache).get(&key).filter(|value| is_good(value)) {
+        return value.clone();
+    }
+    let value = make();
+    let mut cache = lock(cache);
+    if cache.len() >= CACHED_MAX {
+        cache.clear();
+    }
+    cache.insert(key, value.clone());
+    value
+}

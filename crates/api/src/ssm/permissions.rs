@@ -1,0 +1,55 @@
+//! What each operation of the Parameter Store needs (Service Authorization Reference, "AWS Systems Manager").
+
+use super::names;
+use crate::identity::Resources::{Any, Each};
+use crate::identity::{Ask, Permission, Resources, on};
+use longshore_types::arn::Arn;
+
+macro_rules! ssm {
+    ($operation:literal, $resources:expr) => {
+        on($operation, concat!("ssm:", $operation), $resources)
+    };
+}
+
+const PARAMETER: Resources = Each(parameter);
+
+pub const PERMISSIONS: &[Permission] = &[
+    ssm!("AddTagsToResource", Each(tagged)),
+    ssm!("DeleteParameter", PARAMETER),
+    ssm!("DeleteParameters", PARAMETER),
+    ssm!("DescribeParameters", Any),
+    ssm!("GetParameter", PARAMETER),
+    ssm!("GetParameterHistory", PARAMETER),
+    ssm!("GetParameters", PARAMETER),
+    ssm!("GetParametersByPath", PARAMETER),
+    ssm!("LabelParameterVersion", PARAMETER),
+    ssm!("ListTagsForResource", Each(tagged)),
+    ssm!("PutParameter", PARAMETER),
+    on("PutParameter", "ssm:AddTagsToResource", Each(tagged_parameter)),
+    ssm!("RemoveTagsFromResource", Each(tagged)),
+    ssm!("UnlabelParameterVersion", PARAMETER),
+];
+
+/// The ARN without the version or label that a request may add to a name.
+fn arn(ask: &Ask<'_>, given: &str) -> String {
+    let whole = match Arn::parse(given) {
+        Some(_) => given.to_owned(),
+        None => names::arn(&ask.cx.scope, given),
+    };
+    match whole.split_once(":parameter") {
+        Some((head, name)) => format!("{head}:parameter{}", name.split(':').next().unwrap_or_default()),
+        None => whole,
+    }
+}
+
+fn parameter(ask: &Ask<'_>) -> Vec<String> {
+    ["Name", "Names", "Path"].into_iter().flat_map(|path| ask.all(path)).map(|name| arn(ask, name)).collect()
+}
+
+fn tagged(ask: &Ask<'_>) -> Vec<String> {
+    ask.all("ResourceId").map(|name| arn(ask, name)).collect()
+}
+
+fn tagged_parameter(ask: &Ask<'_>) -> Vec<String> {
+    if ask.get("Tags.Key").is_some() { parameter(ask) } else { Vec::new() }
+}
