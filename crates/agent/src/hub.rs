@@ -3,14 +3,15 @@
 use crate::machine::{Keep, Machine};
 use crate::task;
 use longshore_runtime::protocol as rt;
-use longshore_types::Timestamp;
 use longshore_types::id::TaskId;
+use longshore_types::launch::TaskSecrets;
 use longshore_types::link::{FromAgent, LogBatch, ToAgent, Welcome};
 use longshore_types::node::{TaskIntent, TaskObservation};
+use longshore_types::{Scope, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// Tasks started at a time: more makes each slower and none sooner.
@@ -34,7 +35,12 @@ struct State {
     next_batch: u64,
     /// Sent and not yet durable, in order: sent again to the next control plane.
     unacked: BTreeMap<u64, (LogBatch, mpsc::UnboundedSender<u64>)>,
+    /// Tasks that wait for the values of their secrets: asked for again of the next control plane.
+    asked: BTreeMap<TaskId, (Scope, oneshot::Sender<Secrets>)>,
 }
+
+/// Values, or the reason that the task is stopped for.
+type Secrets = Result<TaskSecrets, String>;
 
 struct Entry {
     intent: watch::Sender<TaskIntent>,
@@ -80,6 +86,11 @@ impl<M: Machine> Hub<M> {
                 self.want(whole, upsert, remove);
             }
             ToAgent::LogAck { batch } => self.log_ack(batch),
+            ToAgent::Secrets { task, values } => {
+                if let Some((_, answer)) = self.state().asked.remove(&task) {
+                    let _ = answer.send(values);
+                }
+            }
             ToAgent::Reset { token } => {
                 self.want(true, vec![], vec![]);
                 let hub = Arc::clone(self);
@@ -121,6 +132,9 @@ impl<M: Machine> Hub<M> {
         }
         for (batch, _) in state.unacked.values() {
             let _ = link.send(FromAgent::Logs(batch.clone()));
+        }
+        for (task, (scope, _)) in &state.asked {
+            let _ = link.send(FromAgent::Secrets { scope: scope.clone(), task: task.clone() });
         }
         state.link = Some(link);
     }
@@ -187,7 +201,26 @@ impl<M: Machine> Hub<M> {
 
     /// The control plane has forgotten the task.
     pub(crate) fn remove(&self, id: &TaskId) {
-        self.state().tasks.remove(id);
+        let mut state = self.state();
+        state.tasks.remove(id);
+        state.asked.remove(id);
+    }
+
+    /// Values of a task's secrets; waits for a control plane that has them.
+    pub(crate) async fn secrets(&self, scope: &Scope, task: &TaskId) -> Secrets {
+        let (answer, wait) = oneshot::channel();
+        {
+            let mut state = self.state();
+            state.asked.insert(task.clone(), (scope.clone(), answer));
+            if let Some(link) = &state.link {
+                let _ = link.send(FromAgent::Secrets { scope: scope.clone(), task: task.clone() });
+            }
+        }
+        match wait.await {
+            Ok(values) => values,
+            // The task is being forgotten, and its shell with it.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     fn is_empty(&self) -> bool {

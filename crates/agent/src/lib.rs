@@ -4,12 +4,14 @@
 //!  server ══ link ══► hub ──intent──► task (one each) ──► supervisor process
 //!         ◄══════════     ◄─observed─       │──► image, network
 //!                         ▲
-//!                     metadata (169.254.170.2 in each VPC)
+//!                     metadata, credentials and the AWS API (169.254.170.2 in each VPC)
 //! ```
 //! The agent may die at any time: supervisors go on, and the next agent finds them by their directories, connects to
 //! them, and reports what happened meanwhile. It keeps no state that it could not read again.
 
+mod api_door;
 mod cleanup;
+mod endpoints;
 pub mod hub;
 mod link;
 mod local;

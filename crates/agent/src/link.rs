@@ -1,6 +1,7 @@
 //! The connection to the control plane: connect, listen, try again.
 
-use crate::{Node, metadata, networks};
+use crate::endpoints::Endpoints;
+use crate::{Node, networks};
 use longshore_types::link::{FromAgent, ToAgent};
 use std::io;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ const RETRY: Duration = Duration::from_millis(50);
 /// Serves control planes, one after the other, for ever.
 pub async fn run(node: Arc<Node>) {
     let socket = node.machine.options.run_dir.join("server.sock");
-    let mut endpoints = metadata::Endpoints::new(Arc::clone(&node));
+    let mut endpoints = Endpoints::new(Arc::clone(&node));
     loop {
         match UnixStream::connect(&socket).await {
             Ok(stream) => {
@@ -30,7 +31,7 @@ pub async fn run(node: Arc<Node>) {
     }
 }
 
-async fn serve(node: &Arc<Node>, stream: UnixStream, endpoints: &mut metadata::Endpoints) -> io::Result<()> {
+async fn serve(node: &Arc<Node>, stream: UnixStream, endpoints: &mut Endpoints) -> io::Result<()> {
     let (reader, writer) = stream.into_split();
     let (outbox, inbox) = mpsc::unbounded_channel();
     let hello = FromAgent::Hello { node: "local".into(), cpu_units: 0, memory_mib: 0 };
@@ -63,11 +64,7 @@ async fn write(
     Ok(())
 }
 
-async fn read(
-    node: &Arc<Node>,
-    reader: tokio::net::unix::OwnedReadHalf,
-    endpoints: &mut metadata::Endpoints,
-) -> io::Result<()> {
+async fn read(node: &Arc<Node>, reader: tokio::net::unix::OwnedReadHalf, endpoints: &mut Endpoints) -> io::Result<()> {
     let mut lines = BufReader::new(reader).lines();
     while let Some(line) = lines.next_line().await? {
         match serde_json::from_str::<ToAgent>(&line) {
@@ -78,7 +75,7 @@ async fn read(
     Ok(())
 }
 
-async fn handle(node: &Arc<Node>, message: ToAgent, endpoints: &mut metadata::Endpoints) {
+async fn handle(node: &Arc<Node>, message: ToAgent, endpoints: &mut Endpoints) {
     let ToAgent::Network { generation, vpcs } = message else { return node.handle(message).await };
     match networks::config(generation, &vpcs) {
         Ok(config) => {

@@ -14,7 +14,10 @@ use longshore_types::ecs::Task;
 use longshore_types::id::TaskId;
 use longshore_types::link::Welcome;
 use longshore_types::node::{ContainerIntent, EniIntent, TaskIntent};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -104,7 +107,8 @@ impl Local {
             .map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
         spec.validate().map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
         let bytes = serde_json::to_vec(&spec).map_err(|e| failed(&e))?;
-        std::fs::write(directory.join(SPEC_FILE), bytes).map_err(|e| failed(&e))
+        // It holds the environment, and so secrets.
+        write_private(&directory.join(SPEC_FILE), &bytes).map_err(|e| failed(&e))
     }
 }
 
@@ -146,6 +150,9 @@ impl Machine for Local {
             let (username, password) = welcome.registry_auth;
             options.auth = Auth::Basic { username, password };
             options.endpoint = Some(Endpoint::plain_http(&welcome.api_url).map_err(|e| failed(&e))?);
+        }
+        if let Some((username, password)) = container.secrets.registry_auth.clone() {
+            options.auth = Auth::Basic { username, password };
         }
         self.images.pull(&reference, options).await.map_err(|e| failed(&e))
     }
@@ -237,6 +244,12 @@ impl Machine for Local {
             }
         }
     }
+}
+
+/// Writes a new file that only root reads.
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let _ = std::fs::remove_file(path);
+    File::options().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
 }
 
 /// `<task id>-<container name>`: the first part says whose it is.

@@ -1,11 +1,13 @@
-//! 169.254.170.2 in each VPC: task metadata v3 and v4, statistics, and the task role's credentials.
+//! 169.254.170.2:80 in each VPC: task metadata v3 and v4, statistics, and the task role's credentials.
 //!
-//! One listener a VPC. The VPC's reverse-path filter makes a packet's source address the task's identity, so a task can
-//! only ask about itself; the paths hold ids besides, as on AWS.
+//! A packet's source address is the task's identity, so a task can only ask about itself; the paths hold ids besides, as
+//! on AWS.
 //! <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html>
 
 mod document;
 mod stats;
+
+pub use stats::Samples;
 
 use crate::hub::Known;
 use crate::{Node, spec};
@@ -17,83 +19,28 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use longshore_types::node::TaskIntent;
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
-use tokio::task::JoinHandle;
+use tokio::net::TcpStream;
 
-/// The listeners, by VPC.
-pub struct Endpoints {
-    node: Arc<Node>,
-    samples: Arc<stats::Samples>,
-    running: HashMap<String, JoinHandle<()>>,
-}
-
-impl Endpoints {
-    pub fn new(node: Arc<Node>) -> Self {
-        Self { node, samples: Arc::default(), running: HashMap::new() }
-    }
-
-    /// Listens in exactly these VPCs.
-    pub fn serve(&mut self, vpcs: Vec<&str>) {
-        self.running.retain(|vpc, task| {
-            let stays = vpcs.contains(&vpc.as_str()) && !task.is_finished();
-            if !stays {
-                task.abort();
-            }
-            stays
-        });
-        for vpc in vpcs {
-            if self.running.contains_key(vpc) {
-                continue;
-            }
-            let path = longshore_network::namespace::path_of(&self.node.machine.options.run_dir, vpc);
-            let address = SocketAddr::from((longshore_network::METADATA, 80));
-            let listener = longshore_network::tcp_listener_in(&path, address)
-                .map_err(|error| error.to_string())
-                .and_then(|listener| tokio::net::TcpListener::from_std(listener).map_err(|error| error.to_string()));
-            match listener {
-                Ok(listener) => {
-                    let task = tokio::spawn(accept(
-                        Arc::clone(&self.node),
-                        Arc::clone(&self.samples),
-                        vpc.to_owned(),
-                        listener,
-                    ));
-                    self.running.insert(vpc.to_owned(), task);
-                }
-                Err(error) => tracing::error!(error, vpc, "the metadata endpoint cannot listen"),
-            }
+/// Serves one connection from a task.
+pub async fn serve(node: Arc<Node>, samples: Arc<Samples>, vpc: String, from: Ipv4Addr, stream: TcpStream) {
+    let answer = service_fn(|request: Request<Incoming>| {
+        let (node, samples, vpc) = (&node, &samples, &vpc);
+        async move {
+            let found = node.find(|task| task.network.address == from && task.network.vpc.as_str() == vpc);
+            let response = match found {
+                Some(known) => answer(node, samples, &known, request.uri().path()).await,
+                None => reply(StatusCode::NOT_FOUND, &json!("no task has this address")),
+            };
+            Ok::<_, Infallible>(response)
         }
-    }
+    });
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
 }
 
-async fn accept(node: Arc<Node>, samples: Arc<stats::Samples>, vpc: String, listener: tokio::net::TcpListener) {
-    loop {
-        let Ok((stream, peer)) = listener.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            continue;
-        };
-        let IpAddr::V4(address) = peer.ip() else { continue };
-        let (node, samples, vpc) = (Arc::clone(&node), Arc::clone(&samples), vpc.clone());
-        tokio::spawn(async move {
-            let answer = service_fn(|request: Request<Incoming>| {
-                let (node, samples, vpc) = (&node, &samples, &vpc);
-                async move {
-                    let found = node.find(|task| task.network.address == address && task.network.vpc.as_str() == vpc);
-                    let response = match found {
-                        Some(known) => answer(node, samples, &known, request.uri().path()).await,
-                        None => reply(StatusCode::NOT_FOUND, &json!("no task has this address")),
-                    };
-                    Ok::<_, std::convert::Infallible>(response)
-                }
-            });
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
-        });
-    }
-}
-
-async fn answer(node: &Node, samples: &stats::Samples, known: &Known, path: &str) -> Response<Full<Bytes>> {
+async fn answer(node: &Node, samples: &Samples, known: &Known, path: &str) -> Response<Full<Bytes>> {
     let task = &known.intent;
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let (version, id, rest) = match parts[..] {

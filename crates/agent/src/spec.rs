@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// `/usr/local/sbin` and so on: what Docker gives an image that sets no `PATH`.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The AWS API as tasks reach it: a container's 127.0.0.1 is not the machine's. See [`crate::api_door`].
+const API_URL: &str = "http://169.254.170.2:4566";
+
 /// A container with what was made for it.
 pub struct Ready<'a> {
     pub intent: &'a ContainerIntent,
@@ -82,6 +85,9 @@ fn container(
         entry_point: _,
         command: _,
         environment: _,
+        // Their values are the intent's own `secrets`, asked for when the task starts.
+        secrets: _,
+        repository_credentials: _,
         working_directory,
         user,
         readonly_root,
@@ -254,6 +260,8 @@ fn environment(task: &TaskIntent, ready: &Ready<'_>) -> Vec<String> {
     };
     set(PATH);
     set(&format!("HOSTNAME={}", task.network.private_dns_name));
+    // An image that knows better, or a definition, says otherwise.
+    set(&format!("AWS_ENDPOINT_URL={API_URL}"));
     ready.image.config.env.iter().for_each(|pair| set(pair));
     set("AWS_EXECUTION_ENV=AWS_ECS_FARGATE");
     set(&format!("AWS_REGION={}", task.scope.region));
@@ -264,7 +272,8 @@ fn environment(task: &TaskIntent, ready: &Ready<'_>) -> Vec<String> {
     if let Some(credentials) = &task.credentials {
         set(&format!("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/{}", credentials.id));
     }
-    for (name, value) in &ready.intent.definition.environment {
+    let definition = &ready.intent.definition;
+    for (name, value) in definition.environment.iter().chain(&ready.intent.secrets.environment) {
         set(&format!("{name}={value}"));
     }
     env.into_iter().map(|(name, value)| format!("{name}={value}")).collect()

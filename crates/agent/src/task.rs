@@ -164,6 +164,7 @@ impl<M: Machine> Shell<M> {
     }
 
     async fn start(&mut self, intent: &TaskIntent) -> Result<M::Supervisor, StartError> {
+        let intent = &self.with_secrets(intent).await?;
         self.seen.phase = TaskPhase::Activating;
         self.seen.pull_started_at = Some(self.now());
         let images = {
@@ -193,6 +194,20 @@ impl<M: Machine> Shell<M> {
         self.seen.connectivity_at = Some(self.now());
         supervisor.send(&rt::Command::Go).await.map_err(|e| StartError::initialization(&e))?;
         Ok(supervisor)
+    }
+
+    /// The intent with the values of its secrets, which the control plane has.
+    async fn with_secrets(&self, intent: &TaskIntent) -> Result<TaskIntent, StartError> {
+        let mut intent = intent.clone();
+        if intent.containers.iter().any(|container| container.definition.needs_secrets()) {
+            let values = self.node.secrets(&intent.scope, &intent.id).await.map_err(StartError)?;
+            for of_container in values.containers {
+                if let Some(c) = intent.containers.iter_mut().find(|c| c.definition.name == of_container.name) {
+                    c.secrets = of_container;
+                }
+            }
+        }
+        Ok(intent)
     }
 
     /// All images, or the index of the first container whose image cannot be had.

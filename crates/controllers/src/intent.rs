@@ -38,6 +38,7 @@ pub fn task_intent(state: &Snapshot, scope: &Scope, row: &Task) -> Option<TaskIn
                 arn: arn::container(scope, &row.cluster, &row.id, &c.id),
                 definition: with_defaults(state, scope, with_overrides(definition, row)),
                 image_digest: c.image_digest.clone(),
+                secrets: Default::default(),
             })
         })
         .collect();

@@ -11,6 +11,7 @@ pub mod images;
 pub mod intent;
 pub mod observe;
 pub mod prune;
+pub mod secrets;
 pub mod service;
 pub mod targets;
 pub mod task;

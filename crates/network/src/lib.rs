@@ -47,4 +47,4 @@ pub use netlink::route::LinkCounters as Counters;
 pub use network::{Network, teardown};
 pub use nft::NftError;
 pub use options::NetworkOptions;
-pub use ruleset::vpc::{METADATA, RESOLVER};
+pub use ruleset::vpc::{API_PORT, METADATA, RESOLVER};

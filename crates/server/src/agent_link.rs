@@ -5,6 +5,7 @@ use anyhow::Context;
 use longshore_api::logs;
 use longshore_controllers::feed::Feed;
 use longshore_controllers::observe;
+use longshore_controllers::secrets;
 use longshore_types::link::{FromAgent, LogBatch, ToAgent, Welcome};
 use longshore_types::node::TaskObservation;
 use longshore_types::{Scope, Timestamp};
@@ -88,10 +89,10 @@ pub fn run(server: Server, mut side: Side) -> anyhow::Result<impl Future<Output 
 
 async fn serve(server: &Server, stream: UnixStream, side: &mut Side, generations: &Generations) -> io::Result<()> {
     let (reader, writer) = stream.into_split();
-    let (acks, acked) = mpsc::unbounded_channel();
+    let (answers, answered) = mpsc::unbounded_channel();
     let (reset_done, resets_done) = mpsc::unbounded_channel();
-    let reading = read(server.clone(), reader, acks, reset_done);
-    let writing = write(server, writer, acked, side, resets_done, generations);
+    let reading = read(server.clone(), reader, answers, reset_done);
+    let writing = write(server, writer, answered, side, resets_done, generations);
     tokio::select! {
         result = reading => result,
         result = writing => result,
@@ -101,7 +102,7 @@ async fn serve(server: &Server, stream: UnixStream, side: &mut Side, generations
 async fn read(
     server: Server,
     reader: OwnedReadHalf,
-    acks: mpsc::UnboundedSender<u64>,
+    answers: mpsc::UnboundedSender<ToAgent>,
     reset_done: mpsc::UnboundedSender<u64>,
 ) -> io::Result<()> {
     let mut lines = BufReader::new(reader).lines();
@@ -109,7 +110,7 @@ async fn read(
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(store_observations(server.clone(), observed));
     let (batches, logs) = mpsc::unbounded_channel();
-    tasks.spawn(store_logs(server.clone(), logs, acks));
+    tasks.spawn(store_logs(server.clone(), logs, answers.clone()));
     while let Some(line) = lines.next_line().await? {
         match serde_json::from_str::<FromAgent>(&line) {
             Ok(FromAgent::Observed(seen)) => {
@@ -120,6 +121,11 @@ async fn read(
             }
             Ok(FromAgent::ResetDone { token }) => {
                 let _ = reset_done.send(token);
+            }
+            Ok(FromAgent::Secrets { scope, task }) => {
+                let state = server.backend.store.snapshot();
+                let values = secrets::resolve(&state, &server.environment, &scope, &task);
+                let _ = answers.send(ToAgent::Secrets { task, values });
             }
             Ok(FromAgent::Hello { .. }) => {}
             Err(error) => tracing::warn!(%error, "a message of the agent was not understood"),
@@ -141,7 +147,11 @@ async fn store_observations(server: Server, mut observed: mpsc::UnboundedReceive
     }
 }
 
-async fn store_logs(server: Server, mut batches: mpsc::UnboundedReceiver<LogBatch>, acks: mpsc::UnboundedSender<u64>) {
+async fn store_logs(
+    server: Server,
+    mut batches: mpsc::UnboundedReceiver<LogBatch>,
+    answers: mpsc::UnboundedSender<ToAgent>,
+) {
     while let Some(batch) = batches.recv().await {
         let LogBatch { batch: number, scope, group, stream, create_group, events } = batch;
         let stored =
@@ -150,14 +160,14 @@ async fn store_logs(server: Server, mut batches: mpsc::UnboundedReceiver<LogBatc
             // As on AWS: lines for a group that is not there are lost, and the container goes on.
             tracing::warn!(%error, group, stream, "log lines were refused");
         }
-        let _ = acks.send(number);
+        let _ = answers.send(ToAgent::LogAck { batch: number });
     }
 }
 
 async fn write(
     server: &Server,
     mut writer: OwnedWriteHalf,
-    mut acks: mpsc::UnboundedReceiver<u64>,
+    mut answers: mpsc::UnboundedReceiver<ToAgent>,
     side: &mut Side,
     mut resets_done: mpsc::UnboundedReceiver<u64>,
     generations: &Generations,
@@ -179,10 +189,10 @@ async fn write(
                 }
                 messages.extend(feed.next(store, generation));
             }
-            Some(batch) = acks.recv() => {
-                messages.push(ToAgent::LogAck { batch });
-                while let Ok(batch) = acks.try_recv() {
-                    messages.push(ToAgent::LogAck { batch });
+            Some(answer) = answers.recv() => {
+                messages.push(answer);
+                while let Ok(answer) = answers.try_recv() {
+                    messages.push(answer);
                 }
             }
             Some(done) = side.resets.recv() => {

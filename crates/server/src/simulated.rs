@@ -3,7 +3,8 @@
 
 use crate::agent_link::Side;
 use crate::serve::{Server, now};
-use longshore_controllers::{intent, observe, targets};
+use longshore_controllers::{intent, observe, secrets, targets};
+use longshore_store::Snapshot;
 use longshore_store::tables::{LoadBalancers, Targets, Tasks};
 use longshore_types::ecs::{ContainerStatus, HealthStatus, StopCode};
 use longshore_types::elbv2::{TargetHealth, TargetState};
@@ -14,7 +15,13 @@ pub async fn run(server: Server, mut side: Side) {
     let mut watcher = store.watch().on::<Tasks>().on::<Targets>().on::<LoadBalancers>();
     loop {
         let (seen, reports, active) = store.read(|state| {
-            let seen: Vec<TaskObservation> = intent::tasks(state, &"local".into()).iter().map(observation).collect();
+            let seen: Vec<TaskObservation> = intent::tasks(state, &"local".into())
+                .iter()
+                .map(|intent| match failure(state, &server, intent) {
+                    Some(reason) => failed(observation(intent), reason),
+                    None => observation(intent),
+                })
+                .collect();
             let reports: Vec<targets::Report> = state
                 .targets()
                 .all()
@@ -40,6 +47,24 @@ pub async fn run(server: Server, mut side: Side) {
             wake = watcher.changed() => if wake.is_none() { return },
             Some(done) = side.resets.recv() => { let _ = done.send(()); }
         }
+    }
+}
+
+/// Why the task cannot start: a secret that is not there.
+fn failure(state: &Snapshot, server: &Server, intent: &TaskIntent) -> Option<String> {
+    let starts = !intent.was_running && intent.run == RunIntent::Run;
+    if !starts || !intent.containers.iter().any(|container| container.definition.needs_secrets()) {
+        return None;
+    }
+    secrets::resolve(state, &server.environment, &intent.scope, &intent.id).err()
+}
+
+fn failed(seen: TaskObservation, reason: String) -> TaskObservation {
+    TaskObservation {
+        phase: TaskPhase::Stopped,
+        started_at: None,
+        stop: Some((StopCode::TaskFailedToStart, reason)),
+        ..seen
     }
 }
 

@@ -127,6 +127,10 @@ pub struct ContainerDefinition {
     pub entry_point: Option<Vec<String>>,
     pub command: Option<Vec<String>>,
     pub environment: Vec<(String, String)>,
+    /// Variables whose values are read when the task starts.
+    pub secrets: Vec<SecretReference>,
+    /// Name or ARN of the secret with the user and the password of the image's registry.
+    pub repository_credentials: Option<String>,
     pub working_directory: Option<String>,
     pub user: Option<String>,
     pub readonly_root: bool,
@@ -158,6 +162,18 @@ impl ContainerDefinition {
     pub fn is_pinned_by_deployment(&self) -> bool {
         self.version_consistency.as_deref() != Some("disabled") && !self.image.contains('@')
     }
+
+    /// Whether there are values to read before it can start.
+    pub fn needs_secrets(&self) -> bool {
+        !self.secrets.is_empty() || self.repository_credentials.is_some()
+    }
+}
+
+/// A variable and where its value is: a parameter's name or ARN, or a secret's ARN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretReference {
+    pub name: String,
+    pub value_from: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

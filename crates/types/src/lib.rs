@@ -11,6 +11,7 @@ pub mod elbv2;
 pub mod iam;
 pub mod id;
 pub mod ids_source;
+pub mod launch;
 pub mod link;
 pub mod logs;
 pub mod node;

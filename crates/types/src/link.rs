@@ -5,6 +5,7 @@
 
 use crate::Timestamp;
 use crate::id::{NodeId, TaskId};
+use crate::launch::TaskSecrets;
 use crate::node::{TaskIntent, TaskObservation, VpcIntent};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,8 @@ pub enum ToAgent {
     Tasks { whole: bool, upsert: Vec<TaskIntent>, remove: Vec<TaskId> },
     /// Log events up to this batch are durable.
     LogAck { batch: u64 },
+    /// The answer to `Secrets`: values, or the reason that the task is stopped for.
+    Secrets { task: TaskId, values: Result<TaskSecrets, String> },
     /// Stop and forget everything, then answer `ResetDone`.
     Reset { token: u64 },
 }
@@ -38,10 +41,21 @@ pub struct Welcome {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromAgent {
-    Hello { node: NodeId, cpu_units: u32, memory_mib: u64 },
+    Hello {
+        node: NodeId,
+        cpu_units: u32,
+        memory_mib: u64,
+    },
     Observed(Vec<TaskObservation>),
     Logs(LogBatch),
-    ResetDone { token: u64 },
+    ResetDone {
+        token: u64,
+    },
+    /// A task is about to start and needs the values of its secrets.
+    Secrets {
+        scope: crate::Scope,
+        task: TaskId,
+    },
 }
 
 /// Events of one log stream, oldest first.

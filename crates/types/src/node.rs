@@ -4,6 +4,7 @@ use crate::Timestamp;
 use crate::ec2::Cidr;
 use crate::ecs::*;
 use crate::id::*;
+use crate::launch::ContainerSecrets;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
@@ -83,6 +84,10 @@ pub struct ContainerIntent {
     pub definition: ContainerDefinition,
     /// The digest that the deployment is pinned to.
     pub image_digest: Option<String>,
+    /// Empty on its way to the node, which asks for them when it starts the task, and writes them nowhere but into what
+    /// the supervisor reads.
+    #[serde(skip)]
+    pub secrets: ContainerSecrets,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

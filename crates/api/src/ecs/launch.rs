@@ -136,7 +136,7 @@ fn check_role(tx: &Tx, cx: &Cx, role_arn: &str) -> Result<(), AwsError> {
 }
 
 /// The last part of `role/path/Name`, or a bare name.
-fn role_name(role_arn: &str) -> Option<&str> {
+pub fn role_name(role_arn: &str) -> Option<&str> {
     match Arn::parse(role_arn) {
         Some(arn) => arn.resource.strip_prefix("role/").and_then(|path| path.rsplit('/').next()),
         None => Some(role_arn),

@@ -50,6 +50,8 @@ fn task_definition() -> Vec<(&'static str, Fate)> {
     let sysctl =
         json!({"containerDefinitions": [{"systemControls": [{"namespace": "net.core.somaxconn", "value": "9"}]}]});
     let variable = json!({"containerDefinitions": [{"environment": [{"name": "A", "value": "b"}]}]});
+    let secret =
+        json!({"executionRoleArn": ROLE, "containerDefinitions": [{"secrets": [{"name": "S", "valueFrom": "/a"}]}]});
     vec![
         ("family", Shown(json!("other"))),
         ("taskRoleArn", Shown(json!("arn:aws:iam::123456789012:role/r"))),
@@ -82,7 +84,10 @@ fn task_definition() -> Vec<(&'static str, Fate)> {
         ("volumes[].configuredAtLaunch", Refused(json!(true))),
         ("containerDefinitions[].name", Shown(json!("web"))),
         ("containerDefinitions[].image", Shown(json!("other:1"))),
-        ("containerDefinitions[].repositoryCredentials", Refused(json!({"credentialsParameter": "arn"}))),
+        (
+            "containerDefinitions[].repositoryCredentials.credentialsParameter",
+            ShownWith(json!("registry-login"), json!({"executionRoleArn": ROLE})),
+        ),
         ("containerDefinitions[].cpu", Shown(json!(100))),
         ("containerDefinitions[].memory", Shown(json!(128))),
         ("containerDefinitions[].memoryReservation", Shown(json!(64))),
@@ -102,7 +107,8 @@ fn task_definition() -> Vec<(&'static str, Fate)> {
         ("containerDefinitions[].environment[].name", ShownWith(json!("N"), variable.clone())),
         ("containerDefinitions[].environment[].value", ShownWith(json!("V"), variable)),
         ("containerDefinitions[].environmentFiles", Refused(json!([{"value": "arn", "type": "s3"}]))),
-        ("containerDefinitions[].secrets", Refused(json!([{"name": "S", "valueFrom": "arn"}]))),
+        ("containerDefinitions[].secrets[].name", ShownWith(json!("T"), secret.clone())),
+        ("containerDefinitions[].secrets[].valueFrom", ShownWith(json!("/b"), secret)),
         ("containerDefinitions[].mountPoints[].sourceVolume", ShownWith(json!("v"), volume.clone())),
         ("containerDefinitions[].mountPoints[].containerPath", ShownWith(json!("/w"), volume.clone())),
         ("containerDefinitions[].mountPoints[].readOnly", ShownWith(json!(true), volume)),

@@ -2,7 +2,7 @@
 
 use super::container_parts::*;
 use super::unsupported::{IsSet, refuse, refuse_on_fargate};
-use super::{error, names, view};
+use super::{error, names, secrets, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{self as wire, RegisterTaskDefinitionInput, RegisterTaskDefinitionOutput};
@@ -36,6 +36,7 @@ pub fn register_task_definition(
     let asked = containers.iter().map(|c| (c.cpu_units, c.memory_mib.or(c.memory_reservation_mib).unwrap_or(0)));
     check_shares(asked, cpu_units, memory_mib)?;
     check_logs_have_role(&containers, input.execution_role_arn.as_deref())?;
+    secrets::check(&containers, input.execution_role_arn.as_deref())?;
     let platform = input.runtime_platform.unwrap_or_default();
     check_platform(&platform)?;
 
@@ -236,7 +237,7 @@ fn containers(given: Vec<wire::ContainerDefinition>, volumes: &[String]) -> Resu
 fn container(c: wire::ContainerDefinition, volumes: &[String]) -> Result<ContainerDefinition, AwsError> {
     refuse_on_fargate!(c; links, hostname, disable_networking, privileged, dns_servers, dns_search_domains, extra_hosts,
         docker_security_options);
-    refuse!(c; repository_credentials, environment_files, secrets, resource_requirements, firelens_configuration,
+    refuse!(c; environment_files, resource_requirements, firelens_configuration,
         credential_specs);
     let name = c.name.unwrap_or_default();
     if !is_ecs_name(&name) {
@@ -278,6 +279,8 @@ fn container(c: wire::ContainerDefinition, volumes: &[String]) -> Result<Contain
         entry_point: c.entry_point.filter(|list| !list.is_empty()),
         command: c.command.filter(|list| !list.is_empty()),
         environment: environment(c.environment)?,
+        secrets: secrets::references(c.secrets, &name)?,
+        repository_credentials: secrets::repository_credentials(c.repository_credentials, &name)?,
         working_directory: c.working_directory,
         user: c.user,
         readonly_root: c.readonly_root_filesystem.unwrap_or(false),

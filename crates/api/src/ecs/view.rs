@@ -166,6 +166,19 @@ fn container_definition(c: &ContainerDefinition) -> wire::ContainerDefinition {
         essential: Some(c.essential),
         entry_point: c.entry_point.clone(),
         command: c.command.clone(),
+        secrets: some_if(
+            c.secrets
+                .iter()
+                .map(|secret| wire::Secret {
+                    name: Some(secret.name.clone()),
+                    value_from: Some(secret.value_from.clone()),
+                })
+                .collect(),
+        ),
+        repository_credentials: c
+            .repository_credentials
+            .as_ref()
+            .map(|id| wire::RepositoryCredentials { credentials_parameter: Some(id.clone()) }),
         environment: list(c.environment.iter().map(|(name, value)| pair(name, value)).collect()),
         mount_points: list(
             c.mounts

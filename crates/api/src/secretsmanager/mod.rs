@@ -25,6 +25,9 @@ mod update_secret_version_stage;
 mod versions;
 
 pub use delete_secret::{expired, purge};
+pub use get_secret_value::read as get_secret_value;
+#[cfg(test)]
+pub(crate) use {create_secret::create_secret, put_secret_value::put_secret_value};
 
 use crate::Routes;
 use longshore_aws_model::secretsmanager::*;
@@ -32,7 +35,7 @@ use longshore_aws_model::secretsmanager::*;
 pub fn routes(routes: Routes) -> Routes {
     routes
         .write::<CreateSecret>(create_secret::create_secret)
-        .call::<GetSecretValue, _>(get_secret_value::get_secret_value)
+        .call::<GetSecretValue, _>(self::get_secret_value::get_secret_value)
         .call::<BatchGetSecretValue, _>(batch_get_secret_value::batch_get_secret_value)
         .write::<PutSecretValue>(put_secret_value::put_secret_value)
         .write::<UpdateSecret>(update_secret::update_secret)

@@ -17,12 +17,16 @@ mod tags;
 mod testing;
 mod view;
 
+pub use get_parameter::get_parameters;
+#[cfg(test)]
+pub(crate) use put_parameter::put_parameter;
+
 use crate::Routes;
 use longshore_aws_model::ssm::*;
 
 pub fn routes(routes: Routes) -> Routes {
     routes
-        .write::<PutParameter>(put_parameter::put_parameter)
+        .write::<PutParameter>(self::put_parameter::put_parameter)
         .read::<GetParameter>(get_parameter::get_parameter)
         .read::<GetParameters>(get_parameter::get_parameters)
         .read::<GetParametersByPath>(get_parameters_by_path::get_parameters_by_path)

@@ -9,8 +9,10 @@ use super::table::{Chain, Table};
 use super::{TABLE, UPLINK};
 use crate::config::{Rule, SecurityGroup, Vpc};
 
-/// Task metadata and credentials, in every VPC's namespace.
+/// Task metadata, credentials and the AWS API, in every VPC's namespace.
 pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
+/// Where tasks reach the AWS API, at [`METADATA`].
+pub const API_PORT: u16 = 4566;
 /// The resolver's link-local address, beside base + 2.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
 
@@ -92,7 +94,7 @@ fn add_static_chains(table: &mut Table, vpc: &Vpc, uplink: Ipv4Addr) {
         format!("iifname {UPLINK} drop"),
         "iifname lo ip daddr 127.0.0.0/8 accept".to_owned(),
         // Never subject to security groups, as on AWS.
-        format!("ip daddr {METADATA} tcp dport 80 accept"),
+        format!("ip daddr {METADATA} tcp dport {{ 80, {API_PORT} }} accept"),
         format!("ip daddr {{ {} }} meta l4proto {{ tcp, udp }} th dport 53 accept", resolvers.join(", ")),
     ];
     if !gateways.is_empty() {

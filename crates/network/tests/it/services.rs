@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::lab::*;
-use longshore_network::{Eni, METADATA, NamespaceThread, RESOLVER, tcp_listener_in, udp_socket_in};
+use longshore_network::{API_PORT, Eni, METADATA, NamespaceThread, RESOLVER, tcp_listener_in, udp_socket_in};
 
 #[test]
 fn metadata_and_resolver_answer_tasks_without_any_rule() {
@@ -11,12 +11,18 @@ fn metadata_and_resolver_answer_tasks_without_any_rule() {
         lab.network().apply(&config(1, vec![vpc("v1", vec![group_with("sg-none", &[], &[])])])).await.unwrap();
         let task = lab.task("v1", "10.0.1.10", &["sg-none"]).await;
         let path = lab.vpc_path("v1");
-        for (address, port) in
-            [(METADATA, 80), (METADATA, 81), (RESOLVER, 53), (ip("10.0.0.2"), 53), (ip("10.0.0.2"), 80)]
-        {
+        for (address, port) in [
+            (METADATA, 80),
+            (METADATA, API_PORT),
+            (METADATA, 81),
+            (RESOLVER, 53),
+            (ip("10.0.0.2"), 53),
+            (ip("10.0.0.2"), 80),
+        ] {
             serve_in(path.clone(), SocketAddr::from((address, port)));
         }
         allowed(task.connect(METADATA, 80), "10.0.1.10");
+        allowed(task.connect(METADATA, API_PORT), "10.0.1.10");
         allowed(task.connect(RESOLVER, 53), "10.0.1.10");
         allowed(task.connect(ip("10.0.0.2"), 53), "10.0.1.10");
         denied(task.connect(METADATA, 81));
