@@ -1,7 +1,9 @@
 //! The sample application: an HTTP server of the standard library alone, small enough to read in a minute.
 //!
 //! `GET /` answers its host name, `GET /health` answers `ok`, `GET /sleep/<ms>` answers late, `GET /bytes/<n>` answers that
-//! many. Each request is one line on standard output, but for health checks and measurements. SIGTERM ends it, because a process that is the first of its container has no default handlers.
+//! many, a WebSocket on any path echoes. Each request is one line on standard output, but for health checks and measurements. SIGTERM ends it, because a process that is the first of its container has no default handlers.
+
+mod websocket;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -41,13 +43,16 @@ fn serve(mut stream: TcpStream, name: &str) -> std::io::Result<()> {
         }
         let started = Instant::now();
         let path = line.split(' ').nth(1).unwrap_or("/").to_owned();
-        let (mut body_length, mut close) = (0, false);
+        let (mut body_length, mut close, mut websocket_key) = (0, false, None);
         loop {
             line.clear();
             if reader.read_line(&mut line)? == 0 || line.trim().is_empty() {
                 break;
             }
             let header = line.trim().to_ascii_lowercase();
+            if header.starts_with("sec-websocket-key:") {
+                websocket_key = line.split_once(':').map(|(_, key)| key.trim().to_owned());
+            }
             if let Some(value) = header.strip_prefix("content-length:") {
                 body_length = value.trim().parse().unwrap_or(0);
             }
@@ -55,6 +60,9 @@ fn serve(mut stream: TcpStream, name: &str) -> std::io::Result<()> {
         }
         std::io::copy(&mut std::io::Read::take(&mut reader, body_length), &mut std::io::sink())?;
 
+        if let Some(key) = websocket_key {
+            return websocket::echo(&key, &mut reader, &mut stream);
+        }
         let (status, body) = answer(&path, name);
         let closing = if close { "Connection: close\r\n" } else { "" };
         let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{closing}\r\n", body.len());

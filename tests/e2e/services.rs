@@ -1,9 +1,12 @@
 //! Services: what is unhealthy is replaced, and a new revision takes over without a gap.
 
-use crate::kit::{Busybox, Kit, definition, register};
-use anyhow::ensure;
+use crate::kit::{Busybox, Kit, definition, describe_task, register, says, wait_status};
+use anyhow::{Context, ensure};
+use longshore_tests::api::Api;
+use longshore_tests::http::Connection;
 use longshore_tests::service::{Balanced, Load};
 use longshore_tests::wait;
+use longshore_tests::websocket::WebSockets;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -50,28 +53,160 @@ pub fn health_check_that_fails(kit: &Kit) -> anyhow::Result<()> {
     })
 }
 
-pub fn rolling_update(kit: &Kit) -> anyhow::Result<()> {
+/// Waits until a service runs so many tasks of one completed deployment: its description.
+fn steady(api: &mut Api, service: &str, tasks: u64) -> anyhow::Result<Value> {
+    wait::until(&format!("{service} is steady with {tasks} tasks"), Duration::from_secs(120), || {
+        let answer = api.ecs("DescribeServices", &json!({"services": [service]})).map_err(|e| e.to_string())?;
+        let service = &answer["services"][0];
+        let event = service["events"][0]["message"].as_str().unwrap_or_default();
+        let deployments = service["deployments"].as_array().map_or(0, Vec::len);
+        match deployments == 1
+            && service["runningCount"] == tasks
+            && service["deployments"][0]["rolloutState"] == "COMPLETED"
+            && event.ends_with("has reached a steady state.")
+        {
+            true => Ok(service.clone()),
+            false => Err(service.to_string()),
+        }
+    })
+}
+
+/// Waits until the newest release of a service has this status: its description.
+fn release(api: &mut Api, service: &str, status: &str) -> anyhow::Result<Value> {
+    wait::until(&format!("the release of {service} is {status}"), Duration::from_secs(120), || {
+        let list = api.ecs("ListServiceDeployments", &json!({"service": service})).map_err(|e| e.to_string())?;
+        let newest = &list["serviceDeployments"][0];
+        if newest["status"] != status {
+            return Err(newest.to_string());
+        }
+        let arns = json!({"serviceDeploymentArns": [newest["serviceDeploymentArn"]]});
+        let seen = api.ecs("DescribeServiceDeployments", &arns).map_err(|e| e.to_string())?;
+        Ok(seen["serviceDeployments"][0].clone())
+    })
+}
+
+pub fn traffic_is_kept(kit: &Kit) -> anyhow::Result<()> {
     kit.on("builtin", |instance| {
         let mut service = Balanced::start(instance)?;
-        let load = Load::start(&service, 50);
-        let old: BTreeSet<String> = service.tasks()?.into_iter().map(|(arn, _)| arn).collect();
-        let revision = service.register(&json!({"environment": [{"name": "REVISION", "value": "2"}]}))?;
-        service.api.ecs("UpdateService", &json!({"service": "web", "taskDefinition": revision}))?;
-        wait::until("the new revision runs alone", Duration::from_secs(120), || {
-            let answer =
-                service.api.ecs("DescribeServices", &json!({"services": ["web"]})).map_err(|e| e.to_string())?;
-            let service = &answer["services"][0];
-            let deployments = service["deployments"].as_array().map_or(0, Vec::len);
-            match deployments == 1
-                && service["runningCount"] == 2
-                && service["deployments"][0]["rolloutState"] == "COMPLETED"
-            {
-                true => Ok(()),
-                false => Err(service.to_string()),
-            }
-        })?;
-        let new: BTreeSet<String> = service.tasks()?.into_iter().map(|(arn, _)| arn).collect();
+        let (load, sockets) = (Load::start(&service, 100), WebSockets::start(&service, 8));
+        let arns = |service: &mut Balanced| -> anyhow::Result<BTreeSet<String>> {
+            Ok(service.tasks()?.into_iter().map(|(arn, _)| arn).collect())
+        };
+
+        let old = arns(&mut service)?;
+        let good = service.register(&json!({"environment": [{"name": "REVISION", "value": "2"}]}))?;
+        service.api.ecs("UpdateService", &json!({"service": "web", "taskDefinition": good}))?;
+        steady(&mut service.api, "web", 2)?;
+        let new = arns(&mut service)?;
         ensure!(old.is_disjoint(&new), "old {old:?}, new {new:?}");
+        ensure!(sockets.closed() > 0, "no WebSocket has moved to the new tasks");
+
+        service.api.ecs("UpdateService", &json!({"service": "web", "desiredCount": 4}))?;
+        steady(&mut service.api, "web", 4)?;
+        service.api.ecs("UpdateService", &json!({"service": "web", "desiredCount": 2}))?;
+        steady(&mut service.api, "web", 2)?;
+
+        let kept = arns(&mut service)?;
+        let bad = service.register(&json!({"entryPoint": ["/nothing/here"]}))?;
+        let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+        service.api.ecs(
+            "UpdateService",
+            &json!({"service": "web", "taskDefinition": bad, "deploymentConfiguration": breaker}),
+        )?;
+        let seen = release(&mut service.api, "web", "ROLLBACK_SUCCESSFUL")?;
+        ensure!(seen["deploymentCircuitBreaker"]["status"] == "TRIGGERED", "{seen}");
+        let seen = steady(&mut service.api, "web", 2)?;
+        ensure!(seen["taskDefinition"] == good, "not rolled back: {seen}");
+        let events = seen["events"].to_string();
+        says(&events, &["deployment failed: tasks failed to start.", ") rolling back to deployment ecs-svc/"])?;
+        ensure!(arns(&mut service)? == kept, "a rollback keeps the tasks that serve");
+
+        sockets.end_without_failures()?;
         load.end_without_failures()
+    })
+}
+
+pub fn spot_interruption(kit: &Kit) -> anyhow::Result<()> {
+    kit.on("builtin", |instance| {
+        let mut busybox = Busybox::new(instance)?;
+        let spot = json!([{"capacityProvider": "FARGATE_SPOT", "weight": 1}]);
+        busybox.api.ecs(
+            "PutClusterCapacityProviders",
+            &json!({"cluster": "default", "capacityProviders": ["FARGATE_SPOT"], "defaultCapacityProviderStrategy": spot}),
+        )?;
+        let definition = register(&mut busybox.api, &definition("cheap", &busybox.image, &json!({"stopTimeout": 2})))?;
+        busybox.api.ecs(
+            "CreateService",
+            &json!({
+                "serviceName": "cheap", "taskDefinition": definition, "desiredCount": 1,
+                "networkConfiguration": busybox.network.configuration(),
+            }),
+        )?;
+        let running = |api: &mut Api| {
+            let tasks = api.ecs("ListTasks", &json!({"serviceName": "cheap"})).map_err(|e| e.to_string())?;
+            let arn = tasks["taskArns"][0].as_str().ok_or("no task")?.to_owned();
+            Ok::<_, String>((tasks["taskArns"].as_array().map_or(0, Vec::len), arn))
+        };
+        let (_, first) =
+            wait::until("a task is there", Duration::from_secs(30), || running(&mut busybox.api))?;
+        let seen = wait_status(&mut busybox.api, &first, "RUNNING")?;
+        ensure!(seen["capacityProviderName"] == "FARGATE_SPOT", "{seen}");
+        let path = format!("/_longshore/tasks/{}/interrupt", first.rsplit('/').next().unwrap_or_default());
+        let mut connection = Connection::open(instance.listen, "localhost")?;
+        let answer = connection.request("POST", &path, &[], b"")?;
+        ensure!(answer.status == 200, "{}", answer.text());
+        let stopped = wait_status(&mut busybox.api, &first, "STOPPED")?;
+        ensure!(
+            stopped["stopCode"] == "SpotInterruption" && stopped["stoppedReason"] == "Your Spot Task was interrupted.",
+            "{stopped}"
+        );
+        wait::until("its service replaces it", Duration::from_secs(30), || match running(&mut busybox.api)? {
+            (1, arn) if arn != first => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+    })
+}
+
+pub fn pinned_images(kit: &Kit) -> anyhow::Result<()> {
+    kit.on("builtin", |instance| {
+        let mut busybox = Busybox::new(instance)?;
+        let directory = instance.dir.join("image");
+        std::fs::create_dir_all(&directory)?;
+        let image = busybox.image.clone();
+        let build = |line: &str| -> anyhow::Result<()> {
+            std::fs::write(directory.join("Dockerfile"), format!("FROM {image}\n{line}\n"))?;
+            instance.command(&["image", "build", "-t", "pinned", directory.to_str().context("text")?]).map(drop)
+        };
+        build("ENV VERSION=1")?;
+        let name = image.replace("busybox", "pinned");
+        let definition = register(&mut busybox.api, &definition("pinned", &name, &json!({"stopTimeout": 2})))?;
+        let service = json!({
+            "serviceName": "pinned", "taskDefinition": definition, "desiredCount": 1, "launchType": "FARGATE",
+            "networkConfiguration": busybox.network.configuration(),
+            "deploymentConfiguration": {"minimumHealthyPercent": 0, "maximumPercent": 100},
+        });
+        busybox.api.ecs("CreateService", &service)?;
+        let mut running = |but: &str| {
+            wait::until("another task is RUNNING", Duration::from_secs(60), || {
+                let list =
+                    busybox.api.ecs("ListTasks", &json!({"serviceName": "pinned"})).map_err(|e| e.to_string())?;
+                let task = list["taskArns"][0].as_str().ok_or("no task")?.to_owned();
+                let seen = describe_task(&mut busybox.api, &task).map_err(|e| format!("{e:#}"))?;
+                match task != but && seen["lastStatus"] == "RUNNING" {
+                    true => Ok((task, seen["containers"][0]["imageDigest"].to_string())),
+                    false => Err(seen.to_string()),
+                }
+            })
+        };
+        let (first, digest) = running("")?;
+        build("ENV VERSION=2")?;
+        let mut api = Api::open(instance.listen)?;
+        api.ecs("StopTask", &json!({"task": first}))?;
+        let (second, same) = running(&first)?;
+        ensure!(same == digest, "the deployment moved with the tag from {digest} to {same}");
+        api.ecs("UpdateService", &json!({"service": "pinned", "forceNewDeployment": true}))?;
+        let (_, fresh) = running(&second)?;
+        ensure!(fresh != digest, "a new deployment still runs {digest}");
+        Ok(())
     })
 }

@@ -11,6 +11,7 @@ pub mod random;
 pub mod sample;
 pub mod service;
 pub mod wait;
+pub mod websocket;
 
 use std::path::{Path, PathBuf};
 

@@ -10,7 +10,8 @@ use std::process::Command;
 pub fn compile_web(output: &Path) -> anyhow::Result<()> {
     let source = root().join("demo/web/web.rs");
     let made = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
-    if made(output).is_some_and(|at| Some(at) > made(&source)) {
+    let newest = made(&source).max(made(&source.with_file_name("websocket.rs")));
+    if made(output).is_some_and(|at| Some(at) > newest) {
         return Ok(());
     }
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
