@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod codegen;
 mod demo;
+mod guest;
 mod machine;
 mod shell;
 mod soak;
@@ -31,6 +32,8 @@ enum Command {
     Bench(bench::Args),
     /// Random calls, requests and kills of every process for a while; then look for what leaked or was lost
     Soak(soak::Args),
+    /// Run the runtime's tests on Debian's kernel with cgroup version 2, in an emulated machine
+    Guest(guest::Args),
     /// Write crates/aws-model/src/generated from models/
     Codegen(codegen::Args),
 }
@@ -42,6 +45,7 @@ fn main() -> std::process::ExitCode {
         Command::Build => build::run(),
         Command::Bench(args) => bench::run(args),
         Command::Soak(args) => soak::run(args),
+        Command::Guest(args) => guest::run(args),
         Command::Codegen(args) => codegen::run(args),
     };
     match result {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Name of the spec inside a supervisor's directory.
 pub const SPEC_FILE: &str = "spec.json";
@@ -368,6 +368,8 @@ pub enum SpecError {
     Sysctl(String, String),
     #[error("container {0}: path {1:?} must be absolute, without `..`")]
     Path(String, String),
+    #[error("container {0}: {1:?} cannot be mounted because it is inside /proc, /sys or another place of the kernel")]
+    KernelPath(String, String),
     #[error("container {0}: no layers given")]
     NoLayers(String),
 }
@@ -454,6 +456,9 @@ impl ContainerSpec {
         }
         let mut paths: Vec<&String> = self.mounts.iter().map(|m| &m.destination).collect();
         paths.extend(self.tmpfs.iter().map(|t| &t.path));
+        if let Some(path) = paths.iter().find(|path| is_kernel_path(Path::new(path))) {
+            return Err(SpecError::KernelPath(name(), path.to_string()));
+        }
         if !self.cwd.is_empty() {
             paths.push(&self.cwd);
         }
@@ -462,6 +467,13 @@ impl ContainerSpec {
             None => Ok(()),
         }
     }
+}
+
+/// Where the container's own mounts of the kernel's file systems are. What covered them could redirect what is read and
+/// written there while the container is made (CVE-2019-19921, CVE-2023-27561, CVE-2025-52881).
+pub fn is_kernel_path(path: &Path) -> bool {
+    let plain: PathBuf = path.components().collect();
+    plain.starts_with("/proc") || plain.starts_with("/sys") || plain == Path::new("/") || plain == Path::new("/dev")
 }
 
 /// Names of ECS's ulimits, which are those of Linux in lower case.
@@ -559,6 +571,10 @@ mod tests {
         assert!(matches!(refused(|c| c["capabilities_add"] = serde_json::json!(["FLY"])), SpecError::Capability(..)));
         assert!(matches!(refused(|c| c["cwd"] = "/a/../b".into()), SpecError::Path(..)));
         assert!(matches!(refused(|c| c["id"] = "../x".into()), SpecError::Id(..)));
+        for path in ["/proc", "//proc/./sys", "/sys/fs", "/dev/", "/"] {
+            let tmpfs = serde_json::json!([{"path": path, "size_bytes": 1}]);
+            assert!(matches!(refused(|c| c["tmpfs"] = tmpfs), SpecError::KernelPath(..)), "{path}");
+        }
     }
 
     #[test]

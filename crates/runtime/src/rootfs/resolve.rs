@@ -2,10 +2,12 @@
 //! that neither `..` nor a symbolic link leads out, even while the container changes them.
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
 
 /// An image's root directory, held open.
 #[derive(Debug)]
@@ -71,6 +73,40 @@ impl Root {
         }
     }
 
+    /// Where `path` leads inside the image once its links are followed, those that lead to nothing too: what is not there
+    /// yet may be once the kernel's file systems are mounted.
+    pub fn real(&self, path: &str) -> io::Result<PathBuf> {
+        let mut left: Vec<OsString> = components(Path::new(path)).collect();
+        let mut real = PathBuf::from("/");
+        let mut links = 0;
+        while let Some(part) = left.pop() {
+            if part == ".." {
+                real.pop();
+                continue;
+            }
+            real.push(&part);
+            let Some(text) = real.to_str() else { continue };
+            let target = match self.at(text, OFlags::PATH | OFlags::NOFOLLOW) {
+                // Anything but a link has no target.
+                Ok(found) => rustix::fs::readlinkat(&found, "", Vec::new()).ok(),
+                Err(_) => None,
+            };
+            if let Some(target) = target {
+                links += 1;
+                if links > LINKS_MAX {
+                    return Err(io::Error::from_raw_os_error(libc::ELOOP));
+                }
+                let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+                real.pop();
+                if target.is_absolute() {
+                    real = PathBuf::from("/");
+                }
+                left.extend(components(&target));
+            }
+        }
+        Ok(real)
+    }
+
     /// Makes the directory and its parents where they are missing, owned by root.
     pub fn make_directories(&self, path: &str) -> Result<(), ResolveError> {
         let directory = OFlags::PATH | OFlags::DIRECTORY;
@@ -96,6 +132,19 @@ impl Root {
     }
 }
 
+/// As many as the kernel follows.
+const LINKS_MAX: usize = 40;
+
+/// A path's names and `..`, the last one first.
+fn components(path: &Path) -> impl Iterator<Item = OsString> {
+    let part = |part: Component<'_>| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some(OsString::from("..")),
+        _ => None,
+    };
+    path.components().rev().filter_map(part)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +166,23 @@ mod tests {
         assert_eq!(root.read("/../../etc/passwd", 3).unwrap().unwrap(), "ins");
         assert!(root.make_directories("/away/made").is_err(), "the link leads nowhere inside");
         assert!(!outside.path().join("made").exists());
+    }
+
+    #[test]
+    fn a_path_is_known_by_where_its_links_lead() {
+        let image = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(image.path().join("proc/sys")).unwrap();
+        symlink("/proc", image.path().join("innocent")).unwrap();
+        symlink("../../innocent/sys", image.path().join("deeper")).unwrap();
+        symlink("innocent/self", image.path().join("dangling")).unwrap();
+        symlink("circle", image.path().join("circle")).unwrap();
+        let root = Root::open(image.path()).unwrap();
+        for (path, real) in
+            [("/innocent/new/one", "/proc/new/one"), ("/deeper", "/proc/sys"), ("/data/x", "/data/x"), ("/", "/")]
+        {
+            assert_eq!(root.real(path).unwrap(), Path::new(real), "{path}");
+        }
+        assert!(root.real("/circle").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::engine::bundle::{self, Bundle, Flavour, Plan};
 use crate::engine::{self, Output};
 use crate::protocol::Stream;
 use crate::rootfs::{disk, overlay, resolve, seed, user};
-use crate::spec::{ContainerSpec, RuntimeChoice, TaskLimits, TaskSpec};
+use crate::spec::{ContainerSpec, RuntimeChoice, TaskLimits, TaskSpec, is_kernel_path};
 use crate::sys;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -28,6 +28,8 @@ pub enum PrepareError {
     Sysctl(String, #[source] io::Error),
     #[error("ResourceInitializationError: mount the task's file system {0}: {1}")]
     Disk(PathBuf, #[source] io::Error),
+    #[error("CannotCreateContainerError: {0} leads to {1:?}, which cannot be mounted: it is a place of the kernel")]
+    KernelPath(String, PathBuf),
     #[error("CannotCreateContainerError: bind source path does not exist: {0}")]
     BindSource(PathBuf),
     #[error("CannotCreateContainerError: {what} {path}: {source}")]
@@ -144,6 +146,12 @@ pub fn container(
     let rootfs = bundle.rootfs();
     overlay::mount(&spec.layers, &spec.upper, &spec.work, &rootfs)?;
     let root = resolve::Root::open(&rootfs)?;
+    for path in spec.mounts.iter().map(|mount| &mount.destination).chain(spec.tmpfs.iter().map(|tmpfs| &tmpfs.path)) {
+        let real = root.real(path).map_err(file_error("look up", Path::new(path)))?;
+        if is_kernel_path(&real) {
+            return Err(PrepareError::KernelPath(path.clone(), real));
+        }
+    }
     let user = user::find(&root, &spec.user)?;
     for mount in spec.mounts.iter().filter(|mount| mount.seed) {
         seed::fill(&root, &mount.destination, &mount.source)

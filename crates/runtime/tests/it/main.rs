@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
 
 mod dependencies;
+mod escapes;
 mod exec;
 mod harness;
 mod health;

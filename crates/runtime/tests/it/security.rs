@@ -112,11 +112,10 @@ fn devices_are_the_usual_ones() {
     let text = output(shell("app", "ls /dev; cat /dev/null; head -c 4 /dev/zero | wc -c; head -c 4 /dev/urandom | wc -c;
         mknod /tmp/kmsg c 1 11; cat /tmp/kmsg && echo LEAK; mknod /tmp/disk b 254 0; head -c 1 /tmp/disk && echo LEAK; true"));
     for name in [
-        "console", "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout",
-        "tty", "urandom", "zero",
+        "console", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
+        "urandom", "zero",
     ] {
-        let optional = name == "console" || (name == "core" && !std::path::Path::new("/proc/kcore").exists());
-        let expected = optional || text.lines().any(|line| line == name);
+        let expected = name == "console" || text.lines().any(|line| line == name);
         assert!(expected, "{name} in {text}");
     }
     assert!(!text.contains("LEAK"), "{text}");
