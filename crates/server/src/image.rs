@@ -1,15 +1,17 @@
 //! `longshore image`: build, import, list. What is built or imported goes to the built-in registry, so that tasks pull it
 //! like any image; the repository is made through the API, as anybody would.
 
+use crate::build_output::Output;
 use crate::config::Config;
 use crate::status;
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use clap::Subcommand;
-use longshore_image::build::{BuildEvent, BuildOptions};
-use longshore_image::{Auth, Endpoint, Image, ImageRef, ImageStore, PullOptions, PushOptions, StoreOptions};
+use longshore_image::build::BuildOptions;
+use longshore_image::{
+    Auth, CleanupPolicy, Endpoint, Image, ImageRef, ImageStore, PullOptions, PushOptions, StoreOptions,
+};
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,9 +24,9 @@ pub enum ImageCommand {
     Build {
         #[command(flatten)]
         place: crate::cli::Place,
-        /// Repository, and optionally tag: `web` or `web:1.2`.
-        #[arg(long, short)]
-        tag: String,
+        /// Repository, and optionally tag: `web` or `web:1.2`. Give it again for more names.
+        #[arg(long, short, required = true)]
+        tag: Vec<String>,
         /// The Dockerfile, if it is not `Dockerfile` in the context.
         #[arg(long, short)]
         file: Option<PathBuf>,
@@ -37,6 +39,15 @@ pub enum ImageCommand {
         /// Run every step again.
         #[arg(long)]
         no_cache: bool,
+        /// Ask registries for newer base images.
+        #[arg(long)]
+        pull: bool,
+        /// A file that RUN --mount=type=secret shows: id=NAME,src=FILE or id=NAME,env=VARIABLE.
+        #[arg(long = "secret", value_parser = secret)]
+        secrets: Vec<(String, SecretSource)>,
+        /// Platform to build for; only this machine's own.
+        #[arg(long)]
+        platform: Option<String>,
         /// Directory that COPY takes files from.
         context: PathBuf,
     },
@@ -49,11 +60,67 @@ pub enum ImageCommand {
         tag: String,
         archive: PathBuf,
     },
+    /// Remove images from this node that no task runs from and that were not used lately. The registry keeps its own.
+    Prune {
+        #[command(flatten)]
+        place: crate::cli::Place,
+        /// Hours without use after which an image goes.
+        #[arg(long, value_name = "HOURS", default_value_t = 1)]
+        unused_for: u64,
+    },
     /// List the images that this node has unpacked.
     Ls {
         #[command(flatten)]
         place: crate::cli::Place,
     },
+}
+
+/// Where a secret comes from.
+#[derive(Clone)]
+pub enum SecretSource {
+    File(PathBuf),
+    Variable(String),
+}
+
+impl SecretSource {
+    fn read(&self) -> anyhow::Result<Vec<u8>> {
+        match self {
+            Self::File(path) => {
+                std::fs::read(path).with_context(|| format!("--secret: cannot read {}", path.display()))
+            }
+            Self::Variable(name) => match std::env::var_os(name) {
+                Some(value) => Ok(std::os::unix::ffi::OsStringExt::into_vec(value)),
+                None => bail!("--secret: the variable {name} is not set"),
+            },
+        }
+    }
+}
+
+fn secret(text: &str) -> Result<(String, SecretSource), String> {
+    let (mut id, mut source) = (None, None);
+    for part in text.split(',') {
+        match part.split_once('=') {
+            Some(("id", value)) => id = Some(value.to_owned()),
+            Some(("src" | "source", value)) => source = Some(SecretSource::File(value.into())),
+            Some(("env", value)) => source = Some(SecretSource::Variable(value.to_owned())),
+            Some(("type", "file" | "env")) => {}
+            _ => return Err(format!("`{part}` is not understood: give id=NAME,src=FILE or id=NAME,env=VARIABLE")),
+        }
+    }
+    let id = id.ok_or("give an id")?;
+    // As Docker: without a source it is the variable or file of that name.
+    let source = source.unwrap_or_else(|| match std::env::var_os(&id) {
+        Some(_) => SecretSource::Variable(id.clone()),
+        None => SecretSource::File(id.clone().into()),
+    });
+    Ok((id, source))
+}
+
+/// <https://reproducible-builds.org/specs/source-date-epoch/>, from the build argument or the environment.
+fn source_date_epoch(args: &BTreeMap<String, String>) -> anyhow::Result<Option<i64>> {
+    let given = args.get("SOURCE_DATE_EPOCH").cloned().or_else(|| std::env::var("SOURCE_DATE_EPOCH").ok());
+    let parse = |text: String| text.parse().with_context(|| format!("SOURCE_DATE_EPOCH={text}: expected seconds"));
+    given.filter(|text| !text.is_empty()).map(parse).transpose()
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -65,22 +132,47 @@ pub fn run(command: ImageCommand) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match command {
-            ImageCommand::Build { place, tag, file, build_args, target, no_cache, context } => {
+            ImageCommand::Build {
+                place,
+                tag,
+                file,
+                build_args,
+                target,
+                no_cache,
+                pull,
+                secrets,
+                platform,
+                context,
+            } => {
+                let own = longshore_image::Platform::host().to_string();
+                if let Some(other) = platform.filter(|platform| *platform != own) {
+                    bail!("--platform {other} is not supported: this machine builds for {own}");
+                }
                 let site = Site::open(&place.run_dir)?;
-                let name = site.name(&tag)?;
+                let names = tag.iter().map(|tag| site.name(tag)).collect::<anyhow::Result<Vec<_>>>()?;
+                let args: BTreeMap<_, _> = build_args.into_iter().collect();
+                let read = |(id, source): (String, SecretSource)| Ok::<_, anyhow::Error>((id, source.read()?));
+                let output = Arc::new(Output::new());
+                let shown = Arc::clone(&output);
                 let options = BuildOptions {
                     dockerfile: file,
-                    tags: vec![name.parse()?],
-                    args: build_args.into_iter().collect::<BTreeMap<_, _>>(),
+                    tags: names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
+                    source_date_epoch: source_date_epoch(&args)?,
+                    args,
                     target,
                     no_cache,
+                    secrets: secrets.into_iter().map(read).collect::<Result<_, _>>()?,
+                    pull_always: pull,
                     pull: Some(site.pull().await?),
-                    events: Some(Arc::new(show)),
-                    ..Default::default()
+                    events: Some(Arc::new(move |event| shown.show(event))),
                 };
                 let runner = crate::build_step::Runner::new(&site.config)?;
                 let image = site.images.build(&context, &options, &runner).await.map_err(explain)?;
-                site.publish(&image, &name).await
+                output.finish(&image);
+                for name in &names {
+                    site.publish(&image, name).await?;
+                }
+                Ok(ExitCode::SUCCESS)
             }
             ImageCommand::Import { place, tag, archive } => {
                 let site = Site::open(&place.run_dir)?;
@@ -88,7 +180,16 @@ pub fn run(command: ImageCommand) -> anyhow::Result<ExitCode> {
                 let file = longshore_image::open_archive(&archive).map_err(explain)?;
                 let imported = site.images.import(file).await.map_err(explain)?;
                 let image = imported.into_iter().next().context("the archive has no image")?.image;
-                site.publish(&image, &name).await
+                site.publish(&image, &name).await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            ImageCommand::Prune { place, unused_for } => {
+                let site = Site::open(&place.run_dir)?;
+                let unused_max = std::time::Duration::from_secs(unused_for * 3600);
+                let policy = CleanupPolicy { unused_max, unused_min: unused_max, ..CleanupPolicy::default() };
+                let report = site.images.clean_up(&policy)?;
+                println!("removed {} images, {} layers, {} MB", report.images, report.layers, report.bytes / 1_000_000);
+                Ok(ExitCode::SUCCESS)
             }
             ImageCommand::Ls { place } => {
                 let site = Site::open(&place.run_dir)?;
@@ -109,18 +210,6 @@ pub fn run(command: ImageCommand) -> anyhow::Result<ExitCode> {
 
 fn explain(error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
     anyhow::Error::new(error)
-}
-
-fn show(event: BuildEvent<'_>) {
-    match event {
-        BuildEvent::Step { number, total, text, cached, .. } => {
-            eprintln!("[{number}/{total}] {text}{}", if cached { "  (cached)" } else { "" });
-        }
-        BuildEvent::Output { bytes, .. } => {
-            let _ = std::io::stderr().write_all(bytes);
-        }
-        BuildEvent::Warning(text) => eprintln!("warning: {text}"),
-    }
 }
 
 /// A running Longshore, with its node's images.
@@ -179,7 +268,7 @@ impl Site {
         }))
     }
 
-    async fn publish(&self, image: &Image, name: &str) -> anyhow::Result<ExitCode> {
+    async fn publish(&self, image: &Image, name: &str) -> anyhow::Result<()> {
         let repository = self.repository(name);
         let made = self
             .call(
@@ -196,7 +285,7 @@ impl Site {
         let digest = self.images.push(image.id, name, options).await.map_err(explain)?;
         eprintln!("pushed {digest}");
         println!("{name}");
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
     /// One call of the AWS API, as any client makes it.

@@ -182,7 +182,7 @@ impl<'a> Builder<'a> {
 
     /// Tells of build arguments that no ARG asked for: most likely a misspelt name.
     pub fn warn_of_unused_args(&self) {
-        let unused = |name: &&String| !self.used_args.contains(*name) && !PROXY_ARGS.contains(&name.as_str());
+        let unused = |name: &&String| !self.used_args.contains(*name) && !PROXY_ARGS.contains(&name.as_str()) && *name != "SOURCE_DATE_EPOCH";
         for name in self.options.args.keys().filter(unused) {
             self.tell(BuildEvent::Warning(&format!("build argument `{name}` is not used: no ARG declares it")));
         }
