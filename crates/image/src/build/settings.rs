@@ -60,7 +60,6 @@ pub(super) fn apply(
                 config.labels.insert(expand(name)?, expand(value)?);
             }
         }
-        Instruction::Maintainer(name) => drop(config.labels.insert("maintainer".to_owned(), name.clone())),
         Instruction::User(user) => config.user = expand(user)?,
         Instruction::StopSignal(signal) => {
             let signal = expand(signal)?;
@@ -100,7 +99,11 @@ pub(super) fn apply(
         }
         Instruction::Healthcheck(check) => config.healthcheck = Some(healthcheck(check)),
         Instruction::Onbuild(trigger) => config.on_build.push(trigger.clone()),
-        Instruction::Run { .. } | Instruction::Copy(_) | Instruction::Arg(_) | Instruction::Workdir(_) => {}
+        Instruction::Run { .. }
+        | Instruction::Copy(_)
+        | Instruction::Arg(_)
+        | Instruction::Workdir(_)
+        | Instruction::Maintainer(_) => {}
     }
     Ok(())
 }

@@ -29,6 +29,9 @@ const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/b
 /// Where a here-document that names its own interpreter is put for the command.
 const SCRIPT: &str = "/.longshore-here-document";
 
+/// What every runtime mounts: an image that lacks these still lacks them after a RUN.
+const RUNTIME_MOUNTS: [&str; 6] = ["/dev", "/proc", "/sys", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
+
 /// What a mount shows lies here in its own little tree.
 const SHOWN: &str = "/shown";
 
@@ -153,7 +156,12 @@ impl<'a> Builder<'a> {
         self.begin(stage.line, &stage.text, false);
         let built = match file.stage_named(&image, number) {
             Some(base) => self.built[&base].clone(),
-            None if image == "scratch" => Built { config: ConfigFile::scratch(), layers: Vec::new() },
+            None if image == "scratch" => {
+                let mut config = ConfigFile::scratch();
+                // As Docker, which gives it to images of nothing only.
+                config.config.env.push(DEFAULT_PATH.to_owned());
+                Built { config, layers: Vec::new() }
+            }
             None => self.image(stage.line, &image).await?,
         };
         let mut state = State { built, args: BTreeMap::new(), cmd_is_own: false };
@@ -182,7 +190,9 @@ impl<'a> Builder<'a> {
 
     /// Tells of build arguments that no ARG asked for: most likely a misspelt name.
     pub fn warn_of_unused_args(&self) {
-        let unused = |name: &&String| !self.used_args.contains(*name) && !PROXY_ARGS.contains(&name.as_str()) && *name != "SOURCE_DATE_EPOCH";
+        let unused = |name: &&String| {
+            !self.used_args.contains(*name) && !PROXY_ARGS.contains(&name.as_str()) && *name != "SOURCE_DATE_EPOCH"
+        };
         for name in self.options.args.keys().filter(unused) {
             self.tell(BuildEvent::Warning(&format!("build argument `{name}` is not used: no ARG declares it")));
         }
@@ -222,6 +232,10 @@ impl<'a> Builder<'a> {
                     self.used_args.insert(name.clone());
                     state.args.insert(name.clone(), value);
                 }
+            }
+            Instruction::Maintainer(name) => {
+                self.begin(step.line, &step.text, false);
+                state.built.config.author = Some(name.clone());
             }
             settings => {
                 self.begin(step.line, &step.text, false);
@@ -282,7 +296,8 @@ impl<'a> Builder<'a> {
             prepared.show(MountSource::Path(file.as_path().to_owned()), SCRIPT.to_owned(), true);
             prepared.temporary.push(file);
         }
-        let stubs = Stubs::find(&tree, prepared.list.iter().map(|mount| mount.target.clone()));
+        let targets = prepared.list.iter().map(|mount| mount.target.clone());
+        let stubs = Stubs::find(&tree, targets.chain(RUNTIME_MOUNTS.map(str::to_owned)));
         // Proxies reach the command, but neither the image nor the key: they do not change what is downloaded.
         for name in PROXY_ARGS {
             if let Some(value) = self.options.args.get(name).filter(|_| settings::get_env(&env, name).is_none()) {

@@ -197,7 +197,12 @@ CMD ["httpd", "-f"]
     let config = &image.config;
     assert_eq!(
         config.env,
-        ["NAME=app", "HOME=/home/", "GREETING=hello world"],
+        [
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "NAME=app",
+            "HOME=/home/",
+            "GREETING=hello world"
+        ],
         "a variable of the same ENV is not seen"
     );
     assert_eq!((config.working_dir.as_str(), config.user.as_str()), ("/srv/app", "1000:1000"));
