@@ -226,6 +226,7 @@ fn welcome(server: &Server) -> Welcome {
     let password = longshore_api::ecr::token::issue(
         &settings.registry_secret,
         &scope,
+        longshore_api::ecr::token::NODE,
         crate::serve::now() + Duration::from_secs(10 * 365 * 86_400),
     );
     Welcome {

@@ -2,8 +2,9 @@
 
 use crate::upstream::Upstream;
 use longshore_api::ecr;
+use longshore_api::identity::{self, Authority};
 use longshore_api::routes::{self as api, Later, NewImage, PutImage};
-use longshore_api::{Manifests, Settings};
+use longshore_api::{Cx, Manifests, Settings};
 use longshore_registry::{
     AccessRequest, Answer, Catalogue, DeleteImageError, Denied, Digest, Direction, Grant, Image, ImageRecord,
     ManifestType, PutImageError, PutImageOutcome, Reference, Registry, RepositoryId, RepositoryName,
@@ -20,12 +21,44 @@ const PULLS_RECORDED_EVERY: Duration = Duration::from_secs(3600);
 pub struct StoreCatalogue {
     store: Store,
     settings: Arc<Settings>,
+    /// `None` in open mode.
+    authority: Option<Arc<Authority>>,
     upstream: Upstream,
 }
 
 impl StoreCatalogue {
-    pub fn new(store: Store, settings: Arc<Settings>, upstream: Upstream) -> Self {
-        Self { store, settings, upstream }
+    pub fn new(store: Store, settings: Arc<Settings>, authority: Option<Arc<Authority>>, upstream: Upstream) -> Self {
+        Self { store, settings, authority, upstream }
+    }
+
+    /// Whether identity and repository policies let the password's holder do this, now.
+    fn check(
+        &self,
+        authority: &Arc<Authority>,
+        granted: &ecr::token::Granted,
+        scope: &Scope,
+        request: &AccessRequest<'_>,
+    ) -> Result<(), Denied> {
+        if granted.access_key == ecr::token::NODE {
+            return Ok(());
+        }
+        let state = self.store.snapshot();
+        let now = crate::serve::now();
+        let caller = identity::caller_of_key(authority, &state, scope, &granted.access_key, now)
+            .ok_or_else(|| Denied::Forbidden { message: "Not Authorized".to_owned() })?;
+        let (Some(action), Some(name)) = (request.action.iam_action(), request.repository) else { return Ok(()) };
+        let enforced = Arc::new(identity::Enforced {
+            authority: Arc::clone(authority),
+            // The registry does not know it. A policy that asks for an address lets nobody in from elsewhere.
+            source_ip: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            user_agent: None,
+        });
+        let mut cx = Cx::new(scope.clone(), now, caller, Arc::clone(&self.settings), 0);
+        cx.enforced = Some(Arc::clone(&enforced));
+        let ask = identity::Ask { state: &state, cx: &cx, fields: &identity::Fields::default() };
+        let resource = longshore_types::arn::ecr_repository(scope, name.as_str());
+        identity::authorize(&ask, &enforced, "ecr", action, &resource)
+            .map_err(|refused| Denied::Forbidden { message: refused.message })
     }
 }
 
@@ -62,7 +95,7 @@ impl Catalogue for StoreCatalogue {
         if user != "AWS" {
             return Err(Denied::Unauthenticated);
         }
-        let own = RegistryScope::new(granted.account.as_str(), granted.region.as_str())
+        let own = RegistryScope::new(granted.scope.account.as_str(), granted.scope.region.as_str())
             .map_err(|_| Denied::Unauthenticated)?;
         let scope = match request.host.and_then(RegistryScope::of_host) {
             None => own,
@@ -70,6 +103,9 @@ impl Catalogue for StoreCatalogue {
             Some(named) if named.account() == own.account() => named,
             Some(_) => return Err(Denied::Forbidden { message: "Not Authorized".to_owned() }),
         };
+        if let Some(authority) = &self.authority {
+            self.check(authority, &granted, &crate::catalogue::scope(&scope), &request)?;
+        }
         Ok(Grant { scope, caller: user })
     }
 

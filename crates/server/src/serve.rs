@@ -72,7 +72,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let store = Store::open(config.data_dir.join("store.redb"))?;
     let logs = Arc::new(LogStore::open(&config.data_dir.join("logs"))?);
     let upstream = Upstream::new(store.clone());
-    let view = catalogue::StoreCatalogue::new(store.clone(), Arc::clone(&settings), upstream.clone());
+    let view =
+        catalogue::StoreCatalogue::new(store.clone(), Arc::clone(&settings), authority.clone(), upstream.clone());
     let registry = Registry::open(&config.data_dir.join("registry"), Arc::new(view), Default::default())?;
     let backend = Backend {
         store: store.clone(),

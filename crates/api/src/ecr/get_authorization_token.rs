@@ -19,7 +19,7 @@ pub fn get_authorization_token(
         names::check_registry(&cx.scope, Some(registry))?;
     }
     let expires_at = cx.now + GOOD_FOR;
-    let password = token::issue(&cx.settings.registry_secret, &cx.scope, expires_at);
+    let password = token::issue(&cx.settings.registry_secret, &cx.scope, &cx.caller.access_key_id, expires_at);
     let data = AuthorizationData {
         authorization_token: Some(base64::engine::general_purpose::STANDARD.encode(format!("AWS:{password}"))),
         expires_at: Some(WireTime(expires_at.0)),
@@ -46,7 +46,8 @@ mod tests {
         let password = user_and_password.strip_prefix("AWS:").expect("the user's name");
         let secret = &fixture.settings.registry_secret;
         let almost = fixture.now + (GOOD_FOR - Duration::from_millis(1));
-        assert_eq!(token::verify(secret, password, almost), Some(fixture.cx().scope));
+        let granted = token::verify(secret, password, almost).expect("it is good");
+        assert_eq!((granted.scope, granted.access_key), (fixture.cx().scope, fixture.cx().caller.access_key_id));
         assert_eq!(token::verify(secret, password, fixture.now + GOOD_FOR), None);
     }
 }

@@ -23,7 +23,8 @@ pub fn authenticate(
     now: Timestamp,
 ) -> Result<Caller, BadSignature> {
     let credential = credential.ok_or(BadSignature::Missing)?;
-    let (caller, secret) = holder(authority, state, scope, credential, now)?;
+    let token = credential.session_token.as_deref();
+    let (caller, secret) = holder(authority, state, scope, &credential.access_key, token, now)?;
     let Credential { access_key, date, region, service: of, .. } = credential;
     let derive = || SigningKey::derive(&secret, date, region, of);
     let key = cached(&authority.signing_keys, format!("{access_key}/{date}/{region}/{of}"), |_| true, derive);
@@ -32,17 +33,29 @@ pub fn authenticate(
     Ok(caller)
 }
 
+/// Whose key it is, where something that only its holder can have been given (a registry's password) stands for a
+/// signature. `None` when the key is deleted, inactive or over.
+pub fn caller_of_key(
+    authority: &Authority,
+    state: &Snapshot,
+    scope: &Scope,
+    id: &str,
+    now: Timestamp,
+) -> Option<Caller> {
+    let token = state.role_sessions().get(&id.to_owned()).map(|session| session.session_token.clone());
+    holder(authority, state, scope, id, token.as_deref(), now).ok().map(|(caller, _)| caller)
+}
+
 /// Whose key it is, and its secret.
 fn holder(
     authority: &Authority,
     state: &Snapshot,
     scope: &Scope,
-    credential: &Credential,
+    id: &str,
+    token: Option<&str>,
     now: Timestamp,
 ) -> Result<(Caller, String), BadSignature> {
-    let id = &credential.access_key;
-    let token = credential.session_token.as_deref();
-    if let Some(session) = state.role_sessions().get(id) {
+    if let Some(session) = state.role_sessions().get(&id.to_owned()) {
         if token != Some(session.session_token.as_str()) {
             return Err(BadSignature::BadToken);
         }
@@ -56,15 +69,15 @@ fn holder(
     if token.is_some() {
         return Err(BadSignature::BadToken);
     }
-    if *id == authority.root.access_key_id {
+    if id == authority.root.access_key_id {
         return Ok((Caller::root(scope, id), authority.root.secret_access_key.clone()));
     }
-    let key = state.access_keys().get(id).filter(|key| key.is_active).ok_or(BadSignature::UnknownKey)?;
+    let key = state.access_keys().get(&id.to_owned()).filter(|key| key.is_active).ok_or(BadSignature::UnknownKey)?;
     let user = state.users().get(&(key.account.clone(), key.user.clone())).ok_or(BadSignature::UnknownKey)?;
     let caller = Caller {
         arn: arn::iam(&key.account, "user", &user.path, &user.name),
         user_id: user.id.clone(),
-        access_key_id: id.clone(),
+        access_key_id: id.to_owned(),
         principal: Principal::User(user.name.clone()),
         session: None,
     };

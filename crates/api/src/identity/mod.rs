@@ -18,7 +18,7 @@ mod permission;
 mod resource_policy;
 mod resource_tags;
 
-pub use authenticate::{authenticate, record_use};
+pub use authenticate::{authenticate, caller_of_key, record_use};
 pub use authorize::{ServiceCall, allows_role, authorize, check, is_trusted};
 pub use denied::{decode_message, denied};
 pub use fields::Fields;
