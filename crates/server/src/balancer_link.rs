@@ -270,7 +270,7 @@ fn listener(state: &Snapshot, scope: &Scope, row: &elbv2::Listener) -> lb::Liste
         priority: rule.priority,
         conditions: rule.conditions.iter().map(condition).collect(),
         actions: rule.actions.iter().map(action).collect(),
-        transforms: vec![],
+        transforms: rule.transforms.iter().map(transform).collect(),
     });
     lb::Listener {
         arn: row.arn.clone(),
@@ -298,6 +298,11 @@ fn condition(condition: &Condition) -> lb::Condition {
         Condition::HttpHeader { name, values } => {
             lb::Condition::HttpHeader { name: name.clone(), values: values.clone(), regex_values: vec![] }
         }
+        Condition::PathRegex(regexes) => lb::Condition::PathPattern { values: vec![], regex_values: regexes.clone() },
+        Condition::HostRegex(regexes) => lb::Condition::HostHeader { values: vec![], regex_values: regexes.clone() },
+        Condition::HttpHeaderRegex { name, values } => {
+            lb::Condition::HttpHeader { name: name.clone(), values: vec![], regex_values: values.clone() }
+        }
         Condition::HttpRequestMethod(values) => lb::Condition::HttpRequestMethod { values: values.clone() },
         Condition::QueryString(pairs) => lb::Condition::QueryString {
             values: pairs
@@ -308,6 +313,16 @@ fn condition(condition: &Condition) -> lb::Condition {
         Condition::SourceIp(blocks) => {
             lb::Condition::SourceIp { values: blocks.iter().map(ToString::to_string).collect() }
         }
+    }
+}
+
+fn transform(transform: &elbv2::Transform) -> lb::Transform {
+    let rewrite = |regex: &String, replace: &String| lb::Rewrite { regex: regex.clone(), replace: replace.clone() };
+    match transform {
+        elbv2::Transform::HostHeaderRewrite { regex, replace } => {
+            lb::Transform::HostHeaderRewrite(rewrite(regex, replace))
+        }
+        elbv2::Transform::UrlRewrite { regex, replace } => lb::Transform::UrlRewrite(rewrite(regex, replace)),
     }
 }
 

@@ -158,6 +158,9 @@ pub struct Rule {
     pub priority: u32,
     pub conditions: Vec<Condition>,
     pub actions: Vec<Action>,
+    /// What changes about requests before they are forwarded; one of a kind at most.
+    #[serde(default)]
+    pub transforms: Vec<Transform>,
     pub tags: Tags,
 }
 
@@ -181,13 +184,30 @@ impl Action {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    HostHeaderRewrite { regex: String, replace: String },
+    UrlRewrite { regex: String, replace: String },
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     PathPattern(Vec<String>),
     HostHeader(Vec<String>),
-    HttpHeader { name: String, values: Vec<String> },
+    HttpHeader {
+        name: String,
+        values: Vec<String>,
+    },
     HttpRequestMethod(Vec<String>),
     QueryString(Vec<(Option<String>, String)>),
     SourceIp(Vec<crate::ec2::Cidr>),
+    /// The same fields by regular expressions.
+    PathRegex(Vec<String>),
+    HostRegex(Vec<String>),
+    HttpHeaderRegex {
+        name: String,
+        values: Vec<String>,
+    },
 }

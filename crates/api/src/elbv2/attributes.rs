@@ -30,13 +30,13 @@ fn within(value: &str, least: u32, most: u32) -> bool {
 pub static OF_LOAD_BALANCERS: Attributes = Attributes {
     noun: "Load balancer",
     list: &[
-        Attribute("access_logs.s3.bucket", "", None),
-        Attribute("access_logs.s3.enabled", "false", None),
-        Attribute("access_logs.s3.prefix", "", None),
+        Attribute("access_logs.s3.bucket", "", Some(is_bucket)),
+        Attribute("access_logs.s3.enabled", "false", Some(is_bool)),
+        Attribute("access_logs.s3.prefix", "", Some(is_log_prefix)),
         Attribute("client_keep_alive.seconds", "3600", Some(|v| within(v, 60, 604_800))),
-        Attribute("connection_logs.s3.bucket", "", None),
-        Attribute("connection_logs.s3.enabled", "false", None),
-        Attribute("connection_logs.s3.prefix", "", None),
+        Attribute("connection_logs.s3.bucket", "", Some(is_bucket)),
+        Attribute("connection_logs.s3.enabled", "false", Some(is_bool)),
+        Attribute("connection_logs.s3.prefix", "", Some(is_log_prefix)),
         Attribute("deletion_protection.enabled", "false", Some(is_bool)),
         Attribute("idle_timeout.timeout_seconds", "60", Some(|v| within(v, 1, 4000))),
         Attribute("ipv6.deny_all_igw_traffic", "false", None),
@@ -48,14 +48,14 @@ pub static OF_LOAD_BALANCERS: Attributes = Attributes {
         ),
         Attribute("routing.http.drop_invalid_header_fields.enabled", "false", Some(is_bool)),
         Attribute("routing.http.preserve_host_header.enabled", "false", Some(is_bool)),
-        Attribute("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "false", None),
+        Attribute("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "false", Some(is_bool)),
         Attribute("routing.http.xff_client_port.enabled", "false", Some(is_bool)),
         Attribute(
             "routing.http.xff_header_processing.mode",
             "append",
             Some(|v| matches!(v, "append" | "preserve" | "remove")),
         ),
-        Attribute("routing.http2.enabled", "true", None),
+        Attribute("routing.http2.enabled", "true", Some(is_bool)),
         Attribute("waf.fail_open.enabled", "false", None),
         Attribute("zonal_shift.config.enabled", "false", None),
     ],
@@ -80,10 +80,39 @@ pub static OF_TARGET_GROUPS: Attributes = Attributes {
         Attribute("stickiness.type", "lb_cookie", Some(|v| matches!(v, "lb_cookie" | "app_cookie"))),
         Attribute("target_group_health.dns_failover.minimum_healthy_targets.count", "1", None),
         Attribute("target_group_health.dns_failover.minimum_healthy_targets.percentage", "off", None),
-        Attribute("target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", "1", None),
-        Attribute("target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "off", None),
+        Attribute(
+            "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count",
+            "1",
+            Some(|v| within(v, 1, 1000)),
+        ),
+        Attribute(
+            "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage",
+            "off",
+            Some(|v| v == "off" || within(v, 1, 100)),
+        ),
     ],
 };
+
+/// Names of buckets also name a directory.
+fn is_bucket(value: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
+    value.is_empty()
+        || ((3..=63).contains(&value.len())
+            && value.bytes().all(is_allowed)
+            && !value.contains("..")
+            && value.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && value.ends_with(|c: char| c.is_ascii_alphanumeric()))
+}
+
+/// Without slashes at its ends, and without the part that is added to it.
+fn is_log_prefix(value: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"/!-_.*'()".contains(&b);
+    value.is_empty()
+        || (value.bytes().all(is_allowed)
+            && value.len() <= 512
+            && !value.contains("AWSLogs")
+            && value.split('/').all(|part| !matches!(part, "" | "." | "..")))
+}
 
 /// A cookie that the load balancer sets itself cannot be the application's.
 fn is_cookie_name(value: &str) -> bool {
@@ -141,6 +170,19 @@ impl Attributes {
     }
 }
 
+/// What AWS asks of a load balancer's attributes together.
+pub fn check_load_balancer(stored: &BTreeMap<String, String>) -> Result<(), AwsError> {
+    for kind in ["access", "connection"] {
+        let get = |key: &str| stored.get(&format!("{kind}_logs.s3.{key}")).map(String::as_str);
+        if get("enabled") == Some("true") && get("bucket").is_none() {
+            return Err(error::validation(format!(
+                "The value of '{kind}_logs.s3.bucket' must be specified when '{kind}_logs.s3.enabled' is 'true'"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// What AWS asks of a target group's attributes together.
 pub fn check_target_group(stored: &BTreeMap<String, String>) -> Result<(), AwsError> {
     let all = OF_TARGET_GROUPS.all(stored);
@@ -183,8 +225,8 @@ mod tests {
     #[test]
     fn what_nothing_obeys_is_refused_by_name() {
         assert_eq!(
-            set(&OF_LOAD_BALANCERS, "access_logs.s3.enabled", "true"),
-            Err("The load balancer attribute 'access_logs.s3.enabled' with the value 'true' is not supported by Longshore yet.".to_owned())
+            set(&OF_LOAD_BALANCERS, "zonal_shift.config.enabled", "true"),
+            Err("The load balancer attribute 'zonal_shift.config.enabled' with the value 'true' is not supported by Longshore yet.".to_owned())
         );
         assert_eq!(
             set(&OF_LOAD_BALANCERS, "colour", "red"),

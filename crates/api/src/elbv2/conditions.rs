@@ -16,7 +16,7 @@ pub fn parse(given: Vec<RuleCondition>) -> Result<Vec<Condition>, AwsError> {
     let conditions: Vec<Condition> = given.into_iter().map(condition).collect::<Result<_, _>>()?;
     for (n, condition) in conditions.iter().enumerate() {
         let field = field(condition);
-        let repeats = !matches!(condition, Condition::HttpHeader { .. } | Condition::QueryString(_));
+        let repeats = !matches!(field, "http-header" | "query-string");
         if repeats && conditions[..n].iter().any(|earlier| self::field(earlier) == field) {
             return Err(error::validation(format!("A rule can only have one '{field}' condition")));
         }
@@ -32,9 +32,9 @@ pub fn parse(given: Vec<RuleCondition>) -> Result<Vec<Condition>, AwsError> {
 
 fn field(condition: &Condition) -> &'static str {
     match condition {
-        Condition::PathPattern(_) => "path-pattern",
-        Condition::HostHeader(_) => "host-header",
-        Condition::HttpHeader { .. } => "http-header",
+        Condition::PathPattern(_) | Condition::PathRegex(_) => "path-pattern",
+        Condition::HostHeader(_) | Condition::HostRegex(_) => "host-header",
+        Condition::HttpHeader { .. } | Condition::HttpHeaderRegex { .. } => "http-header",
         Condition::HttpRequestMethod(_) => "http-request-method",
         Condition::QueryString(_) => "query-string",
         Condition::SourceIp(_) => "source-ip",
@@ -46,6 +46,9 @@ fn count(condition: &Condition) -> usize {
         Condition::PathPattern(values)
         | Condition::HostHeader(values)
         | Condition::HttpHeader { values, .. }
+        | Condition::PathRegex(values)
+        | Condition::HostRegex(values)
+        | Condition::HttpHeaderRegex { values, .. }
         | Condition::HttpRequestMethod(values) => values.len(),
         Condition::QueryString(pairs) => pairs.len(),
         Condition::SourceIp(blocks) => blocks.len(),
@@ -61,33 +64,49 @@ fn wildcards(condition: &Condition) -> usize {
         Condition::QueryString(pairs) => {
             pairs.iter().map(|(key, value)| key.as_deref().map_or(0, stars) + stars(value)).sum()
         }
-        Condition::HttpRequestMethod(_) | Condition::SourceIp(_) => 0,
+        Condition::HttpRequestMethod(_)
+        | Condition::SourceIp(_)
+        | Condition::PathRegex(_)
+        | Condition::HostRegex(_)
+        | Condition::HttpHeaderRegex { .. } => 0,
     }
 }
 
 fn condition(mut given: RuleCondition) -> Result<Condition, AwsError> {
-    error::refuse!(given; regex_values);
     let field = given.field.take().unwrap_or_default();
+    let plain_regexes = given.regex_values.take().filter(|values| !values.is_empty());
+    if plain_regexes.is_some() && !matches!(field.as_str(), "path-pattern" | "host-header") {
+        return Err(error::validation(format!("Regex values cannot be specified for the condition field '{field}'")));
+    }
     let plain = given.values.take().filter(|values| !values.is_empty());
     match field.as_str() {
         "path-pattern" => {
             let config = given.path_pattern_config.take().unwrap_or_default();
-            error::refuse!(config; regex_values);
+            let regexes = config.regex_values.filter(|values| !values.is_empty());
+            if either(&field, &plain, &config.values, &plain_regexes, &regexes)? {
+                return Ok(Condition::PathRegex(values(&field, plain_regexes, regexes, is_regex)?));
+            }
             Ok(Condition::PathPattern(values(&field, plain, config.values, is_path_pattern)?))
         }
         "host-header" => {
             let config = given.host_header_config.take().unwrap_or_default();
-            error::refuse!(config; regex_values);
+            let regexes = config.regex_values.filter(|values| !values.is_empty());
+            if either(&field, &plain, &config.values, &plain_regexes, &regexes)? {
+                return Ok(Condition::HostRegex(values(&field, plain_regexes, regexes, is_regex)?));
+            }
             Ok(Condition::HostHeader(values(&field, plain, config.values, is_host_pattern)?))
         }
         "http-header" => {
             let config = given.http_header_config.take().unwrap_or_default();
-            error::refuse!(config; regex_values);
+            let regexes = config.regex_values.filter(|values| !values.is_empty());
             let name = config.http_header_name.unwrap_or_default();
             if !is_header_name(&name) {
                 return Err(error::validation(format!(
                     "Condition field 'http-header' has an invalid HTTP header name '{name}'"
                 )));
+            }
+            if either(&field, &None, &config.values, &None, &regexes)? {
+                return Ok(Condition::HttpHeaderRegex { name, values: values(&field, None, regexes, is_regex)? });
             }
             let values = values(&field, None, config.values, |value| value.len() <= 128)?;
             Ok(Condition::HttpHeader { name, values })
@@ -126,6 +145,30 @@ fn condition(mut given: RuleCondition) -> Result<Condition, AwsError> {
             "Condition field '{field}' must be one of '[path-pattern, host-header, http-header, http-request-method, query-string, source-ip]'"
         ))),
     }
+}
+
+/// Whether a condition has regular expressions; patterns beside them are refused.
+fn either(
+    field: &str,
+    plain: &Option<Vec<String>>,
+    config: &Option<Vec<String>>,
+    plain_regexes: &Option<Vec<String>>,
+    regexes: &Option<Vec<String>>,
+) -> Result<bool, AwsError> {
+    let has_regexes = plain_regexes.is_some() || regexes.is_some();
+    let has_values = plain.is_some() || config.as_ref().is_some_and(|values| !values.is_empty());
+    if has_regexes && has_values {
+        return Err(error::validation(format!(
+            "You cannot specify both values and regex values for the condition field '{field}'"
+        )));
+    }
+    Ok(has_regexes)
+}
+
+/// An expression that the data plane takes.
+pub fn is_regex(value: &str) -> bool {
+    let compiled = regex::bytes::RegexBuilder::new(value).unicode(false).size_limit(1 << 20).build();
+    value.len() <= 128 && compiled.is_ok()
 }
 
 /// The values, from one of the two places where they may stand.
@@ -245,6 +288,22 @@ mod tests {
     }
 
     #[test]
+    fn regular_expressions_stand_for_patterns_and_are_compiled() {
+        let config = |regexes: &[&str]| RuleCondition {
+            path_pattern_config: Some(PathPatternConditionConfig { values: None, regex_values: list(regexes) }),
+            ..plain("path-pattern", &[])
+        };
+        assert_eq!(parse(vec![config(&["^/a[0-9]+$"])]), Ok(vec![Condition::PathRegex(vec!["^/a[0-9]+$".to_owned()])]));
+        assert!(message(vec![config(&["(a"])]).starts_with("Condition value '(a' is not valid"));
+        let both = RuleCondition { values: list(&["/b"]), ..config(&["a"]) };
+        assert!(message(vec![both]).contains("both values and regex values"));
+        let plain_regexes = RuleCondition { regex_values: list(&["^api"]), ..plain("host-header", &[]) };
+        assert_eq!(parse(vec![plain_regexes]), Ok(vec![Condition::HostRegex(vec!["^api".to_owned()])]));
+        let method = RuleCondition { regex_values: list(&["GET"]), ..plain("http-request-method", &[]) };
+        assert!(message(vec![method]).starts_with("Regex values cannot be specified"));
+    }
+
+    #[test]
     fn limits_hold_over_the_whole_rule() {
         let paths = plain("path-pattern", &["/1", "/2", "/3", "/4", "/5", "/6"]);
         assert_eq!(message(vec![paths]), "A rule can only have '5' condition values");
@@ -272,7 +331,5 @@ mod tests {
             "A condition value must be specified for the field 'path-pattern'"
         );
         assert!(message(vec![plain("colour", &["red"])]).starts_with("Condition field 'colour' must be one of"));
-        let regex = RuleCondition { regex_values: list(&["a"]), ..plain("path-pattern", &[]) };
-        assert_eq!(message(vec![regex]), "RegexValues is not supported by Longshore yet.");
     }
 }

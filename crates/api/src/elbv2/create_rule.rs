@@ -1,7 +1,6 @@
 //! CreateRule.
 
-use super::error::refuse;
-use super::{actions, conditions, error, names, tags, view};
+use super::{actions, conditions, error, names, tags, transforms, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{CreateRuleInput, CreateRuleOutput};
@@ -9,18 +8,18 @@ use longshore_store::Tx;
 use longshore_types::elbv2::Rule;
 
 pub fn create_rule(tx: &mut Tx, cx: &Cx, input: CreateRuleInput) -> Result<CreateRuleOutput, AwsError> {
-    refuse!(input; transforms);
     let listener = names::listener(tx, &cx.scope, &input.listener_arn)?;
     let load_balancer = names::load_balancer(tx, &cx.scope, &listener.load_balancer)?;
     let priority = check_priority(input.priority)?;
     let conditions = conditions::parse(input.conditions)?;
     let actions = actions::parse(tx, &cx.scope, &load_balancer, input.actions)?;
+    let transforms = transforms::parse(input.transforms.unwrap_or_default())?;
     let tags = tags::parse(&input.tags.unwrap_or_default())?;
     if names::rules_of(tx, &cx.scope, &listener.arn).iter().any(|rule| rule.priority == priority) {
         return Err(error::priority_in_use(priority));
     }
     let arn = names::rule_arn(&listener.arn, &cx.ids().hex(16));
-    let row = Rule { arn, listener: listener.arn.clone(), priority, conditions, actions, tags };
+    let row = Rule { arn, listener: listener.arn.clone(), priority, conditions, actions, transforms, tags };
     let sent = view::rule(&row);
     tx.rules().put((cx.scope.clone(), row.arn.clone()), row);
     Ok(CreateRuleOutput { rules: Some(vec![sent]) })
@@ -65,7 +64,7 @@ mod tests {
             ),
             (
                 CreateRuleInput { transforms: Some(vec![Default::default()]), ..input() },
-                "ValidationError: Transforms is not supported by Longshore yet.",
+                "ValidationError: Transform type '' must be one of '[host-header-rewrite, url-rewrite]'",
             ),
         ] {
             assert_eq!(refusal(write(&fixture, create_rule, given)), expected);

@@ -49,26 +49,35 @@ impl Given {
     }
 }
 
-/// What AWS takes for targets by address over HTTP when nothing is given.
-pub fn default() -> HealthCheck {
+/// What AWS takes for targets by address when nothing is given, for a group's protocol and its version.
+pub fn default(protocol: &str, version: &str) -> HealthCheck {
+    let is_grpc = version == "GRPC";
     HealthCheck {
         enabled: true,
-        protocol: "HTTP".to_owned(),
+        protocol: protocol.to_owned(),
         port: "traffic-port".to_owned(),
-        path: "/".to_owned(),
+        path: if is_grpc { "/AWS.ALB/healthcheck" } else { "/" }.to_owned(),
         interval_seconds: 30,
         timeout_seconds: 5,
         healthy_threshold: 5,
         unhealthy_threshold: 2,
-        matcher: "200".to_owned(),
+        matcher: if is_grpc { "12" } else { "200" }.to_owned(),
     }
 }
 
-/// `old` with what was given; checked as a whole.
-pub fn changed(old: &HealthCheck, given: Given) -> Result<HealthCheck, AwsError> {
+/// HTTP or HTTPS; `noun` names the parameter.
+pub fn protocol(noun: &str, given: &str) -> Result<String, AwsError> {
+    match given {
+        "HTTP" | "HTTPS" => Ok(given.to_owned()),
+        other => Err(error::unsupported(format_args!("The {noun} '{other}'"))),
+    }
+}
+
+/// `old` with what was given to a group of a protocol version; checked as a whole.
+pub fn changed(old: &HealthCheck, version: &str, given: Given) -> Result<HealthCheck, AwsError> {
     let check = HealthCheck {
         enabled: given.enabled.unwrap_or(old.enabled),
-        protocol: given.protocol.unwrap_or_else(|| old.protocol.clone()),
+        protocol: protocol("health check protocol", given.protocol.as_deref().unwrap_or(&old.protocol))?,
         port: given.port.unwrap_or_else(|| old.port.clone()),
         path: given.path.unwrap_or_else(|| old.path.clone()),
         interval_seconds: ranged("interval", given.interval_seconds, old.interval_seconds, 5, 300)?,
@@ -81,13 +90,10 @@ pub fn changed(old: &HealthCheck, given: Given) -> Result<HealthCheck, AwsError>
             2,
             10,
         )?,
-        matcher: matcher(given.matcher)?.unwrap_or_else(|| old.matcher.clone()),
+        matcher: matcher(given.matcher, version == "GRPC")?.unwrap_or_else(|| old.matcher.clone()),
     };
     if !check.enabled {
         return Err(error::validation("Health check enabled must be true for target groups with target type 'ip'"));
-    }
-    if check.protocol != "HTTP" {
-        return Err(error::unsupported(format_args!("The health check protocol '{}'", check.protocol)));
     }
     if check.port != "traffic-port" && !check.port.parse().is_ok_and(|port: u16| port > 0) {
         return Err(error::validation(format!(
@@ -120,21 +126,31 @@ fn ranged(noun: &str, given: Option<i32>, old: u32, least: u32, most: u32) -> Re
     }
 }
 
-/// `200`, `200,202`, `200-299`: codes from 200 to 499.
-fn matcher(given: Option<Matcher>) -> Result<Option<String>, AwsError> {
+/// `200`, `200,202`, `200-299`: codes from 200 to 499; of gRPC, from 0 to 99.
+fn matcher(given: Option<Matcher>, is_grpc: bool) -> Result<Option<String>, AwsError> {
     let Some(given) = given else { return Ok(None) };
-    if given.grpc_code.is_some() {
-        return Err(error::unsupported("GrpcCode"));
+    let (wanted, other, noun, range) = match is_grpc {
+        true => (given.grpc_code, given.http_code, "gRPC", 0..=99),
+        false => (given.http_code, given.grpc_code, "HTTP", 200..=499),
+    };
+    if other.is_some() {
+        let (other, group) = if is_grpc { ("HTTP", "GRPC") } else { ("gRPC", "HTTP1 or HTTP2") };
+        return Err(error::validation(format!(
+            "Health check matcher {other} code cannot be specified for target groups with protocol version {group}"
+        )));
     }
-    let Some(text) = given.http_code else { return Ok(None) };
-    let code = |text: &str| text.parse().ok().filter(|code: &u16| text.len() == 3 && (200..=499).contains(code));
+    let Some(text) = wanted else { return Ok(None) };
+    let is_number = |text: &str| (1..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let code = |text: &str| text.parse().ok().filter(|code: &u16| is_number(text) && range.contains(code));
     let holds = |part: &str| match part.split_once('-') {
         Some((first, last)) => code(first).zip(code(last)).is_some_and(|(first, last)| first <= last),
         None => code(part).is_some(),
     };
     if !text.split(',').all(holds) {
         return Err(error::validation(format!(
-            "Health check matcher HTTP code '{text}' must be within '200-499' inclusive"
+            "Health check matcher {noun} code '{text}' must be within '{}-{}' inclusive",
+            range.start(),
+            range.end()
         )));
     }
     Ok(Some(text))
@@ -145,7 +161,7 @@ mod tests {
     use super::*;
 
     fn check(given: Given) -> Result<HealthCheck, String> {
-        changed(&default(), given).map_err(|error| error.message)
+        changed(&default("HTTP", "HTTP1"), "HTTP1", given).map_err(|error| error.message)
     }
 
     fn matching(text: &str) -> Given {

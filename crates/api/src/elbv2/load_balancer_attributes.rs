@@ -1,6 +1,6 @@
 //! ModifyLoadBalancerAttributes and DescribeLoadBalancerAttributes.
 
-use super::attributes::OF_LOAD_BALANCERS;
+use super::attributes::{OF_LOAD_BALANCERS, check_load_balancer};
 use super::{names, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
@@ -18,6 +18,7 @@ pub fn modify_load_balancer_attributes(
     let given = input.attributes.iter();
     let given = given.map(|a| (a.key.as_deref().unwrap_or_default(), a.value.as_deref().unwrap_or_default()));
     OF_LOAD_BALANCERS.set(&mut stored, given)?;
+    check_load_balancer(&stored)?;
     let sent = show(&stored);
     tx.load_balancers().update(&(cx.scope.clone(), input.load_balancer_arn), |row| row.attributes = stored);
     Ok(ModifyLoadBalancerAttributesOutput { attributes: sent })
@@ -59,9 +60,19 @@ mod tests {
         assert!(shown.contains(&attribute("idle_timeout.timeout_seconds", "120")));
         assert!(shown.contains(&attribute("deletion_protection.enabled", "false")));
         assert_eq!(
-            refusal(modify(vec![attribute("routing.http2.enabled", "false")])),
-            "ValidationError: The load balancer attribute 'routing.http2.enabled' with the value 'false' is not supported by Longshore yet."
+            refusal(modify(vec![attribute("waf.fail_open.enabled", "true")])),
+            "ValidationError: The load balancer attribute 'waf.fail_open.enabled' with the value 'true' is not supported by Longshore yet."
         );
+        assert_eq!(
+            refusal(modify(vec![attribute("access_logs.s3.enabled", "true")])),
+            "ValidationError: The value of 'access_logs.s3.bucket' must be specified when 'access_logs.s3.enabled' is 'true'"
+        );
+        for prefix in ["/a", "a/../../etc", "AWSLogs/x"] {
+            let prefix = attribute("access_logs.s3.prefix", prefix);
+            assert!(refusal(modify(vec![prefix])).starts_with("ValidationError: Load balancer attribute value"));
+        }
+        modify(vec![attribute("access_logs.s3.enabled", "true"), attribute("access_logs.s3.bucket", "logs")])
+            .expect("set");
         assert_eq!(
             refusal(modify(vec![attribute("idle_timeout.timeout_seconds", "0")])),
             "ValidationError: Load balancer attribute value for key 'idle_timeout.timeout_seconds' is invalid: '0'"

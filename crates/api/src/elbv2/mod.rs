@@ -35,6 +35,7 @@ pub(crate) mod tags;
 mod target_group_attributes;
 #[cfg(test)]
 mod testing;
+mod transforms;
 mod usage;
 mod view;
 

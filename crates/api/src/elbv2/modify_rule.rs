@@ -1,16 +1,18 @@
-//! ModifyRule: its conditions and actions.
+//! ModifyRule: its conditions, actions and transforms.
 
-use super::error::refuse;
 use super::names::{self, NamedRule};
-use super::{actions, conditions, error, view};
+use super::{actions, conditions, error, transforms, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{ModifyRuleInput, ModifyRuleOutput};
 use longshore_store::Tx;
 
 pub fn modify_rule(tx: &mut Tx, cx: &Cx, input: ModifyRuleInput) -> Result<ModifyRuleOutput, AwsError> {
-    // There are no transforms, so that resetting them is nothing to do.
-    refuse!(input; transforms);
+    let given_transforms = input.transforms.filter(|transforms| !transforms.is_empty());
+    let resets = input.reset_transforms.unwrap_or(false);
+    if resets && given_transforms.is_some() {
+        return Err(error::validation("You cannot specify both 'Transforms' and 'ResetTransforms'"));
+    }
     let NamedRule::Own(row) = names::rule(tx, &cx.scope, &input.rule_arn)? else {
         return Err(error::not_permitted(format!("Default rule '{}' cannot be modified", input.rule_arn)));
     };
@@ -22,6 +24,12 @@ pub fn modify_rule(tx: &mut Tx, cx: &Cx, input: ModifyRuleInput) -> Result<Modif
     }
     if let Some(given) = input.actions.filter(|actions| !actions.is_empty()) {
         row.actions = actions::parse(tx, &cx.scope, &load_balancer, given)?;
+    }
+    if resets {
+        row.transforms.clear();
+    }
+    if let Some(given) = given_transforms {
+        row.transforms = transforms::parse(given)?;
     }
     let sent = view::rule(&row);
     tx.rules().put((cx.scope.clone(), row.arn.clone()), row);

@@ -14,7 +14,8 @@ pub fn modify_target_group(
 ) -> Result<ModifyTargetGroupOutput, AwsError> {
     let row = names::target_group(tx, &cx.scope, &input.target_group_arn)?;
     let mut row = (*row).clone();
-    row.health_check = health_check::changed(&row.health_check, health_check::Given::of_modify(&mut input))?;
+    let given = health_check::Given::of_modify(&mut input);
+    row.health_check = health_check::changed(&row.health_check, &row.protocol_version, given)?;
     let sent = view::target_group(&row, &Usage::of(tx, &cx.scope));
     tx.target_groups().put((cx.scope.clone(), row.arn.clone()), row);
     Ok(ModifyTargetGroupOutput { target_groups: Some(vec![sent]) })

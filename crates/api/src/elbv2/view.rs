@@ -1,6 +1,7 @@
 //! Stored resources as the API shows them: the only bridge from one to the other.
 
 use super::names;
+use super::transforms;
 use super::usage::Usage;
 use longshore_aws_model::Timestamp as WireTime;
 use longshore_aws_model::elbv2 as wire;
@@ -69,7 +70,10 @@ pub fn target_group(row: &TargetGroup, usage: &Usage) -> wire::TargetGroup {
         healthy_threshold_count: number(check.healthy_threshold),
         unhealthy_threshold_count: number(check.unhealthy_threshold),
         health_check_path: text(&check.path),
-        matcher: Some(wire::Matcher { http_code: text(&check.matcher), grpc_code: None }),
+        matcher: Some(match row.protocol_version.as_str() {
+            "GRPC" => wire::Matcher { http_code: None, grpc_code: text(&check.matcher) },
+            _ => wire::Matcher { http_code: text(&check.matcher), grpc_code: None },
+        }),
         load_balancer_arns: Some(usage.load_balancers(&row.arn).map(str::to_owned).collect()),
         target_type: text(&row.target_type),
         protocol_version: text(&row.protocol_version),
@@ -101,7 +105,7 @@ pub fn rule(row: &Rule) -> wire::Rule {
         conditions: Some(row.conditions.iter().map(condition).collect()),
         actions: Some(actions(&row.actions)),
         is_default: Some(false),
-        transforms: None,
+        transforms: transforms::view(&row.transforms),
     }
 }
 
@@ -185,6 +189,27 @@ fn condition(row: &Condition) -> wire::RuleCondition {
             field: text("host-header"),
             values: some(values),
             host_header_config: Some(wire::HostHeaderConditionConfig { values: some(values), regex_values: None }),
+            ..empty()
+        },
+        Condition::PathRegex(values) => wire::RuleCondition {
+            field: text("path-pattern"),
+            regex_values: some(values),
+            path_pattern_config: Some(wire::PathPatternConditionConfig { values: None, regex_values: some(values) }),
+            ..empty()
+        },
+        Condition::HostRegex(values) => wire::RuleCondition {
+            field: text("host-header"),
+            regex_values: some(values),
+            host_header_config: Some(wire::HostHeaderConditionConfig { values: None, regex_values: some(values) }),
+            ..empty()
+        },
+        Condition::HttpHeaderRegex { name, values } => wire::RuleCondition {
+            field: text("http-header"),
+            http_header_config: Some(wire::HttpHeaderConditionConfig {
+                http_header_name: text(name),
+                values: None,
+                regex_values: some(values),
+            }),
             ..empty()
         },
         Condition::HttpHeader { name, values } => wire::RuleCondition {

@@ -23,7 +23,8 @@ impl Regexes {
         let set = RegexSetBuilder::new(values)
             .unicode(false)
             .case_insensitive(case == Case::Insensitive)
-            .size_limit(SIZE_BYTES_MAX)
+            // Each has been found small enough by itself.
+            .size_limit(SIZE_BYTES_MAX * values.len())
             .build();
         set.map(|set| Regexes(Some(set))).map_err(|error| ConditionError::Regex(values.join(" "), error.to_string()))
     }

@@ -257,9 +257,6 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize, mode: DesyncMode) -
         if name.len() + value.len() > HEADER_BYTES_MAX {
             return malformed(StatusCode::BAD_REQUEST, "BadHeader");
         }
-        if !value.is_ascii() {
-            verdict = verdict.or(Verdict::new(Tier::Acceptable, "NonCompliantHeader"));
-        }
         // The length rules out most headers without looking at a letter.
         match name.len() {
             4 if name.eq_ignore_ascii_case("host") => hosts += 1,

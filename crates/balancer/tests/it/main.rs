@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+mod abuse;
 mod backend;
 mod bodies;
 mod client;
+mod desync;
 mod framing;
 mod health;
 mod http2;
