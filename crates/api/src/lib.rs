@@ -11,6 +11,7 @@ pub mod routes;
 pub mod settings;
 pub mod vault;
 
+pub mod acm;
 pub mod ec2;
 pub mod ecr;
 pub mod ecs;
@@ -39,6 +40,7 @@ pub fn routes() -> Routes {
         iam::routes,
         sts::routes,
         ssm::routes,
+        acm::routes,
         secretsmanager::routes,
     ]
     .into_iter()

@@ -4,6 +4,7 @@ use crate::agent_link::Generations;
 use crate::balancer::ResolverConfig;
 use crate::config::Config;
 use crate::serve::Server;
+use crate::tls_keys;
 use longshore_balancer::config as lb;
 use longshore_balancer::report::{Report, TargetState as Seen};
 use longshore_controllers::targets;
@@ -16,6 +17,7 @@ use longshore_types::elbv2::{self, Action, Condition, TargetHealth, TargetState}
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -49,6 +51,7 @@ async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -
         .on::<Listeners>()
         .on::<Rules>()
         .on::<SecurityGroups>()
+        .on::<Certificates>()
         .on::<Vpcs>()
         .on::<NetworkInterfaces>();
     let mut sent: Option<lb::Config> = None;
@@ -61,6 +64,7 @@ async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -
         let generation = sent.as_ref().map_or(0, |old| old.generation);
         config.generation = generation;
         if sent.as_ref() != Some(&config) {
+            provide_keys(server, &state)?;
             config.generation = generations.next(crate::serve::now());
             let mut line = serde_json::to_vec(&serde_json::json!({ "config": &config }))?;
             line.push(b'\n');
@@ -208,7 +212,7 @@ fn load_balancer(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer, pla
         listeners: state
             .listeners()
             .by_index(&Listeners::BY_LOAD_BALANCER, &key)
-            .map(|l| listener(state, scope, &l))
+            .map(|l| listener(state, scope, &l, places))
             .collect(),
     }
 }
@@ -263,7 +267,7 @@ fn ingress(rule: &SecurityGroupRule) -> Option<lb::IngressRule> {
     (!rule.egress).then(|| lb::IngressRule { cidr: cidr.to_string(), from_port, to_port })
 }
 
-fn listener(state: &Snapshot, scope: &Scope, row: &elbv2::Listener) -> lb::Listener {
+fn listener(state: &Snapshot, scope: &Scope, row: &elbv2::Listener, places: Places<'_>) -> lb::Listener {
     let key = (scope.clone(), row.arn.clone());
     let rules = state.rules().by_index(&Rules::BY_LISTENER, &key).map(|rule| lb::Rule {
         arn: rule.arn.clone(),
@@ -276,12 +280,35 @@ fn listener(state: &Snapshot, scope: &Scope, row: &elbv2::Listener) -> lb::Liste
         arn: row.arn.clone(),
         port: row.port,
         protocol: protocol(&row.protocol),
-        certificates: vec![],
-        ssl_policy: None,
+        certificates: certificates(state, scope, row)
+            .map(|certificate| lb::Certificate {
+                arn: certificate.arn.clone(),
+                chain_pem: format!("{}\n{}", certificate.body, certificate.chain.as_deref().unwrap_or_default()),
+                private_key_file: tls_keys::path_of(places.run_dir, &certificate),
+            })
+            .collect(),
+        ssl_policy: row.ssl_policy.clone(),
         attributes: lb::ListenerAttributes::default(),
         default_actions: row.default_actions.iter().map(action).collect(),
         rules: rules.collect(),
     }
+}
+
+fn certificates(
+    state: &Snapshot,
+    scope: &Scope,
+    row: &elbv2::Listener,
+) -> impl Iterator<Item = Arc<longshore_types::acm::Certificate>> {
+    row.certificates.iter().filter_map(|arn| state.certificates().get(&(scope.clone(), arn.clone())))
+}
+
+/// Puts the private keys where the configuration says they are.
+fn provide_keys(server: &Server, state: &Snapshot) -> io::Result<()> {
+    let listeners = state.listeners().all().entries();
+    let used: Vec<_> =
+        listeners.flat_map(|((scope, _), row)| certificates(state, &scope, &row).collect::<Vec<_>>()).collect();
+    let used: Vec<_> = used.iter().map(|certificate| &**certificate).collect();
+    tls_keys::provide(&server.config.run_dir, &server.settings.vault, &used)
 }
 
 fn protocol(name: &str) -> lb::Protocol {

@@ -146,6 +146,12 @@ pub struct Listener {
     pub protocol: String,
     pub port: u16,
     pub default_actions: Vec<Action>,
+    /// ARNs; the default one first. Of an HTTPS listener only.
+    #[serde(default)]
+    pub certificates: Vec<String>,
+    /// Of an HTTPS listener only.
+    #[serde(default)]
+    pub ssl_policy: Option<String>,
     pub tags: Tags,
     pub created_at: Timestamp,
 }

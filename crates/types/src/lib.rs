@@ -3,6 +3,7 @@
 //! **Invariant:** this crate knows no clock, no randomness, no file and no socket. Times and ids are handed in.
 //! Stored types live here and are never sent to clients; `api`'s `view.rs` files turn them into wire types.
 
+pub mod acm;
 pub mod arn;
 pub mod ec2;
 pub mod ecr;

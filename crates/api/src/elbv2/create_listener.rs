@@ -1,7 +1,7 @@
 //! CreateListener.
 
 use super::error::refuse;
-use super::{actions, error, names, tags, view};
+use super::{actions, error, listener_tls, names, tags, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{CreateListenerInput, CreateListenerOutput, codes};
@@ -12,28 +12,36 @@ use longshore_types::elbv2::Listener;
 use std::sync::Arc;
 
 pub fn create_listener(tx: &mut Tx, cx: &Cx, input: CreateListenerInput) -> Result<CreateListenerOutput, AwsError> {
-    refuse!(input; ssl_policy, certificates, alpn_policy, mutual_authentication);
+    refuse!(input; alpn_policy, mutual_authentication);
     let load_balancer = names::load_balancer(tx, &cx.scope, &input.load_balancer_arn)?;
     let protocol = input.protocol.ok_or_else(|| error::validation("A protocol must be specified"))?;
     check_protocol(&protocol)?;
     let port = check_port(input.port.ok_or_else(|| error::validation("A port must be specified"))?)?;
     let default_actions = actions::parse(tx, &cx.scope, &load_balancer, input.default_actions)?;
     let tags = tags::parse(&input.tags.unwrap_or_default())?;
-    if let Some(existing) = on_port(tx, &cx.scope, &load_balancer.arn, port) {
-        if existing.protocol == protocol && existing.default_actions == default_actions {
-            return Ok(CreateListenerOutput { listeners: Some(vec![view::listener(&existing)]) });
-        }
-        return Err(duplicate(&load_balancer.arn));
-    }
-    let row = Listener {
+    let mut row = Listener {
         arn: names::listener_arn(&load_balancer.arn, &cx.ids().hex(16)),
         load_balancer: load_balancer.arn.clone(),
         protocol,
         port,
         default_actions,
+        certificates: vec![],
+        ssl_policy: None,
         tags,
         created_at: cx.now,
     };
+    let given = listener_tls::Given { certificates: input.certificates, ssl_policy: input.ssl_policy };
+    listener_tls::apply(tx, &cx.scope, &mut row, given)?;
+    if let Some(existing) = on_port(tx, &cx.scope, &load_balancer.arn, port) {
+        let same = existing.protocol == row.protocol
+            && existing.default_actions == row.default_actions
+            && existing.certificates.first() == row.certificates.first()
+            && existing.ssl_policy == row.ssl_policy;
+        if same {
+            return Ok(CreateListenerOutput { listeners: Some(vec![view::listener(&existing)]) });
+        }
+        return Err(duplicate(&load_balancer.arn));
+    }
     let sent = view::listener(&row);
     tx.listeners().put((cx.scope.clone(), row.arn.clone()), row);
     Ok(CreateListenerOutput { listeners: Some(vec![sent]) })
@@ -41,7 +49,7 @@ pub fn create_listener(tx: &mut Tx, cx: &Cx, input: CreateListenerInput) -> Resu
 
 pub fn check_protocol(protocol: &str) -> Result<(), AwsError> {
     match protocol {
-        "HTTP" => Ok(()),
+        "HTTP" | "HTTPS" => Ok(()),
         other => Err(error::unsupported(format_args!("The listener protocol '{other}'"))),
     }
 }
@@ -113,14 +121,14 @@ mod tests {
             Action { target_group_arn: Some(format!("{}0", stack.target_group)), ..forward(&stack.target_group) };
         for (given, expected) in [
             (
-                CreateListenerInput { protocol: Some("HTTPS".to_owned()), ..input() },
-                "ValidationError: The listener protocol 'HTTPS' is not supported by Longshore yet.",
+                CreateListenerInput { protocol: Some("TLS".to_owned()), ..input() },
+                "ValidationError: The listener protocol 'TLS' is not supported by Longshore yet.",
             ),
             (CreateListenerInput { protocol: None, ..input() }, "ValidationError: A protocol must be specified"),
             (CreateListenerInput { port: None, ..input() }, "ValidationError: A port must be specified"),
             (
                 CreateListenerInput { certificates: Some(vec![Certificate::default()]), ..input() },
-                "ValidationError: Certificates is not supported by Longshore yet.",
+                "ValidationError: Certificates cannot be specified for HTTP listeners",
             ),
             (
                 CreateListenerInput { default_actions: vec![], ..input() },

@@ -20,6 +20,8 @@ mod describe_target_health;
 mod error;
 mod health_check;
 mod list;
+mod listener_certificates;
+mod listener_tls;
 mod load_balancer_attributes;
 mod modify_listener;
 mod modify_rule;
@@ -31,6 +33,7 @@ mod register_targets;
 mod set_rule_priorities;
 mod set_security_groups;
 mod set_subnets;
+mod ssl_policies;
 pub(crate) mod tags;
 mod target_group_attributes;
 #[cfg(test)]
@@ -62,6 +65,10 @@ pub fn routes(routes: Routes) -> Routes {
         .read::<DescribeTargetHealth>(describe_target_health::describe_target_health)
         .write::<CreateListener>(create_listener::create_listener)
         .read::<DescribeListeners>(describe_listeners::describe_listeners)
+        .write::<AddListenerCertificates>(listener_certificates::add_listener_certificates)
+        .write::<RemoveListenerCertificates>(listener_certificates::remove_listener_certificates)
+        .read::<DescribeListenerCertificates>(listener_certificates::describe_listener_certificates)
+        .read::<DescribeSSLPolicies>(ssl_policies::describe_ssl_policies)
         .write::<ModifyListener>(modify_listener::modify_listener)
         .write::<DeleteListener>(delete_listener::delete_listener)
         .write::<CreateRule>(create_rule::create_rule)

@@ -1,15 +1,15 @@
-//! ModifyListener: its port and its default actions.
+//! ModifyListener: its port, protocol, certificate, security policy and default actions.
 
 use super::create_listener::{check_port, check_protocol, duplicate, on_port};
 use super::error::refuse;
-use super::{actions, names, view};
+use super::{actions, listener_tls, names, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{ModifyListenerInput, ModifyListenerOutput};
 use longshore_store::Tx;
 
 pub fn modify_listener(tx: &mut Tx, cx: &Cx, input: ModifyListenerInput) -> Result<ModifyListenerOutput, AwsError> {
-    refuse!(input; ssl_policy, certificates, alpn_policy, mutual_authentication);
+    refuse!(input; alpn_policy, mutual_authentication);
     let row = names::listener(tx, &cx.scope, &input.listener_arn)?;
     let load_balancer = names::load_balancer(tx, &cx.scope, &row.load_balancer)?;
     let mut row = (*row).clone();
@@ -26,6 +26,8 @@ pub fn modify_listener(tx: &mut Tx, cx: &Cx, input: ModifyListenerInput) -> Resu
     if let Some(given) = input.default_actions.filter(|actions| !actions.is_empty()) {
         row.default_actions = actions::parse(tx, &cx.scope, &load_balancer, given)?;
     }
+    let given = listener_tls::Given { certificates: input.certificates, ssl_policy: input.ssl_policy };
+    listener_tls::apply(tx, &cx.scope, &mut row, given)?;
     let sent = view::listener(&row);
     tx.listeners().put((cx.scope.clone(), row.arn.clone()), row);
     Ok(ModifyListenerOutput { listeners: Some(vec![sent]) })

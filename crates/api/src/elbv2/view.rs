@@ -94,6 +94,11 @@ pub fn listener(row: &Listener) -> wire::Listener {
         port: Some(row.port.into()),
         protocol: text(&row.protocol),
         default_actions: Some(actions(&row.default_actions)),
+        certificates: row
+            .certificates
+            .first()
+            .map(|arn| vec![wire::Certificate { certificate_arn: text(arn), is_default: None }]),
+        ssl_policy: row.ssl_policy.clone(),
         ..Default::default()
     }
 }

@@ -68,6 +68,7 @@ impl<'a> Ask<'a> {
 /// The lines of an operation, and the prefix of its service's actions for one that has none.
 pub fn permissions(operation: &OperationSchema) -> Vec<Permission> {
     let table = match operation.service.name {
+        "acm" => crate::acm::permissions::PERMISSIONS,
         "ecs" => crate::ecs::permissions::PERMISSIONS,
         "ec2" => crate::ec2::permissions::PERMISSIONS,
         "elbv2" => crate::elbv2::permissions::PERMISSIONS,

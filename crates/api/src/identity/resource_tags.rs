@@ -8,6 +8,7 @@ use longshore_types::{Scope, Tags};
 pub fn find(state: &Snapshot, scope: &Scope, arn: &str) -> Option<Tags> {
     let parsed = Arn::parse(arn)?;
     match parsed.service {
+        "acm" => state.certificates().get(&(scope.clone(), arn.to_owned())).map(|row| row.tags.clone()),
         "ecs" => crate::ecs::tags::find(state, scope, arn),
         "ec2" => {
             let (_, id) = parsed.resource.split_once('/')?;

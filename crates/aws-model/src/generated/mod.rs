@@ -3,6 +3,9 @@
 
 #[rustfmt::skip]
 #[allow(clippy::all, unused_imports)]
+pub mod acm;
+#[rustfmt::skip]
+#[allow(clippy::all, unused_imports)]
 pub mod ec2;
 #[rustfmt::skip]
 #[allow(clippy::all, unused_imports)]
@@ -31,6 +34,7 @@ pub mod sts;
 
 /// Every service with at least one served operation.
 pub static SERVICES: &[&crate::ServiceSchema] = &[
+    &acm::SERVICE,
     &ec2::SERVICE,
     &ecr::SERVICE,
     &ecs::SERVICE,

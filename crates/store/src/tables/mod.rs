@@ -17,6 +17,7 @@
 //! }
 //! ```
 
+mod acm;
 mod ec2;
 mod ecr;
 mod ecs;
@@ -27,6 +28,7 @@ mod logs;
 mod secretsmanager;
 mod ssm;
 
+pub use acm::Certificates;
 pub use ec2::{NetworkInterfaces, SecurityGroups, SetUpScopes, Subnets, Vpcs};
 pub use ecr::{CreationTemplates, Images, PullThroughRules, Repositories};
 pub use ecs::{AccountSettings, Clusters, ServiceDeployments, ServiceRevisions, Services, TaskDefinitions, Tasks};
@@ -143,6 +145,7 @@ tables! {
     log_streams: LogStreams,
     parameters: Parameters,
     parameter_versions: ParameterVersions,
+    certificates: Certificates,
     secrets: Secrets,
     secret_versions: SecretVersions,
 }
