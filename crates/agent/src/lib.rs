@@ -18,6 +18,7 @@ mod local;
 pub mod machine;
 mod metadata;
 mod networks;
+mod ranges;
 mod spec;
 mod storage;
 pub mod supervisor;
@@ -31,7 +32,7 @@ type Node = hub::Hub<local::Local>;
 use longshore_image::{ImageStore, StoreOptions};
 use longshore_network::{Network, NetworkOptions};
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What does not change while the agent runs.
@@ -46,6 +47,18 @@ pub struct AgentOptions {
     pub network: NetworkOptions,
     /// First part of the cgroup paths of tasks.
     pub cgroup: String,
+    pub user_namespaces: UserNamespaces,
+}
+
+/// Whether users of containers are others on the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserNamespaces {
+    /// Where the machine can.
+    #[default]
+    Auto,
+    On,
+    Off,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +67,8 @@ pub enum AgentError {
     Images(#[from] longshore_image::StoreError),
     #[error("cannot open the node's network")]
     Network(#[from] longshore_network::NetworkError),
+    #[error("no user namespaces with id-mapped mounts of {path}: run with --user-namespaces off")]
+    UserNamespaces { path: PathBuf, source: std::io::Error },
     #[error("cannot prepare {path}")]
     Directory { path: PathBuf, source: std::io::Error },
 }
@@ -61,18 +76,49 @@ pub enum AgentError {
 /// Runs the agent until `shutdown`. Tasks go on after it.
 pub async fn run(options: AgentOptions, shutdown: impl Future<Output = ()>) -> Result<(), AgentError> {
     let tasks_dir = options.run_dir.join("tasks");
-    std::fs::create_dir_all(&tasks_dir).map_err(|source| AgentError::Directory { path: tasks_dir, source })?;
+    std::fs::create_dir_all(&tasks_dir)
+        .map_err(|source| AgentError::Directory { path: tasks_dir.clone(), source })?;
     let images = ImageStore::open(&options.data_dir.join("images"), StoreOptions::default())?;
     let network = Network::open(options.network.clone()).await?;
     let cleanup = cleanup::run(images.clone());
     let storage = storage::Storage::new(&options.data_dir);
-    let node = Arc::new(Node::new(local::Local { options, images, network, storage }));
+    let ranges = ranges(&options, &tasks_dir)?;
+    let node = Arc::new(Node::new(local::Local { options, images, network, storage, ranges }));
     tokio::select! {
         () = link::run(Arc::clone(&node)) => {}
         () = cleanup => {}
         () = shutdown => {}
     }
     Ok(())
+}
+
+/// Blocks of user ids for tasks, if tasks are to have users of their own.
+fn ranges(options: &AgentOptions, tasks: &Path) -> Result<Option<ranges::Ranges>, AgentError> {
+    let supported = || {
+        use longshore_runtime::users;
+        if let Some(closed) = users::closed_directory(tasks) {
+            return Err(std::io::Error::other(format!("{} cannot be entered by others", closed.display())));
+        }
+        users::supported(&options.data_dir)
+    };
+    let wanted = match options.user_namespaces {
+        UserNamespaces::Off => false,
+        UserNamespaces::On => {
+            let path = options.data_dir.clone();
+            supported().map_err(|source| AgentError::UserNamespaces { path, source })?;
+            true
+        }
+        // A matter of the embedded runtime.
+        UserNamespaces::Auto if options.external_runtime.is_some() => false,
+        UserNamespaces::Auto => match supported() {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, "tasks have no user namespaces: root of a container is root of this machine");
+                false
+            }
+        },
+    };
+    Ok(wanted.then(|| ranges::Ranges::new(tasks)))
 }
 
 /// Removes every task of this run directory with all it holds, running or not; for `longshore down`. The network's

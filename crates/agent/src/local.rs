@@ -2,6 +2,7 @@
 
 use crate::machine::{Keep, Machine, StartError, SupervisorLink, chain};
 use crate::spec::{self, Ready};
+use crate::ranges::Ranges;
 use crate::storage::Storage;
 use crate::supervisor::{Supervisor, read_state};
 use crate::{AgentOptions, networks};
@@ -32,6 +33,8 @@ pub struct Local {
     pub images: ImageStore,
     pub network: Network,
     pub storage: Storage,
+    /// Where tasks have user namespaces.
+    pub ranges: Option<Ranges>,
 }
 
 /// Bytes of a task's ephemeral storage.
@@ -103,8 +106,13 @@ impl Local {
             .map(|((intent, image), writable)| Ready { intent, image, writable })
             .collect();
         let options = &self.options;
-        let spec = spec::task(intent, &ready, &options.cgroup, &place, options.external_runtime.as_ref())
+        let mut spec = spec::task(intent, &ready, &options.cgroup, &place, options.external_runtime.as_ref())
             .map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
+        if let Some(ranges) = &self.ranges {
+            let range = ranges.take(intent.id.as_str());
+            let none = || StartError("ResourceInitializationError: no block of user ids is left".to_owned());
+            spec.user_namespace = Some(range.ok_or_else(none)?);
+        }
         spec.validate().map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
         let bytes = serde_json::to_vec(&spec).map_err(|e| failed(&e))?;
         // It holds the environment, and so secrets.
@@ -206,6 +214,9 @@ impl Machine for Local {
         }
         self.storage.remove(intent.id.as_str());
         let _ = std::fs::remove_dir_all(&directory);
+        if let Some(ranges) = &self.ranges {
+            ranges.release(intent.id.as_str());
+        }
         // The lease of the directory was held until here.
         drop(processes);
     }

@@ -54,6 +54,8 @@ pub fn task(
         hosts: Some(format!("127.0.0.1 localhost\n{} {}\n", network.address, network.private_dns_name)),
         resolv_conf: Some(format!("search {domain}\n{resolver}")),
         shared_pids: intent.shared_pids,
+        // The node's decision.
+        user_namespace: None,
         disk: place.disk.clone(),
         runtime: external.map_or(rt::RuntimeChoice::Builtin, |path| rt::RuntimeChoice::External(path.clone())),
         containers: containers

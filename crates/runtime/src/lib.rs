@@ -24,6 +24,7 @@ pub mod seccomp;
 pub mod spec;
 pub mod supervisor;
 mod sys;
+pub mod users;
 
 pub use cleanup::{Lease, cleanup};
 

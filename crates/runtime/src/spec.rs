@@ -35,10 +35,21 @@ pub struct TaskSpec {
     /// The containers see each other's processes.
     #[serde(default)]
     pub shared_pids: bool,
+    /// Ids of the containers are others on the host. The supervisor's directory must be in reach of everybody.
+    #[serde(default)]
+    pub user_namespace: Option<UserNamespace>,
     /// A file system of its own for the containers' writable layers and volumes, and so a limit for them.
     #[serde(default)]
     pub disk: Option<Disk>,
     pub containers: Vec<ContainerSpec>,
+}
+
+/// Users and groups 0 to `size` of the containers are those from `host_id` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserNamespace {
+    pub host_id: u32,
+    pub size: u32,
 }
 
 /// An ext4 file system in a file. It is mounted in the supervisor's own mount namespace, and so goes with the task.

@@ -40,6 +40,7 @@ impl Runner {
             hosts: of_host("/etc/hosts"),
             resolv_conf: of_host("/etc/resolv.conf"),
             shared_pids: false,
+            user_namespace: None,
             disk: None,
             runtime: self.runtime.clone(),
             containers: vec![rt::ContainerSpec {

@@ -99,6 +99,27 @@ pub struct Options {
     /// with simulated tasks, which needs no root.
     #[arg(long, env = "LONGSHORE_RUNTIME", default_value = "builtin")]
     pub runtime: String,
+    /// Give each task users of its own: root of a container is an unprivileged user on the host.
+    #[arg(long, env = "LONGSHORE_USER_NAMESPACES", default_value = "auto")]
+    pub user_namespaces: UserNamespaces,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UserNamespaces {
+    /// Where the kernel and the file systems can.
+    Auto,
+    On,
+    Off,
+}
+
+impl From<UserNamespaces> for longshore_agent::UserNamespaces {
+    fn from(given: UserNamespaces) -> Self {
+        match given {
+            UserNamespaces::Auto => Self::Auto,
+            UserNamespaces::On => Self::On,
+            UserNamespaces::Off => Self::Off,
+        }
+    }
 }
 
 fn account(text: &str) -> Result<String, String> {

@@ -2,6 +2,7 @@
 
 use crate::cli::Options;
 use anyhow::{Context, bail};
+use longshore_agent::UserNamespaces;
 use longshore_network::NetworkOptions;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,6 +19,8 @@ pub struct Config {
     pub runtime: Runtime,
     #[serde(default)]
     pub auth: Auth,
+    #[serde(default)]
+    pub user_namespaces: UserNamespaces,
 }
 
 /// Whether requests are believed.
@@ -61,7 +64,12 @@ impl Config {
                 options.listen
             );
         }
+        let user_namespaces = options.user_namespaces.into();
+        if user_namespaces == UserNamespaces::On && runtime != Runtime::Builtin {
+            bail!("--user-namespaces on needs --runtime builtin");
+        }
         Ok(Self {
+            user_namespaces,
             data_dir: std::path::absolute(options.data_dir)?,
             run_dir: std::path::absolute(options.place.run_dir)?,
             listen: options.listen,
@@ -156,6 +164,7 @@ impl Config {
             },
             network: self.network(),
             cgroup: self.cgroup(),
+            user_namespaces: self.user_namespaces,
         })
     }
 }

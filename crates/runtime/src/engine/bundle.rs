@@ -24,6 +24,11 @@ pub struct Bundle {
     pub init: bool,
     /// Process 1 of the PID namespace that the task's containers share.
     pub pause: Option<sys::Pid>,
+    /// Path of the user namespace, when it is not the host's.
+    pub users: Option<String>,
+    /// The host's number of the containers' root, and of the user that the container runs as.
+    pub owner: u32,
+    pub process_owner: u32,
 }
 
 impl Bundle {
@@ -60,6 +65,9 @@ pub enum Flavour {
 /// Name of the small init inside a container.
 pub const INIT_PATH: &str = "/dev/init";
 
+/// Directory of our own programs for containers, in the supervisor's.
+pub const PROGRAMS: &str = "programs";
+
 /// Everything `config.json` depends on.
 #[derive(Debug)]
 pub struct Plan<'a> {
@@ -81,6 +89,9 @@ impl Plan<'_> {
             None => json!({"type": "pid"}),
         };
         let mut namespaces = vec![pid, json!({"type": "ipc"}), json!({"type": "uts"}), json!({"type": "mount"})];
+        if let Some(path) = &self.bundle.users {
+            namespaces.push(json!({"type": "user", "path": path}));
+        }
         if matches!(self.cgroups, Hierarchies::V2(_)) {
             namespaces.push(json!({"type": "cgroup"}));
         }
@@ -191,7 +202,7 @@ impl Plan<'_> {
             mounts.push(bind("/etc/resolv.conf", &self.files.join("resolv.conf"), false));
         }
         if self.container.init {
-            mounts.push(bind(INIT_PATH, &self.files.join("init"), true));
+            mounts.push(bind(INIT_PATH, &self.files.join(PROGRAMS).join("init"), true));
         }
         mounts.extend(self.container.tmpfs.iter().map(tmpfs));
         mounts.extend(self.container.mounts.iter().map(|m| bind(&m.destination, &m.source, m.readonly)));
@@ -288,5 +299,7 @@ const READONLY_PATHS: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/s
 /// Writes the bundle's `config.json`.
 pub fn write(plan: &Plan<'_>, flavour: Flavour) -> io::Result<()> {
     let path = plan.bundle.directory.join("config.json");
-    sys::replace_file(&path, &serde_json::to_vec(&plan.config(flavour))?)
+    sys::replace_file(&path, &serde_json::to_vec(&plan.config(flavour))?)?;
+    // The environment may be secret, and the directory may be open.
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
 }

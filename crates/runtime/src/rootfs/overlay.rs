@@ -1,6 +1,7 @@
 //! Mounts the layers of an image and a writable one on top, in the supervisor's own mount namespace: nobody else sees the
 //! mount, and it vanishes with the last process of the task.
 
+use crate::users::Users;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,26 @@ pub fn mount(lower: &[PathBuf], upper: &Path, work: &Path, target: &Path) -> Res
         target: target.to_owned(),
         source: errno.into(),
     })
+}
+
+/// As [`mount`], for containers with users of their own; the layers are mapped already.
+pub fn mount_for(
+    users: &Users,
+    lower: &[PathBuf],
+    upper: &Path,
+    work: &Path,
+    target: &Path,
+) -> Result<(), OverlayError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OverlayError::Directory { path, source }
+    };
+    // Before the mount: overlayfs remembers the owner of its upper directory.
+    std::fs::create_dir_all(work).and_then(|()| users.give(work)).map_err(failed(work))?;
+    if let Some(root) = lower.first() {
+        make_like(upper, root).map_err(failed(upper))?;
+    }
+    mount(lower, upper, work, target)
 }
 
 /// Owner and mode of the upper directory become those of `/`.

@@ -107,8 +107,8 @@ impl Root {
         Ok(real)
     }
 
-    /// Makes the directory and its parents where they are missing, owned by root.
-    pub fn make_directories(&self, path: &str) -> Result<(), ResolveError> {
+    /// Makes the directory and its parents where they are missing, owned by the user and group `owner`.
+    pub fn make_directories(&self, path: &str, owner: u32) -> Result<(), ResolveError> {
         let directory = OFlags::PATH | OFlags::DIRECTORY;
         if self.at(path, directory).is_ok() {
             return Ok(());
@@ -121,7 +121,12 @@ impl Root {
             parent = match self.at(&reached, directory) {
                 Ok(found) => found,
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+                    let (uid, gid) = (rustix::fs::Uid::from_raw(owner), rustix::fs::Gid::from_raw(owner));
                     rustix::fs::mkdirat(&parent, part, Mode::from_raw_mode(0o755))
+                        .and_then(|()| {
+                            let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+                            rustix::fs::chownat(&parent, part, Some(uid), Some(gid), flags)
+                        })
                         .map_err(|source| self.failed("make directory", &reached, source.into()))?;
                     self.at(&reached, directory)?
                 }
@@ -164,7 +169,7 @@ mod tests {
         assert_eq!(root.read("etc/absolute", 99).unwrap(), None);
         assert_eq!(root.read("/etc/up", 99).unwrap().unwrap(), "inside");
         assert_eq!(root.read("/../../etc/passwd", 3).unwrap().unwrap(), "ins");
-        assert!(root.make_directories("/away/made").is_err(), "the link leads nowhere inside");
+        assert!(root.make_directories("/away/made", 0).is_err(), "the link leads nowhere inside");
         assert!(!outside.path().join("made").exists());
     }
 
@@ -189,8 +194,8 @@ mod tests {
     fn directories_are_made_once() {
         let image = tempfile::tempdir().unwrap();
         let root = Root::open(image.path()).unwrap();
-        root.make_directories("/a/./b//c").unwrap();
-        root.make_directories("/a/b/c/").unwrap();
+        root.make_directories("/a/./b//c", 0).unwrap();
+        root.make_directories("/a/b/c/", 0).unwrap();
         assert!(image.path().join("a/b/c").is_dir());
     }
 

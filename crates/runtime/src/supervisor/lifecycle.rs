@@ -97,7 +97,9 @@ impl Supervisor {
         let bundle = match &container.bundle {
             Some(bundle) => bundle.clone(),
             None => {
-                let bundle = prepare::container(spec, &container.spec, &self.directory, &self.cgroups, self.pause);
+                let users = self.process.users.as_ref();
+                let bundle =
+                    prepare::container(spec, &container.spec, &self.directory, &self.cgroups, self.pause, users);
                 let bundle = bundle.map_err(|error| error.to_string())?;
                 container.spec.args = Vec::new();
                 container.spec.env = Vec::new();

@@ -85,7 +85,9 @@ pub fn main(directory: &Path, wait_spec: bool) -> ExitCode {
 
 fn run(directory: &Path, wait_spec: bool) -> Result<(), Box<dyn std::error::Error>> {
     let directory = std::fs::canonicalize(directory)?;
-    let process = setup::detach()?;
+    // Before we are ready, since the network namespace goes with it. What is wrong with the spec is told later.
+    let early = (!wait_spec).then(|| prepare::read_spec(&directory).ok()).flatten();
+    let process = setup::detach(early.and_then(|spec| spec.user_namespace))?;
     // Whoever cleans up after a task must find its supervisor, or keep it from beginning.
     let lease =
         Lease::take(&directory).map_err(|error| format!("another process supervises or removes this task: {error}"))?;
@@ -199,9 +201,10 @@ impl Supervisor {
         };
         let mut spec = spec;
         let prepared = self
-            .enter_network(spec.network)
+            .make_users(&spec)
+            .and_then(|()| self.enter_network(spec.network))
             .and_then(|()| self.choose_engine(&spec))
-            .and_then(|()| prepare::task(&spec, &self.directory, &self.cgroups).map_err(|error| error.to_string()))
+            .and_then(|()| prepare::task(&spec, &self.directory, &self.cgroups, self.process.users.as_ref()).map_err(|error| error.to_string()))
             .and_then(|()| self.start_pause(&spec));
         self.containers = std::mem::take(&mut spec.containers).into_iter().map(Container::new).collect();
         self.spec = Some(spec);
@@ -220,9 +223,22 @@ impl Supervisor {
         Ok(())
     }
 
+    /// For a supervisor that was started before its task was known.
+    fn make_users(&mut self, spec: &TaskSpec) -> Result<(), String> {
+        let Some(map) = spec.user_namespace else { return Ok(()) };
+        let failed = |why: String| format!("ResourceInitializationError: user namespace: {why}");
+        if let Some(closed) = crate::users::closed_directory(&self.directory) {
+            return Err(failed(format!("{} cannot be entered by others", closed.display())));
+        }
+        if self.process.users.is_none() {
+            setup::make_users(&mut self.process, map).map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(())
+    }
+
     fn start_pause(&mut self, spec: &TaskSpec) -> Result<(), String> {
         if spec.shared_pids {
-            let started = pause::start(&self.directory.join("pause"));
+            let started = pause::start(&self.directory.join("pause"), self.process.users.as_ref());
             self.pause = Some(
                 started.map_err(|error| format!("ResourceInitializationError: share the PID namespace: {error}"))?,
             );

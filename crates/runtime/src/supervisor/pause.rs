@@ -6,6 +6,7 @@
 use crate::capability::Capabilities;
 use crate::engine;
 use crate::sys::{self, Pid, check};
+use crate::users::Users;
 use std::ffi::CString;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -14,14 +15,42 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Starts it as a child; `place` is a directory for its root, seen by nobody else. Called in a single-threaded process.
-pub fn start(place: &Path) -> io::Result<Pid> {
+pub fn start(place: &Path, users: Option<&Users>) -> io::Result<Pid> {
     std::fs::create_dir_all(place)?;
+    match users {
+        None => begin(place, 0),
+        // Who makes a PID namespace decides whose it is: a child enters the user namespace first, and makes it a child
+        // of ours rather than of its own.
+        Some(users) => {
+            let (answer, write) = sys::pipe()?;
+            // SAFETY: the process is single-threaded.
+            let helper = check(unsafe { libc::fork() })?;
+            if helper == 0 {
+                let entered = users.enter().and_then(|()| begin(place, libc::CLONE_PARENT));
+                let text = entered.map_or_else(|error| error.to_string(), |pid| pid.to_string());
+                let _ = std::fs::File::from(write).write_all(text.as_bytes());
+                // SAFETY: ends the process without running the supervisor's destructors.
+                unsafe { libc::_exit(0) }
+            }
+            drop(write);
+            let mut text = String::new();
+            std::fs::File::from(answer).read_to_string(&mut text)?;
+            let mut status = 0;
+            // SAFETY: the status is written to our variable.
+            unsafe { libc::waitpid(helper, &mut status, 0) };
+            text.parse().map_err(|_| io::Error::other(text))
+        }
+    }
+}
+
+fn begin(place: &Path, more: libc::c_int) -> io::Result<Pid> {
     let (report, write) = sys::pipe()?;
     let image = engine::pause_image();
     // SAFETY: all zero is valid for this plain struct.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = (libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS) as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    args.flags = (libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | more) as u64;
+    // With CLONE_PARENT it is the helper's own signal.
+    args.exit_signal = if more == 0 { libc::SIGCHLD as u64 } else { 0 };
     // SAFETY: without a stack this is a fork; the arguments are valid for the call.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &args, size_of::<libc::clone_args>()) })? as Pid;
     if pid == 0 {

@@ -9,7 +9,10 @@ use crate::protocol::Stream;
 use crate::rootfs::{disk, overlay, resolve, seed, user};
 use crate::spec::{ContainerSpec, RuntimeChoice, TaskLimits, TaskSpec, is_kernel_path};
 use crate::sys;
+use crate::users::Users;
+use rustix::mount::MountFlags;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -65,11 +68,17 @@ pub fn read_spec(directory: &Path) -> Result<TaskSpec, PrepareError> {
 }
 
 /// The task's files and its cgroup.
-pub fn task(spec: &TaskSpec, directory: &Path, cgroups: &Hierarchies) -> Result<(), PrepareError> {
+pub fn task(
+    spec: &TaskSpec,
+    directory: &Path,
+    cgroups: &Hierarchies,
+    users: Option<&Users>,
+) -> Result<(), PrepareError> {
     let write = |name: &str, content: &[u8], mode: u32| {
         let path = directory.join(name);
         std::fs::write(&path, content)
             .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)))
+            .and_then(|()| users.map_or(Ok(()), |users| users.give(&path)))
             .map_err(file_error("write", &path))
     };
     write("hostname", format!("{}\n", spec.hostname).as_bytes(), 0o644)?;
@@ -80,7 +89,12 @@ pub fn task(spec: &TaskSpec, directory: &Path, cgroups: &Hierarchies) -> Result<
         write("resolv.conf", resolv_conf.as_bytes(), 0o644)?;
     }
     if spec.containers.iter().any(|container| container.init) {
-        write("init", &engine::init_image(), 0o755)?;
+        // The run directory is often on a file system from which nothing may be executed.
+        let place = directory.join(bundle::PROGRAMS);
+        std::fs::create_dir_all(&place)
+            .and_then(|()| Ok(rustix::mount::mount("tmpfs", &place, "tmpfs", MountFlags::empty(), Some(c"size=64k,mode=755"))?))
+            .map_err(file_error("mount", &place))?;
+        write(&format!("{}/init", bundle::PROGRAMS), &engine::init_image(), 0o755)?;
     }
     if let Some(disk) = &spec.disk {
         disk::mount(disk).map_err(|error| PrepareError::Disk(disk.image.clone(), error))?;
@@ -117,9 +131,12 @@ pub fn container(
     directory: &Path,
     cgroups: &Hierarchies,
     pause: Option<sys::Pid>,
+    users: Option<&Users>,
 ) -> Result<Bundle, PrepareError> {
-    for mount in spec.mounts.iter().filter(|mount| mount.volume) {
-        std::fs::create_dir_all(&mount.source).map_err(file_error("make the volume", &mount.source))?;
+    for mount in spec.mounts.iter().filter(|mount| mount.volume && !mount.source.exists()) {
+        std::fs::create_dir_all(&mount.source)
+            .and_then(|()| users.map_or(Ok(()), |users| users.give(&mount.source)))
+            .map_err(file_error("make the volume", &mount.source))?;
     }
     if let Some(missing) = spec.mounts.iter().find(|mount| !mount.source.exists()) {
         return Err(PrepareError::BindSource(missing.source.clone()));
@@ -133,8 +150,16 @@ pub fn container(
         terminal: spec.terminal,
         init: spec.init,
         pause,
+        users: users.map(|users| format!("/proc/{}/fd/{}", std::process::id(), users.namespace.as_raw_fd())),
+        owner: users.map_or(0, |users| users.map.host_id),
+        process_owner: 0,
     };
-    private_directory(&directory.join("bundles"))?;
+    let bundles = directory.join("bundles");
+    private_directory(&bundles)?;
+    if users.is_some() {
+        // Mapped users go through it to their roots.
+        std::fs::set_permissions(&bundles, std::fs::Permissions::from_mode(0o711)).map_err(file_error("open", &bundles))?;
+    }
     let limits = Limits {
         cpu_shares: Some(spec.cpu_shares.unwrap_or(0).max(2)),
         memory_bytes: spec.memory_bytes,
@@ -144,7 +169,13 @@ pub fn container(
     };
     cgroups.group(bundle.cgroup.as_str()).create(&limits)?;
     let rootfs = bundle.rootfs();
-    overlay::mount(&spec.layers, &spec.upper, &spec.work, &rootfs)?;
+    match users {
+        Some(users) => {
+            let layers = mapped_layers(users, &spec.layers, &bundle.directory.join("layers"))?;
+            overlay::mount_for(users, &layers, &spec.upper, &spec.work, &rootfs)?;
+        }
+        None => overlay::mount(&spec.layers, &spec.upper, &spec.work, &rootfs)?,
+    }
     let root = resolve::Root::open(&rootfs)?;
     for path in spec.mounts.iter().map(|mount| &mount.destination).chain(spec.tmpfs.iter().map(|tmpfs| &tmpfs.path)) {
         let real = root.real(path).map_err(file_error("look up", Path::new(path)))?;
@@ -158,15 +189,55 @@ pub fn container(
             .map_err(file_error("copy the image's files to the volume", &mount.source))?;
     }
     if !spec.cwd.is_empty() {
-        root.make_directories(&spec.cwd)?;
+        root.make_directories(&spec.cwd, bundle.owner)?;
     }
+    let mut bundle = bundle;
+    bundle.process_owner = users.map_or(0, |users| users.on_host(user.uid));
     let flavour = match task.runtime {
         RuntimeChoice::Builtin => Flavour::Embedded,
         RuntimeChoice::External(_) => Flavour::External,
     };
+    let shown = match users {
+        Some(_) => Some(shown_mounts(spec, &bundle.directory.join("mounts"))?),
+        None => None,
+    };
+    let spec = shown.as_ref().unwrap_or(spec);
     let plan = Plan { task, container: spec, bundle: &bundle, user: &user, files: directory, cgroups, limits: &limits };
     bundle::write(&plan, flavour).map_err(file_error("write the bundle in", &bundle.directory))?;
     Ok(bundle)
+}
+
+/// Id-mapped mounts of the layers, below `place`.
+fn mapped_layers(users: &Users, layers: &[PathBuf], place: &Path) -> Result<Vec<PathBuf>, PrepareError> {
+    let mut mapped = Vec::with_capacity(layers.len());
+    for (index, layer) in layers.iter().enumerate() {
+        let at = place.join(index.to_string());
+        std::fs::create_dir_all(&at)
+            .and_then(|()| users.show(layer, &at))
+            .map_err(file_error("map the owners of", layer))?;
+        mapped.push(at);
+    }
+    Ok(mapped)
+}
+
+/// The spec with its bind mounts' sources where mapped users can reach them: below `place`.
+fn shown_mounts(spec: &ContainerSpec, place: &Path) -> Result<ContainerSpec, PrepareError> {
+    use rustix::fs::CWD;
+    use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+    let mut shown = spec.clone();
+    for (index, mount) in shown.mounts.iter_mut().enumerate() {
+        let at = place.join(index.to_string());
+        let show = || -> io::Result<()> {
+            std::fs::create_dir_all(place)?;
+            if mount.source.is_dir() { std::fs::create_dir_all(&at)? } else { std::fs::write(&at, "")? }
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            let tree = open_tree(CWD, &mount.source, flags)?;
+            Ok(move_mount(&tree, "", CWD, &at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+        };
+        show().map_err(file_error("show", &mount.source))?;
+        mount.source = at;
+    }
+    Ok(shown)
 }
 
 /// Fresh pipes, or a socket for the terminal, for the next run.
@@ -180,6 +251,13 @@ pub fn output(container: &mut Container, bundle: &Bundle) -> io::Result<Output> 
     }
     let (stdout, stdout_write) = sys::pipe()?;
     let (stderr, stderr_write) = sys::pipe()?;
+    if bundle.owner != 0 {
+        // Programs open /dev/stdout, for which they must own it.
+        for pipe in [&stdout_write, &stderr_write] {
+            let owner = bundle.process_owner;
+            rustix::fs::fchown(pipe, Some(rustix::fs::Uid::from_raw(owner)), None)?;
+        }
+    }
     container.pipes.push(LogPipe::new(stdout, Stream::Stdout)?);
     container.pipes.push(LogPipe::new(stderr, Stream::Stderr)?);
     let mut stdin = None;

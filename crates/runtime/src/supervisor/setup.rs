@@ -1,7 +1,9 @@
 //! What the supervisor does to its own process before anything else: a session and namespaces of its own, so that it
 //! outlives the agent and leaves nothing behind.
 
+use crate::spec::UserNamespace;
 use crate::sys::{self, check};
+use crate::users::Users;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -14,6 +16,8 @@ pub struct Process {
     pub signals: OwnedFd,
     /// The network namespace we came from, for a task in host mode.
     pub host_network: Option<OwnedFd>,
+    /// The task's users, when they are not the host's.
+    pub users: Option<Users>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +33,7 @@ fn failed(what: &'static str) -> impl Fn(io::Error) -> SetupError {
 }
 
 /// Detaches this process from whoever started it. It must be single-threaded.
-pub fn detach() -> Result<Process, SetupError> {
+pub fn detach(users: Option<UserNamespace>) -> Result<Process, SetupError> {
     // SAFETY: plain calls with numbers and static strings, in a process without threads.
     unsafe {
         // Descriptors that the agent forgot to close would live as long as the task.
@@ -60,8 +64,18 @@ pub fn detach() -> Result<Process, SetupError> {
         check(libc::mount(none, root, none, libc::MS_REC | libc::MS_PRIVATE, none.cast()))
             .map_err(failed("make mounts private"))?;
     }
-    loopback_up().map_err(failed("bring loopback up"))?;
-    Ok(Process { signals, host_network: Some(host_network.into()) })
+    let mut process = Process { signals, host_network: Some(host_network.into()), users: None };
+    match users {
+        Some(map) => make_users(&mut process, map)?,
+        None => loopback_up().map_err(failed("bring loopback up"))?,
+    }
+    Ok(process)
+}
+
+/// Moves to a user namespace's network.
+pub fn make_users(process: &mut Process, map: UserNamespace) -> Result<(), SetupError> {
+    process.users = Some(Users::make(map).map_err(failed("make a user namespace"))?);
+    loopback_up().map_err(failed("bring loopback up"))
 }
 
 /// Blocks what could end us by accident, and makes ended children readable.

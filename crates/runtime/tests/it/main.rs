@@ -16,3 +16,4 @@ mod runtimes;
 mod security;
 mod sharing;
 mod supervisor;
+mod users;

@@ -19,7 +19,15 @@ fn report(what: &str, mut times: Vec<Duration>) {
 #[test]
 #[ignore = "a measurement"]
 fn from_exec_to_running_and_to_exit() {
+    for users in [json!(null), json!({"host_id": 1 << 30, "size": 65536})] {
+        println!("user namespace: {users}");
+        whole_way(&users);
+    }
+}
+
+fn whole_way(users: &serde_json::Value) {
     let scratch = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(scratch.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     image(&scratch.path().join("image"));
     let (mut ready, mut running, mut exited, mut left) = (vec![], vec![], vec![], vec![]);
     for round in 0..ROUNDS + 5 {
@@ -29,7 +37,7 @@ fn from_exec_to_running_and_to_exit() {
         let app = json!({"name": "app", "id": format!("{round:064}"), "args": ["/bin/true"], "layers": [scratch.path().join("image")],
                          "upper": directory.join("upper"), "work": directory.join("work"), "memory_bytes": 64 << 20});
         let spec = json!({"task_id": "t", "cgroup": cgroup, "hostname": "h", "containers": [app], "hosts": "127.0.0.1 localhost\n",
-                          "limits": {"cpu_millis": 1000, "memory_bytes": 128 << 20}});
+                          "limits": {"cpu_millis": 1000, "memory_bytes": 128 << 20}, "user_namespace": users});
         std::fs::write(directory.join("spec.json"), spec.to_string()).unwrap();
         let begin = Instant::now();
         let mut supervisor = longshore_runtime::supervisor::command(&executable(), &directory, false).spawn().unwrap();

@@ -1,0 +1,145 @@
+//! User namespaces: root of a container is nobody on the host.
+//!
+//! A task has one, made together with its network namespace, which so belongs to it: only then may the containers mount
+//! sysfs. Image layers are shared among tasks and belong to the host's root on disk; each task gets id-mapped mounts of
+//! them. What is written belongs to the mapped ids on disk, too, so that the writable layer needs no mapping.
+
+use crate::spec::UserNamespace;
+use crate::sys::{self, check};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// A task's users.
+#[derive(Debug)]
+pub struct Users {
+    pub namespace: OwnedFd,
+    pub map: UserNamespace,
+}
+
+impl Users {
+    /// Makes the namespace with a network namespace of its own, and enters the latter. To be called without threads.
+    pub fn make(map: UserNamespace) -> io::Result<Users> {
+        let (wait, release) = sys::pipe()?;
+        // SAFETY: all zero is valid for this plain struct.
+        let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+        args.flags = (libc::CLONE_NEWUSER | libc::CLONE_NEWNET) as u64;
+        args.exit_signal = libc::SIGCHLD as u64;
+        // SAFETY: without a stack this is a fork; the arguments are valid for the call.
+        let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &args, size_of::<libc::clone_args>()) })? as sys::Pid;
+        if pid == 0 {
+            drop(release);
+            let mut byte = [0];
+            let _ = sys::read_now(wait.as_raw_fd(), &mut byte);
+            // SAFETY: ends the process without running destructors.
+            unsafe { libc::_exit(0) }
+        }
+        drop(wait);
+        let made = Self::adopt(pid, map);
+        drop(release);
+        let mut status = 0;
+        // SAFETY: the status is written to our variable.
+        unsafe { libc::waitpid(pid, &mut status, 0) };
+        made
+    }
+
+    fn adopt(pid: sys::Pid, map: UserNamespace) -> io::Result<Users> {
+        let file = |name: &str| format!("/proc/{pid}/{name}");
+        let line = format!("0 {} {}", map.host_id, map.size);
+        sys::write_value(Path::new(&file("uid_map")), &line)?;
+        sys::write_value(Path::new(&file("gid_map")), &line)?;
+        let open = |name: &str| rustix::fs::open(file(name), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let (namespace, network) = (open("ns/user")?, open("ns/net")?);
+        // SAFETY: takes a descriptor and a flag.
+        check(unsafe { libc::setns(network.as_raw_fd(), libc::CLONE_NEWNET) })?;
+        Ok(Users { namespace, map })
+    }
+
+    /// Shows the tree at `from` at the directory `to`, with its owners mapped.
+    pub fn show(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let tree = open_tree(CWD, from, flags)?;
+        map_ids(tree.as_fd(), self.namespace.as_fd())?;
+        Ok(move_mount(&tree, "", CWD, to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+    }
+
+    /// Becomes root of the namespace.
+    pub fn enter(&self) -> io::Result<()> {
+        // SAFETY: plain calls with numbers, in a process without threads.
+        unsafe {
+            check(libc::setns(self.namespace.as_raw_fd(), libc::CLONE_NEWUSER))?;
+            check(libc::setgroups(0, std::ptr::null()))?;
+            check(libc::setresgid(0, 0, 0))?;
+            check(libc::setresuid(0, 0, 0)).map(drop)
+        }
+    }
+
+    /// Gives a file of ours to the containers' root.
+    pub fn give(&self, path: &Path) -> io::Result<()> {
+        std::os::unix::fs::lchown(path, Some(self.map.host_id), Some(self.map.host_id))
+    }
+
+    /// The host's number of one of the containers' users.
+    pub fn on_host(&self, id: u32) -> u32 {
+        self.map.host_id.saturating_add(id.min(self.map.size - 1))
+    }
+}
+
+fn map_ids(tree: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> io::Result<()> {
+    let attribute = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_clr: 0,
+        propagation: libc::MS_PRIVATE,
+        userns_fd: namespace.as_raw_fd() as u64,
+    };
+    // SAFETY: the path (empty: the mount itself) and the attribute are valid for the call, and the size is the attribute's.
+    let result = unsafe {
+        let (path, size) = (c"".as_ptr(), size_of::<libc::mount_attr>());
+        libc::syscall(libc::SYS_mount_setattr, tree.as_raw_fd(), path, libc::AT_EMPTY_PATH, &attribute, size)
+    };
+    check(result).map(drop)
+}
+
+/// The first directory on the way to `path` that mapped users cannot enter.
+pub fn closed_directory(path: &Path) -> Option<&Path> {
+    path.ancestors().find(|path| std::fs::metadata(path).is_ok_and(|found| found.mode() & 0o001 == 0))
+}
+
+/// Whether tasks with images below `directory` can have user namespaces. Blocking; to be asked once.
+pub fn supported(directory: &Path) -> io::Result<()> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = open_tree(CWD, directory, flags)?;
+    let map = UserNamespace { host_id: 1 << 30, size: 1 << 16 };
+    // A child of its own, because the caller has threads and stays where it is.
+    let mut child = std::process::Command::new("unshare")
+        .args(["--user", "sleep", "10"])
+        .stdin(std::process::Stdio::null())
+        .spawn()?;
+    let probe = || {
+        let pid = child.id();
+        let own = File::open("/proc/self/ns/user")?.metadata()?.ino();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        let namespace = loop {
+            let file = File::open(format!("/proc/{pid}/ns/user"))?;
+            if file.metadata()?.ino() != own {
+                break file;
+            }
+            if std::time::Instant::now() > deadline {
+                return Err(io::Error::other("unshare made no user namespace"));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        };
+        let line = format!("0 {} {}", map.host_id, map.size);
+        sys::write_value(Path::new(&format!("/proc/{pid}/uid_map")), &line)?;
+        sys::write_value(Path::new(&format!("/proc/{pid}/gid_map")), &line)?;
+        map_ids(tree.as_fd(), namespace.as_fd())
+    };
+    let result = probe();
+    let _ = child.kill();
+    let _ = child.wait();
+    result
+}
