@@ -41,7 +41,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for m in $(cat /modules/order); do insmod /modules/$m.ko; done
 ip link set lo up
 cat /proc/version /sys/fs/cgroup/cgroup.controllers
-LONGSHORE_TASK=/longshore-task PATH=/bin:/usr/sbin /it --test-threads=1 $(cat /etc/filters) 2>&1
+LONGSHORE_TASK=/longshore-task LONGSHORE_TEST_PATIENCE_SECONDS=300 PATH=/bin:/usr/sbin /it --test-threads=1 $(cat /etc/filters) 2>&1
 echo guest-ended-$?
 poweroff -f
 ";

@@ -13,8 +13,11 @@ use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// No step of a test takes longer on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// No step of a test takes longer on a busy machine. An emulated one is slower.
+fn patience() -> Duration {
+    let given = std::env::var("LONGSHORE_TEST_PATIENCE_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(given.unwrap_or(30))
+}
 
 pub struct Task {
     pub directory: PathBuf,
@@ -207,7 +210,7 @@ impl Task {
             self.ended();
         }
         self.send(&Command::Exit);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         while self.supervisor.try_wait().unwrap().is_none() {
             assert!(Instant::now() < deadline, "the supervisor does not leave");
             std::thread::sleep(Duration::from_millis(2));
@@ -234,7 +237,7 @@ impl Task {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         let scratch = self.scratch().to_str().unwrap();
         assert!(!mounts.contains(scratch), "mounts are left");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         for pid in &self.seen_pids {
             while Path::new(&format!("/proc/{pid}")).exists() {
                 assert!(Instant::now() < deadline, "process {pid} is left");
@@ -279,7 +282,7 @@ pub struct Client {
 impl Client {
     pub fn connect(directory: &Path) -> Client {
         let stream = UnixStream::connect(directory.join(SOCKET_FILE)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience())).unwrap();
         Client { stream: BufReader::new(stream), state: State::default(), logs: vec![], history: vec![] }
     }
 
@@ -316,7 +319,7 @@ impl Client {
     }
 
     pub fn wait(&mut self, what: &str, condition: impl Fn(&State) -> bool) -> State {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         while !condition(&self.state) {
             assert!(Instant::now() < deadline, "waiting for {what}");
             self.next(what);
