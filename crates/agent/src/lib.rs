@@ -76,8 +76,7 @@ pub enum AgentError {
 /// Runs the agent until `shutdown`. Tasks go on after it.
 pub async fn run(options: AgentOptions, shutdown: impl Future<Output = ()>) -> Result<(), AgentError> {
     let tasks_dir = options.run_dir.join("tasks");
-    std::fs::create_dir_all(&tasks_dir)
-        .map_err(|source| AgentError::Directory { path: tasks_dir.clone(), source })?;
+    std::fs::create_dir_all(&tasks_dir).map_err(|source| AgentError::Directory { path: tasks_dir.clone(), source })?;
     let images = ImageStore::open(&options.data_dir.join("images"), StoreOptions::default())?;
     let network = Network::open(options.network.clone()).await?;
     let cleanup = cleanup::run(images.clone());

@@ -1,8 +1,8 @@
 //! The machine itself: images, supervisors, interfaces and a directory for each task.
 
 use crate::machine::{Keep, Machine, StartError, SupervisorLink, chain};
-use crate::spec::{self, Ready};
 use crate::ranges::Ranges;
+use crate::spec::{self, Ready};
 use crate::storage::Storage;
 use crate::supervisor::{Supervisor, read_state};
 use crate::{AgentOptions, networks};

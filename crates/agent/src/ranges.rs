@@ -21,7 +21,10 @@ impl Ranges {
             let spec = std::fs::read(entry.path().join(SPEC_FILE)).ok();
             let spec: Option<TaskSpec> = spec.and_then(|bytes| serde_json::from_slice(&bytes).ok());
             if let Some(users) = spec.and_then(|spec| spec.user_namespace) {
-                taken.insert(entry.file_name().to_string_lossy().into_owned(), users.host_id.saturating_sub(FIRST) / SIZE);
+                taken.insert(
+                    entry.file_name().to_string_lossy().into_owned(),
+                    users.host_id.saturating_sub(FIRST) / SIZE,
+                );
             }
         }
         Self(Mutex::new(taken))

@@ -204,7 +204,10 @@ impl Supervisor {
             .make_users(&spec)
             .and_then(|()| self.enter_network(spec.network))
             .and_then(|()| self.choose_engine(&spec))
-            .and_then(|()| prepare::task(&spec, &self.directory, &self.cgroups, self.process.users.as_ref()).map_err(|error| error.to_string()))
+            .and_then(|()| {
+                prepare::task(&spec, &self.directory, &self.cgroups, self.process.users.as_ref())
+                    .map_err(|error| error.to_string())
+            })
             .and_then(|()| self.start_pause(&spec));
         self.containers = std::mem::take(&mut spec.containers).into_iter().map(Container::new).collect();
         self.spec = Some(spec);

@@ -92,7 +92,9 @@ pub fn task(
         // The run directory is often on a file system from which nothing may be executed.
         let place = directory.join(bundle::PROGRAMS);
         std::fs::create_dir_all(&place)
-            .and_then(|()| Ok(rustix::mount::mount("tmpfs", &place, "tmpfs", MountFlags::empty(), Some(c"size=64k,mode=755"))?))
+            .and_then(|()| {
+                Ok(rustix::mount::mount("tmpfs", &place, "tmpfs", MountFlags::empty(), Some(c"size=64k,mode=755"))?)
+            })
             .map_err(file_error("mount", &place))?;
         write(&format!("{}/init", bundle::PROGRAMS), &engine::init_image(), 0o755)?;
     }
@@ -158,7 +160,8 @@ pub fn container(
     private_directory(&bundles)?;
     if users.is_some() {
         // Mapped users go through it to their roots.
-        std::fs::set_permissions(&bundles, std::fs::Permissions::from_mode(0o711)).map_err(file_error("open", &bundles))?;
+        std::fs::set_permissions(&bundles, std::fs::Permissions::from_mode(0o711))
+            .map_err(file_error("open", &bundles))?;
     }
     let limits = Limits {
         cpu_shares: Some(spec.cpu_shares.unwrap_or(0).max(2)),
@@ -229,7 +232,11 @@ fn shown_mounts(spec: &ContainerSpec, place: &Path) -> Result<ContainerSpec, Pre
         let at = place.join(index.to_string());
         let show = || -> io::Result<()> {
             std::fs::create_dir_all(place)?;
-            if mount.source.is_dir() { std::fs::create_dir_all(&at)? } else { std::fs::write(&at, "")? }
+            if mount.source.is_dir() {
+                std::fs::create_dir_all(&at)?
+            } else {
+                std::fs::write(&at, "")?
+            }
             let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
             let tree = open_tree(CWD, &mount.source, flags)?;
             Ok(move_mount(&tree, "", CWD, &at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)

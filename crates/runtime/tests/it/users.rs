@@ -22,14 +22,24 @@ fn run(containers: Vec<Value>, more: Value) -> Task {
 
 #[test]
 fn root_inside_is_nobody_outside() {
-    let mut task = run(vec![shell("app", "id -u; touch /made /tmp/made; stat -c '%u %n' /made /bin/busybox /; cat /proc/self/uid_map; echo on; sleep 1000")], json!({}));
+    let mut task = run(
+        vec![shell(
+            "app",
+            "id -u; touch /made /tmp/made; stat -c '%u %n' /made /bin/busybox /; cat /proc/self/uid_map; echo on; sleep 1000",
+        )],
+        json!({}),
+    );
     task.client().wait_log("on");
     let state = task.wait("app runs", |state| find(state, "app").status == ContainerStatus::Running);
     let pid = find(&state, "app").pid.unwrap();
     assert_eq!(std::fs::metadata(format!("/proc/{pid}")).unwrap().uid(), HOST, "its process on the host");
     let upper = task.scratch().join("layers/app/upper");
     assert_eq!(std::fs::metadata(upper.join("made")).unwrap().uid(), HOST, "its file on the host");
-    assert_eq!(std::fs::metadata(task.scratch().join("image/bin/busybox")).unwrap().uid(), 0, "the image stays as it is");
+    assert_eq!(
+        std::fs::metadata(task.scratch().join("image/bin/busybox")).unwrap().uid(),
+        0,
+        "the image stays as it is"
+    );
     let listed = task.exec("app", &["sh", "-c", "id -u; echo x > /exec-made; stat -c %u /exec-made"]);
     assert_eq!((listed.output.as_str(), listed.exit_code), ("0\n0\n", Some(0)));
     task.send(&Command::Kill);
@@ -51,12 +61,17 @@ fn users_files_and_standard_output_are_as_without() {
                "tmpfs": [{"path": "/scratch", "size_bytes": 65536}]}),
     );
     let (container, text) = run(vec![app], json!({"hosts": "10.0.0.9 db\n"})).output("app");
-    for expected in ["out", "err", "mine", "/srv/work", "cwd", "10.0.0.9 db", "lo", &(48 << 20).to_string(), "3", "refused"] {
+    for expected in
+        ["out", "err", "mine", "/srv/work", "cwd", "10.0.0.9 db", "lo", &(48 << 20).to_string(), "3", "refused"]
+    {
         assert!(text.lines().any(|line| line == expected), "{expected} in {text}");
     }
     assert_eq!(container.exit_code, Some(0));
     assert_eq!(std::fs::metadata(volume.path().join("v/x")).unwrap().uid(), HOST);
-    let user = with(shell("app", "id -u; echo out > /dev/stdout; touch /x || echo denied; touch /tmp/x && echo tmp"), json!({"user": "app"}));
+    let user = with(
+        shell("app", "id -u; echo out > /dev/stdout; touch /x || echo denied; touch /tmp/x && echo tmp"),
+        json!({"user": "app"}),
+    );
     let (_, text) = run(vec![user], json!({})).output("app");
     for expected in ["1000", "out", "denied", "tmp"] {
         assert!(text.lines().any(|line| line == expected), "{expected} in {text}");
@@ -68,17 +83,23 @@ fn the_confinement_is_the_same() {
     let line = "cat /proc/self/status; unshare -U true || echo no-unshare; mount -t tmpfs x /tmp || echo no-mount;
         wc -c < /proc/keys; mknod /tmp/kmsg c 1 11 || echo no-mknod; chown 70000 /tmp || echo unmapped";
     let (_, text) = run(vec![shell("app", line)], json!({})).output("app");
-    for expected in ["Seccomp:\t2", "CapEff:\t00000000a80425fb", "CapBnd:\t00000000a80425fb", "no-unshare", "no-mount", "no-mknod", "unmapped"] {
+    for expected in [
+        "Seccomp:\t2",
+        "CapEff:\t00000000a80425fb",
+        "CapBnd:\t00000000a80425fb",
+        "no-unshare",
+        "no-mount",
+        "no-mknod",
+        "unmapped",
+    ] {
         assert!(text.contains(expected), "{expected} in {text}");
     }
 }
 
 #[test]
 fn processes_are_shared_among_mapped_users_too() {
-    let mut task = run(
-        vec![container("a", &["sleep", "4321"]), shell("b", "sleep 1000")],
-        json!({"shared_pids": true}),
-    );
+    let mut task =
+        run(vec![container("a", &["sleep", "4321"]), shell("b", "sleep 1000")], json!({"shared_pids": true}));
     task.wait_status("a", ContainerStatus::Running);
     task.wait_status("b", ContainerStatus::Running);
     let listed = task.exec("b", &["ps", "-o", "args"]).output;
@@ -96,6 +117,9 @@ fn a_directory_that_mapped_users_cannot_enter_is_named() {
     task.send(&Command::Spec { dir: task.directory.clone() });
     let state = task.ended();
     let told = format!("{:?}", state.task.cause);
-    assert!(told.contains("ResourceInitializationError: user namespace: ") && told.contains("cannot be entered"), "{told}");
+    assert!(
+        told.contains("ResourceInitializationError: user namespace: ") && told.contains("cannot be entered"),
+        "{told}"
+    );
     task.exit();
 }
