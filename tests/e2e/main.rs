@@ -5,6 +5,7 @@
 //! `LONGSHORE_TEST_BINARY` names the binary, `LONGSHORE_TEST_AWS` the CLI.
 
 mod containers;
+mod disk;
 mod kit;
 mod registry;
 mod reset;
@@ -42,6 +43,8 @@ const TESTS: &[(&str, Test)] = &[
     ("reset::a_reset_ends_everything_and_the_next_walk_starts_afresh", reset::reset),
     ("survival::no_request_fails_while_processes_are_killed", survival::no_request_fails),
     ("survival::acknowledged_calls_survive_kill_9", survival::acknowledged_calls_survive),
+    ("disk::a_full_disk_is_an_error_and_passes", disk::full),
+    ("disk::a_disk_that_cannot_be_written_is_said_at_the_start", disk::read_only),
     ("survival::tasks_go_on_without_up_and_are_found_again", survival::tasks_are_found_again),
 ];
 

@@ -21,6 +21,9 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     }
     for directory in [&config.run_dir, &config.data_dir] {
         std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        // Root, too, cannot write to a file system that is mounted read-only.
+        rustix::fs::access(directory, rustix::fs::Access::WRITE_OK)
+            .with_context(|| format!("cannot write to {}", directory.display()))?;
     }
     let _lock = lock(&config)?;
     config.write()?;
