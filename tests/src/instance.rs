@@ -1,7 +1,7 @@
 //! One Longshore in directories of its own: started, killed, started again, removed.
 
 use crate::{http, wait};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -75,15 +75,17 @@ impl Instance {
     pub fn wait_ready(&mut self) -> anyhow::Result<()> {
         let listen = self.listen;
         let result = wait::until("longshore answers", Duration::from_secs(30), || {
+            // The outer result is whether there is an end of waiting, the inner one which.
             if let Some(status) = self.up.as_mut().and_then(|up| up.try_wait().ok().flatten()) {
-                return Err(format!("`longshore up` ended: {status}"));
+                return Ok(Err(anyhow!("`longshore up` ended: {status}")));
             }
             match http::get(listen, "localhost", "/_longshore/health") {
-                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) if answer.status == 200 => Ok(Ok(())),
                 Ok(answer) => Err(format!("status {}: {}", answer.status, answer.text())),
                 Err(error) => Err(format!("{error:#}")),
             }
-        });
+        })
+        .flatten();
         result.with_context(|| format!("its log:\n{}", self.log_tail()))
     }
 
