@@ -9,6 +9,7 @@ mod disk;
 mod kit;
 mod registry;
 mod reset;
+mod secrets;
 mod services;
 mod survival;
 mod tasks;
@@ -39,6 +40,15 @@ const TESTS: &[(&str, Test)] = &[
     ("services::a_deployment_runs_the_bytes_its_tag_named_when_it_began", services::pinned_images),
     ("tasks::containers_share_what_their_definition_says", tasks::shared),
     ("tasks::metadata_and_statistics_are_complete", tasks::statistics),
+    (
+        "secrets::secrets_become_variables_and_are_written_nowhere_else",
+        secrets::secrets_become_variables_and_are_written_nowhere_else,
+    ),
+    (
+        "secrets::a_missing_secret_stops_the_task_in_fargates_words",
+        secrets::a_missing_secret_stops_the_task_in_fargates_words,
+    ),
+    ("secrets::tasks_reach_the_api_and_not_what_is_behind_it", secrets::tasks_reach_the_api_and_not_what_is_behind_it),
     ("registry::what_skopeo_pushes_runs", registry::skopeo_push),
     ("reset::a_reset_ends_everything_and_the_next_walk_starts_afresh", reset::reset),
     ("survival::no_request_fails_while_processes_are_killed", survival::no_request_fails),

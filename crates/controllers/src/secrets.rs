@@ -1,17 +1,23 @@
 //! Values of a task's secrets, when its node is about to start it.
 
 use crate::Environment;
+use longshore_api::Cx;
 use longshore_api::ecs::launch::role_name;
-use longshore_api::ecs::resolve_secrets;
+use longshore_api::ecs::resolve_secrets::{self, Reader};
+use longshore_api::identity::{self, Authority, ServiceCall};
 use longshore_store::Snapshot;
 use longshore_types::Scope;
 use longshore_types::id::TaskId;
 use longshore_types::launch::TaskSecrets;
+use std::sync::Arc;
 
 /// What the task's execution role reads, or the reason that the task is stopped for.
+///
+/// Its policies are asked where they are enforced, with `authority`; in open mode the role only has to be there.
 pub fn resolve(
     state: &Snapshot,
     environment: &Environment,
+    authority: Option<&Arc<Authority>>,
     scope: &Scope,
     task: &TaskId,
 ) -> Result<TaskSecrets, String> {
@@ -34,5 +40,12 @@ pub fn resolve(
         cx.caller.user_id = format!("{}:{task}", role.id);
         cx
     };
-    resolve_secrets::resolve(state, &acting, scope, &definition.containers)
+    let may = |cx: &Cx, action: &str, resource: &str| match authority {
+        None => Ok(()),
+        Some(authority) => {
+            let call = ServiceCall { session_name: task.as_str(), action, resource };
+            identity::allows_role(state, cx, authority, &role, call)
+        }
+    };
+    resolve_secrets::resolve(Reader { state, acting: &acting, may: &may }, scope, &definition.containers)
 }

@@ -124,7 +124,7 @@ async fn read(
             }
             Ok(FromAgent::Secrets { scope, task }) => {
                 let state = server.backend.store.snapshot();
-                let values = secrets::resolve(&state, &server.environment, &scope, &task);
+                let values = secrets::resolve(&state, &server.environment, server.authority.as_ref(), &scope, &task);
                 let _ = answers.send(ToAgent::Secrets { task, values });
             }
             Ok(FromAgent::Hello { .. }) => {}

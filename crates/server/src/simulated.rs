@@ -56,7 +56,7 @@ fn failure(state: &Snapshot, server: &Server, intent: &TaskIntent) -> Option<Str
     if !starts || !intent.containers.iter().any(|container| container.definition.needs_secrets()) {
         return None;
     }
-    secrets::resolve(state, &server.environment, &intent.scope, &intent.id).err()
+    secrets::resolve(state, &server.environment, server.authority.as_ref(), &intent.scope, &intent.id).err()
 }
 
 fn failed(seen: TaskObservation, reason: String) -> TaskObservation {
