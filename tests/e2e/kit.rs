@@ -23,8 +23,20 @@ impl Kit {
 
     /// Runs a test on an instance of its own, takes that down, and looks for what it left.
     pub fn on(&self, runtime: &str, test: impl FnOnce(&mut Instance) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        self.on_with(runtime, &[], test)
+    }
+
+    /// The same with more arguments of `up`.
+    pub fn on_with(
+        &self,
+        runtime: &str,
+        options: &[&str],
+        test: impl FnOnce(&mut Instance) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let before = leftovers::everything();
-        let mut instance = Instance::started(&self.binary, runtime)?;
+        let mut instance = Instance::new(&self.binary, runtime)?;
+        instance.options = options.iter().map(|option| (*option).to_owned()).collect();
+        instance.up()?;
         let result = test(&mut instance);
         if result.is_err() {
             return result.with_context(|| format!("the log of the instance:\n{}", instance.log_tail()));

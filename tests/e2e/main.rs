@@ -6,6 +6,7 @@
 
 mod containers;
 mod disk;
+mod identity;
 mod kit;
 mod registry;
 mod reset;
@@ -50,6 +51,8 @@ const TESTS: &[(&str, Test)] = &[
     ),
     ("secrets::tasks_reach_the_api_and_not_what_is_behind_it", secrets::tasks_reach_the_api_and_not_what_is_behind_it),
     ("registry::what_skopeo_pushes_runs", registry::skopeo_push),
+    ("identity::policies_decide_what_a_key_may", identity::policies_decide),
+    ("identity::open_mode_stays_on_loopback", identity::open_mode_stays_on_loopback),
     ("reset::a_reset_ends_everything_and_the_next_walk_starts_afresh", reset::reset),
     ("survival::no_request_fails_while_processes_are_killed", survival::no_request_fails),
     ("survival::acknowledged_calls_survive_kill_9", survival::acknowledged_calls_survive),

@@ -10,6 +10,8 @@ use std::process::Command;
 pub struct Aws {
     program: String,
     address: SocketAddr,
+    /// Access key, secret, and session token if it has one.
+    key: (String, String, Option<String>),
     /// For CLIs that do not know AWS_ENDPOINT_URL.
     endpoint_option: bool,
 }
@@ -19,13 +21,19 @@ impl Aws {
     pub fn new(instance: &Instance) -> Self {
         let program = std::env::var("LONGSHORE_TEST_AWS").unwrap_or_else(|_| "aws".to_owned());
         let endpoint_option = std::env::var_os("AWS_ENDPOINT_OPTION").is_some();
-        Self { program, address: instance.listen, endpoint_option }
+        let key = ("longshore".to_owned(), "longshore".to_owned(), None);
+        Self { program, address: instance.listen, key, endpoint_option }
     }
 
     pub fn with_program(mut self, program: &str, endpoint_option: bool) -> Self {
         self.program = program.to_owned();
         self.endpoint_option = endpoint_option;
         self
+    }
+
+    /// The same CLI with another's credentials.
+    pub fn with_key(&self, id: &str, secret: &str, session_token: Option<&str>) -> Self {
+        Self { key: (id.to_owned(), secret.to_owned(), session_token.map(str::to_owned)), ..self.clone() }
     }
 
     /// Whether the CLI exists, and which it is.
@@ -43,14 +51,17 @@ impl Aws {
         }
         command
             .env("AWS_ENDPOINT_URL", format!("http://{}", self.address))
-            .env("AWS_ACCESS_KEY_ID", "longshore")
-            .env("AWS_SECRET_ACCESS_KEY", "longshore")
+            .env("AWS_ACCESS_KEY_ID", &self.key.0)
+            .env("AWS_SECRET_ACCESS_KEY", &self.key.1)
             .env("AWS_DEFAULT_REGION", "us-east-1")
             .env("AWS_CONFIG_FILE", "/dev/null")
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_MAX_ATTEMPTS", "1")
             .env("AWS_PAGER", "");
+        if let Some(token) = &self.key.2 {
+            command.env("AWS_SESSION_TOKEN", token);
+        }
         if self.endpoint_option {
             command.env("AWS_ENDPOINT_OPTION", "1");
         } else {

@@ -19,6 +19,8 @@ pub struct Instance {
     pub account: String,
     /// `builtin`, `none` or a path, as `--runtime` takes it.
     pub runtime: String,
+    /// More arguments of `up`.
+    pub options: Vec<String>,
     up: Option<Child>,
 }
 
@@ -33,7 +35,15 @@ impl Instance {
         let listen = free_address().context("no port is free")?;
         let account =
             format!("{:012}", 700_000_000_000 + u64::from(std::process::id()) * 1000 + u64::from(number % 1000));
-        Ok(Self { binary: binary.to_owned(), dir, listen, account, runtime: runtime.to_owned(), up: None })
+        Ok(Self {
+            binary: binary.to_owned(),
+            dir,
+            listen,
+            account,
+            runtime: runtime.to_owned(),
+            options: Vec::new(),
+            up: None,
+        })
     }
 
     /// An instance that answers.
@@ -66,7 +76,7 @@ impl Instance {
         let mut command = Command::new(&self.binary);
         command.arg("up").arg("--run-dir").arg(self.run_dir()).arg("--data-dir").arg(self.data_dir());
         command.arg("--listen").arg(self.listen.to_string()).arg("--runtime").arg(&self.runtime);
-        command.arg("--account").arg(&self.account);
+        command.arg("--account").arg(&self.account).args(&self.options);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         self.up = Some(command.spawn().with_context(|| format!("start {}", self.binary.display()))?);
         Ok(())

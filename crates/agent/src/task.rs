@@ -196,10 +196,11 @@ impl<M: Machine> Shell<M> {
         Ok(supervisor)
     }
 
-    /// The intent with the values of its secrets, which the control plane has.
+    /// The intent with the values of its secrets, which the control plane has; it may say no, where policies are evaluated.
     async fn with_secrets(&self, intent: &TaskIntent) -> Result<TaskIntent, StartError> {
         let mut intent = intent.clone();
-        if intent.containers.iter().any(|container| container.definition.needs_secrets()) {
+        let asks = self.node.welcome.borrow().as_ref().is_some_and(|welcome| welcome.ask_before_start);
+        if asks || intent.containers.iter().any(|container| container.definition.needs_secrets()) {
             let values = self.node.secrets(&intent.scope, &intent.id).await.map_err(StartError)?;
             for of_container in values.containers {
                 if let Some(c) = intent.containers.iter_mut().find(|c| c.definition.name == of_container.name) {

@@ -1,8 +1,10 @@
 //! What does not change while the server runs.
 
+use crate::identity::Authority;
 use crate::vault::Vault;
 use longshore_types::ec2::Cidr;
 use longshore_types::{AccountId, Region};
+use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -16,6 +18,8 @@ pub struct Settings {
     pub load_balancer_pool: Cidr,
     /// Public addresses of tasks.
     pub public_pool: Cidr,
+    /// Whom requests are checked by; nobody in open mode.
+    pub authority: Option<Arc<Authority>>,
     /// Key that registry passwords are derived from; never leaves the server.
     pub registry_secret: String,
     /// Seals the values of secrets and secure parameters.

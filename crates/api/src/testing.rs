@@ -22,6 +22,7 @@ impl Fixture {
             api_url: "http://127.0.0.1:4566".into(),
             load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
             public_pool: "198.18.0.0/16".parse().expect("a network"),
+            authority: None,
             registry_secret: "secret".into(),
             vault: crate::vault::Vault::new(&[7; 32]),
         });

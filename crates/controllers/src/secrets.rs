@@ -1,23 +1,19 @@
-//! Values of a task's secrets, when its node is about to start it.
+//! Values of a task's secrets, and whether its execution role may start it, when its node is about to.
 
 use crate::Environment;
-use longshore_api::Cx;
 use longshore_api::ecs::launch::role_name;
-use longshore_api::ecs::resolve_secrets::{self, Reader};
-use longshore_api::identity::{self, Authority, ServiceCall};
+use longshore_api::ecs::{execution_role, resolve_secrets};
+use longshore_api::identity;
 use longshore_store::Snapshot;
 use longshore_types::Scope;
+use longshore_types::ecs::ContainerDefinition;
 use longshore_types::id::TaskId;
 use longshore_types::launch::TaskSecrets;
-use std::sync::Arc;
 
 /// What the task's execution role reads, or the reason that the task is stopped for.
-///
-/// Its policies are asked where they are enforced, with `authority`; in open mode the role only has to be there.
 pub fn resolve(
     state: &Snapshot,
     environment: &Environment,
-    authority: Option<&Arc<Authority>>,
     scope: &Scope,
     task: &TaskId,
 ) -> Result<TaskSecrets, String> {
@@ -25,6 +21,12 @@ pub fn resolve(
     let row = state.tasks().get(&(scope.clone(), task.clone())).ok_or_else(gone)?;
     let definition =
         state.task_definitions().get(&(scope.clone(), row.family.clone(), row.revision)).ok_or_else(gone)?;
+    let containers = &definition.containers;
+    let has_secrets = containers.iter().any(ContainerDefinition::needs_secrets);
+    let is_checked = environment.settings.authority.is_some() && execution_role::is_needed(containers);
+    if !has_secrets && !is_checked {
+        return Ok(TaskSecrets::default());
+    }
     let role_arn = row.overrides.execution_role_arn.as_ref().or(definition.execution_role_arn.as_ref());
     let role_arn = role_arn.map_or("", String::as_str);
     let role = role_name(role_arn)
@@ -34,18 +36,9 @@ pub fn resolve(
                 "ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that the role being passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this role."
             )
         })?;
-    let acting = |scope: Scope| {
-        let mut cx = environment.cx(scope);
-        cx.caller.arn = format!("arn:aws:sts::{}:assumed-role/{}/{task}", cx.scope.account, role.name);
-        cx.caller.user_id = format!("{}:{task}", role.id);
-        cx
-    };
-    let may = |cx: &Cx, action: &str, resource: &str| match authority {
-        None => Ok(()),
-        Some(authority) => {
-            let call = ServiceCall { session_name: task.as_str(), action, resource };
-            identity::allows_role(state, cx, authority, &role, call)
-        }
-    };
-    resolve_secrets::resolve(Reader { state, acting: &acting, may: &may }, scope, &definition.containers)
+    let acting = |scope: Scope| identity::acting_as(state, environment.cx(scope), &role, task.as_str());
+    if is_checked {
+        execution_role::check(state, &acting, scope, task, containers)?;
+    }
+    resolve_secrets::resolve(state, &acting, scope, containers)
 }

@@ -124,7 +124,7 @@ async fn read(
             }
             Ok(FromAgent::Secrets { scope, task }) => {
                 let state = server.backend.store.snapshot();
-                let values = secrets::resolve(&state, &server.environment, server.authority.as_ref(), &scope, &task);
+                let values = secrets::resolve(&state, &server.environment, &scope, &task);
                 let _ = answers.send(ToAgent::Secrets { task, values });
             }
             Ok(FromAgent::Hello { .. }) => {}
@@ -233,5 +233,6 @@ fn welcome(server: &Server) -> Welcome {
         api_url: settings.api_url.clone(),
         registry_suffixes: vec![".amazonaws.com".to_owned()],
         registry_auth: ("AWS".to_owned(), password),
+        ask_before_start: settings.authority.is_some(),
     }
 }

@@ -21,20 +21,18 @@ const PULLS_RECORDED_EVERY: Duration = Duration::from_secs(3600);
 pub struct StoreCatalogue {
     store: Store,
     settings: Arc<Settings>,
-    /// `None` in open mode.
-    authority: Option<Arc<Authority>>,
     upstream: Upstream,
 }
 
 impl StoreCatalogue {
-    pub fn new(store: Store, settings: Arc<Settings>, authority: Option<Arc<Authority>>, upstream: Upstream) -> Self {
-        Self { store, settings, authority, upstream }
+    pub fn new(store: Store, settings: Arc<Settings>, upstream: Upstream) -> Self {
+        Self { store, settings, upstream }
     }
 
     /// Whether identity and repository policies let the password's holder do this, now.
     fn check(
         &self,
-        authority: &Arc<Authority>,
+        authority: &Authority,
         granted: &ecr::token::Granted,
         scope: &Scope,
         request: &AccessRequest<'_>,
@@ -47,17 +45,9 @@ impl StoreCatalogue {
         let caller = identity::caller_of_key(authority, &state, scope, &granted.access_key, now)
             .ok_or_else(|| Denied::Forbidden { message: "Not Authorized".to_owned() })?;
         let (Some(action), Some(name)) = (request.action.iam_action(), request.repository) else { return Ok(()) };
-        let enforced = Arc::new(identity::Enforced {
-            authority: Arc::clone(authority),
-            // The registry does not know it. A policy that asks for an address lets nobody in from elsewhere.
-            source_ip: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-            user_agent: None,
-        });
-        let mut cx = Cx::new(scope.clone(), now, caller, Arc::clone(&self.settings), 0);
-        cx.enforced = Some(Arc::clone(&enforced));
-        let ask = identity::Ask { state: &state, cx: &cx, fields: &identity::Fields::default() };
+        let cx = Cx::new(scope.clone(), now, caller, Arc::clone(&self.settings), 0);
         let resource = longshore_types::arn::ecr_repository(scope, name.as_str());
-        identity::authorize(&ask, &enforced, "ecr", action, &resource)
+        identity::allows(&state, cx, action, &resource)
             .map_err(|refused| Denied::Forbidden { message: refused.message })
     }
 }
@@ -103,7 +93,7 @@ impl Catalogue for StoreCatalogue {
             Some(named) if named.account() == own.account() => named,
             Some(_) => return Err(Denied::Forbidden { message: "Not Authorized".to_owned() }),
         };
-        if let Some(authority) = &self.authority {
+        if let Some(authority) = &self.settings.authority {
             self.check(authority, &granted, &crate::catalogue::scope(&scope), &request)?;
         }
         Ok(Grant { scope, caller: user })

@@ -95,7 +95,12 @@ impl Config {
     }
 
     pub fn api_url(&self) -> String {
-        format!("http://{}", self.listen)
+        let mut address = self.listen;
+        // Every address of the machine is listened on; this machine's clients take the nearest.
+        if address.ip().is_unspecified() {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        format!("http://{address}")
     }
 
     /// The account's own access key, in the format that AWS's clients read.

@@ -132,7 +132,7 @@ async fn call(
     let scope = Scope { account: server.settings.account.clone(), region };
     let service = identified.service.name;
     let started = std::time::Instant::now();
-    let (caller, enforced) = match &server.authority {
+    let (caller, enforced) = match &server.settings.authority {
         None => (anybody(server, &scope, &identified), None),
         Some(authority) => match authenticate(server, authority, &scope, &identified, head, body) {
             Ok(caller) => {
@@ -247,7 +247,7 @@ async fn layer(server: &Server, request: &Request<Incoming>, signed: &str) -> Re
 
 async fn ours(server: &Server, method: &http::Method, path: &str, peer: IpAddr) -> Response<Body> {
     // Nobody signs these: they are for this machine.
-    if server.authority.is_some() && method != http::Method::GET && !peer.is_loopback() {
+    if server.settings.authority.is_some() && method != http::Method::GET && !peer.is_loopback() {
         return text(StatusCode::FORBIDDEN, "application/json", "{\"error\":\"from this machine only\"}");
     }
     match (method.as_str(), path) {

@@ -32,8 +32,6 @@ pub struct Server {
     pub routes: Arc<longshore_api::Routes>,
     pub registry: Registry,
     pub agent: agent_link::Handle,
-    /// Whom requests are checked by; nobody in open mode.
-    pub authority: Option<Arc<Authority>>,
 }
 
 pub fn run(config: Config) -> anyhow::Result<ExitCode> {
@@ -56,24 +54,24 @@ pub fn seed() -> u128 {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
+    // Made in open mode, too, so that the same key is good when the mode changes.
+    let root = credentials::read_or_make(&config)?;
+    let authority = (config.auth == Auth::Iam).then(|| Arc::new(Authority::new(root)));
     let settings = Arc::new(Settings {
         account: config.account.as_str().into(),
         region: config.region.as_str().into(),
         api_url: config.api_url(),
         load_balancer_pool: config.load_balancer_pool().parse()?,
         public_pool: config.public_pool().parse()?,
+        authority,
         registry_secret: registry_secret(&config)?,
         vault: vault(&config.data_dir)?,
     });
-    // Made in open mode, too, so that the same key is good when the mode changes.
-    let root = credentials::read_or_make(&config)?;
-    let authority = (config.auth == Auth::Iam).then(|| Arc::new(Authority::new(root)));
     let environment = Environment { settings: Arc::clone(&settings), now: Arc::new(now), seed: Arc::new(seed) };
     let store = Store::open(config.data_dir.join("store.redb"))?;
     let logs = Arc::new(LogStore::open(&config.data_dir.join("logs"))?);
     let upstream = Upstream::new(store.clone());
-    let view =
-        catalogue::StoreCatalogue::new(store.clone(), Arc::clone(&settings), authority.clone(), upstream.clone());
+    let view = catalogue::StoreCatalogue::new(store.clone(), Arc::clone(&settings), upstream.clone());
     let registry = Registry::open(&config.data_dir.join("registry"), Arc::new(view), Default::default())?;
     let backend = Backend {
         store: store.clone(),
@@ -89,7 +87,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         routes: Arc::new(longshore_api::routes()),
         registry,
         agent,
-        authority,
     };
 
     let mut tasks = JoinSet::new();

@@ -50,13 +50,13 @@ pub async fn run(server: Server, mut side: Side) {
     }
 }
 
-/// Why the task cannot start: a secret that is not there.
+/// Why the task cannot start: a secret that is not there, or a permission that its execution role lacks.
 fn failure(state: &Snapshot, server: &Server, intent: &TaskIntent) -> Option<String> {
     let starts = !intent.was_running && intent.run == RunIntent::Run;
-    if !starts || !intent.containers.iter().any(|container| container.definition.needs_secrets()) {
+    if !starts {
         return None;
     }
-    secrets::resolve(state, &server.environment, server.authority.as_ref(), &intent.scope, &intent.id).err()
+    secrets::resolve(state, &server.environment, &intent.scope, &intent.id).err()
 }
 
 fn failed(seen: TaskObservation, reason: String) -> TaskObservation {

@@ -35,6 +35,9 @@ pub struct Welcome {
     pub registry_suffixes: Vec<String>,
     /// User and password for pulling from the built-in registry.
     pub registry_auth: (String, String),
+    /// Whether policies are evaluated: then every task is asked for before it is started, not only those with secrets.
+    #[serde(default)]
+    pub ask_before_start: bool,
 }
 
 /// From a node's agent to the control plane.

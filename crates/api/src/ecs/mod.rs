@@ -17,6 +17,7 @@ mod describe_services;
 mod describe_task_definition;
 mod describe_tasks;
 pub(crate) mod error;
+pub mod execution_role;
 pub mod launch;
 mod list_clusters;
 mod list_services;

@@ -2,11 +2,10 @@
 
 use super::secrets::{SecretSource, Source, source};
 use crate::Cx;
-use crate::identity::{Ask, Fields};
-use crate::{secretsmanager, ssm};
-use longshore_aws_model::AwsError;
-use longshore_aws_model::secretsmanager::{GetSecretValueInput, GetSecretValueOutput};
-use longshore_aws_model::ssm::GetParametersInput;
+use crate::{identity, secretsmanager, ssm};
+use longshore_aws_model::secretsmanager::{GetSecretValue, GetSecretValueInput, GetSecretValueOutput};
+use longshore_aws_model::ssm::{GetParameters, GetParametersInput};
+use longshore_aws_model::{AwsError, Operation as _};
 use longshore_store::Snapshot;
 use longshore_types::Scope;
 use longshore_types::ecs::ContainerDefinition;
@@ -20,21 +19,19 @@ const RETRIED: &str = "service call has been retried 1 time(s)";
 /// GetParameters takes no more names.
 const NAMES_MAX: usize = 10;
 
-/// Who reads: a task's execution role.
-#[derive(Clone, Copy)]
-pub struct Reader<'a> {
-    pub state: &'a Snapshot,
-    /// A context in which the role acts in a scope.
-    pub acting: &'a dyn Fn(Scope) -> Cx,
-    /// Whether the role may do an action on a resource.
-    pub may: &'a dyn Fn(&Cx, &str, &str) -> Result<(), AwsError>,
-}
+/// A context in which the execution role acts in a scope.
+pub type Acting<'a> = &'a dyn Fn(Scope) -> Cx;
 
 /// Values of all secrets of a task's containers, or the reason that the task is stopped for.
-pub fn resolve(reader: Reader<'_>, scope: &Scope, definitions: &[ContainerDefinition]) -> Result<TaskSecrets, String> {
+pub fn resolve(
+    state: &Snapshot,
+    acting: Acting<'_>,
+    scope: &Scope,
+    definitions: &[ContainerDefinition],
+) -> Result<TaskSecrets, String> {
     let run = |error: String| format!("{FAILED}: {error}");
-    let parameters = parameters(reader, scope, definitions).map_err(run)?;
-    let mut fetched = Fetched { reader, values: BTreeMap::new() };
+    let parameters = parameters(state, acting, scope, definitions).map_err(run)?;
+    let mut fetched = Fetched { state, acting, values: BTreeMap::new() };
     let mut containers = Vec::new();
     for container in definitions.iter().filter(|container| container.needs_secrets()) {
         let registry_auth = container
@@ -61,7 +58,8 @@ pub fn resolve(reader: Reader<'_>, scope: &Scope, definitions: &[ContainerDefini
 
 /// All parameters, each asked for once: `valueFrom` to value.
 fn parameters<'a>(
-    reader: Reader<'_>,
+    state: &Snapshot,
+    acting: Acting<'_>,
     here: &Scope,
     containers: &'a [ContainerDefinition],
 ) -> Result<BTreeMap<&'a str, String>, String> {
@@ -77,10 +75,10 @@ fn parameters<'a>(
     let mut values = BTreeMap::new();
     let mut invalid: Vec<&str> = Vec::new();
     for (scope, names) in wanted {
-        let cx = (reader.acting)(scope);
+        let cx = acting(scope);
         for names in names.chunks(NAMES_MAX) {
             for name in names {
-                match parameter(reader, &cx, name) {
+                match parameter(state, &cx, name) {
                     Ok(Some(value)) => drop(values.insert(*name, value)),
                     Ok(None) => invalid.push(name),
                     Err(error) => {
@@ -99,18 +97,17 @@ fn parameters<'a>(
     Err(format!("unable to retrieve secrets from ssm: {RETRIED}: invalid ssm parameters: {}", names.join(",")))
 }
 
-fn parameter(reader: Reader<'_>, cx: &Cx, name: &str) -> Result<Option<String>, AwsError> {
-    let Reader { state, may, .. } = reader;
-    let resource = ssm::permissions::arn(&Ask { state, cx, fields: &Fields::default() }, name);
-    may(cx, "ssm:GetParameters", &resource)?;
+fn parameter(state: &Snapshot, cx: &Cx, name: &str) -> Result<Option<String>, AwsError> {
     let input = GetParametersInput { names: vec![name.to_owned()], with_decryption: Some(true) };
+    identity::check(state, cx, GetParameters::SCHEMA, &input)?;
     let output = ssm::get_parameters(state, cx, input)?;
     Ok(output.parameters.into_iter().flatten().next().and_then(|parameter| parameter.value))
 }
 
 /// Secrets that were read for this task: one that several containers name is read once, and is the same for all.
 struct Fetched<'a> {
-    reader: Reader<'a>,
+    state: &'a Snapshot,
+    acting: Acting<'a>,
     values: BTreeMap<String, GetSecretValueOutput>,
 }
 
@@ -118,12 +115,9 @@ impl Fetched<'_> {
     fn read(&mut self, scope: &Scope, input: GetSecretValueInput) -> Result<&GetSecretValueOutput, String> {
         let key = format!("{input:?}");
         if !self.values.contains_key(&key) {
-            let Reader { state, acting, may } = self.reader;
-            let cx = acting(scope.clone());
-            let ask = Ask { state, cx: &cx, fields: &Fields::default() };
-            let resource = secretsmanager::permissions::arn(&ask, &input.secret_id);
-            let output = may(&cx, "secretsmanager:GetSecretValue", &resource)
-                .and_then(|()| secretsmanager::get_secret_value(state, &cx, &input))
+            let cx = (self.acting)(scope.clone());
+            let output = identity::check(self.state, &cx, GetSecretValue::SCHEMA, &input)
+                .and_then(|()| secretsmanager::get_secret_value(self.state, &cx, &input))
                 .map_err(|error| told("Secrets Manager", "GetSecretValue", &cx, &error))?;
             self.values.insert(key.clone(), output);
         }
@@ -247,20 +241,12 @@ mod tests {
     }
 
     fn run(fixture: &Fixture, containers: &[ContainerDefinition]) -> Result<TaskSecrets, String> {
-        run_as(fixture, containers, &|_, _, _| Ok(()))
-    }
-
-    fn run_as(
-        fixture: &Fixture,
-        containers: &[ContainerDefinition],
-        may: &dyn Fn(&Cx, &str, &str) -> Result<(), AwsError>,
-    ) -> Result<TaskSecrets, String> {
         let acting = |scope: Scope| {
             let mut cx = fixture.cx();
             cx.scope = scope;
             cx
         };
-        fixture.read(|state, cx| resolve(Reader { state, acting: &acting, may }, &cx.scope, containers))
+        fixture.read(|state, cx| resolve(state, &acting, &cx.scope, containers))
     }
 
     fn values(fixture: &Fixture, secrets: &[&str]) -> Vec<String> {
@@ -365,29 +351,6 @@ mod tests {
             failure("plain"),
             format!("{begin}asm fetching authorization data: unable to unmarshal SecretString as JSON")
         );
-    }
-
-    #[test]
-    fn the_execution_role_needs_the_permission_of_each_call() {
-        let fixture = fixture();
-        let refused = |secret: &str, action: &str| {
-            let may = |_: &Cx, asked: &str, resource: &str| match asked == action {
-                true => Err(AwsError::new("AccessDeniedException", format!("not {asked} on {resource}"))),
-                false => Ok(()),
-            };
-            run_as(&fixture, &[container(&[secret])], &may).expect_err("it fails")
-        };
-        let of_parameter = refused("/db/host", "ssm:GetParameters");
-        assert!(of_parameter.starts_with(&format!(
-            "{FAILED}: unable to retrieve secrets from ssm: {RETRIED}: operation error SSM: GetParameters, "
-        )));
-        assert!(of_parameter.ends_with(
-            "api error AccessDeniedException: not ssm:GetParameters on arn:aws:ssm:us-east-1:123456789012:parameter/db/host"
-        ));
-        let of_secret = refused(&format!("{SECRET}:none-AbCdEf:key::"), "secretsmanager:GetSecretValue");
-        assert!(of_secret.ends_with(&format!(
-            "api error AccessDeniedException: not secretsmanager:GetSecretValue on {SECRET}:none-AbCdEf"
-        )));
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod instance_profiles;
 mod list_roles;
 mod managed_policies;
 mod policy_versions;
+mod simulate;
 mod tagging;
 mod update_role;
 mod users;
@@ -146,6 +147,10 @@ fn instance_profiles_of(routes: Routes) -> Routes {
 fn account_of(routes: Routes) -> Routes {
     routes
         .read::<GetAccountSummary>(account::get_account_summary)
+        .read::<SimulatePrincipalPolicy>(simulate::simulate_principal_policy)
+        .read::<SimulateCustomPolicy>(simulate::simulate_custom_policy)
+        .read::<GetContextKeysForPrincipalPolicy>(simulate::get_context_keys_for_principal_policy)
+        .read::<GetContextKeysForCustomPolicy>(simulate::get_context_keys_for_custom_policy)
         .read::<ListAccountAliases>(account::list_account_aliases)
         .write::<CreateAccountAlias>(account::create_account_alias)
         .write::<DeleteAccountAlias>(account::delete_account_alias)

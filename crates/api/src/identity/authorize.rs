@@ -2,7 +2,7 @@
 
 use super::context::RequestContext;
 use super::denied::denied;
-use super::{Ask, Authority, Enforced, Fields, Permission, Resources, permissions, resource_policy};
+use super::{Ask, Enforced, Fields, Permission, Resources, permissions, resource_policy};
 use crate::sts::session;
 use crate::{Caller, Cx, Principal};
 use longshore_aws_model::{AwsError, OperationSchema, Shape};
@@ -107,44 +107,35 @@ fn principal<'a>(cx: &'a Cx, caller: &'a Caller) -> policy::Principal<'a> {
     }
 }
 
-/// An action that a service does with a role's permissions: the execution role's, when a task is started.
-#[derive(Clone, Copy, Debug)]
-pub struct ServiceCall<'a> {
-    /// Name of a task or an agent, which the session is called after.
-    pub session_name: &'a str,
-    /// `ecr:BatchGetImage`
-    pub action: &'a str,
-    pub resource: &'a str,
+/// Whether the caller of a context may do one thing, apart from any operation: what a registry's client does, or what ECS
+/// does with an execution role. Yes, in open mode.
+pub fn allows(state: &Snapshot, mut cx: Cx, action: &str, resource: &str) -> Result<(), AwsError> {
+    let Some(authority) = &cx.settings.authority else { return Ok(()) };
+    if matches!(cx.caller.principal, Principal::Root | Principal::Service) {
+        return Ok(());
+    }
+    let enforced = Arc::new(Enforced::by(authority));
+    cx.enforced = Some(Arc::clone(&enforced));
+    let ask = Ask { state, cx: &cx, fields: &Fields::default() };
+    let service = action.split(':').next().unwrap_or_default();
+    authorize(&ask, &enforced, service, action, resource)
 }
 
-/// Whether a role, by name, may; the error is AWS's, as the service that was called would word it.
-pub fn allows_role(
-    state: &Snapshot,
-    cx: &Cx,
-    authority: &Arc<Authority>,
-    role: &Role,
-    call: ServiceCall<'_>,
-) -> Result<(), AwsError> {
+/// The context in which a service acts with a role, in a session of this name; checked as every caller is, but in open
+/// mode.
+pub fn acting_as(state: &Snapshot, mut cx: Cx, role: &Role, session_name: &str) -> Cx {
     let account = &cx.scope.account;
     let session = longshore_types::iam::RoleSession {
         // Its policies are kept under this name, which is no access key.
         access_key_id: format!("role/{}", role.name),
         role_arn: arn::role(account, &role.path, &role.name),
         role_id: role.id.clone(),
-        session_name: call.session_name.to_owned(),
-        ..session::new(cx, std::time::Duration::ZERO)
+        session_name: session_name.to_owned(),
+        ..session::new(&cx, std::time::Duration::ZERO)
     };
-    let enforced = Enforced {
-        authority: Arc::clone(authority),
-        source_ip: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-        user_agent: None,
-    };
-    let mut cx = Cx::new(cx.scope.clone(), cx.now, session::caller(state, Arc::new(session)), cx.settings.clone(), 0);
-    let enforced = Arc::new(enforced);
-    cx.enforced = Some(Arc::clone(&enforced));
-    let ask = Ask { state, cx: &cx, fields: &Fields::default() };
-    let service = call.action.split(':').next().unwrap_or_default();
-    authorize(&ask, &enforced, service, call.action, call.resource)
+    cx.caller = session::caller(state, Arc::new(session));
+    cx.enforced = cx.settings.authority.as_ref().map(|authority| Arc::new(Enforced::by(authority)));
+    cx
 }
 
 /// Whether a role's trust policy and, where that leaves it to the account, the caller's own policies let the caller do

@@ -19,7 +19,7 @@ mod resource_policy;
 mod resource_tags;
 
 pub use authenticate::{authenticate, caller_of_key, record_use};
-pub use authorize::{ServiceCall, allows_role, authorize, check, is_trusted};
+pub use authorize::{acting_as, allows, authorize, check, is_trusted};
 pub use denied::{decode_message, denied};
 pub use fields::Fields;
 pub use grants::{Identity, identity_documents, managed_document, of_identity};
@@ -69,6 +69,14 @@ pub struct Enforced {
     pub authority: Arc<Authority>,
     pub source_ip: IpAddr,
     pub user_agent: Option<String>,
+}
+
+impl Enforced {
+    /// Of what is done here, by no request.
+    fn by(authority: &Arc<Authority>) -> Self {
+        let source_ip = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+        Self { authority: Arc::clone(authority), source_ip, user_agent: None }
+    }
 }
 
 /// A panic elsewhere leaves a cache as good as it was.

@@ -38,7 +38,7 @@ pub const PERMISSIONS: &[Permission] = &[
 ];
 
 /// The whole ARN of a secret that is there; the name as it is given for one that is not.
-pub fn arn(ask: &Ask<'_>, id: &str) -> String {
+fn arn(ask: &Ask<'_>, id: &str) -> String {
     match names::find(ask.state, &ask.cx.scope, id, ask.cx.now) {
         Some(secret) => names::arn(&ask.cx.scope, &secret),
         None if id.starts_with("arn:") => id.to_owned(),

@@ -31,7 +31,7 @@ pub const PERMISSIONS: &[Permission] = &[
 ];
 
 /// The ARN without the version or label that a request may add to a name.
-pub fn arn(ask: &Ask<'_>, given: &str) -> String {
+fn arn(ask: &Ask<'_>, given: &str) -> String {
     let whole = match Arn::parse(given) {
         Some(_) => given.to_owned(),
         None => names::arn(&ask.cx.scope, given),
