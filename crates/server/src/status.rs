@@ -1,10 +1,12 @@
 //! `longshore status`, and the small HTTP client for our own endpoints.
 
-use crate::config::Config;
+use crate::config::{Auth, Config};
+use crate::credentials;
 use crate::process;
 use anyhow::Context;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use longshore_aws_wire::sigv4::{self, SignedRequest};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -72,16 +74,28 @@ pub async fn post(config: &Config, target: &str, body: String) -> anyhow::Result
         .with_context(|| format!("nobody listens on {}", config.listen))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let scope = format!("longshore/20260101/{}/ecr/aws4_request", config.region);
-    let request = hyper::Request::post("/")
-        .header("host", config.listen.to_string())
-        .header("content-type", "application/x-amz-json-1.1")
-        .header("x-amz-target", target)
-        .header(
-            "authorization",
-            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={:064x}", 0),
-        )
-        .body(Full::new(bytes::Bytes::from(body)))?;
+    let host = config.listen.to_string();
+    // Open mode takes every key; the other one takes the account's, of whoever may read it.
+    let (access_key, secret) = match config.auth {
+        Auth::Open => ("longshore".to_owned(), "longshore".to_owned()),
+        Auth::Iam => {
+            let key = credentials::read(config)?;
+            (key.access_key_id, key.secret_access_key)
+        }
+    };
+    let time = sigv4::timestamp(longshore_aws_model::Timestamp(crate::serve::now().0));
+    let mut headers = vec![
+        ("host", host.as_str()),
+        ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-target", target),
+        ("x-amz-date", time.as_str()),
+    ];
+    let signed = SignedRequest { method: "POST", path: "/", query: "", headers: &headers, body: body.as_bytes() };
+    let authorization = sigv4::authorization(&signed, &access_key, &secret, &config.region, "ecr");
+    headers.push(("authorization", &authorization));
+    let request =
+        headers.iter().fold(hyper::Request::post("/"), |request, (name, value)| request.header(*name, *value));
+    let request = request.body(Full::new(bytes::Bytes::from(body)))?;
     let response = sender.send_request(request).await?;
     let status = response.status().as_u16();
     Ok((status, response.into_body().collect().await?.to_bytes().to_vec()))

@@ -9,4 +9,4 @@ mod verify;
 
 pub use canonical::SignedRequest;
 pub use credential::{Credential, parse_header};
-pub use verify::{BadSignature, MAX_SKEW, Mode, SigningKey, check, string_to_sign};
+pub use verify::{BadSignature, MAX_SKEW, Mode, SigningKey, authorization, check, string_to_sign, timestamp};

@@ -40,6 +40,42 @@ fn hmac(key: &[u8], data: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+/// The `Authorization` header for a request of ours, all of whose headers are signed: `host` and `x-amz-date` (see
+/// [`timestamp`]) are among them.
+pub fn authorization(
+    request: &SignedRequest<'_>,
+    access_key: &str,
+    secret_access_key: &str,
+    region: &str,
+    service: &str,
+) -> String {
+    let mut signed_headers: Vec<String> = request.headers.iter().map(|(name, _)| (*name).to_owned()).collect();
+    signed_headers.sort_unstable();
+    let timestamp = request.header("x-amz-date").unwrap_or_default().to_owned();
+    let date = timestamp.get(..8).unwrap_or_default().to_owned();
+    let key = SigningKey::derive(secret_access_key, &date, region, service);
+    let credential = Credential {
+        access_key: access_key.to_owned(),
+        date,
+        region: region.to_owned(),
+        service: service.to_owned(),
+        signed_headers,
+        signature: String::new(),
+        timestamp: Some(timestamp),
+        session_token: None,
+        is_presigned: false,
+        expires: None,
+        content_sha256: None,
+    };
+    let text = string_to_sign(request, &credential, Mode::Normalized).expect("it has a time, and claims no hash");
+    let signature: String = key.sign(&text).finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let Credential { date, signed_headers, .. } = credential;
+    format!(
+        "AWS4-HMAC-SHA256 Credential={access_key}/{date}/{region}/{service}/aws4_request, SignedHeaders={}, Signature={signature}",
+        signed_headers.join(";")
+    )
+}
+
 /// Whether the path is put in order before it is hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -243,6 +279,11 @@ fn check_time(request: &SignedRequest<'_>, credential: &Credential, now: Timesta
     Ok(())
 }
 
+/// A time as `x-amz-date` has it.
+pub fn timestamp(at: Timestamp) -> String {
+    basic(at)
+}
+
 /// `20150830T123600Z`
 fn basic(t: Timestamp) -> String {
     let mut text = String::with_capacity(24);
@@ -377,6 +418,19 @@ mod tests {
         assert!(said.starts_with("IncompleteSignature: Date must be in ISO-8601 'basic format'. Got '2015-"), "{said}");
         let none = verdict(&[HOST], "host", "service", NOW, b"").expect("it is refused");
         assert!(none.starts_with("IncompleteSignature: Authorization header requires existence of either"), "{none}");
+    }
+
+    #[test]
+    fn what_we_sign_we_believe() {
+        let time = timestamp(NOW);
+        let headers = [HOST, ("x-amz-target", "A.B"), ("x-amz-date", time.as_str())];
+        let request = SignedRequest { method: "POST", path: "/", query: "", headers: &headers, body: b"{}" };
+        let header = authorization(&request, "AK", SECRET, "us-east-1", "ecs");
+        let headers = [&headers[..], &[("authorization", header.as_str())]].concat();
+        let request = SignedRequest { headers: &headers, ..request };
+        let credential = Credential::find(&|name| request.header(name), "").expect("reads").expect("is signed");
+        let key = SigningKey::derive(SECRET, "20150830", "us-east-1", "ecs");
+        assert_eq!(check(&request, &credential, &key, "ecs", Mode::Normalized, NOW), Ok(()));
     }
 
     #[test]
