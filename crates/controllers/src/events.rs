@@ -52,3 +52,68 @@ fn insert(service: &mut Service, cx: &Cx, message: String) {
 fn full(service: &Service, message: &str) -> String {
     format!("(service {}) {message}", service.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_types::ecs::*;
+    use longshore_types::id::ServiceName;
+
+    fn service(messages: &[&str]) -> Service {
+        let event = |text: &&str| ServiceEvent {
+            id: String::new(),
+            at: Timestamp(0),
+            message: format!("(service web) {text}"),
+        };
+        Service {
+            name: ServiceName::from("web"),
+            cluster: "c".into(),
+            status: ServiceStatus::Active,
+            desired_count: 1,
+            template: Template {
+                task_definition: ("f".into(), 1),
+                network: AwsVpcConfiguration { subnets: vec![], security_groups: vec![], assign_public_ip: false },
+                load_balancers: vec![],
+                platform_version: "LATEST".into(),
+                capacity: vec![],
+            },
+            minimum_healthy_percent: 100,
+            maximum_percent: 200,
+            circuit_breaker: CircuitBreaker::default(),
+            health_check_grace_seconds: 0,
+            zone_rebalancing: false,
+            enable_ecs_managed_tags: false,
+            propagate_tags: PropagateTags::None,
+            deployments: vec![],
+            last_completed: None,
+            service_deployment: None,
+            events: messages.iter().map(event).collect(),
+            created_at: Timestamp(0),
+            created_by: String::new(),
+            tags: Default::default(),
+            launch_backoff: LaunchBackoff::default(),
+            client_token: None,
+            request_digest: 0,
+        }
+    }
+
+    const STEADY: &str = "has reached a steady state.";
+    const STUCK: &str = "was unable to stop or start tasks";
+
+    #[test]
+    fn how_things_are_is_said_once_until_something_is_done_or_six_hours_have_passed() {
+        let early = Timestamp(1000);
+        assert!(is_news(&service(&[]), STEADY, early));
+        assert!(!is_news(&service(&[STEADY]), STEADY, early));
+        // Two conditions that hold at once do not bring each other up again.
+        assert!(!is_news(&service(&[STUCK, STEADY]), STEADY, early));
+        assert!(is_news(&service(&["has started 1 tasks: (task 1).", STEADY]), STEADY, early));
+        assert!(is_news(&service(&[STEADY]), STEADY, Timestamp(0) + QUIET));
+    }
+
+    #[test]
+    fn what_was_done_is_always_news() {
+        let text = "registered 1 targets in (target-group t)";
+        assert!(is_news(&service(&[text]), text, Timestamp(1)));
+    }
+}

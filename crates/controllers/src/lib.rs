@@ -7,6 +7,7 @@
 pub mod driver;
 pub mod events;
 pub mod feed;
+pub mod history;
 pub mod images;
 pub mod intent;
 pub mod observe;

@@ -82,15 +82,14 @@ fn pin(tx: &mut Tx, cx: &Cx, task: &Task) {
     tx.services().put(key, row);
 }
 
-/// RUNNING: its targets are registered, and the next launch need not wait.
+/// RUNNING: its targets are registered. What waits for the next launch waits on: another task may just have crashed.
 fn started(tx: &mut Tx, cx: &Cx, task: &Task, told: &mut Told) {
     let (Some(key), Some(deployment)) = (service_key(cx, task), &task.deployment) else { return };
-    let load_balancers = tx.services().update(&key, |service| {
-        service.launch_backoff.retry_at = None;
+    let load_balancers = tx.services().get(&key).and_then(|service| {
         let deployment = service.deployments.iter().find(|d| d.id == *deployment)?;
         Some(deployment.template.load_balancers.clone())
     });
-    for lb in load_balancers.flatten().unwrap_or_default() {
+    for lb in load_balancers.unwrap_or_default() {
         *told.registered.entry((key.clone(), lb.target_group.clone())).or_default() += 1;
         let target = Target {
             target_group: lb.target_group.clone(),

@@ -1,7 +1,7 @@
-//! What is kept for a while and then goes: stopped tasks after an hour, deleted task definitions once unused,
-//! secrets whose recovery window is over; and credentials that are renewed before they end.
+//! What is kept for a while and then goes: stopped tasks after an hour, deleted task definitions once unused, the history
+//! of services after ninety days, secrets whose recovery window is over; and credentials that are renewed before they end.
 
-use crate::Environment;
+use crate::{Environment, history};
 use longshore_api::ecs::launch::{is_due, new_session};
 use longshore_api::secretsmanager;
 use longshore_store::tables::Tasks;
@@ -21,7 +21,8 @@ pub async fn pass(store: &Store, environment: &Environment) {
     let definitions = unused_definitions(&state);
     let sessions = due_sessions(&state, now);
     let secrets = secretsmanager::expired(&state, now);
-    if tasks.is_empty() && definitions.is_empty() && sessions.is_empty() && secrets.is_empty() {
+    let history = history::Expired::of(&state, now);
+    if history.is_empty() && tasks.is_empty() && definitions.is_empty() && sessions.is_empty() && secrets.is_empty() {
         return;
     }
     let contexts: Vec<_> = sessions.into_iter().map(|(key, role)| (environment.cx(key.0.clone()), key, role)).collect();
@@ -30,6 +31,7 @@ pub async fn pass(store: &Store, environment: &Environment) {
             for key in &tasks {
                 tx.tasks().remove(key);
             }
+            history.remove(tx);
             for key in &definitions {
                 tx.task_definitions().remove(key);
             }
