@@ -223,6 +223,11 @@ impl<M: Machine> Hub<M> {
         }
     }
 
+    /// The tasks it has not forgotten.
+    pub fn known(&self) -> Vec<TaskId> {
+        self.state().tasks.keys().cloned().collect()
+    }
+
     fn is_empty(&self) -> bool {
         self.state().tasks.is_empty()
     }

@@ -6,12 +6,12 @@ use crate::error::StoreError;
 use crate::snapshot::{Schema, Snapshot};
 use crate::table::Table;
 use crate::tx::Tx;
-use crate::watch::Watcher;
+use crate::watch::{Bell, Ringer, Watcher};
 use crate::writer::{self, Job, Step, Transaction, Writer};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::thread::{self, JoinHandle};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 /// The tables, shared by all who hold a clone. The last clone's drop waits until what was written is durable.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    revisions: watch::Receiver<u64>,
+    bell: Arc<Bell>,
     /// `None` while dropping.
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
@@ -52,11 +52,11 @@ impl Stepper {
         }
     }
 
-    /// Runs what was asked for as one batch, makes it durable, and answers.
-    pub fn step(&mut self) {
-        if let Some(first) = self.first.take() {
-            self.writer.step(first, &self.jobs);
-        }
+    /// Runs what was asked for, at most `limit` transactions, as one batch, makes it durable, and answers. Returns how many
+    /// there were.
+    pub fn step(&mut self, limit: usize) -> usize {
+        let first = self.first.take();
+        first.map_or(0, |first| self.writer.step(first, &self.jobs, limit))
     }
 }
 
@@ -89,7 +89,7 @@ impl Store {
 
     /// Loads `schema`'s tables from `engine` and starts the writer's thread.
     pub fn with_engine(engine: impl Engine, schema: Schema) -> Result<Self, StoreError> {
-        let (shared, revisions, writer) = load(engine, schema)?;
+        let (shared, bell, writer) = load(engine, schema)?;
         let (jobs, job_receiver) = mpsc::channel();
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
@@ -99,16 +99,16 @@ impl Store {
                 path: "(thread)".into(),
                 source: Arc::new(error),
             })?;
-        Ok(Self(Arc::new(Inner { shared, revisions, jobs: Some(jobs), writer: Some(writer), sent: None })))
+        Ok(Self(Arc::new(Inner { shared, bell, jobs: Some(jobs), writer: Some(writer), sent: None })))
     }
 
     /// [`with_engine`](Self::with_engine) without a thread: transactions wait until the [`Stepper`] runs them.
     pub fn stepped(engine: impl Engine, schema: Schema) -> Result<(Self, Stepper), StoreError> {
-        let (shared, revisions, writer) = load(engine, schema)?;
+        let (shared, bell, writer) = load(engine, schema)?;
         let (jobs, job_receiver) = mpsc::channel();
         let sent = Arc::new(Notify::new());
         let stepper = Stepper { writer: Box::new(writer), jobs: job_receiver, first: None, sent: Arc::clone(&sent) };
-        Ok((Self(Arc::new(Inner { shared, revisions, jobs: Some(jobs), writer: None, sent: Some(sent) })), stepper))
+        Ok((Self(Arc::new(Inner { shared, bell, jobs: Some(jobs), writer: None, sent: Some(sent) })), stepper))
     }
 
     /// The latest durable state. Takes no time worth naming and blocks nobody, however long it is kept.
@@ -148,7 +148,7 @@ impl Store {
     pub fn watch(&self) -> Watcher {
         let shared = Arc::clone(&self.0.shared);
         let seen = shared.snapshot().revision();
-        Watcher { shared, revisions: self.0.revisions.clone(), seen, only: Vec::new() }
+        Watcher { shared, bell: Arc::clone(&self.0.bell), seen, only: Vec::new() }
     }
 
     /// The latest state and which keys changed after revision `since`, of all tables at once.
@@ -179,16 +179,16 @@ impl Store {
     }
 }
 
-type Loaded<E> = (Arc<Shared>, watch::Receiver<u64>, Writer<E>);
+type Loaded<E> = (Arc<Shared>, Arc<Bell>, Writer<E>);
 
 fn load<E: Engine>(mut engine: E, schema: Schema) -> Result<Loaded<E>, StoreError> {
     let (snapshot, outdated) = writer::load(&mut engine, schema)?;
     let revision = snapshot.revision();
-    let (revision_sender, revisions) = watch::channel(revision);
+    let bell = Arc::new(Bell::default());
     let log = ChangeLog::new(revision);
     let shared = Arc::new(Shared(RwLock::new(Published { snapshot, log })));
-    let writer = Writer::new(engine, Arc::clone(&shared), revision_sender, outdated);
-    Ok((shared, revisions, writer))
+    let writer = Writer::new(engine, Arc::clone(&shared), Ringer(Arc::clone(&bell)), outdated);
+    Ok((shared, bell, writer))
 }
 
 impl Drop for Inner {

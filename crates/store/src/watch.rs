@@ -3,12 +3,37 @@
 use crate::store::Shared;
 use crate::table::Table;
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+
+/// Tells all watchers of a commit, and of the end. Unlike `tokio::sync::watch` it wakes them in the order in which they came
+/// to wait, so that a simulation of a seed is the same each time.
+#[derive(Default)]
+pub(crate) struct Bell {
+    notify: Notify,
+    closed: AtomicBool,
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.notify.notify_waiters();
+    }
+}
+
+/// The ringer's end: the bell rings a last time when it goes.
+pub(crate) struct Ringer(pub(crate) Arc<Bell>);
+
+impl Drop for Ringer {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::SeqCst);
+        self.0.ring();
+    }
+}
 
 /// Wakes whenever tables change. Changes that come faster than they are asked for are one wake; none is lost.
 pub struct Watcher {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) revisions: watch::Receiver<u64>,
+    pub(crate) bell: Arc<Bell>,
     pub(crate) seen: u64,
     /// Names of the tables that wake; empty for all.
     pub(crate) only: Vec<&'static str>,
@@ -46,13 +71,18 @@ impl Watcher {
 
     /// Waits for a change after the last wake. `None` once the store is closed. Dropping the future loses nothing.
     pub async fn changed(&mut self) -> Option<Wake> {
+        let bell = Arc::clone(&self.bell);
         loop {
-            // Marked seen before the state is read: a commit in between wakes the wait below at once.
-            self.revisions.borrow_and_update();
+            // Listens before the state is read: a commit in between ends the wait below at once.
+            let mut rung = std::pin::pin!(bell.notify.notified());
+            rung.as_mut().enable();
             if let Some(wake) = self.unseen() {
                 return Some(wake);
             }
-            self.revisions.changed().await.ok()?;
+            if bell.closed.load(Ordering::SeqCst) {
+                return None;
+            }
+            rung.await;
         }
     }
 

@@ -16,11 +16,12 @@ use crate::error::StoreError;
 use crate::snapshot::{Schema, Snapshot};
 use crate::store::{Answer, Shared};
 use crate::tx::{Changes, RowId, Tx};
+use crate::watch::Ringer;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, mpsc};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 /// Jobs in one batch: bounds the time until the first of them is answered.
 const JOBS_MAX: usize = 1024;
@@ -74,7 +75,7 @@ pub(crate) struct Outdated {
 pub(crate) struct Writer<D> {
     engine: D,
     shared: Arc<Shared>,
-    revisions: watch::Sender<u64>,
+    bell: Ringer,
     outdated: Outdated,
 }
 
@@ -119,30 +120,30 @@ pub(crate) fn load(engine: &mut impl Engine, schema: Schema) -> Result<(Snapshot
 
 /// A [`Writer`] whose engine is forgotten.
 pub(crate) trait Step: Send {
-    /// One batch: this job and those that wait.
-    fn step(&mut self, first: Box<dyn Job>, jobs: &mpsc::Receiver<Box<dyn Job>>);
+    /// One batch: this job and those that wait, at most `limit`. Returns how many there were.
+    fn step(&mut self, first: Box<dyn Job>, jobs: &mpsc::Receiver<Box<dyn Job>>, limit: usize) -> usize;
 }
 
 impl<D: Engine> Step for Writer<D> {
-    fn step(&mut self, first: Box<dyn Job>, jobs: &mpsc::Receiver<Box<dyn Job>>) {
+    fn step(&mut self, first: Box<dyn Job>, jobs: &mpsc::Receiver<Box<dyn Job>>, limit: usize) -> usize {
         let more = std::iter::from_fn(|| jobs.try_recv().ok());
-        self.batch(std::iter::once(first).chain(more).take(JOBS_MAX));
+        self.batch(std::iter::once(first).chain(more).take(limit))
     }
 }
 
 impl<D: Engine> Writer<D> {
-    pub(crate) fn new(engine: D, shared: Arc<Shared>, revisions: watch::Sender<u64>, outdated: Outdated) -> Self {
-        Self { engine, shared, revisions, outdated }
+    pub(crate) fn new(engine: D, shared: Arc<Shared>, bell: Ringer, outdated: Outdated) -> Self {
+        Self { engine, shared, bell, outdated }
     }
 
     /// Works until no one can send jobs any more.
     pub(crate) fn run(mut self, jobs: &mpsc::Receiver<Box<dyn Job>>) {
         while let Ok(first) = jobs.recv() {
-            self.step(first, jobs);
+            self.step(first, jobs, JOBS_MAX);
         }
     }
 
-    fn batch(&mut self, jobs: impl Iterator<Item = Box<dyn Job>>) {
+    fn batch(&mut self, jobs: impl Iterator<Item = Box<dyn Job>>) -> usize {
         let published = self.shared.snapshot();
         let mut head = published.clone();
         let mut changes = Changes::new();
@@ -163,16 +164,17 @@ impl<D: Engine> Writer<D> {
         }
         let committed = if changes.is_empty() { Ok(()) } else { self.commit(&published, &head, changes) };
         if committed.is_ok() && head.revision() > published.revision() {
-            let revision = head.revision();
             let mut published = self.shared.0.write().unwrap_or_else(PoisonError::into_inner);
             published.snapshot = head;
             published.log.extend(log);
             drop(published);
-            self.revisions.send_replace(revision);
+            self.bell.0.ring();
         }
+        let count = ran.len();
         for (job, outcome) in ran {
             job.answer(committed.clone().and(outcome));
         }
+        count
     }
 
     fn commit(&mut self, published: &Snapshot, head: &Snapshot, mut changes: Changes) -> Result<(), StoreError> {
