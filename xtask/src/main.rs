@@ -9,6 +9,7 @@ mod demo;
 mod guest;
 mod machine;
 mod shell;
+mod sim;
 mod soak;
 mod terminal;
 mod test;
@@ -34,6 +35,8 @@ enum Command {
     Soak(soak::Args),
     /// Run the runtime's tests on Debian's kernel with cgroup version 2, in an emulated machine
     Guest(guest::Args),
+    /// Run the control plane and the agent on a virtual clock under faults
+    Sim(sim::Args),
     /// Write crates/aws-model/src/generated from models/
     Codegen(codegen::Args),
 }
@@ -46,6 +49,7 @@ fn main() -> std::process::ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Soak(args) => soak::run(args),
         Command::Guest(args) => guest::run(args),
+        Command::Sim(args) => sim::run(args),
         Command::Codegen(args) => codegen::run(args),
     };
     match result {

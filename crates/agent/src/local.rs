@@ -14,7 +14,7 @@ use longshore_types::Timestamp;
 use longshore_types::ecs::Task;
 use longshore_types::id::TaskId;
 use longshore_types::link::Welcome;
-use longshore_types::node::{ContainerIntent, EniIntent, TaskIntent};
+use longshore_types::node::{ContainerIntent, EniIntent, TaskIntent, TaskObservation};
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -76,6 +76,15 @@ impl Local {
             }
         });
         Some(StorageUse { used: used.await.ok().flatten()?, reserved: u64::from(gib) << 30 })
+    }
+
+    /// How tasks ended that the control plane has not heard of, one file each.
+    fn ends(&self) -> PathBuf {
+        self.options.run_dir.join("ended")
+    }
+
+    fn end_file(&self, task: &str) -> PathBuf {
+        self.ends().join(format!("{task}.json"))
     }
 
     fn directory(&self, task: &TaskId) -> PathBuf {
@@ -196,6 +205,26 @@ impl Machine for Local {
         }
     }
 
+    fn write_end(&self, seen: &TaskObservation) {
+        let path = self.end_file(seen.id.as_str());
+        let temporary = path.with_extension("new");
+        let written = serde_json::to_vec(seen)
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| std::fs::create_dir_all(self.ends()).and_then(|()| std::fs::write(&temporary, bytes)))
+            .and_then(|()| std::fs::rename(&temporary, &path));
+        if let Err(error) = written {
+            tracing::warn!(%error, path = %path.display(), "the end of a task could not be written down");
+        }
+    }
+
+    fn end(&self, task: &TaskId) -> Option<TaskObservation> {
+        serde_json::from_slice(&std::fs::read(self.end_file(task.as_str())).ok()?).ok()
+    }
+
+    fn forget_end(&self, task: &TaskId) {
+        let _ = std::fs::remove_file(self.end_file(task.as_str()));
+    }
+
     async fn clean_up(&self, intent: &TaskIntent) {
         let network = &intent.network;
         let directory = self.directory(&intent.id);
@@ -222,6 +251,12 @@ impl Machine for Local {
     }
 
     async fn remove_strangers(&self, keep: Keep) {
+        for entry in std::fs::read_dir(self.ends()).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.file_stem().is_none_or(|name| !keep.tasks.contains(name.to_string_lossy().as_ref())) {
+                let _ = std::fs::remove_file(path);
+            }
+        }
         let tasks = self.options.run_dir.join("tasks");
         for entry in std::fs::read_dir(&tasks).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();

@@ -6,7 +6,7 @@ use longshore_runtime::protocol as rt;
 use longshore_types::Timestamp;
 use longshore_types::id::TaskId;
 use longshore_types::link::Welcome;
-use longshore_types::node::{ContainerIntent, EniIntent, TaskIntent};
+use longshore_types::node::{ContainerIntent, EniIntent, TaskIntent, TaskObservation};
 use std::collections::BTreeSet;
 use std::future::Future;
 
@@ -76,7 +76,16 @@ pub trait Machine: Send + Sync + 'static {
     /// The interface has other security groups, or another public address.
     fn update_interface(&self, task: &TaskId, network: &EniIntent) -> impl Future<Output = ()> + Send;
 
-    /// Removes everything the task has on this machine. Idempotent.
+    /// Writes down how a task ended, before anything of it is removed: an agent that finds this does not start it again.
+    fn write_end(&self, seen: &TaskObservation);
+
+    /// How the task ended, where that is written down.
+    fn end(&self, task: &TaskId) -> Option<TaskObservation>;
+
+    /// The control plane knows of the end.
+    fn forget_end(&self, task: &TaskId);
+
+    /// Removes everything the task has on this machine but how it ended. Idempotent.
     fn clean_up(&self, intent: &TaskIntent) -> impl Future<Output = ()> + Send;
 
     /// Removes every task and interface but these.

@@ -54,20 +54,27 @@ pub async fn run<M: Machine>(node: Arc<Hub<M>>, mut intent: watch::Receiver<Task
         stop: None,
     };
     let mut shell = Shell { node: Arc::clone(&node), seen, started: BTreeSet::new(), latest_start: None };
-    tokio::select! {
-        biased;
-        () = shell.live(&mut intent) => {}
-        () = forget.notified() => {
-            node.machine.clean_up(&first).await;
-            node.remove(&first.id);
-            return;
+    // An earlier agent saw it end, and may have removed everything by which that could be told.
+    if let Some(end) = node.machine.end(&first.id) {
+        shell.seen = end;
+    } else {
+        tokio::select! {
+            biased;
+            () = shell.live(&mut intent) => {}
+            () = forget.notified() => {
+                node.machine.clean_up(&first).await;
+                node.remove(&first.id);
+                return;
+            }
         }
+        shell.seen.phase = TaskPhase::Stopped;
+        node.machine.write_end(&shell.seen);
     }
     node.machine.clean_up(&first).await;
-    shell.seen.phase = TaskPhase::Stopped;
     node.observed(shell.seen.clone());
     // The row is STOPPED now; the control plane takes the task off this node's list.
     forget.notified().await;
+    node.machine.forget_end(&first.id);
     node.remove(&first.id);
 }
 
@@ -101,12 +108,13 @@ impl<M: Machine> Shell<M> {
 
     async fn live(&mut self, intent: &mut watch::Receiver<TaskIntent>) {
         let wanted = intent.borrow().clone();
-        if let Some(supervisor) = self.node.machine.adopt(&wanted.id).await
-            && self.follow(supervisor, intent).await.is_ok()
-        {
-            return;
-        }
+        // A supervisor that was never told to go would wait for ever: its task is started anew.
         if self.has_run() {
+            if let Some(supervisor) = self.node.machine.adopt(&wanted.id).await
+                && self.follow(supervisor, intent).await.is_ok()
+            {
+                return;
+            }
             // Containers are never started twice.
             tracing::warn!(task = %wanted.id, "the task's supervisor is gone");
             return self.from_last_state();

@@ -179,7 +179,14 @@ fn task(world: &World, old: Option<&Task>, new: Option<&Task>) {
     if old.is_stopped() {
         violate!(world, "states", "{name} changes after it has stopped: {old:?} to {new:?}");
     }
-    if new.version <= old.version {
+    // What only the scheduler looks at has no version.
+    let is_visible = {
+        let mut seen = old.clone();
+        seen.was_healthy = new.was_healthy;
+        seen.access_key_id.clone_from(&new.access_key_id);
+        seen != *new
+    };
+    if is_visible && new.version <= old.version {
         violate!(world, "versions", "{name} changes and stays at version {}", new.version);
     }
     if old.stop_code.is_some() && (old.stop_code, &old.stopped_reason) != (new.stop_code, &new.stopped_reason) {
@@ -330,11 +337,18 @@ fn service(world: &World, old: Option<&Service>, new: &Service) {
                 "control",
                 format!(
                     "{id} of {name} ({}:{}) is {:?}",
-                    deployment.task_definition.0, deployment.task_definition.1, deployment.rollout_state
+                    deployment.template.task_definition.0,
+                    deployment.template.task_definition.1,
+                    deployment.rollout_state
                 ),
             );
         }
-        if was_state.is_some_and(|was| was != RolloutState::InProgress && was != deployment.rollout_state) {
+        // A rollback makes the deployment that was completed last the primary one again.
+        let rolled_back = was_state == Some(RolloutState::Completed)
+            && was.is_some_and(|d| d.status == DeploymentStatus::Active)
+            && deployment.status == DeploymentStatus::Primary;
+        let is_final = was_state.is_some_and(|was| was != RolloutState::InProgress) && !rolled_back;
+        if is_final && was_state != Some(deployment.rollout_state) {
             violate!(
                 world,
                 "deployments",
@@ -342,7 +356,7 @@ fn service(world: &World, old: Option<&Service>, new: &Service) {
                 deployment.rollout_state
             );
         }
-        let threshold = longshore_planner::breaker::threshold(new.desired_count);
+        let threshold = longshore_planner::breaker::threshold(new.desired_count, new.circuit_breaker.threshold);
         let failed_now =
             deployment.rollout_state == RolloutState::Failed && was_state == Some(RolloutState::InProgress);
         if failed_now && (!new.circuit_breaker.enable || deployment.failed_tasks < threshold) {
@@ -378,8 +392,10 @@ fn serves(state: &Snapshot, scope: &longshore_types::Scope, service: &Service, t
     if checked && task.health != HealthStatus::Healthy {
         return false;
     }
-    let balanced =
-        service.deployments.iter().any(|d| Some(&d.id) == task.deployment.as_ref() && !d.load_balancers.is_empty());
+    let balanced = service
+        .deployments
+        .iter()
+        .any(|d| Some(&d.id) == task.deployment.as_ref() && !d.template.load_balancers.is_empty());
     let targets: Vec<Arc<_>> = state.targets().by_index(&Targets::BY_TASK, &(scope.clone(), task.id.clone())).collect();
     if balanced {
         return !targets.is_empty()

@@ -560,7 +560,7 @@ impl Client {
         self.expect(operation, &answer, codes);
     }
 
-    /// Makes a service that can never be steady one that can: it wants no tasks.
+    /// Makes services that can never be steady such that can: they want no tasks, or have room for a deployment.
     pub async fn quieten(&mut self) {
         for (name, _) in self.model.services.clone() {
             let body = json!({"cluster": self.model.cluster, "services": [name]});
@@ -572,13 +572,19 @@ impl Client {
                 let name = arn.as_str().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
                 self.model.definitions.get(name).is_some_and(|d| d.is_sound)
             });
-            if service["status"] == "ACTIVE" && !sound {
-                let body = json!({"cluster": self.model.cluster, "service": name, "desiredCount": 0});
-                let answer = self.insist("ecs", "UpdateService", &body).await;
-                self.expect("UpdateService to none", &answer, &[]);
-                if let Some(known) = self.model.services.get_mut(&name) {
-                    known.desired = Some(0);
-                }
+            if service["status"] != "ACTIVE" {
+                continue;
+            }
+            // Some bounds leave a deployment no room to move.
+            let mut body = json!({"cluster": self.model.cluster, "service": name,
+                "deploymentConfiguration": {"minimumHealthyPercent": 50, "maximumPercent": 200}});
+            if !sound {
+                body["desiredCount"] = json!(0);
+            }
+            let answer = self.insist("ecs", "UpdateService", &body).await;
+            self.expect("UpdateService after the faults", &answer, &[]);
+            if let Some(known) = self.model.services.get_mut(&name).filter(|_| !sound) {
+                known.desired = Some(0);
             }
         }
     }

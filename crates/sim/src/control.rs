@@ -4,7 +4,7 @@ use crate::bug::Bug;
 use crate::pipe::{self, pipe};
 use crate::world::{World, lock};
 use crate::{balancer, check};
-use longshore_api::routes::{Later, Manifests, NewImage, PutImage, PutImageError, Request};
+use longshore_api::routes::{Later, LayerUploadError, Manifests, NewImage, PutImage, PutImageError, Request};
 use longshore_api::{Backend, Caller, Cx, Routes, Settings, ec2, routes};
 use longshore_aws_model::Protocol;
 use longshore_aws_wire::Response;
@@ -14,6 +14,7 @@ use longshore_store::engine::{Batch, Engine, MemoryEngine, Meta, RowVisitor};
 use longshore_store::{Stepper, Store, StoreError};
 use longshore_telemetry::logs::LogStore;
 use longshore_types::Scope;
+use longshore_types::ecr::PullThroughRule;
 use longshore_types::link::{FromAgent, LogBatch, ToAgent, Welcome};
 use longshore_types::node::TaskObservation;
 use std::cell::OnceCell;
@@ -54,6 +55,7 @@ fn settings() -> Arc<Settings> {
             load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
             public_pool: "198.18.0.0/16".parse().expect("a network"),
             registry_secret: "secret".into(),
+            vault: longshore_api::vault::Vault::new(&[7; 32]),
         })
     }))
 }
@@ -394,6 +396,35 @@ impl Manifests for NoImages {
 
     fn blob_size<'a>(&'a self, _: &'a Scope, _: &'a str, _: &'a str) -> Later<'a, std::io::Result<Option<u64>>> {
         Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn begin_upload<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, Result<String, LayerUploadError>> {
+        Box::pin(std::future::ready(Err(LayerUploadError::RepositoryNotFound)))
+    }
+
+    fn append_upload<'a>(
+        &'a self,
+        _: &'a Scope,
+        _: &'a str,
+        _: &'a str,
+        _: u64,
+        _: Vec<u8>,
+    ) -> Later<'a, Result<(), LayerUploadError>> {
+        Box::pin(std::future::ready(Err(LayerUploadError::Unknown)))
+    }
+
+    fn finish_upload<'a>(
+        &'a self,
+        _: &'a Scope,
+        _: &'a str,
+        _: &'a str,
+        _: &'a str,
+    ) -> Later<'a, Result<(), LayerUploadError>> {
+        Box::pin(std::future::ready(Err(LayerUploadError::Unknown)))
+    }
+
+    fn check_upstream<'a>(&'a self, _: &'a Scope, _: &'a PullThroughRule) -> Later<'a, Result<(), String>> {
+        Box::pin(std::future::ready(Err("there is no network".to_owned())))
     }
 
     fn forget_repository<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, std::io::Result<()>> {

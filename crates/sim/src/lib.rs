@@ -30,6 +30,7 @@ pub use bug::Bug;
 pub use world::Violation;
 
 use client::Client;
+use longshore_planner::service::STEADY;
 use std::cell::RefCell;
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -317,19 +318,18 @@ async fn settle(world: &Arc<World>, check: &'static str) -> bool {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     world.note("world", "everything is settled");
-    // Reports of the load balancer may still be under way.
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    let revision = || lock(&world.control).as_ref().map(|process| process.store.snapshot().revision());
-    let before = revision();
+    // Reports of the load balancer may still be under way, and young tasks have to become steady ones.
+    tokio::time::sleep(STEADY + Duration::from_secs(20)).await;
+    let Some(store) = lock(&world.control).as_ref().map(|process| process.store.clone()) else { return false };
+    let mut watcher = store.watch();
     tokio::time::sleep(STAYS).await;
     let open = settled::unsettled(world);
     if !open.is_empty() {
         world.violated("stays settled", open.join("; "));
         return false;
     }
-    if revision() != before {
-        world
-            .violated("stays quiet", format!("revision {before:?} became {:?} and nobody wanted anything", revision()));
+    if let Ok(Some(wake)) = tokio::time::timeout(Duration::ZERO, watcher.changed()).await {
+        world.violated("stays quiet", format!("{:?} change and nobody wanted anything", wake.tables));
         return false;
     }
     true

@@ -13,7 +13,7 @@ use longshore_runtime::protocol as rt;
 use longshore_types::Timestamp;
 use longshore_types::id::{EniId, TaskId, VpcId};
 use longshore_types::link::{FromAgent, ToAgent, Welcome};
-use longshore_types::node::{ContainerIntent, EniIntent, TaskIntent};
+use longshore_types::node::{ContainerIntent, EniIntent, TaskIntent, TaskObservation};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ use tokio::task::AbortHandle;
 pub struct Node {
     pub directories: BTreeMap<TaskId, Directory>,
     pub interfaces: BTreeMap<EniId, Interface>,
+    /// How tasks ended.
+    pub ends: BTreeMap<TaskId, TaskObservation>,
     pub agent: Option<Agent>,
     /// How often each container's command began since the machine was started.
     pub starts: BTreeMap<(TaskId, String), u32>,
@@ -91,6 +93,7 @@ pub fn lose(world: &World) {
     let mut node = lock(&world.node);
     node.directories.clear();
     node.interfaces.clear();
+    node.ends.clear();
     node.starts.clear();
 }
 
@@ -281,6 +284,21 @@ impl Machine for Hardware {
         self.world.delay((0, 5)).await;
     }
 
+    fn write_end(&self, seen: &TaskObservation) {
+        lock(&self.world.node).ends.insert(seen.id.clone(), seen.clone());
+    }
+
+    fn end(&self, task: &TaskId) -> Option<TaskObservation> {
+        if self.hides_tasks() {
+            return None;
+        }
+        lock(&self.world.node).ends.get(task).cloned()
+    }
+
+    fn forget_end(&self, task: &TaskId) {
+        lock(&self.world.node).ends.remove(task);
+    }
+
     async fn clean_up(&self, intent: &TaskIntent) {
         self.world.delay((0, 20)).await;
         if let Some(directory) = lock(&self.world.node).directories.get_mut(&intent.id) {
@@ -298,6 +316,7 @@ impl Machine for Hardware {
     async fn remove_strangers(&self, keep: Keep) {
         self.world.delay((0, 10)).await;
         let mut node = lock(&self.world.node);
+        node.ends.retain(|id, _| keep.tasks.contains(id.as_str()));
         node.directories.retain(|id, _| keep.tasks.contains(id.as_str()));
         node.interfaces.retain(|id, _| keep.interfaces.contains(id.as_str()));
     }

@@ -58,7 +58,7 @@ fn services(world: &World, state: &Snapshot, open: &mut Vec<String>) {
                 .deployments
                 .iter()
                 .find(|d| Some(&d.id) == task.deployment.as_ref())
-                .is_some_and(|d| !d.load_balancers.is_empty());
+                .is_some_and(|d| !d.template.load_balancers.is_empty());
             let targets: Vec<_> =
                 state.targets().by_index(&Targets::BY_TASK, &(key.0.clone(), task.id.clone())).collect();
             if balanced == targets.is_empty() {
@@ -100,6 +100,9 @@ fn leftovers(world: &World, state: &Snapshot, open: &mut Vec<String>) {
     }
     for interface in node.interfaces.values().filter(|interface| !live.contains(&interface.task)) {
         open.push(format!("the interface of {} is still on the node", world.task(&interface.task)));
+    }
+    for id in node.ends.keys().filter(|id| !live.contains(*id)) {
+        open.push(format!("the end of {} is still written down", world.task(id)));
     }
     if let Some(agent) = &node.agent {
         for id in agent.hub.known().into_iter().filter(|id| !live.contains(id)) {

@@ -115,6 +115,7 @@ impl Supervisor {
 
     pub async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>) {
         loop {
+            let before = self.state.clone();
             let due = self.containers.iter().enumerate().filter_map(|(n, _)| self.due(n)).min();
             tokio::select! {
                 biased;
@@ -124,7 +125,6 @@ impl Supervisor {
                 },
                 () = sleep_until(due) => {}
             }
-            let before = self.state.clone();
             self.advance();
             self.tell(&before);
         }
