@@ -224,7 +224,8 @@ async fn read(
             FromAgent::ResetDone { token } => {
                 let _ = resets_done.send(token);
             }
-            FromAgent::Hello { .. } => {}
+            // The workload has no secrets in its definitions.
+            FromAgent::Hello { .. } | FromAgent::Secrets { .. } => {}
         }
     }
 }
