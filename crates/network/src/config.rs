@@ -32,24 +32,76 @@ pub struct Vpc {
     #[serde(default)]
     pub subnets: Vec<Subnet>,
     #[serde(default)]
+    pub route_tables: Vec<RouteTable>,
+    #[serde(default)]
+    pub network_acls: Vec<NetworkAcl>,
+    #[serde(default)]
     pub security_groups: Vec<SecurityGroup>,
     /// Addresses that live in the VPC's own namespace: those of load balancer nodes.
     #[serde(default)]
     pub local_addresses: Vec<LocalAddress>,
 }
 
-/// A subnet: a block of the VPC, and where its packets may go.
+/// A subnet: a block of the VPC, and who decides about packets that cross its border.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subnet {
     pub id: String,
     pub cidr: Cidr,
-    /// Its route table has a default route to an internet gateway: interfaces with a public address
-    /// may leave, and are reachable at that address.
+    /// Id of the route table; a subnet of one that is not there stays inside.
     #[serde(default)]
-    pub route_to_internet: bool,
-    /// Its route table has a default route to a NAT gateway: every interface may leave, none is reachable.
+    pub route_table: String,
+    /// Id of the network ACL; none, or one that is not there, lets everything pass.
     #[serde(default)]
-    pub route_to_nat: bool,
+    pub network_acl: Option<String>,
+}
+
+/// Ways out of the VPC: of the routes that contain a destination the one with the longest prefix counts. What is inside the VPC
+/// is never subject to a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteTable {
+    pub id: String,
+    #[serde(default)]
+    pub routes: Vec<TableRoute>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRoute {
+    pub to: Cidr,
+    pub via: RouteTarget,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteTarget {
+    /// An internet gateway: interfaces with a public address may leave, and are reachable at that address.
+    Internet,
+    /// A NAT gateway with that public address: every interface may leave, none is reachable.
+    Nat {
+        address: Ipv4Addr,
+        /// Id of the gateway's own subnet, whose border each packet crosses too.
+        subnet: String,
+    },
+    /// A blackhole.
+    Nowhere,
+}
+
+/// What may cross the border of a subnet, packet by packet: answers need an entry as well. The first entry that matches
+/// decides; what none matches is dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkAcl {
+    pub id: String,
+    #[serde(default)]
+    pub ingress: Vec<AclEntry>,
+    #[serde(default)]
+    pub egress: Vec<AclEntry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclEntry {
+    pub allow: bool,
+    pub traffic: Traffic,
+    /// The source for ingress, the destination for egress.
+    pub cidr: Cidr,
 }
 
 /// A security group: what its members may receive and send. Nothing is allowed that no rule allows.
@@ -221,8 +273,10 @@ impl Vpc {
             return Err(ConfigError::NoBlock(self.id.clone()));
         }
         let mut ids = BTreeSet::new();
-        let names =
-            self.subnets.iter().map(|subnet| &subnet.id).chain(self.security_groups.iter().map(|group| &group.id));
+        let names = (self.subnets.iter().map(|subnet| &subnet.id))
+            .chain(self.security_groups.iter().map(|group| &group.id))
+            .chain(self.route_tables.iter().map(|table| &table.id))
+            .chain(self.network_acls.iter().map(|acl| &acl.id));
         for id in names {
             check_id(id)?;
             if !ids.insert(id) {
@@ -256,6 +310,34 @@ impl Vpc {
     /// The subnet of that id.
     pub fn subnet(&self, id: &str) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| subnet.id == id)
+    }
+
+    /// The route table of a subnet.
+    pub fn route_table(&self, subnet: &Subnet) -> Option<&RouteTable> {
+        self.route_tables.iter().find(|table| table.id == subnet.route_table)
+    }
+
+    /// The network ACL of the subnet of that id, if it has one.
+    pub fn network_acl(&self, subnet: &str) -> Option<&NetworkAcl> {
+        let wanted = self.subnet(subnet)?.network_acl.as_ref()?;
+        self.network_acls.iter().find(|acl| acl.id == *wanted)
+    }
+
+    /// Whether a subnet has a route to the internet gateway: otherwise public addresses in it are of no use.
+    pub fn reaches_internet(&self, subnet: &Subnet) -> bool {
+        let table = self.route_table(subnet);
+        table.is_some_and(|table| table.routes.iter().any(|route| route.via == RouteTarget::Internet))
+    }
+
+    /// Public addresses of the NAT gateways that routes lead to.
+    pub fn nat_addresses(&self) -> BTreeSet<Ipv4Addr> {
+        let routes = self.route_tables.iter().flat_map(|table| &table.routes);
+        routes
+            .filter_map(|route| match &route.via {
+                RouteTarget::Nat { address, .. } => Some(*address),
+                RouteTarget::Internet | RouteTarget::Nowhere => None,
+            })
+            .collect()
     }
 
     /// The resolver's address: base + 2 of the first block.
@@ -308,13 +390,15 @@ mod tests {
         let subnet = Subnet {
             id: "subnet-1".into(),
             cidr: "10.1.0.0/24".parse().unwrap(),
-            route_to_internet: false,
-            route_to_nat: false,
+            route_table: String::new(),
+            network_acl: None,
         };
         let vpc = Vpc {
             id: "vpc-1".into(),
             cidrs: vec!["10.0.0.0/16".parse().unwrap()],
             subnets: vec![subnet],
+            route_tables: vec![],
+            network_acls: vec![],
             security_groups: vec![],
             local_addresses: vec![],
         };
@@ -328,7 +412,10 @@ mod tests {
     #[test]
     fn a_configuration_survives_json() {
         let text = r#"{"generation":3,"vpcs":[{"id":"vpc-1","cidrs":["10.0.0.0/16"],
-            "subnets":[{"id":"subnet-1","cidr":"10.0.1.0/24","route_to_internet":true}],
+            "subnets":[{"id":"subnet-1","cidr":"10.0.1.0/24","route_table":"rtb-1","network_acl":"acl-1"}],
+            "route_tables":[{"id":"rtb-1","routes":[{"to":"0.0.0.0/0","via":"internet"},
+                {"to":"8.8.8.8/32","via":{"nat":{"address":"198.18.0.9","subnet":"subnet-1"}}}]}],
+            "network_acls":[{"id":"acl-1","ingress":[{"allow":true,"traffic":"all","cidr":"10.0.0.0/8"}]}],
             "security_groups":[{"id":"sg-1","ingress":[
                 {"traffic":{"tcp":{"first":80,"last":80}},"peer":{"cidr":"0.0.0.0/0"}},
                 {"traffic":"all","peer":{"group":"sg-1"}}]}],

@@ -36,8 +36,8 @@ mod sysctl;
 
 pub use cidr::{Cidr, CidrError};
 pub use config::{
-    ConfigError, Eni, LocalAddress, MacAddr, MacAddrError, NetworkConfig, Peer, PortRange, Rule, SecurityGroup, Subnet,
-    Traffic, Vpc,
+    AclEntry, ConfigError, Eni, LocalAddress, MacAddr, MacAddrError, NetworkAcl, NetworkConfig, Peer, PortRange,
+    RouteTable, RouteTarget, Rule, SecurityGroup, Subnet, TableRoute, Traffic, Vpc,
 };
 pub use error::NetworkError;
 pub use ledger::Attached;

@@ -7,6 +7,12 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+mod network_acl;
+mod routing;
+
+pub use network_acl::*;
+pub use routing::*;
+
 /// An IPv4 network in canonical form: host bits are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cidr {
@@ -100,14 +106,39 @@ pub struct Vpc {
     pub is_default: bool,
     pub enable_dns_support: bool,
     pub enable_dns_hostnames: bool,
-    pub dhcp_options_id: String,
-    pub main_route_table_id: String,
-    pub default_network_acl_id: String,
-    /// Set where the main route table has a default route to it.
-    pub internet_gateway_id: Option<String>,
+    /// None where there are no options: the word `default` associates them.
+    #[serde(default)]
+    pub dhcp_options_id: Option<DhcpOptionsId>,
+    /// Networks beside the first one.
+    #[serde(default)]
+    pub more_cidrs: Vec<CidrAssociation>,
     pub created_at: Timestamp,
     pub tags: Tags,
-    /// Tags of the main route table.
+    #[serde(flatten)]
+    pub implied: Option<ImpliedRouting>,
+}
+
+impl Vpc {
+    /// Every network of the VPC, the first one first.
+    pub fn cidrs(&self) -> impl Iterator<Item = Cidr> {
+        std::iter::once(self.cidr).chain(self.more_cidrs.iter().map(|more| more.cidr))
+    }
+}
+
+/// A network that a VPC got after it was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CidrAssociation {
+    /// `vpc-cidr-assoc-` and 17 hexadecimal digits.
+    pub id: String,
+    pub cidr: Cidr,
+}
+
+/// What a VPC held before route tables, gateways and ACLs had rows of their own. Read, made into rows, and forgotten.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImpliedRouting {
+    pub main_route_table_id: String,
+    pub default_network_acl_id: String,
+    pub internet_gateway_id: Option<String>,
     #[serde(default)]
     pub route_table_tags: Tags,
     #[serde(default)]
@@ -186,6 +217,8 @@ pub enum RulePeer {
     /// Kept and shown; nothing here has an IPv6 address that it could match.
     CidrV6(String),
     Group(SecurityGroupId),
+    /// Every network of a managed prefix list.
+    PrefixList(PrefixListId),
 }
 
 /// Who an interface belongs to, which decides who may delete it.
@@ -195,6 +228,7 @@ pub enum EniOwner {
     User,
     Task { cluster: ClusterName, task: TaskId, attachment: String },
     LoadBalancer { arn: String },
+    NatGateway { id: NatGatewayId },
 }
 
 /// Key: scope and id.
@@ -216,9 +250,17 @@ pub struct NetworkInterface {
     /// CreateNetworkInterface's: the same one again makes no second interface.
     #[serde(default)]
     pub client_token: Option<String>,
+    /// Private addresses beside the first one.
+    #[serde(default)]
+    pub more_addresses: Vec<Ipv4Addr>,
 }
 
 impl NetworkInterface {
+    /// Every private address, the first one first.
+    pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+        std::iter::once(self.address).chain(self.more_addresses.iter().copied())
+    }
+
     /// `ip-10-0-1-5.ec2.internal`.
     pub fn private_dns_name(&self, region: &Region) -> String {
         private_dns_name(self.address, region)

@@ -47,6 +47,20 @@ ids! {
     SecurityGroupRuleId;
     /// `eni-` and 17 hexadecimal digits.
     EniId;
+    /// `rtb-` and 17 hexadecimal digits.
+    RouteTableId;
+    /// `igw-` and 17 hexadecimal digits.
+    InternetGatewayId;
+    /// `nat-` and 17 hexadecimal digits.
+    NatGatewayId;
+    /// `eipalloc-` and 17 hexadecimal digits.
+    AllocationId;
+    /// `acl-` and 17 hexadecimal digits.
+    NetworkAclId;
+    /// `pl-` and 17 hexadecimal digits.
+    PrefixListId;
+    /// `dopt-` and 17 hexadecimal digits.
+    DhcpOptionsId;
     /// `us-east-1a`.
     ZoneName;
     /// A node that runs tasks; `local` on one machine.

@@ -25,8 +25,7 @@ pub fn create_network_interface(
     let subnet = subnet.ok_or_else(|| Kind::Subnet.not_found(&[&input.subnet_id]))?;
     if let Some(made) = made_before(tx, cx, input.client_token.as_deref()) {
         if made.subnet != subnet.id || made.description != input.description.unwrap_or_default() {
-            let message = "The client token was used with other parameters before.";
-            return Err(AwsError::new("IdempotentParameterMismatch", message));
+            return Err(error::idempotent_mismatch());
         }
         return output(tx, cx, &made, input.dry_run);
     }
@@ -96,7 +95,11 @@ fn address(
         (None, [one]) if one.primary != Some(false) => one.private_ip_address.as_ref(),
         _ => return Err(error::unsupported("PrivateIpAddresses")),
     };
-    let Some(text) = text else { return Ok(None) };
+    text.map(|text| check_address(state, cx, subnet, text)).transpose()
+}
+
+/// An address that a request names, if an interface of the subnet may have it.
+pub fn check_address(state: &Snapshot, cx: &Cx, subnet: &Subnet, text: &str) -> Result<Ipv4Addr, AwsError> {
     let invalid = |_| error::invalid_value(text, "address", "This is not a valid IPv4 address.");
     let address: Ipv4Addr = text.parse().map_err(invalid)?;
     if !subnet.cidr.contains(address) {
@@ -108,11 +111,11 @@ fn address(
     if network::is_taken(state, &cx.scope, &subnet.id, address) {
         return Err(AwsError::new("InvalidIPAddress.InUse", "The specified address is already in use."));
     }
-    Ok(Some(address))
+    Ok(address)
 }
 
 /// The groups asked for; the VPC's default one if none is.
-fn groups(
+pub fn groups(
     state: &Snapshot,
     cx: &Cx,
     subnet: &Subnet,

@@ -1,6 +1,6 @@
 //! CreateSubnet: a part of a VPC's network, in one zone.
 
-use super::{error, tags, view, vpcs, zones};
+use super::{error, subnets, tags, view, vpcs, zones};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ec2::{CreateSubnetInput, CreateSubnetOutput};
@@ -33,7 +33,7 @@ pub fn create_subnet(tx: &mut Tx, cx: &Cx, input: CreateSubnetInput) -> Result<C
         created_at: cx.now,
         tags,
     };
-    tx.subnets().put((cx.scope.clone(), subnet.id.clone()), subnet.clone());
+    subnets::add(tx, cx, subnet.clone());
     error::finish(input.dry_run, CreateSubnetOutput { subnet: Some(view::subnet(tx, &cx.scope, &subnet)) })
 }
 
@@ -42,7 +42,7 @@ fn cidr(state: &Snapshot, cx: &Cx, vpc: &Vpc, text: Option<&str>) -> Result<Cidr
     let text = text.ok_or_else(missing)?;
     let invalid = |_| error::invalid_value(text, "cidrBlock", "This is not a valid CIDR block.");
     let cidr: Cidr = text.parse().map_err(invalid)?;
-    if !(16..=28).contains(&cidr.prefix()) || !vpc.cidr.contains_cidr(cidr) {
+    if !(16..=28).contains(&cidr.prefix()) || !vpc.cidrs().any(|block| block.contains_cidr(cidr)) {
         return Err(error::subnet_range(text));
     }
     let mut others = state.subnets().by_index(&Subnets::BY_VPC, &(cx.scope.clone(), vpc.id.clone()));

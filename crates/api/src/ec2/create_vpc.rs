@@ -31,7 +31,8 @@ pub fn create_vpc(tx: &mut Tx, cx: &Cx, input: CreateVpcInput) -> Result<CreateV
     error::finish(input.dry_run, CreateVpcOutput { vpc: Some(view::vpc(&cx.scope, &vpc)) })
 }
 
-fn cidr(cx: &Cx, text: Option<&str>) -> Result<Cidr, AwsError> {
+/// The network that a request asks for, if a VPC may have it.
+pub fn cidr(cx: &Cx, text: Option<&str>) -> Result<Cidr, AwsError> {
     let missing = || AwsError::new("MissingParameter", "Either 'cidrBlock' or 'ipv4IpamPoolId' should be provided.");
     let text = text.ok_or_else(missing)?;
     let invalid = |_| error::invalid_value(text, "cidrBlock", "This is not a valid CIDR block.");

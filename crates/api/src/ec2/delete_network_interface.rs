@@ -17,7 +17,7 @@ pub fn delete_network_interface(
     let removed = super::network::delete_interface(tx, &cx.scope, &id);
     match removed.ok_or_else(|| Kind::NetworkInterface.not_found(&[id.as_str()]))?.owner {
         EniOwner::User => error::finish(input.dry_run, DeleteNetworkInterfaceOutput {}),
-        EniOwner::Task { .. } | EniOwner::LoadBalancer { .. } => Err(error::interface_in_use(id.as_str())),
+        _ => Err(error::interface_in_use(id.as_str())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! DeleteSubnet: not while an interface is in it.
 
 use super::error::{self, Kind};
+use super::subnets;
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ec2::{DeleteSubnetInput, DeleteSubnetOutput};
@@ -10,7 +11,7 @@ use longshore_types::id::SubnetId;
 
 pub fn delete_subnet(tx: &mut Tx, cx: &Cx, input: DeleteSubnetInput) -> Result<DeleteSubnetOutput, AwsError> {
     let key = (cx.scope.clone(), SubnetId(input.subnet_id));
-    let subnet = tx.subnets().remove(&key).ok_or_else(|| Kind::Subnet.not_found(&[key.1.as_str()]))?;
+    let subnet = subnets::remove(tx, &cx.scope, &key.1).ok_or_else(|| Kind::Subnet.not_found(&[key.1.as_str()]))?;
     if tx.network_interfaces().find(&NetworkInterfaces::BY_SUBNET, &key).is_some() {
         return Err(error::has_dependencies("subnet", subnet.id.as_str()));
     }

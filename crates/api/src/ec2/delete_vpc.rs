@@ -5,21 +5,35 @@ use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ec2::{DeleteVpcInput, DeleteVpcOutput};
 use longshore_store::Tx;
-use longshore_store::tables::{NetworkInterfaces, SecurityGroups, Subnets};
+use longshore_store::tables::{
+    InternetGateways, NatGateways, NetworkAcls, NetworkInterfaces, RouteTables, SecurityGroups, Subnets,
+};
 
-/// The internet gateway goes with its VPC: there is no operation to detach one before.
+/// What EC2 put into it goes with it: its default security group, main route table and default network ACL.
 pub fn delete_vpc(tx: &mut Tx, cx: &Cx, input: DeleteVpcInput) -> Result<DeleteVpcOutput, AwsError> {
     let vpc = vpcs::find(tx, cx, &input.vpc_id)?;
     let key = (cx.scope.clone(), vpc.id.clone());
     let groups: Vec<_> = tx.security_groups().by_index(&SecurityGroups::BY_VPC, &key).collect();
+    let tables: Vec<_> = tx.route_tables().by_index(&RouteTables::BY_VPC, &key).collect();
+    let acls: Vec<_> = tx.network_acls().by_index(&NetworkAcls::BY_VPC, &key).collect();
     let in_use = tx.subnets().find(&Subnets::BY_VPC, &key).is_some()
         || tx.network_interfaces().find(&NetworkInterfaces::BY_VPC, &key).is_some()
+        || tx.internet_gateways().find(&InternetGateways::BY_VPC, &key).is_some()
+        || tx.nat_gateways().by_index(&NatGateways::BY_VPC, &key).any(|gateway| gateway.is_available())
+        || tables.iter().any(|table| !table.is_main())
+        || acls.iter().any(|acl| !acl.is_default)
         || groups.iter().any(|group| group.name != "default");
     if in_use {
         return Err(error::has_dependencies("vpc", vpc.id.as_str()));
     }
     for group in groups {
         tx.security_groups().remove(&(cx.scope.clone(), group.id.clone()));
+    }
+    for table in tables {
+        tx.route_tables().remove(&(cx.scope.clone(), table.id.clone()));
+    }
+    for acl in acls {
+        tx.network_acls().remove(&(cx.scope.clone(), acl.id.clone()));
     }
     tx.vpcs().remove(&key);
     error::finish(input.dry_run, DeleteVpcOutput {})

@@ -1,9 +1,9 @@
-//! DescribeInternetGateways: the default VPC has one.
+//! DescribeInternetGateways.
 
 use super::error::{self, Kind};
 use super::filter::{FilterTable, Tagged, text};
 use super::list::{Listing, check_exist, choice};
-use super::view;
+use super::{internet_gateways, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ec2::{DescribeInternetGatewaysInput, DescribeInternetGatewaysOutput, InternetGateway, Tag};
@@ -27,22 +27,20 @@ pub fn describe_internet_gateways(
     cx: &Cx,
     input: DescribeInternetGatewaysInput,
 ) -> Result<DescribeInternetGatewaysOutput, AwsError> {
-    let vpcs = state.vpcs().prefix(&cx.scope);
-    let mut gateways: Vec<_> = vpcs.filter_map(|vpc| view::internet_gateway(&cx.scope, &vpc)).collect();
-    gateways.sort_by(|a, b| a.internet_gateway_id.cmp(&b.internet_gateway_id));
     let ids = input.internet_gateway_ids.as_deref();
-    check_exist(Kind::InternetGateway, ids, |id| {
-        gateways.iter().any(|gateway| gateway.internet_gateway_id.as_deref() == Some(id))
-    })?;
+    check_exist(Kind::InternetGateway, ids, |id| internet_gateways::find(state, cx, id).is_ok())?;
     let is_chosen = choice(ids);
-    gateways.retain(|gateway| is_chosen(gateway.internet_gateway_id.as_deref().unwrap_or_default()));
+    let gateways = state.internet_gateways().prefix(&cx.scope).filter(|gateway| is_chosen(gateway.id.as_str()));
     let listing = Listing {
         filters: input.filters.as_deref(),
         max_results: input.max_results,
         next_token: input.next_token.as_deref(),
     };
-    let (internet_gateways, next_token) =
-        listing.page(gateways.into_iter(), |gateway| &gateway.internet_gateway_id, FILTERS)?;
+    let (internet_gateways, next_token) = listing.page(
+        gateways.map(|gateway| view::internet_gateway(&cx.scope, &gateway)),
+        |gateway| &gateway.internet_gateway_id,
+        FILTERS,
+    )?;
     error::finish(input.dry_run, DescribeInternetGatewaysOutput { internet_gateways, next_token })
 }
 

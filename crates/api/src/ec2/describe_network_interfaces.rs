@@ -20,9 +20,8 @@ const FILTERS: &FilterTable<Eni> = &[
     ("addresses.association.public-ip", |eni| addresses(eni, |a| a.association.as_ref()?.public_ip.clone())),
     ("addresses.primary", |eni| addresses(eni, |a| a.primary.map(|primary| primary.to_string()))),
     ("addresses.private-ip-address", |eni| addresses(eni, |a| a.private_ip_address.clone())),
-    // No address here was allocated by AllocateAddress.
-    ("association.allocation-id", |_| Vec::new()),
-    ("association.association-id", |_| Vec::new()),
+    ("association.allocation-id", |eni| association(eni, |a| a.allocation_id.clone())),
+    ("association.association-id", |eni| association(eni, |a| a.association_id.clone())),
     ("association.ip-owner-id", |eni| association(eni, |a| a.ip_owner_id.clone())),
     ("association.public-dns-name", |eni| association(eni, |a| a.public_dns_name.clone())),
     ("association.public-ip", |eni| association(eni, |a| a.public_ip.clone())),

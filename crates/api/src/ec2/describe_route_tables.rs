@@ -1,9 +1,9 @@
-//! DescribeRouteTables: each VPC has its main one.
+//! DescribeRouteTables.
 
 use super::error::{self, Kind};
 use super::filter::{FilterTable, Tagged, flag, text};
 use super::list::{Listing, check_exist, choice};
-use super::view;
+use super::{route_tables, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ec2::{
@@ -22,11 +22,11 @@ const FILTERS: &FilterTable<RouteTable> = &[
     ("route-table-id", |table| text(&table.route_table_id)),
     ("route.destination-cidr-block", |table| routes(table, |route| route.destination_cidr_block.clone())),
     ("route.destination-ipv6-cidr-block", |_| Vec::new()),
-    ("route.destination-prefix-list-id", |_| Vec::new()),
+    ("route.destination-prefix-list-id", |table| routes(table, |route| route.destination_prefix_list_id.clone())),
     ("route.egress-only-internet-gateway-id", |_| Vec::new()),
     ("route.gateway-id", |table| routes(table, |route| route.gateway_id.clone())),
     ("route.instance-id", |_| Vec::new()),
-    ("route.nat-gateway-id", |_| Vec::new()),
+    ("route.nat-gateway-id", |table| routes(table, |route| route.nat_gateway_id.clone())),
     ("route.origin", |table| routes(table, |route| route.origin.clone())),
     ("route.state", |table| routes(table, |route| route.state.clone())),
     ("route.transit-gateway-id", |_| Vec::new()),
@@ -53,19 +53,20 @@ pub fn describe_route_tables(
     cx: &Cx,
     input: DescribeRouteTablesInput,
 ) -> Result<DescribeRouteTablesOutput, AwsError> {
-    let mut tables: Vec<_> =
-        state.vpcs().prefix(&cx.scope).map(|vpc| view::main_route_table(&cx.scope, &vpc)).collect();
-    tables.sort_by(|a, b| a.route_table_id.cmp(&b.route_table_id));
     let ids = input.route_table_ids.as_deref();
-    check_exist(Kind::RouteTable, ids, |id| tables.iter().any(|table| table.route_table_id.as_deref() == Some(id)))?;
+    check_exist(Kind::RouteTable, ids, |id| route_tables::find(state, cx, id).is_ok())?;
     let is_chosen = choice(ids);
-    tables.retain(|table| is_chosen(table.route_table_id.as_deref().unwrap_or_default()));
+    let tables = state.route_tables().prefix(&cx.scope).filter(|table| is_chosen(table.id.as_str()));
     let listing = Listing {
         filters: input.filters.as_deref(),
         max_results: input.max_results,
         next_token: input.next_token.as_deref(),
     };
-    let (route_tables, next_token) = listing.page(tables.into_iter(), |table| &table.route_table_id, FILTERS)?;
+    let (route_tables, next_token) = listing.page(
+        tables.map(|table| view::route_table(state, &cx.scope, &table)),
+        |table| &table.route_table_id,
+        FILTERS,
+    )?;
     error::finish(input.dry_run, DescribeRouteTablesOutput { route_tables, next_token })
 }
 

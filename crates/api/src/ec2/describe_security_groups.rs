@@ -22,7 +22,7 @@ const FILTERS: &FilterTable<Group> = &[
     ("egress.ip-permission.group-id", |group| pairs(&group.ip_permissions_egress, |pair| &pair.group_id)),
     ("egress.ip-permission.group-name", |group| pairs(&group.ip_permissions_egress, |pair| &pair.group_name)),
     ("egress.ip-permission.ipv6-cidr", |group| ipv6_cidrs(&group.ip_permissions_egress)),
-    ("egress.ip-permission.prefix-list-id", |_| Vec::new()),
+    ("egress.ip-permission.prefix-list-id", |group| lists(&group.ip_permissions_egress)),
     ("egress.ip-permission.protocol", |group| protocols(&group.ip_permissions_egress)),
     ("egress.ip-permission.to-port", |group| ports(&group.ip_permissions_egress, |p| p.to_port)),
     ("egress.ip-permission.user-id", |group| pairs(&group.ip_permissions_egress, |pair| &pair.user_id)),
@@ -33,7 +33,7 @@ const FILTERS: &FilterTable<Group> = &[
     ("ip-permission.group-id", |group| pairs(&group.ip_permissions, |pair| &pair.group_id)),
     ("ip-permission.group-name", |group| pairs(&group.ip_permissions, |pair| &pair.group_name)),
     ("ip-permission.ipv6-cidr", |group| ipv6_cidrs(&group.ip_permissions)),
-    ("ip-permission.prefix-list-id", |_| Vec::new()),
+    ("ip-permission.prefix-list-id", |group| lists(&group.ip_permissions)),
     ("ip-permission.protocol", |group| protocols(&group.ip_permissions)),
     ("ip-permission.to-port", |group| ports(&group.ip_permissions, |p| p.to_port)),
     ("ip-permission.user-id", |group| pairs(&group.ip_permissions, |pair| &pair.user_id)),
@@ -59,6 +59,11 @@ fn ports(permissions: &Permissions, port: fn(&IpPermission) -> Option<i32>) -> V
 fn pairs(permissions: &Permissions, field: fn(&UserIdGroupPair) -> &Option<String>) -> Vec<String> {
     let pairs = permissions.iter().flatten().flat_map(|p| p.user_id_group_pairs.iter().flatten());
     pairs.filter_map(|pair| field(pair).clone()).collect()
+}
+
+fn lists(permissions: &Permissions) -> Vec<String> {
+    let lists = permissions.iter().flatten().flat_map(|p| p.prefix_list_ids.iter().flatten());
+    lists.filter_map(|list| list.prefix_list_id.clone()).collect()
 }
 
 fn protocols(permissions: &Permissions) -> Vec<String> {

@@ -32,6 +32,14 @@ pub fn refuse_true(name: &str, value: Option<bool>) -> Result<(), AwsError> {
     }
 }
 
+/// Refuses by name every field of an input that has a value.
+macro_rules! refuse_all {
+    ($input:expr; $($field:ident = $name:literal),+ $(,)?) => {
+        $($crate::ec2::error::refuse($name, &$input.$field)?;)+
+    };
+}
+pub(super) use refuse_all;
+
 pub fn unsupported(name: &str) -> AwsError {
     AwsError::new("UnsupportedOperation", format!("The parameter {name} is not supported by Longshore."))
 }
@@ -71,6 +79,12 @@ pub enum Kind {
     NetworkInterface,
     RouteTable,
     InternetGateway,
+    NatGateway,
+    Allocation,
+    Association,
+    NetworkAcl,
+    PrefixList,
+    DhcpOptions,
 }
 
 impl Kind {
@@ -84,6 +98,18 @@ impl Kind {
             Kind::NetworkInterface => ("InvalidNetworkInterfaceID.NotFound", "networkInterface ID"),
             Kind::RouteTable => ("InvalidRouteTableID.NotFound", "routeTable ID"),
             Kind::InternetGateway => ("InvalidInternetGatewayID.NotFound", "internetGateway ID"),
+            Kind::NatGateway => {
+                let message = match ids {
+                    [id] => format!("NAT gateway {id} was not found"),
+                    ids => format!("NAT gateways {} were not found", ids.join(", ")),
+                };
+                return AwsError::new("NatGatewayNotFound", message);
+            }
+            Kind::Allocation => ("InvalidAllocationID.NotFound", "allocation ID"),
+            Kind::Association => ("InvalidAssociationID.NotFound", "association ID"),
+            Kind::NetworkAcl => ("InvalidNetworkAclID.NotFound", "networkAcl ID"),
+            Kind::PrefixList => ("InvalidPrefixListID.NotFound", "prefix list ID"),
+            Kind::DhcpOptions => ("InvalidDhcpOptionID.NotFound", "dhcpOption ID"),
         };
         let message = match ids {
             [id] => format!("The {noun} '{id}' does not exist"),
@@ -137,6 +163,15 @@ pub fn permission_not_found() -> AwsError {
 
 pub fn interface_in_use(id: &str) -> AwsError {
     invalid_parameter(format!("Network interface '{id}' is currently in use."))
+}
+
+/// `resource igw-1 is already attached to network vpc-1`, and its like.
+pub fn already_associated(message: impl Into<String>) -> AwsError {
+    AwsError::new("Resource.AlreadyAssociated", message)
+}
+
+pub fn idempotent_mismatch() -> AwsError {
+    AwsError::new("IdempotentParameterMismatch", "The client token was used with other parameters before.")
 }
 
 pub fn subnet_range(cidr: &str) -> AwsError {

@@ -3,7 +3,7 @@
 //! Everything works inside the caller's transaction: a task and its interface are one write.
 
 use crate::Cx;
-use longshore_store::tables::{NetworkInterfaces, SecurityGroups};
+use longshore_store::tables::{ElasticAddresses, NetworkInterfaces, SecurityGroups};
 use longshore_store::{Snapshot, Tx};
 use longshore_types::ec2::{EniOwner, NetworkInterface, Subnet};
 use longshore_types::id::{EniId, SecurityGroupId, SubnetId, VpcId};
@@ -36,14 +36,18 @@ pub enum NoAddress {
 
 /// Makes an interface with a free private address of its subnet, and a public one if asked for.
 pub fn create_interface(tx: &mut Tx, cx: &Cx, new: NewInterface) -> Result<NetworkInterface, NoAddress> {
-    let subnet = subnet(tx, &cx.scope, &new.subnet)?;
+    let address = free_private_address(tx, cx, &new.subnet)?;
+    create_interface_at(tx, cx, new, address)
+}
+
+/// An address of a subnet that no interface has.
+pub fn free_private_address(state: &Snapshot, cx: &Cx, id: &SubnetId) -> Result<Ipv4Addr, NoAddress> {
+    let subnet = subnet(state, &cx.scope, id)?;
     // The network's own four addresses come first, its last one is kept too: see `Subnet::usable`.
     let usable = subnet.cidr.size().saturating_sub(Subnet::RESERVED);
-    let state: &Snapshot = tx;
     let is_free = |address: Ipv4Addr| !is_taken(state, &cx.scope, &subnet.id, address);
     let address = free_address(cx, usable, |n| subnet.cidr.nth(Subnet::FIRST_USABLE + n), is_free);
-    let address = address.ok_or_else(|| NoAddress::Full(subnet.id.clone()))?;
-    create_interface_at(tx, cx, new, address)
+    address.ok_or_else(|| NoAddress::Full(subnet.id.clone()))
 }
 
 /// Makes an interface with a private address that the caller knows to be free and in the subnet.
@@ -74,14 +78,21 @@ pub fn create_interface_at(
         created_at: cx.now,
         tags: new.tags,
         client_token: None,
+        more_addresses: Vec::new(),
     };
     tx.network_interfaces().put((cx.scope.clone(), interface.id.clone()), interface.clone());
     Ok(interface)
 }
 
-/// Removes an interface and frees its addresses; `None` if there is none of this id.
+/// Removes an interface and frees its addresses, of which elastic ones stay their account's; `None` if there is none of
+/// this id.
 pub fn delete_interface(tx: &mut Tx, scope: &Scope, id: &EniId) -> Option<NetworkInterface> {
-    let removed = tx.network_interfaces().remove(&(scope.clone(), id.clone()))?;
+    let key = (scope.clone(), id.clone());
+    let removed = tx.network_interfaces().remove(&key)?;
+    let elastic: Vec<_> = tx.elastic_addresses().by_index(&ElasticAddresses::BY_INTERFACE, &key).collect();
+    for address in elastic {
+        tx.elastic_addresses().update(&(scope.clone(), address.allocation.clone()), |row| row.association = None);
+    }
     Some(NetworkInterface::clone(&removed))
 }
 
@@ -99,7 +110,7 @@ pub fn free_addresses(state: &Snapshot, scope: &Scope, subnet: &SubnetId) -> usi
     let Some(subnet) = state.subnets().get(&(scope.clone(), subnet.clone())) else { return 0 };
     let usable = usize::try_from(subnet.cidr.size().saturating_sub(Subnet::RESERVED)).unwrap_or(usize::MAX);
     let index = state.network_interfaces().by_index(&NetworkInterfaces::BY_SUBNET, &(scope.clone(), subnet.id.clone()));
-    usable.saturating_sub(index.count())
+    usable.saturating_sub(index.map(|interface| 1 + interface.more_addresses.len()).sum())
 }
 
 /// Whether an interface has this private address.
@@ -114,11 +125,12 @@ fn subnet(state: &Snapshot, scope: &Scope, id: &SubnetId) -> Result<Arc<Subnet>,
 
 /// A free address of the pool, whose first and last address stay unused, because tools take them for the network itself
 /// and its broadcast.
-fn free_public_address(state: &Snapshot, cx: &Cx) -> Option<Ipv4Addr> {
+pub fn free_public_address(state: &Snapshot, cx: &Cx) -> Option<Ipv4Addr> {
     let pool = cx.settings.public_pool;
     let is_free = |address: Ipv4Addr| {
         let key = u64::from(u32::from(address));
         state.network_interfaces().find(&NetworkInterfaces::BY_PUBLIC_ADDRESS, &key).is_none()
+            && state.elastic_addresses().find(&ElasticAddresses::BY_PUBLIC_ADDRESS, &key).is_none()
     };
     free_address(cx, pool.size().saturating_sub(2), |n| pool.nth(1 + n), is_free)
 }

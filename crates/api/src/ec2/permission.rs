@@ -1,8 +1,8 @@
 //! Permissions: the rules of a request, in the two forms that EC2 takes, and as they are sent.
 
 use super::error;
-use super::security_groups;
 use super::view::some;
+use super::{prefix_lists, security_groups};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ec2 as wire;
@@ -102,9 +102,6 @@ fn parse_one(
     permission: wire::IpPermission,
     parsed: &mut Vec<Permission>,
 ) -> Result<(), AwsError> {
-    if permission.prefix_list_ids.as_ref().is_some_and(|lists| !lists.is_empty()) {
-        return Err(error::unsupported("PrefixListIds"));
-    }
     let protocol = protocol(permission.ip_protocol.as_deref())?;
     let (from_port, to_port) = ports(&protocol, permission.from_port, permission.to_port)?;
     let before = parsed.len();
@@ -125,6 +122,10 @@ fn parse_one(
     for pair in permission.user_id_group_pairs.unwrap_or_default() {
         let description = pair.description.clone();
         add(RulePeer::Group(peer_group(state, cx, group, pair)?), description)?;
+    }
+    for list in permission.prefix_list_ids.unwrap_or_default() {
+        let id = list.prefix_list_id.unwrap_or_default();
+        add(RulePeer::PrefixList(prefix_lists::find(state, cx, &id)?.id.clone()), list.description)?;
     }
     if parsed.len() == before {
         return Err(error::missing_parameter("ipRanges, ipv6Ranges, prefixListIds or userIdGroupPairs"));
@@ -211,7 +212,7 @@ fn malformed_cidr(text: &str) -> AwsError {
 }
 
 /// An IPv6 network with zero host bits; `None` if the text is not a network.
-fn canonical_v6(text: &str) -> Option<String> {
+pub fn canonical_v6(text: &str) -> Option<String> {
     let (address, prefix) = text.split_once('/')?;
     let address: Ipv6Addr = address.parse().ok()?;
     let prefix: u32 = prefix.parse().ok().filter(|prefix| *prefix <= 128)?;
@@ -219,7 +220,7 @@ fn canonical_v6(text: &str) -> Option<String> {
     Some(format!("{}/{prefix}", Ipv6Addr::from(u128::from(address) & mask)))
 }
 
-fn check_description(description: Option<&str>) -> Result<(), AwsError> {
+pub fn check_description(description: Option<&str>) -> Result<(), AwsError> {
     let description = description.unwrap_or_default();
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b" ._-:/()#,@[]+=&;{}!$*".contains(&b);
     if description.len() > 255 || !description.bytes().all(is_allowed) {
@@ -249,6 +250,7 @@ impl Permission {
             RulePeer::Cidr(cidr) => cidr.to_string(),
             RulePeer::CidrV6(cidr) => cidr.clone(),
             RulePeer::Group(id) => id.to_string(),
+            RulePeer::PrefixList(id) => id.to_string(),
         };
         let number = |n: i32| if n == -1 { "ALL".to_owned() } else { n.to_string() };
         let what = match self.protocol.as_str() {
@@ -315,6 +317,10 @@ pub fn view(scope: &Scope, permissions: impl Iterator<Item = Permission>) -> Vec
                 let range = wire::Ipv6Range { cidr_ipv6: Some(cidr), description };
                 one.ipv6_ranges.get_or_insert_default().push(range);
             }
+            RulePeer::PrefixList(id) => {
+                let list = wire::PrefixListId { prefix_list_id: some(id), description };
+                one.prefix_list_ids.get_or_insert_default().push(list);
+            }
             RulePeer::Group(id) => one.user_id_group_pairs.get_or_insert_default().push(wire::UserIdGroupPair {
                 group_id: some(id),
                 user_id: some(&scope.account),
@@ -326,12 +332,21 @@ pub fn view(scope: &Scope, permissions: impl Iterator<Item = Permission>) -> Vec
     sent
 }
 
-/// The IPv4, IPv6 and group fields of a peer, of which one is set.
-pub fn peer_fields(peer: &RulePeer) -> (Option<String>, Option<String>, Option<String>) {
+/// The fields of a peer, of which one is set.
+#[derive(Default)]
+pub struct PeerFields {
+    pub cidr_ipv4: Option<String>,
+    pub cidr_ipv6: Option<String>,
+    pub group_id: Option<String>,
+    pub prefix_list_id: Option<String>,
+}
+
+pub fn peer_fields(peer: &RulePeer) -> PeerFields {
     match peer {
-        RulePeer::Cidr(cidr) => (some(cidr), None, None),
-        RulePeer::CidrV6(cidr) => (None, Some(cidr.clone()), None),
-        RulePeer::Group(id) => (None, None, some(id)),
+        RulePeer::Cidr(cidr) => PeerFields { cidr_ipv4: some(cidr), ..Default::default() },
+        RulePeer::CidrV6(cidr) => PeerFields { cidr_ipv6: Some(cidr.clone()), ..Default::default() },
+        RulePeer::Group(id) => PeerFields { group_id: some(id), ..Default::default() },
+        RulePeer::PrefixList(id) => PeerFields { prefix_list_id: some(id), ..Default::default() },
     }
 }
 

@@ -3,13 +3,13 @@
 use super::error::{self, Kind};
 use super::permission::{self, Flat, Permission, peer_fields};
 use super::view::some;
-use super::{security_groups, tags};
+use super::{prefix_lists, security_groups, tags};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ec2 as wire;
 use longshore_aws_model::ec2::*;
 use longshore_store::{Snapshot, Tx};
-use longshore_types::ec2::{SecurityGroup, SecurityGroupRule};
+use longshore_types::ec2::{Destination, RulePeer, SecurityGroup, SecurityGroupRule};
 use longshore_types::id::SecurityGroupRuleId;
 use longshore_types::{Scope, Tags, arn};
 use std::sync::Arc;
@@ -72,10 +72,6 @@ fn authorize(
     if let Some(permission) = permissions.iter().find(twice) {
         return Err(error::duplicate_permission(&permission.describe()));
     }
-    if group.rules.len() + permissions.len() > RULES_MAX {
-        let message = "The maximum number of rules per security group has been reached.";
-        return Err(AwsError::new("RulesPerSecurityGroupLimitExceeded", message));
-    }
     let rules: Vec<_> = permissions
         .into_iter()
         .map(|permission| SecurityGroupRule {
@@ -89,9 +85,24 @@ fn authorize(
             tags: tags.clone(),
         })
         .collect();
+    let all: Vec<_> = group.rules.iter().chain(&rules).cloned().collect();
+    check_count(tx, cx, &all)?;
     let sent = rules.iter().map(|rule| view(&cx.scope, group, rule)).collect();
     tx.security_groups().update(&(cx.scope.clone(), group.id.clone()), |group| group.rules.extend(rules));
     Ok(sent)
+}
+
+/// A rule of a prefix list counts for as many as the list may have entries.
+pub fn check_count(state: &Snapshot, cx: &Cx, rules: &[SecurityGroupRule]) -> Result<(), AwsError> {
+    let weight = |rule: &SecurityGroupRule| match &rule.peer {
+        RulePeer::PrefixList(id) => prefix_lists::weight(state, cx, &Destination::PrefixList(id.clone())),
+        _ => 1,
+    };
+    if rules.iter().map(weight).sum::<usize>() > RULES_MAX {
+        let message = "The maximum number of rules per security group has been reached.";
+        return Err(AwsError::new("RulesPerSecurityGroupLimitExceeded", message));
+    }
+    Ok(())
 }
 
 pub fn revoke_security_group_ingress(
@@ -218,7 +229,7 @@ fn find_rules(
 
 /// A rule as it is sent.
 pub fn view(scope: &Scope, group: &SecurityGroup, rule: &SecurityGroupRule) -> wire::SecurityGroupRule {
-    let (cidr_ipv4, cidr_ipv6, referenced) = peer_fields(&rule.peer);
+    let peer = peer_fields(&rule.peer);
     wire::SecurityGroupRule {
         security_group_rule_id: some(&rule.id),
         security_group_rule_arn: Some(arn::ec2(scope, "security-group-rule", rule.id.as_str())),
@@ -228,10 +239,10 @@ pub fn view(scope: &Scope, group: &SecurityGroup, rule: &SecurityGroupRule) -> w
         ip_protocol: some(&rule.protocol),
         from_port: Some(rule.from_port),
         to_port: Some(rule.to_port),
-        cidr_ipv4,
-        cidr_ipv6,
-        prefix_list_id: None,
-        referenced_group_info: referenced.map(|id| ReferencedSecurityGroup {
+        cidr_ipv4: peer.cidr_ipv4,
+        cidr_ipv6: peer.cidr_ipv6,
+        prefix_list_id: peer.prefix_list_id,
+        referenced_group_info: peer.group_id.map(|id| ReferencedSecurityGroup {
             group_id: Some(id),
             user_id: some(&scope.account),
             ..Default::default()
@@ -242,7 +253,7 @@ pub fn view(scope: &Scope, group: &SecurityGroup, rule: &SecurityGroupRule) -> w
 }
 
 fn revoked_view(group: &SecurityGroup, rule: &SecurityGroupRule) -> RevokedSecurityGroupRule {
-    let (cidr_ipv4, cidr_ipv6, referenced_group_id) = peer_fields(&rule.peer);
+    let peer = peer_fields(&rule.peer);
     RevokedSecurityGroupRule {
         security_group_rule_id: some(&rule.id),
         group_id: some(&group.id),
@@ -250,10 +261,10 @@ fn revoked_view(group: &SecurityGroup, rule: &SecurityGroupRule) -> RevokedSecur
         ip_protocol: some(&rule.protocol),
         from_port: Some(rule.from_port),
         to_port: Some(rule.to_port),
-        cidr_ipv4,
-        cidr_ipv6,
-        prefix_list_id: None,
-        referenced_group_id,
+        cidr_ipv4: peer.cidr_ipv4,
+        cidr_ipv6: peer.cidr_ipv6,
+        prefix_list_id: peer.prefix_list_id,
+        referenced_group_id: peer.group_id,
         description: rule.description.clone(),
     }
 }
@@ -383,7 +394,7 @@ mod tests {
                 vec![of_group(&elsewhere)],
                 "InvalidGroup.NotFound: You have specified two resources that belong to different networks.",
             ),
-            (vec![of_list], "UnsupportedOperation: The parameter PrefixListIds is not supported by Longshore."),
+            (vec![of_list], "InvalidPrefixListID.NotFound: The prefix list ID 'pl-1' does not exist"),
         ] {
             assert_eq!(refusal(write(&fixture, authorize_security_group_ingress, ingress(&group, given))), expected);
         }

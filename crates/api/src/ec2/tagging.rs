@@ -12,10 +12,8 @@ use longshore_aws_model::ec2::{
     TagDescription,
 };
 use longshore_store::{Snapshot, Tx};
-use longshore_types::ec2::Vpc;
-use longshore_types::id::{EniId, SecurityGroupId, SubnetId, VpcId};
+use longshore_types::id::*;
 use longshore_types::{Scope, Tags};
-use std::sync::Arc;
 
 pub fn create_tags(tx: &mut Tx, cx: &Cx, input: CreateTagsInput) -> Result<CreateTagsOutput, AwsError> {
     let new = tags::parse(&input.tags)?;
@@ -83,17 +81,34 @@ fn change<R>(tx: &mut Tx, cx: &Cx, id: &str, change: impl FnOnce(&mut Tags) -> R
             .network_interfaces()
             .update(&(scope, EniId::from(id)), |eni| change(&mut eni.tags))
             .ok_or(Kind::NetworkInterface),
-        "rtb" => {
-            let vpc = tx.vpcs().prefix(&scope).find(|vpc| vpc.main_route_table_id == id).map(|vpc| vpc.id.clone());
-            vpc.and_then(|vpc| tx.vpcs().update(&(scope, vpc), |vpc| change(&mut vpc.route_table_tags)))
-                .ok_or(Kind::RouteTable)
-        }
-        "igw" => {
-            let is_of = |vpc: &Arc<Vpc>| vpc.internet_gateway_id.as_deref() == Some(id);
-            let vpc = tx.vpcs().prefix(&scope).find(is_of).map(|vpc| vpc.id.clone());
-            vpc.and_then(|vpc| tx.vpcs().update(&(scope, vpc), |vpc| change(&mut vpc.internet_gateway_tags)))
-                .ok_or(Kind::InternetGateway)
-        }
+        "rtb" => tx
+            .route_tables()
+            .update(&(scope, RouteTableId::from(id)), |row| change(&mut row.tags))
+            .ok_or(Kind::RouteTable),
+        "igw" => tx
+            .internet_gateways()
+            .update(&(scope, InternetGatewayId::from(id)), |row| change(&mut row.tags))
+            .ok_or(Kind::InternetGateway),
+        "nat" => tx
+            .nat_gateways()
+            .update(&(scope, NatGatewayId::from(id)), |row| change(&mut row.tags))
+            .ok_or(Kind::NatGateway),
+        "eipalloc" => tx
+            .elastic_addresses()
+            .update(&(scope, AllocationId::from(id)), |row| change(&mut row.tags))
+            .ok_or(Kind::Allocation),
+        "acl" => tx
+            .network_acls()
+            .update(&(scope, NetworkAclId::from(id)), |row| change(&mut row.tags))
+            .ok_or(Kind::NetworkAcl),
+        "pl" => tx
+            .prefix_lists()
+            .update(&(scope, PrefixListId::from(id)), |row| change(&mut row.tags))
+            .ok_or(Kind::PrefixList),
+        "dopt" => tx
+            .dhcp_options()
+            .update(&(scope, DhcpOptionsId::from(id)), |row| change(&mut row.tags))
+            .ok_or(Kind::DhcpOptions),
         _ => return Err(AwsError::new("InvalidID", format!("The ID '{id}' is not valid"))),
     }
     .map_err(|kind| kind.not_found(&[id]))
@@ -134,13 +149,14 @@ pub fn describe_tags(state: &Snapshot, cx: &Cx, input: DescribeTagsInput) -> Res
         }));
     };
     let scope = &cx.scope;
-    for vpc in state.vpcs().prefix(scope) {
-        add("vpc", vpc.id.as_str(), &vpc.tags);
-        add("route-table", &vpc.main_route_table_id, &vpc.route_table_tags);
-        if let Some(gateway) = &vpc.internet_gateway_id {
-            add("internet-gateway", gateway, &vpc.internet_gateway_tags);
-        }
-    }
+    state.vpcs().prefix(scope).for_each(|vpc| add("vpc", vpc.id.as_str(), &vpc.tags));
+    state.route_tables().prefix(scope).for_each(|row| add("route-table", row.id.as_str(), &row.tags));
+    state.internet_gateways().prefix(scope).for_each(|row| add("internet-gateway", row.id.as_str(), &row.tags));
+    state.nat_gateways().prefix(scope).for_each(|row| add("natgateway", row.id.as_str(), &row.tags));
+    state.elastic_addresses().prefix(scope).for_each(|row| add("elastic-ip", row.allocation.as_str(), &row.tags));
+    state.network_acls().prefix(scope).for_each(|row| add("network-acl", row.id.as_str(), &row.tags));
+    state.prefix_lists().prefix(scope).for_each(|row| add("prefix-list", row.id.as_str(), &row.tags));
+    state.dhcp_options().prefix(scope).for_each(|row| add("dhcp-options", row.id.as_str(), &row.tags));
     state.subnets().prefix(scope).for_each(|subnet| add("subnet", subnet.id.as_str(), &subnet.tags));
     for group in state.security_groups().prefix(scope) {
         add("security-group", group.id.as_str(), &group.tags);
@@ -182,15 +198,16 @@ mod tests {
     /// One resource of each kind.
     fn everything(fixture: &Fixture) -> Vec<String> {
         fixture.read(|state, cx| {
-            let vpc = state.vpcs().prefix(&cx.scope).next().expect("the VPC");
             let group = state.security_groups().prefix(&cx.scope).next().expect("the group");
             vec![
                 default_vpc(fixture),
                 default_subnet(fixture),
                 group.id.to_string(),
                 group.rules[1].id.to_string(),
-                vpc.main_route_table_id.clone(),
-                vpc.internet_gateway_id.clone().expect("a gateway"),
+                state.route_tables().all().next().expect("a table").id.to_string(),
+                state.internet_gateways().all().next().expect("a gateway").id.to_string(),
+                state.network_acls().all().next().expect("an ACL").id.to_string(),
+                state.dhcp_options().all().next().expect("options").id.to_string(),
             ]
         })
     }
@@ -202,9 +219,18 @@ mod tests {
         write(&fixture, create_tags, create(resources.clone(), vec![tag("Name", Some("a"))])).expect("tagged");
         let mut kinds: Vec<_> = described(&fixture, "key", "Name").into_iter().map(|(kind, _)| kind).collect();
         kinds.sort();
-        let expected = ["internet-gateway", "route-table", "security-group", "security-group-rule", "subnet", "vpc"];
+        let expected = [
+            "dhcp-options",
+            "internet-gateway",
+            "network-acl",
+            "route-table",
+            "security-group",
+            "security-group-rule",
+            "subnet",
+            "vpc",
+        ];
         assert_eq!(kinds, expected);
-        assert_eq!(described(&fixture, "tag:Name", "a").len(), 6);
+        assert_eq!(described(&fixture, "tag:Name", "a").len(), 8);
         assert_eq!(described(&fixture, "resource-id", &resources[0]).len(), 1);
 
         let delete = DeleteTagsInput { dry_run: None, resources, tags: None };

@@ -1,10 +1,13 @@
 //! Stored network resources as EC2 sends them.
 
 use super::tags;
+use crate::Cx;
 use longshore_aws_model::Timestamp;
 use longshore_aws_model::ec2 as wire;
 use longshore_store::Snapshot;
-use longshore_types::ec2::{EniOwner, NetworkInterface, Subnet, Vpc};
+use longshore_store::tables::ElasticAddresses;
+use longshore_types::ec2::*;
+use longshore_types::id::VpcId;
 use longshore_types::{Region, Scope, arn};
 use std::net::Ipv4Addr;
 
@@ -13,18 +16,30 @@ pub fn vpc(scope: &Scope, vpc: &Vpc) -> wire::Vpc {
         vpc_id: some(&vpc.id),
         owner_id: some(&scope.account),
         cidr_block: some(vpc.cidr),
-        cidr_block_association_set: Some(vec![wire::VpcCidrBlockAssociation {
-            association_id: Some(association_id("vpc-cidr-assoc", vpc.id.as_str())),
-            cidr_block: some(vpc.cidr),
-            cidr_block_state: Some(wire::VpcCidrBlockState { state: some("associated"), ..Default::default() }),
-        }]),
+        cidr_block_association_set: Some(
+            cidr_associations(vpc).map(|(id, cidr)| cidr_association(&id, cidr, "associated")).collect(),
+        ),
         is_default: Some(vpc.is_default),
-        dhcp_options_id: some(&vpc.dhcp_options_id),
+        dhcp_options_id: some(vpc.dhcp_options_id.as_ref().map_or("default", |id| id.as_str())),
         instance_tenancy: some("default"),
         state: some("available"),
         tags: tags::view(&vpc.tags),
         block_public_access_states: no_blocks(),
         ..Default::default()
+    }
+}
+
+/// Ids and networks, the first network's first.
+pub fn cidr_associations(vpc: &Vpc) -> impl Iterator<Item = (String, Cidr)> {
+    let first = (association_id("vpc-cidr-assoc", vpc.id.as_str()), vpc.cidr);
+    std::iter::once(first).chain(vpc.more_cidrs.iter().map(|more| (more.id.clone(), more.cidr)))
+}
+
+pub fn cidr_association(id: &str, cidr: Cidr, state: &str) -> wire::VpcCidrBlockAssociation {
+    wire::VpcCidrBlockAssociation {
+        association_id: some(id),
+        cidr_block: some(cidr),
+        cidr_block_state: Some(wire::VpcCidrBlockState { state: some(state), ..Default::default() }),
     }
 }
 
@@ -61,13 +76,29 @@ pub fn subnet(state: &Snapshot, scope: &Scope, subnet: &Subnet) -> wire::Subnet 
 pub fn interface(state: &Snapshot, scope: &Scope, eni: &NetworkInterface) -> wire::NetworkInterface {
     let vpc = state.vpcs().get(&(scope.clone(), eni.vpc.clone()));
     let has_names = vpc.is_some_and(|vpc| vpc.enable_dns_support && vpc.enable_dns_hostnames);
-    let private_dns_name = has_names.then(|| eni.private_dns_name(&scope.region));
-    let association = eni.public_address.map(|address| wire::NetworkInterfaceAssociation {
-        ip_owner_id: some("amazon"),
-        public_ip: some(address),
-        public_dns_name: has_names.then(|| public_dns_name(address, &scope.region)),
-        ..Default::default()
+    let name = |address| has_names.then(|| private_dns_name(address, &scope.region));
+    let elastic: Vec<_> =
+        state.elastic_addresses().by_index(&ElasticAddresses::BY_INTERFACE, &(scope.clone(), eni.id.clone())).collect();
+    let association = |address: Ipv4Addr| {
+        let elastic = elastic.iter().find(|row| row.association.as_ref().is_some_and(|a| a.private_address == address));
+        let automatic = eni.public_address.filter(|_| address == eni.address);
+        let public = elastic.map(|row| row.address).or(automatic)?;
+        Some(wire::NetworkInterfaceAssociation {
+            ip_owner_id: some(if elastic.is_some() { scope.account.as_str() } else { "amazon" }),
+            public_ip: some(public),
+            public_dns_name: has_names.then(|| public_dns_name(public, &scope.region)),
+            allocation_id: elastic.map(|row| row.allocation.to_string()),
+            association_id: elastic.and_then(|row| Some(row.association.as_ref()?.id.clone())),
+            ..Default::default()
+        })
+    };
+    let addresses = eni.addresses().map(|address| wire::NetworkInterfacePrivateIpAddress {
+        association: association(address),
+        primary: Some(address == eni.address),
+        private_dns_name: name(address),
+        private_ip_address: some(address),
     });
+    let (addresses, association): (Vec<_>, _) = (addresses.collect(), association(eni.address));
     let groups = eni.security_groups.iter().map(|id| wire::GroupIdentifier {
         group_id: some(id),
         group_name: state.security_groups().get(&(scope.clone(), id.clone())).map(|group| group.name.clone()),
@@ -82,22 +113,20 @@ pub fn interface(state: &Snapshot, scope: &Scope, eni: &NetworkInterface) -> wir
         availability_zone_id: subnet.map(|subnet| subnet.zone_id.clone()),
         description: some(&eni.description),
         groups: Some(groups.collect()),
-        interface_type: some("interface"),
+        interface_type: some(match eni.owner {
+            EniOwner::NatGateway { .. } => "nat_gateway",
+            _ => "interface",
+        }),
         mac_address: some(&eni.mac),
         private_ip_address: some(eni.address),
-        private_ip_addresses: Some(vec![wire::NetworkInterfacePrivateIpAddress {
-            association: association.clone(),
-            primary: Some(true),
-            private_dns_name: private_dns_name.clone(),
-            private_ip_address: some(eni.address),
-        }]),
-        private_dns_name,
+        private_ip_addresses: Some(addresses),
+        private_dns_name: name(eni.address),
         public_dns_name: association.as_ref().and_then(|association| association.public_dns_name.clone()),
         association,
         attachment: attachment(eni),
         requester_id: requester(&eni.owner).map(str::to_owned),
         requester_managed: Some(requester(&eni.owner).is_some()),
-        source_dest_check: Some(true),
+        source_dest_check: Some(!matches!(eni.owner, EniOwner::NatGateway { .. })),
         status: some(if eni.owner == EniOwner::User { "available" } else { "in-use" }),
         ipv6_addresses: Some(Vec::new()),
         tag_set: tags::view(&eni.tags),
@@ -111,6 +140,7 @@ fn requester(owner: &EniOwner) -> Option<&'static str> {
         EniOwner::User => None,
         EniOwner::Task { .. } => Some("amazon-ecs"),
         EniOwner::LoadBalancer { .. } => Some("amazon-elb"),
+        EniOwner::NatGateway { .. } => Some("amazon-nat"),
     }
 }
 
@@ -118,7 +148,7 @@ fn attachment(eni: &NetworkInterface) -> Option<wire::NetworkInterfaceAttachment
     let (kind, device_index) = match eni.owner {
         EniOwner::User => return None,
         EniOwner::Task { .. } => ("eni-attach", 1),
-        EniOwner::LoadBalancer { .. } => ("ela-attach", 1),
+        EniOwner::LoadBalancer { .. } | EniOwner::NatGateway { .. } => ("ela-attach", 1),
     };
     Some(wire::NetworkInterfaceAttachment {
         attach_time: Some(Timestamp(eni.created_at.0)),
@@ -139,44 +169,189 @@ fn public_dns_name(address: Ipv4Addr, region: &Region) -> String {
     format!("ec2-{a}-{b}-{c}-{d}.{domain}.amazonaws.com")
 }
 
-/// A VPC's one route table.
-pub fn main_route_table(scope: &Scope, vpc: &Vpc) -> wire::RouteTable {
-    let route = |destination: String, gateway: &str, origin: &str| wire::Route {
-        destination_cidr_block: Some(destination),
-        gateway_id: some(gateway),
-        origin: some(origin),
+/// A route table with the local routes that every table has.
+pub fn route_table(state: &Snapshot, scope: &Scope, table: &RouteTable) -> wire::RouteTable {
+    let vpc = state.vpcs().get(&(scope.clone(), table.vpc.clone()));
+    let local = vpc.iter().flat_map(|vpc| vpc.cidrs()).map(|cidr| wire::Route {
+        destination_cidr_block: some(cidr),
+        gateway_id: some("local"),
+        origin: some("CreateRouteTable"),
         state: some("active"),
         ..Default::default()
-    };
-    let mut routes = vec![route(vpc.cidr.to_string(), "local", "CreateRouteTable")];
-    routes.extend(vpc.internet_gateway_id.iter().map(|id| route("0.0.0.0/0".to_owned(), id, "CreateRoute")));
+    });
+    let associations = table.associations.iter().map(|association| wire::RouteTableAssociation {
+        main: Some(association.subnet.is_none()),
+        route_table_association_id: some(&association.id),
+        route_table_id: some(&table.id),
+        subnet_id: association.subnet.as_ref().map(ToString::to_string),
+        association_state: Some(wire::RouteTableAssociationState { state: some("associated"), ..Default::default() }),
+        ..Default::default()
+    });
     wire::RouteTable {
-        associations: Some(vec![wire::RouteTableAssociation {
-            main: Some(true),
-            route_table_association_id: Some(association_id("rtbassoc", &vpc.main_route_table_id)),
-            route_table_id: some(&vpc.main_route_table_id),
-            association_state: Some(wire::RouteTableAssociationState {
-                state: some("associated"),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }]),
+        associations: Some(associations.collect()),
         propagating_vgws: Some(Vec::new()),
-        route_table_id: some(&vpc.main_route_table_id),
-        routes: Some(routes),
-        tags: tags::view(&vpc.route_table_tags),
-        vpc_id: some(&vpc.id),
+        route_table_id: some(&table.id),
+        routes: Some(local.chain(table.routes.iter().map(|one| route(state, scope, &table.vpc, one))).collect()),
+        tags: tags::view(&table.tags),
+        vpc_id: some(&table.vpc),
         owner_id: some(&scope.account),
     }
 }
 
-pub fn internet_gateway(scope: &Scope, vpc: &Vpc) -> Option<wire::InternetGateway> {
-    Some(wire::InternetGateway {
-        internet_gateway_id: Some(vpc.internet_gateway_id.clone()?),
-        attachments: Some(vec![wire::InternetGatewayAttachment { state: some("available"), vpc_id: some(&vpc.id) }]),
+fn route(state: &Snapshot, scope: &Scope, vpc: &VpcId, route: &Route) -> wire::Route {
+    let mut sent = wire::Route { origin: some("CreateRoute"), ..Default::default() };
+    match &route.destination {
+        Destination::Cidr(cidr) => sent.destination_cidr_block = some(cidr),
+        Destination::PrefixList(id) => sent.destination_prefix_list_id = some(id),
+    }
+    let is_active = match &route.target {
+        RouteTarget::InternetGateway(id) => {
+            sent.gateway_id = some(id);
+            let gateway = state.internet_gateways().get(&(scope.clone(), id.clone()));
+            gateway.is_some_and(|gateway| gateway.vpc.as_ref() == Some(vpc))
+        }
+        RouteTarget::NatGateway(id) => {
+            sent.nat_gateway_id = some(id);
+            state.nat_gateways().get(&(scope.clone(), id.clone())).is_some_and(|gateway| gateway.is_available())
+        }
+    };
+    sent.state = some(if is_active { "active" } else { "blackhole" });
+    sent
+}
+
+pub fn internet_gateway(scope: &Scope, gateway: &InternetGateway) -> wire::InternetGateway {
+    let attachments =
+        gateway.vpc.iter().map(|vpc| wire::InternetGatewayAttachment { state: some("available"), vpc_id: some(vpc) });
+    wire::InternetGateway {
+        internet_gateway_id: some(&gateway.id),
+        attachments: Some(attachments.collect()),
         owner_id: some(&scope.account),
-        tags: tags::view(&vpc.internet_gateway_tags),
-    })
+        tags: tags::view(&gateway.tags),
+    }
+}
+
+pub fn nat_gateway(state: &Snapshot, cx: &Cx, gateway: &NatGateway) -> wire::NatGateway {
+    let (word, failure, deleted_at) = match &gateway.end {
+        None => ("available", None, None),
+        Some(NatGatewayEnd::Failed { code, message, at }) => ("failed", Some((code, message)), Some(at)),
+        Some(NatGatewayEnd::Deleted { at }) => ("deleted", None, Some(at)),
+    };
+    let subnet = state.subnets().get(&(cx.scope.clone(), gateway.subnet.clone()));
+    let address = wire::NatGatewayAddress {
+        allocation_id: gateway.elastic.as_ref().map(|elastic| elastic.allocation.to_string()),
+        network_interface_id: gateway.eni.as_ref().map(ToString::to_string),
+        private_ip: gateway.private_address.map(|address| address.to_string()),
+        public_ip: gateway.elastic.as_ref().map(|elastic| elastic.address.to_string()),
+        association_id: gateway.elastic.as_ref().map(|elastic| elastic.association.clone()),
+        is_primary: Some(true),
+        status: some(if gateway.is_available() { "succeeded" } else { word }),
+        availability_zone: subnet.as_ref().map(|subnet| subnet.zone.to_string()),
+        availability_zone_id: subnet.map(|subnet| subnet.zone_id.clone()),
+        failure_message: failure.map(|(_, message)| message.clone()),
+    };
+    wire::NatGateway {
+        nat_gateway_id: some(&gateway.id),
+        vpc_id: some(&gateway.vpc),
+        subnet_id: some(&gateway.subnet),
+        state: some(word),
+        connectivity_type: some(if gateway.public { "public" } else { "private" }),
+        availability_mode: some("zonal"),
+        create_time: Some(Timestamp(gateway.created_at.0)),
+        delete_time: deleted_at.map(|at| Timestamp(at.0)),
+        failure_code: failure.map(|(code, _)| code.clone()),
+        failure_message: failure.map(|(_, message)| message.clone()),
+        nat_gateway_addresses: Some(vec![address]),
+        tags: tags::view(&gateway.tags),
+        ..Default::default()
+    }
+}
+
+pub fn address(state: &Snapshot, cx: &Cx, row: &ElasticAddress) -> wire::Address {
+    let association = row.association.as_ref();
+    let eni = association.and_then(|one| state.network_interfaces().get(&(cx.scope.clone(), one.eni.clone())));
+    let owner = eni.as_ref().map(|eni| requester(&eni.owner).unwrap_or(cx.scope.account.as_str()).to_owned());
+    wire::Address {
+        allocation_id: some(&row.allocation),
+        association_id: association.map(|one| one.id.clone()),
+        domain: some("vpc"),
+        network_interface_id: association.map(|one| one.eni.to_string()),
+        network_interface_owner_id: owner,
+        private_ip_address: association.map(|one| one.private_address.to_string()),
+        public_ip: some(row.address),
+        public_ipv4_pool: some("amazon"),
+        network_border_group: some(&cx.scope.region),
+        tags: tags::view(&row.tags),
+        ..Default::default()
+    }
+}
+
+pub fn network_acl(scope: &Scope, acl: &NetworkAcl) -> wire::NetworkAcl {
+    let associations = acl.associations.iter().map(|one| wire::NetworkAclAssociation {
+        network_acl_association_id: some(&one.id),
+        network_acl_id: some(&acl.id),
+        subnet_id: some(&one.subnet),
+    });
+    let entries = [false, true].into_iter().flat_map(|egress| {
+        let last = wire::NetworkAclEntry {
+            cidr_block: some("0.0.0.0/0"),
+            egress: Some(egress),
+            protocol: some("-1"),
+            rule_action: some("deny"),
+            rule_number: Some(NetworkAcl::LAST),
+            ..Default::default()
+        };
+        acl.entries.iter().filter(move |entry| entry.egress == egress).map(acl_entry).chain([last])
+    });
+    wire::NetworkAcl {
+        associations: Some(associations.collect()),
+        entries: Some(entries.collect()),
+        is_default: Some(acl.is_default),
+        network_acl_id: some(&acl.id),
+        tags: tags::view(&acl.tags),
+        vpc_id: some(&acl.vpc),
+        owner_id: some(&scope.account),
+    }
+}
+
+fn acl_entry(entry: &NetworkAclEntry) -> wire::NetworkAclEntry {
+    let (v4, v6) = match &entry.network {
+        AclNetwork::V4(cidr) => (some(cidr), None),
+        AclNetwork::V6(cidr) => (None, some(cidr)),
+    };
+    wire::NetworkAclEntry {
+        cidr_block: v4,
+        ipv6_cidr_block: v6,
+        egress: Some(entry.egress),
+        icmp_type_code: entry.icmp.map(|(kind, code)| wire::IcmpTypeCode { code: Some(code), r#type: Some(kind) }),
+        port_range: entry.ports.map(|(from, to)| wire::PortRange { from: Some(from.into()), to: Some(to.into()) }),
+        protocol: some(entry.protocol),
+        rule_action: some(if entry.allow { "allow" } else { "deny" }),
+        rule_number: Some(entry.number),
+    }
+}
+
+pub fn prefix_list(scope: &Scope, list: &PrefixList, state: &str) -> wire::ManagedPrefixList {
+    wire::ManagedPrefixList {
+        prefix_list_id: some(&list.id),
+        address_family: some("IPv4"),
+        state: some(state),
+        prefix_list_arn: Some(arn::ec2(scope, "prefix-list", list.id.as_str())),
+        prefix_list_name: some(&list.name),
+        max_entries: i32::try_from(list.max_entries).ok(),
+        version: i64::try_from(list.version).ok(),
+        tags: tags::view(&list.tags),
+        owner_id: some(&scope.account),
+        ..Default::default()
+    }
+}
+
+pub fn dhcp_options(scope: &Scope, row: &DhcpOptions) -> wire::DhcpOptions {
+    wire::DhcpOptions {
+        dhcp_options_id: some(&row.id),
+        dhcp_configurations: Some(super::dhcp_options::configurations(row)),
+        owner_id: some(&scope.account),
+        tags: tags::view(&row.tags),
+    }
 }
 
 pub fn some(value: impl ToString) -> Option<String> {

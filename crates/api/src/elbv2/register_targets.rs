@@ -71,7 +71,7 @@ fn zone(
 ) -> Result<Option<ZoneName>, AwsError> {
     let vpc = state.vpcs().get(&(cx.scope.clone(), group.vpc.clone()));
     let stated = given.availability_zone.as_deref();
-    if vpc.is_some_and(|vpc| vpc.cidr.contains(address)) {
+    if vpc.is_some_and(|vpc| vpc.cidrs().any(|cidr| cidr.contains(address))) {
         let subnets = state.subnets().by_index(&Subnets::BY_VPC, &(cx.scope.clone(), group.vpc.clone()));
         let zone = subnets.into_iter().find(|subnet| subnet.cidr.contains(address)).map(|subnet| subnet.zone.clone());
         return Ok(match stated {

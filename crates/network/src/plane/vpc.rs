@@ -155,7 +155,7 @@ impl VpcPlane {
         for groups in used {
             self.number_of(groups);
         }
-        let wanted = vpc::table(&self.config, &self.combinations, self.uplink.vpc_address);
+        let wanted = vpc::table(&self.config, &self.combinations);
         let script = match &self.table {
             Some(table) => wanted.changes_from(table),
             None => {
@@ -213,7 +213,7 @@ impl VpcPlane {
     /// Elements of an interface. Its combination gets a number, and so the table may have to follow.
     pub fn elements_of(&mut self, eni: &Eni) -> Vec<Element> {
         let number = self.number_of(eni.security_groups.clone());
-        element::of_eni(eni, self.config.subnet(&eni.subnet), number)
+        element::of_eni(eni, &self.config, number)
     }
 
     /// Whether the kernel's table has the chains of that combination.
@@ -252,14 +252,18 @@ impl VpcPlane {
         if addresses.is_empty() { Ok(()) } else { forget_addresses(&mut self.filter, &addresses) }
     }
 
-    /// Routes of the host that lead to public addresses of this VPC.
+    /// Routes of the host that lead to public addresses of this VPC: of interfaces, and of NAT gateways, for answers.
     pub fn public_routes(&self) -> impl Iterator<Item = Route> {
-        self.enis.values().filter_map(|eni| self.public_route(eni))
+        let nat = self.config.nat_addresses().into_iter().filter_map(|address| self.route_to(address));
+        self.enis.values().filter_map(|eni| self.public_route(eni)).chain(nat)
     }
 
     /// The host's route to an interface's public address, if it has one that is in effect.
     pub fn public_route(&self, eni: &Eni) -> Option<Route> {
-        let public = element::public_address(eni, self.config.subnet(&eni.subnet))?;
+        self.route_to(element::public_address(eni, &self.config)?)
+    }
+
+    fn route_to(&self, public: Ipv4Addr) -> Option<Route> {
         let via = Via::Router(self.uplink.vpc_address, self.uplink.host_index);
         Some(Route { to: Cidr::containing(public, 32)?, via })
     }

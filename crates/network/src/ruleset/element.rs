@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use crate::config::{Eni, Subnet};
+use crate::config::{Eni, Vpc};
 
 /// Set of addresses to combination numbers.
 pub const MEMBERS: &str = "members";
@@ -12,9 +12,7 @@ pub const MEMBERS: &str = "members";
 pub const PUBLIC: &str = "public";
 /// Map of private to public addresses, for what goes out.
 pub const PUBLIC_OF: &str = "public-of";
-/// Set of private addresses that leave by the VPC's own uplink address (NAT gateway).
-pub const NAT: &str = "nat-members";
-/// Set of private addresses that may leave at all.
+/// Set of private addresses that have a public one, so that an internet gateway lets them out.
 pub const LEAVES: &str = "leaves";
 
 /// Name of the set of a group's members.
@@ -55,30 +53,23 @@ pub fn of_member(address: Ipv4Addr, groups: &BTreeSet<String>, number: u32) -> V
     elements
 }
 
-/// Elements of an interface, in canonical order. `subnet` is unknown when the configuration dropped it: the
-/// interface then stays inside.
-pub fn of_eni(eni: &Eni, subnet: Option<&Subnet>, number: u32) -> Vec<Element> {
+/// Elements of an interface, in canonical order.
+pub fn of_eni(eni: &Eni, vpc: &Vpc, number: u32) -> Vec<Element> {
     let mut elements = of_member(eni.address, &eni.security_groups, number);
     let mut add = |set: &str, key, value| elements.push(Element { set: set.to_owned(), key, value });
-    match (public_address(eni, subnet), subnet) {
-        (Some(public), _) => {
-            add(PUBLIC, public, Value::Address(eni.address));
-            add(PUBLIC_OF, eni.address, Value::Address(public));
-            add(LEAVES, eni.address, Value::None);
-        }
-        (None, Some(subnet)) if subnet.route_to_nat => {
-            add(NAT, eni.address, Value::None);
-            add(LEAVES, eni.address, Value::None);
-        }
-        _ => {}
+    if let Some(public) = public_address(eni, vpc) {
+        add(PUBLIC, public, Value::Address(eni.address));
+        add(PUBLIC_OF, eni.address, Value::Address(public));
+        add(LEAVES, eni.address, Value::None);
     }
     elements.sort();
     elements
 }
 
-/// The public address that is in effect: a subnet without a route to the internet has no use of one.
-pub fn public_address(eni: &Eni, subnet: Option<&Subnet>) -> Option<Ipv4Addr> {
-    eni.public_address.filter(|_| subnet.is_some_and(|subnet| subnet.route_to_internet))
+/// The public address that is in effect: a subnet without a route to the internet, or that the configuration dropped,
+/// has no use of one.
+pub fn public_address(eni: &Eni, vpc: &Vpc) -> Option<Ipv4Addr> {
+    eni.public_address.filter(|_| vpc.subnet(&eni.subnet).is_some_and(|subnet| vpc.reaches_internet(subnet)))
 }
 
 /// What to remove from and add to `old` to have `new`, both sorted.
@@ -92,6 +83,7 @@ pub fn difference(old: &[Element], new: &[Element]) -> (Vec<Element>, Vec<Elemen
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{RouteTable, RouteTarget, Subnet, TableRoute};
 
     fn eni() -> Eni {
         Eni {
@@ -104,13 +96,26 @@ mod tests {
         }
     }
 
-    fn check(route_to_internet: bool, route_to_nat: bool, public: bool, expected: &[&str]) {
-        let subnet =
-            Subnet { id: "subnet-1".into(), cidr: "10.0.1.0/24".parse().unwrap(), route_to_internet, route_to_nat };
+    fn vpc(via: RouteTarget) -> Vpc {
+        let cidr: crate::Cidr = "10.0.1.0/24".parse().unwrap();
+        let table = RouteTable { id: "rtb-1".into(), routes: vec![TableRoute { to: crate::Cidr::ANY, via }] };
+        let (id, route_table) = ("subnet-1".into(), "rtb-1".into());
+        Vpc {
+            id: "vpc-1".into(),
+            cidrs: vec![cidr],
+            subnets: vec![Subnet { id, cidr, route_table, network_acl: None }],
+            route_tables: vec![table],
+            network_acls: vec![],
+            security_groups: vec![],
+            local_addresses: vec![],
+        }
+    }
+
+    fn check(via: RouteTarget, public: bool, expected: &[&str]) {
         let mut eni = eni();
         eni.public_address = eni.public_address.filter(|_| public);
         let elements: Vec<_> =
-            of_eni(&eni, Some(&subnet), 7).iter().map(|element| format!("{} {element}", element.set)).collect();
+            of_eni(&eni, &vpc(via), 7).iter().map(|element| format!("{} {element}", element.set)).collect();
         let groups = ["m-sg-1 10.0.1.5", "m-sg-2 10.0.1.5", "members 10.0.1.5 : 7"];
         let mut expected: Vec<_> = expected.iter().chain(&groups).copied().collect();
         expected.sort_unstable();
@@ -118,29 +123,20 @@ mod tests {
     }
 
     #[test]
-    fn a_public_interface_is_translated_both_ways() {
-        check(
-            true,
-            false,
-            true,
-            &["leaves 10.0.1.5", "public 198.18.0.5 : 10.0.1.5", "public-of 10.0.1.5 : 198.18.0.5"],
-        );
-    }
-
-    #[test]
-    fn a_private_interface_leaves_only_through_a_nat_gateway() {
-        check(true, false, false, &[]);
-        check(false, false, true, &[]);
-        check(false, true, false, &["leaves 10.0.1.5", "nat-members 10.0.1.5"]);
-        check(false, true, true, &["leaves 10.0.1.5", "nat-members 10.0.1.5"]);
+    fn a_public_address_is_translated_both_ways_where_a_route_leads_to_the_internet() {
+        let translated = ["leaves 10.0.1.5", "public 198.18.0.5 : 10.0.1.5", "public-of 10.0.1.5 : 198.18.0.5"];
+        check(RouteTarget::Internet, true, &translated);
+        check(RouteTarget::Internet, false, &[]);
+        check(RouteTarget::Nat { address: Ipv4Addr::new(198, 18, 0, 9), subnet: "subnet-1".into() }, true, &[]);
+        check(RouteTarget::Nowhere, true, &[]);
     }
 
     #[test]
     fn a_group_change_touches_only_what_differs() {
-        let old = of_eni(&eni(), None, 7);
+        let old = of_eni(&eni(), &vpc(RouteTarget::Nowhere), 7);
         let mut changed = eni();
         changed.security_groups.remove("sg-2");
-        let (remove, add) = difference(&old, &of_eni(&changed, None, 8));
+        let (remove, add) = difference(&old, &of_eni(&changed, &vpc(RouteTarget::Nowhere), 8));
         let names = |elements: &[Element]| {
             elements.iter().map(|element| format!("{} {element}", element.set)).collect::<Vec<_>>()
         };

@@ -20,15 +20,20 @@ pub fn text(rule: &Rule, direction: Direction, known: impl Fn(&str) -> bool) -> 
         Direction::Egress => ("daddr", "goto ingress"),
     };
     let peer = match &rule.peer {
-        Peer::Cidr(cidr) if *cidr == Cidr::ANY => String::new(),
-        Peer::Cidr(cidr) => format!("ip {field} {cidr} "),
+        Peer::Cidr(cidr) => network(field, *cidr),
         Peer::Group(group) if known(group) => format!("ip {field} @{} ", members_of(group)),
         Peer::Group(_) => return None,
     };
     Some(format!("{peer}{}{verdict}", traffic(rule.traffic)))
 }
 
-fn traffic(traffic: Traffic) -> String {
+/// Matches what an address is of a network, or nothing where every address is.
+pub fn network(field: &str, cidr: Cidr) -> String {
+    if cidr == Cidr::ANY { String::new() } else { format!("ip {field} {cidr} ") }
+}
+
+/// Matches the packets a rule is about.
+pub fn traffic(traffic: Traffic) -> String {
     match traffic {
         Traffic::All => String::new(),
         Traffic::Tcp(ports) => ports_of("tcp", ports),

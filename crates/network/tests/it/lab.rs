@@ -328,23 +328,38 @@ pub fn group_with(id: &str, ingress: &[&str], egress: &[&str]) -> SecurityGroup 
 
 /// A VPC 10.0.0.0/16 with subnets `a` 10.0.1.0/24 (internet), `b` 10.0.2.0/24 (isolated), `c` 10.0.3.0/24 (NAT).
 pub fn vpc(id: &str, security_groups: Vec<SecurityGroup>) -> Vpc {
-    let subnet = |id: &str, cidr: &str, route_to_internet, route_to_nat| Subnet {
+    let subnet = |id: &str, cidr: &str, table: &str| Subnet {
         id: id.into(),
         cidr: cidr.parse().unwrap(),
-        route_to_internet,
-        route_to_nat,
+        route_table: table.into(),
+        network_acl: None,
     };
+    let nat = RouteTarget::Nat { address: ip(NAT), subnet: "a".into() };
     Vpc {
         id: id.into(),
         cidrs: vec!["10.0.0.0/16".parse().unwrap()],
         subnets: vec![
-            subnet("a", "10.0.1.0/24", true, false),
-            subnet("b", "10.0.2.0/24", false, false),
-            subnet("c", "10.0.3.0/24", false, true),
+            subnet("a", "10.0.1.0/24", "public"),
+            subnet("b", "10.0.2.0/24", "isolated"),
+            subnet("c", "10.0.3.0/24", "private"),
         ],
+        route_tables: vec![
+            table("public", &[("0.0.0.0/0", RouteTarget::Internet)]),
+            table("isolated", &[]),
+            table("private", &[("0.0.0.0/0", nat)]),
+        ],
+        network_acls: vec![],
         security_groups,
         local_addresses: vec![],
     }
+}
+
+/// The public address of the NAT gateway.
+pub const NAT: &str = "198.18.255.1";
+
+pub fn table(id: &str, routes: &[(&str, RouteTarget)]) -> RouteTable {
+    let route = |(to, via): &(&str, RouteTarget)| TableRoute { to: to.parse().unwrap(), via: via.clone() };
+    RouteTable { id: id.into(), routes: routes.iter().map(route).collect() }
 }
 
 pub fn config(generation: u64, vpcs: Vec<Vpc>) -> NetworkConfig {

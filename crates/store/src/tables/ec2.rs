@@ -1,7 +1,10 @@
 //! VPCs and what is in them.
 
 use crate::table;
-use longshore_types::ec2::{NetworkInterface, SecurityGroup, Subnet, Vpc};
+use longshore_types::ec2::{
+    DhcpOptions, ElasticAddress, InternetGateway, NatGateway, NetworkAcl, NetworkInterface, PrefixList, RouteTable,
+    SecurityGroup, Subnet, Vpc,
+};
 use longshore_types::id::*;
 use longshore_types::{Scope, Timestamp};
 use std::net::Ipv4Addr;
@@ -36,11 +39,65 @@ table! {
         },
         /// Whether an address of a subnet is taken, without a walk over the subnet's interfaces.
         BY_ADDRESS: "address", (Scope, SubnetId, Ipv4Addr) = |(scope, _), eni| {
-            vec![(scope.clone(), eni.subnet.clone(), eni.address)]
+            eni.addresses().map(|address| (scope.clone(), eni.subnet.clone(), address)).collect()
         },
         /// By public address, over all accounts: the pool is the machine's.
         BY_PUBLIC_ADDRESS: "public-address", u64 = |_, eni| {
             eni.public_address.iter().map(|address| u64::from(u32::from(*address))).collect()
         },
     }
+}
+
+table! {
+    pub RouteTables: "ec2-route-tables", (Scope, RouteTableId) => RouteTable {
+        BY_VPC: "vpc", (Scope, VpcId) = |(scope, _), table| vec![(scope.clone(), table.vpc.clone())],
+        /// By a subnet that has this table rather than its VPC's main one.
+        BY_SUBNET: "subnet", (Scope, SubnetId) = |(scope, _), table| {
+            table.associations.iter().filter_map(|one| Some((scope.clone(), one.subnet.clone()?))).collect()
+        },
+        BY_ASSOCIATION: "association", (Scope, String) = |(scope, _), table| {
+            table.associations.iter().map(|one| (scope.clone(), one.id.clone())).collect()
+        },
+    }
+}
+
+table! {
+    pub InternetGateways: "ec2-internet-gateways", (Scope, InternetGatewayId) => InternetGateway {
+        BY_VPC: "vpc", (Scope, VpcId) = |(scope, _), gateway| {
+            gateway.vpc.iter().map(|vpc| (scope.clone(), vpc.clone())).collect()
+        },
+    }
+}
+
+table! {
+    pub NatGateways: "ec2-nat-gateways", (Scope, NatGatewayId) => NatGateway {
+        BY_VPC: "vpc", (Scope, VpcId) = |(scope, _), gateway| vec![(scope.clone(), gateway.vpc.clone())],
+    }
+}
+
+table! {
+    pub ElasticAddresses: "ec2-elastic-addresses", (Scope, AllocationId) => ElasticAddress {
+        /// By public address, over all accounts: the pool is the machine's.
+        BY_PUBLIC_ADDRESS: "public-address", u64 = |_, row| vec![u64::from(u32::from(row.address))],
+        BY_INTERFACE: "interface", (Scope, EniId) = |(scope, _), row| {
+            row.association.iter().map(|association| (scope.clone(), association.eni.clone())).collect()
+        },
+    }
+}
+
+table! {
+    pub NetworkAcls: "ec2-network-acls", (Scope, NetworkAclId) => NetworkAcl {
+        BY_VPC: "vpc", (Scope, VpcId) = |(scope, _), acl| vec![(scope.clone(), acl.vpc.clone())],
+        BY_SUBNET: "subnet", (Scope, SubnetId) = |(scope, _), acl| {
+            acl.associations.iter().map(|one| (scope.clone(), one.subnet.clone())).collect()
+        },
+    }
+}
+
+table! {
+    pub PrefixLists: "ec2-prefix-lists", (Scope, PrefixListId) => PrefixList {}
+}
+
+table! {
+    pub DhcpOptionsSets: "ec2-dhcp-options", (Scope, DhcpOptionsId) => DhcpOptions {}
 }

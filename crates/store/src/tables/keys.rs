@@ -28,6 +28,13 @@ text_keys!(
     SubnetId,
     SecurityGroupId,
     EniId,
+    RouteTableId,
+    InternetGatewayId,
+    NatGatewayId,
+    AllocationId,
+    NetworkAclId,
+    PrefixListId,
+    DhcpOptionsId,
     NodeId
 );
 

@@ -29,7 +29,10 @@ mod secretsmanager;
 mod ssm;
 
 pub use acm::Certificates;
-pub use ec2::{NetworkInterfaces, SecurityGroups, SetUpScopes, Subnets, Vpcs};
+pub use ec2::{
+    DhcpOptionsSets, ElasticAddresses, InternetGateways, NatGateways, NetworkAcls, NetworkInterfaces, PrefixLists,
+    RouteTables, SecurityGroups, SetUpScopes, Subnets, Vpcs,
+};
 pub use ecr::{CreationTemplates, Images, PullThroughRules, Repositories};
 pub use ecs::{AccountSettings, Clusters, ServiceDeployments, ServiceRevisions, Services, TaskDefinitions, Tasks};
 pub use elbv2::{Listeners, LoadBalancers, Rules, TargetGroups, Targets};
@@ -124,6 +127,13 @@ tables! {
     subnets: Subnets,
     security_groups: SecurityGroups,
     network_interfaces: NetworkInterfaces,
+    route_tables: RouteTables,
+    internet_gateways: InternetGateways,
+    nat_gateways: NatGateways,
+    elastic_addresses: ElasticAddresses,
+    network_acls: NetworkAcls,
+    prefix_lists: PrefixLists,
+    dhcp_options: DhcpOptionsSets,
     load_balancers: LoadBalancers,
     target_groups: TargetGroups,
     targets: Targets,
