@@ -129,6 +129,15 @@ impl Local {
     }
 }
 
+/// What Fargate says of an image that it cannot get at, and why: there is no packet that a person could look for.
+fn no_route(image: &str) -> String {
+    format!(
+        "pull image manifest has been retried 1 time(s): failed to resolve ref {image}: failed to do request: i/o timeout: \
+         the task's subnet has no route to the internet. Use a subnet with a route to an internet gateway and \
+         assignPublicIp=ENABLED, a subnet with a route to a NAT gateway, or an image in Longshore's own registry"
+    )
+}
+
 impl Machine for Local {
     type Image = Arc<Image>;
     type Supervisor = Supervisor;
@@ -157,13 +166,17 @@ impl Machine for Local {
             Some(digest) if !name.contains('@') => format!("{name}@{digest}"),
             _ => name.clone(),
         };
+        let is_ours = welcome.as_ref().is_some_and(|welcome| spec::registry_reference(name, welcome));
+        if container.own_registry_only && !is_ours {
+            return Err(StartError(format!("CannotPullContainerError: {}", no_route(name))));
+        }
         if reference.contains("@sha256:")
             && let Some(image) = self.images.resolve(&reference)
         {
             return Ok(image);
         }
         let mut options = PullOptions::default();
-        if let Some(welcome) = welcome.filter(|welcome| spec::registry_reference(name, welcome)) {
+        if let Some(welcome) = welcome.filter(|_| is_ours) {
             let (username, password) = welcome.registry_auth;
             options.auth = Auth::Basic { username, password };
             options.endpoint = Some(Endpoint::plain_http(&welcome.api_url).map_err(|e| failed(&e))?);

@@ -6,7 +6,7 @@ use longshore_runtime::spec as rt;
 use longshore_types::ecs::{ContainerDefinition, DependencyCondition};
 use longshore_types::id::TaskId;
 use longshore_types::link::Welcome;
-use longshore_types::node::{ContainerIntent, TaskIntent};
+use longshore_types::node::{ContainerIntent, ResolverIntent, TaskIntent};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -38,8 +38,6 @@ pub fn task(
     external: Option<&PathBuf>,
 ) -> Result<rt::TaskSpec, NoCommand> {
     let network = &intent.network;
-    let resolver = network.vpc_cidr.nth(2).map_or_else(String::new, |address| format!("nameserver {address}\n"));
-    let domain = network.private_dns_name.split_once('.').map_or("", |(_, domain)| domain);
     Ok(rt::TaskSpec {
         task_id: intent.id.to_string(),
         cgroup: format!("{cgroup}/{}", intent.id),
@@ -52,7 +50,7 @@ pub fn task(
         network: rt::Network::Task,
         hostname: network.private_dns_name.clone(),
         hosts: Some(format!("127.0.0.1 localhost\n{} {}\n", network.address, network.private_dns_name)),
-        resolv_conf: Some(format!("search {domain}\n{resolver}")),
+        resolv_conf: Some(resolv_conf(&network.resolver)),
         shared_pids: intent.shared_pids,
         // The node's decision.
         user_namespace: None,
@@ -63,6 +61,12 @@ pub fn task(
             .map(|c| container(intent, c, containers, &place.volumes))
             .collect::<Result<_, _>>()?,
     })
+}
+
+fn resolv_conf(resolver: &ResolverIntent) -> String {
+    let search = (!resolver.search.is_empty()).then(|| format!("search {}\n", resolver.search.join(" ")));
+    let servers = resolver.name_servers.iter().map(|address| format!("nameserver {address}\n"));
+    search.into_iter().chain(servers).collect()
 }
 
 fn container(

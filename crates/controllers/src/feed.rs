@@ -1,13 +1,13 @@
 //! What a node hears: everything when it connects, and changes after that.
 
 use crate::intent;
-use longshore_store::tables::{NetworkInterfaces, RoleSessions, SecurityGroups, Subnets, Tasks, Vpcs};
+use crate::networks::Networks;
+use longshore_store::tables::*;
 use longshore_store::{Changes, Store, Watcher};
 use longshore_types::Scope;
 use longshore_types::ec2::EniOwner;
 use longshore_types::id::{NodeId, TaskId};
 use longshore_types::link::ToAgent;
-use longshore_types::node::VpcIntent;
 use std::collections::BTreeSet;
 
 /// One connection to a node: what it was told so far.
@@ -15,16 +15,16 @@ pub struct Feed {
     node: NodeId,
     /// Revision up to which it was told.
     seen: u64,
-    networks: Vec<VpcIntent>,
+    networks: Networks,
 }
 
 impl Feed {
     /// The first messages after `Welcome`. `generation` gives numbers that only grow.
     pub fn start(store: &Store, node: &NodeId, generation: impl Fn() -> u64) -> (Self, Vec<ToAgent>) {
         let state = store.snapshot();
-        let networks = intent::networks(&state);
+        let networks = Networks::new(&state);
         let first = vec![
-            ToAgent::Network { generation: generation(), vpcs: networks.clone() },
+            ToAgent::Network { generation: generation(), vpcs: networks.intents() },
             ToAgent::Tasks { whole: true, upsert: intent::tasks(&state, node), remove: vec![] },
         ];
         (Self { node: node.clone(), seen: state.revision(), networks }, first)
@@ -33,7 +33,8 @@ impl Feed {
     /// Wakes when [`next`](Self::next) may have something to say.
     pub fn watch(&self, store: &Store) -> Watcher {
         let watcher = store.watch().on::<Tasks>().on::<Vpcs>().on::<Subnets>().on::<SecurityGroups>();
-        watcher.on::<NetworkInterfaces>().on::<RoleSessions>().since(self.seen)
+        let watcher = watcher.on::<RouteTables>().on::<InternetGateways>().on::<NatGateways>().on::<NetworkAcls>();
+        watcher.on::<PrefixLists>().on::<NetworkInterfaces>().on::<RoleSessions>().since(self.seen)
     }
 
     /// What changed since the last call.
@@ -44,20 +45,8 @@ impl Feed {
     }
 
     fn network_change(&mut self, changes: &Changes, generation: impl Fn() -> u64) -> Option<ToAgent> {
-        let untouched = |changed: Option<usize>| changed == Some(0);
-        if untouched(changes.keys::<Vpcs>().map(|k| k.len()))
-            && untouched(changes.keys::<Subnets>().map(|k| k.len()))
-            && untouched(changes.keys::<SecurityGroups>().map(|k| k.len()))
-            && untouched(changes.keys::<NetworkInterfaces>().map(|k| k.len()))
-        {
-            return None;
-        }
-        let now = intent::networks(changes.snapshot());
-        if now == self.networks {
-            return None;
-        }
-        self.networks.clone_from(&now);
-        Some(ToAgent::Network { generation: generation(), vpcs: now })
+        let is_different = self.networks.update(changes);
+        is_different.then(|| ToAgent::Network { generation: generation(), vpcs: self.networks.intents() })
     }
 }
 

@@ -1,9 +1,10 @@
 //! What nodes should do, made from the state: the whole truth about a task, and the networks it lives in.
 
+use crate::networks;
 use longshore_api::ecs::account_settings;
+use longshore_planner::routes::reaches_internet;
 use longshore_store::Snapshot;
-use longshore_store::tables::{NetworkInterfaces, SecurityGroups, Subnets, Tasks};
-use longshore_types::ec2::{EniOwner, Vpc};
+use longshore_store::tables::Tasks;
 use longshore_types::ecs::{ContainerDefinition, Task, TaskStatus};
 use longshore_types::id::NodeId;
 use longshore_types::node::*;
@@ -28,6 +29,8 @@ pub fn task_intent(state: &Snapshot, scope: &Scope, row: &Task) -> Option<TaskIn
     let eni = state.network_interfaces().get(&(scope.clone(), row.network.eni.clone()))?;
     let subnet = state.subnets().get(&(scope.clone(), eni.subnet.clone()))?;
     let vpc = state.vpcs().get(&(scope.clone(), eni.vpc.clone()))?;
+    let routes = networks::subnet_routes(state, scope, &subnet);
+    let own_registry_only = !reaches_internet(&routes, eni.public_address.is_some());
     let containers = row
         .containers
         .iter()
@@ -39,6 +42,7 @@ pub fn task_intent(state: &Snapshot, scope: &Scope, row: &Task) -> Option<TaskIn
                 definition: with_defaults(state, scope, with_overrides(definition, row)),
                 image_digest: c.image_digest.clone(),
                 secrets: Default::default(),
+                own_registry_only,
             })
         })
         .collect();
@@ -82,7 +86,7 @@ pub fn task_intent(state: &Snapshot, scope: &Scope, row: &Task) -> Option<TaskIn
             vpc: eni.vpc.clone(),
             subnet: eni.subnet.clone(),
             subnet_cidr: subnet.cidr,
-            vpc_cidr: vpc.cidr,
+            resolver: networks::resolver(state, scope, &vpc),
             address: eni.address,
             mac: eni.mac.clone(),
             private_dns_name: row.network.private_dns_name.clone(),
@@ -116,47 +120,4 @@ fn with_defaults(state: &Snapshot, scope: &Scope, mut definition: ContainerDefin
         log.blocking = account_settings::of_account(state, scope, "defaultLogDriverMode") == "blocking";
     }
     definition
-}
-
-/// The VPCs that have an interface in them: nothing needs a namespace for the others.
-pub fn networks(state: &Snapshot) -> Vec<VpcIntent> {
-    state
-        .vpcs()
-        .all()
-        .entries()
-        .filter(|((scope, id), vpc)| {
-            vpc.is_default
-                || state
-                    .network_interfaces()
-                    .by_index(&NetworkInterfaces::BY_VPC, &(scope.clone(), id.clone()))
-                    .next()
-                    .is_some()
-        })
-        .map(|((scope, _), vpc)| network(state, &scope, &vpc))
-        .collect()
-}
-
-fn network(state: &Snapshot, scope: &Scope, vpc: &Vpc) -> VpcIntent {
-    let key = (scope.clone(), vpc.id.clone());
-    let subnets = state.subnets().by_index(&Subnets::BY_VPC, &key).map(|subnet| SubnetIntent {
-        id: subnet.id.clone(),
-        cidr: subnet.cidr,
-        route_to_internet: vpc.internet_gateway_id.is_some(),
-    });
-    let groups = state
-        .security_groups()
-        .by_index(&SecurityGroups::BY_VPC, &key)
-        .map(|group| SecurityGroupIntent { id: group.id.clone(), rules: group.rules.clone() });
-    let local =
-        state.network_interfaces().by_index(&NetworkInterfaces::BY_VPC, &key).filter_map(|eni| match eni.owner {
-            EniOwner::LoadBalancer { .. } => Some((eni.address, eni.security_groups.clone())),
-            _ => None,
-        });
-    VpcIntent {
-        id: vpc.id.clone(),
-        cidr: vpc.cidr,
-        subnets: subnets.collect(),
-        security_groups: groups.collect(),
-        local_addresses: local.collect(),
-    }
 }

@@ -10,6 +10,7 @@ pub mod feed;
 pub mod history;
 pub mod images;
 pub mod intent;
+pub mod networks;
 pub mod observe;
 pub mod prune;
 pub mod secrets;

@@ -8,6 +8,7 @@ pub mod capacity;
 pub mod dependencies;
 pub mod fargate;
 pub mod lifecycle;
+pub mod routes;
 pub mod service;
 pub mod subnet;
 pub mod task;

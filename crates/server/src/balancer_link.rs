@@ -7,6 +7,7 @@ use crate::serve::Server;
 use crate::tls_keys;
 use longshore_balancer::config as lb;
 use longshore_balancer::report::{Report, TargetState as Seen};
+use longshore_controllers::networks::{Networks, expanded};
 use longshore_controllers::targets;
 use longshore_dns::DnsConfig;
 use longshore_store::Snapshot;
@@ -53,14 +54,22 @@ async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -
         .on::<SecurityGroups>()
         .on::<Certificates>()
         .on::<Vpcs>()
+        .on::<PrefixLists>()
         .on::<NetworkInterfaces>();
+    let state = store.snapshot();
+    let mut seen = state.revision();
+    let mut networks = Networks::new(&state);
+    drop(state);
     let mut sent: Option<lb::Config> = None;
     let mut sent_names = ResolverConfig::default();
     // Load balancers that were in the configuration of a generation.
     let mut known: (u64, Vec<String>) = (0, Vec::new());
     loop {
-        let state = store.snapshot();
-        let mut config = configuration(&state, Places::of(&server.config));
+        let changes = store.changes_since(seen);
+        let state = changes.snapshot();
+        seen = state.revision();
+        networks.update(&changes);
+        let mut config = configuration(state, Places::of(&server.config));
         let generation = sent.as_ref().map_or(0, |old| old.generation);
         config.generation = generation;
         if sent.as_ref() != Some(&config) {
@@ -72,7 +81,7 @@ async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -
             known = (config.generation, config.load_balancers.iter().map(|lb| lb.arn.clone()).collect());
             sent = Some(config);
         }
-        let mut names = resolvers(&state);
+        let mut names = resolvers(state, &networks);
         names.generation = sent_names.generation;
         if sent_names != names {
             names.generation = generations.next(crate::serve::now());
@@ -83,7 +92,7 @@ async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -
             writer.write_all(&line).await?;
             sent_names = names;
         }
-        drop(state);
+        drop(changes);
         tokio::select! {
             wake = watcher.changed() => if wake.is_none() { return Ok(()) },
             line = lines.next_line() => {
@@ -169,15 +178,16 @@ fn configuration(state: &Snapshot, places: Places<'_>) -> lb::Config {
 }
 
 /// Load balancers resolve to their private addresses inside their VPC; so do the names that EC2 gives to addresses.
-fn resolvers(state: &Snapshot) -> ResolverConfig {
+fn resolvers(state: &Snapshot, networks: &Networks) -> ResolverConfig {
     let mut vpcs = BTreeMap::new();
-    for network in longshore_controllers::intent::networks(state) {
-        let Some(((scope, _), vpc)) = state.vpcs().all().entries().find(|((_, id), _)| *id == network.id) else {
+    for (scope, network) in networks.iter() {
+        let Some(vpc) = state.vpcs().get(&(scope.clone(), network.id.clone())) else { continue };
+        if !vpc.enable_dns_support {
             continue;
-        };
+        }
         let domain = longshore_types::ec2::private_dns_name(vpc.cidr.address(), &scope.region);
         let domain = domain.split_once('.').map_or("", |(_, domain)| domain).to_owned();
-        let balancers = state.load_balancers().prefix(&scope).filter(|lb| lb.vpc == network.id);
+        let balancers = state.load_balancers().prefix(scope).filter(|lb| lb.vpc == network.id);
         let hosts = balancers.map(|lb| {
             let host =
                 longshore_dns::Host { addresses: lb.nodes.iter().map(|node| node.address).collect(), ttl_seconds: 60 };
@@ -188,7 +198,10 @@ fn resolvers(state: &Snapshot) -> ResolverConfig {
             zones: vec![],
             hosts: hosts.collect(),
             private_domain: domain,
-            vpc_blocks: vec![longshore_dns::Block { address: vpc.cidr.address(), prefix: vpc.cidr.prefix() }],
+            vpc_blocks: vpc
+                .cidrs()
+                .map(|cidr| longshore_dns::Block { address: cidr.address(), prefix: cidr.prefix() })
+                .collect(),
         };
         vpcs.insert(network.id.to_string(), config);
     }
@@ -254,7 +267,16 @@ fn attributes(row: &elbv2::LoadBalancer, places: Places<'_>) -> lb::LoadBalancer
 /// Who may connect from the host: what the security groups let in by address. The host is the internet here.
 fn host_ingress(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer) -> Vec<lb::IngressRule> {
     let groups = row.security_groups.iter().filter_map(|id| state.security_groups().get(&(scope.clone(), id.clone())));
-    groups.flat_map(|group| group.rules.iter().filter_map(ingress).collect::<Vec<_>>()).collect()
+    groups
+        .flat_map(|group| {
+            group
+                .rules
+                .iter()
+                .flat_map(|rule| expanded(state, scope, rule))
+                .filter_map(|rule| ingress(&rule))
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 fn ingress(rule: &SecurityGroupRule) -> Option<lb::IngressRule> {

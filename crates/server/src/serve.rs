@@ -6,7 +6,7 @@ use crate::{agent_link, balancer_link, catalogue, credentials, edge, hosts, proc
 use anyhow::Context;
 use longshore_api::identity::Authority;
 use longshore_api::vault::{self, Vault};
-use longshore_api::{Backend, Settings};
+use longshore_api::{Backend, Settings, routes};
 use longshore_controllers::{Environment, driver};
 use longshore_registry::Registry;
 use longshore_store::Store;
@@ -103,6 +103,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if server.config.manage_hosts {
         tasks.spawn(keep_hosts(server.clone()));
     }
+    let mut ids = longshore_types::IdSource::new((server.environment.seed)());
+    let completed = routes::write(&server.backend.store, move |tx| {
+        longshore_api::ec2::default_vpc::make_implied_rows(tx, &mut ids);
+        Ok(())
+    });
+    completed.await?;
     edge::initialize(&server, server.settings.region.clone()).await?;
     let listener = tokio::net::TcpListener::bind(server.config.listen).await.with_context(|| {
         format!("cannot listen on {}: is another Longshore, or LocalStack, running?", server.config.listen)

@@ -12,8 +12,12 @@ use std::net::Ipv4Addr;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VpcIntent {
     pub id: VpcId,
-    pub cidr: Cidr,
+    /// The first one gives the resolver's address.
+    pub cidrs: Vec<Cidr>,
     pub subnets: Vec<SubnetIntent>,
+    pub route_tables: Vec<RouteTableIntent>,
+    /// Those that deny something.
+    pub network_acls: Vec<NetworkAclIntent>,
     pub security_groups: Vec<SecurityGroupIntent>,
     /// Addresses of load balancers, in the VPC's own namespace.
     pub local_addresses: Vec<(Ipv4Addr, Vec<SecurityGroupId>)>,
@@ -23,7 +27,47 @@ pub struct VpcIntent {
 pub struct SubnetIntent {
     pub id: SubnetId,
     pub cidr: Cidr,
-    pub route_to_internet: bool,
+    pub route_table: Option<RouteTableId>,
+    /// None where everything may pass.
+    pub network_acl: Option<NetworkAclId>,
+}
+
+/// Gateways looked up, prefix lists written out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteTableIntent {
+    pub id: RouteTableId,
+    pub routes: Vec<RouteIntent>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteIntent {
+    pub to: Cidr,
+    pub via: RouteVia,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteVia {
+    Internet,
+    /// A NAT gateway by its public address and its own subnet.
+    Nat {
+        address: Ipv4Addr,
+        subnet: SubnetId,
+    },
+    Nowhere,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkAclIntent {
+    pub id: NetworkAclId,
+    pub entries: Vec<crate::ec2::NetworkAclEntry>,
+}
+
+/// What a task's `resolv.conf` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolverIntent {
+    pub name_servers: Vec<Ipv4Addr>,
+    pub search: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +132,9 @@ pub struct ContainerIntent {
     /// the supervisor reads.
     #[serde(skip)]
     pub secrets: ContainerSecrets,
+    /// The task's subnet has no way to the internet, so that only Longshore's own registry can be reached.
+    #[serde(default)]
+    pub own_registry_only: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,7 +143,7 @@ pub struct EniIntent {
     pub vpc: VpcId,
     pub subnet: SubnetId,
     pub subnet_cidr: Cidr,
-    pub vpc_cidr: Cidr,
+    pub resolver: ResolverIntent,
     pub address: Ipv4Addr,
     pub mac: String,
     pub private_dns_name: String,

@@ -5,6 +5,7 @@ use longshore_aws_model::ec2::*;
 
 pub mod default_vpc;
 pub mod network;
+pub mod subnets;
 pub mod zones;
 
 pub(crate) mod filter;
@@ -14,7 +15,6 @@ mod list;
 mod permission;
 pub mod permissions;
 mod security_groups;
-mod subnets;
 pub(crate) mod tags;
 #[cfg(test)]
 pub(crate) mod testing;
