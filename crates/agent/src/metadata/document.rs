@@ -110,15 +110,14 @@ fn network(task: &TaskIntent, version: Version) -> Value {
         return json!({"NetworkMode": "awsvpc", "IPv4Addresses": [network.address]});
     }
     let gateway = network.subnet_cidr.nth(1).map(|address| format!("{address}/{}", network.subnet_cidr.prefix()));
-    let domain: Vec<&str> = network.private_dns_name.split_once('.').map(|(_, domain)| domain).into_iter().collect();
     json!({
         "NetworkMode": "awsvpc",
         "IPv4Addresses": [network.address],
         "AttachmentIndex": 0,
         "MACAddress": network.mac,
         "IPv4SubnetCIDRBlock": network.subnet_cidr,
-        "DomainNameServers": network.vpc_cidr.nth(2).into_iter().collect::<Vec<_>>(),
-        "DomainNameSearchList": domain,
+        "DomainNameServers": network.resolver.name_servers,
+        "DomainNameSearchList": network.resolver.search,
         "PrivateDNSName": network.private_dns_name,
         "SubnetGatewayIpv4Address": gateway,
     })

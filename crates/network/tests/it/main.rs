@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod acls;
 mod egress;
 mod groups;
 mod lab;
 mod lifecycle;
+mod routes;
 mod services;
 mod speed;
