@@ -14,6 +14,7 @@ mod secrets;
 mod services;
 mod survival;
 mod tasks;
+mod vpc;
 mod walkthrough;
 
 use kit::Kit;
@@ -53,6 +54,7 @@ const TESTS: &[(&str, Test)] = &[
     ("registry::what_skopeo_pushes_runs", registry::skopeo_push),
     ("identity::policies_decide_what_a_key_may", identity::policies_decide),
     ("identity::open_mode_stays_on_loopback", identity::open_mode_stays_on_loopback),
+    ("vpc::packets_follow_routes_and_acls", vpc::packets_follow_routes_and_acls),
     ("reset::a_reset_ends_everything_and_the_next_walk_starts_afresh", reset::reset),
     ("survival::no_request_fails_while_processes_are_killed", survival::no_request_fails),
     ("survival::acknowledged_calls_survive_kill_9", survival::acknowledged_calls_survive),

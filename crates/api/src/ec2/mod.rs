@@ -49,7 +49,7 @@ mod describe_vpc_attribute;
 mod describe_vpcs;
 mod dhcp_options;
 mod interface_attributes;
-mod internet_gateways;
+pub(crate) mod internet_gateways;
 mod modify_security_group_rules;
 mod modify_subnet_attribute;
 mod modify_vpc_attribute;

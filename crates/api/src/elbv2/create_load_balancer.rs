@@ -3,6 +3,7 @@
 use super::error::refuse;
 use super::{error, names, placement, tags, view};
 use crate::Cx;
+use crate::ec2::internet_gateways;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{CreateLoadBalancerInput, CreateLoadBalancerOutput, codes};
 use longshore_store::tables::LoadBalancers;
@@ -54,6 +55,9 @@ pub fn create_load_balancer(
             return Err(AwsError::new(codes::DUPLICATE_LOAD_BALANCER_NAME, text));
         }
         return Ok(CreateLoadBalancerOutput { load_balancers: Some(vec![view::load_balancer(&existing)]) });
+    }
+    if internet_facing && !internet_gateways::is_attached(tx, cx, &vpc) {
+        return Err(AwsError::new(codes::INVALID_SUBNET, format!("VPC {vpc} has no internet gateway")));
     }
     let host_address = match internet_facing {
         true => Some(free_host_address(tx, cx)?),
@@ -224,5 +228,20 @@ mod tests {
             refusal(write(&fixture, create_load_balancer, given))
                 .starts_with("InvalidConfigurationRequest: The security group 'sg-2' does not belong")
         );
+    }
+
+    #[test]
+    fn the_internet_is_faced_through_a_gateway_only() {
+        let fixture = Fixture::new();
+        let vpc = fixture.write(|tx, _| {
+            let (key, row) = tx.internet_gateways().all().entries().next().expect("the default VPC's");
+            tx.internet_gateways().update(&key, |gateway| gateway.vpc = None);
+            row.vpc.clone().expect("it was attached")
+        });
+        let given = input(&fixture);
+        let refused = fixture.try_write(move |tx, cx| create_load_balancer(tx, cx, given)).expect_err("no gateway");
+        assert_eq!(refused.to_string(), format!("InvalidSubnet: VPC {vpc} has no internet gateway"));
+        let internal = CreateLoadBalancerInput { scheme: Some("internal".to_owned()), ..input(&fixture) };
+        fixture.try_write(move |tx, cx| create_load_balancer(tx, cx, internal)).expect("it needs none");
     }
 }
