@@ -54,6 +54,7 @@ fn settings() -> Arc<Settings> {
             api_url: "http://127.0.0.1:4566".into(),
             load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
             public_pool: "198.18.0.0/16".parse().expect("a network"),
+            authority: None,
             registry_secret: "secret".into(),
             vault: longshore_api::vault::Vault::new(&[7; 32]),
         })
@@ -270,6 +271,7 @@ async fn write(
         api_url: "http://127.0.0.1:4566".to_owned(),
         registry_suffixes: vec![],
         registry_auth: ("AWS".to_owned(), String::new()),
+        ask_before_start: false,
     };
     down.send(ToAgent::Welcome(welcome));
     for message in first {
