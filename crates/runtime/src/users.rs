@@ -8,7 +8,6 @@ use crate::spec::UserNamespace;
 use crate::sys::{self, check};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -24,36 +23,9 @@ pub struct Users {
 impl Users {
     /// Makes the namespace with a network namespace of its own, and enters the latter. To be called without threads.
     pub fn make(map: UserNamespace) -> io::Result<Users> {
-        let (wait, release) = sys::pipe()?;
-        // SAFETY: all zero is valid for this plain struct.
-        let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-        args.flags = (libc::CLONE_NEWUSER | libc::CLONE_NEWNET) as u64;
-        args.exit_signal = libc::SIGCHLD as u64;
-        // SAFETY: without a stack this is a fork; the arguments are valid for the call.
-        let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &args, size_of::<libc::clone_args>()) })? as sys::Pid;
-        if pid == 0 {
-            drop(release);
-            let mut byte = [0];
-            let _ = sys::read_now(wait.as_raw_fd(), &mut byte);
-            // SAFETY: ends the process without running destructors.
-            unsafe { libc::_exit(0) }
-        }
-        drop(wait);
-        let made = Self::adopt(pid, map);
-        drop(release);
-        let mut status = 0;
-        // SAFETY: the status is written to our variable.
-        unsafe { libc::waitpid(pid, &mut status, 0) };
-        made
-    }
-
-    fn adopt(pid: sys::Pid, map: UserNamespace) -> io::Result<Users> {
-        let file = |name: &str| format!("/proc/{pid}/{name}");
-        let line = format!("0 {} {}", map.host_id, map.size);
-        sys::write_value(Path::new(&file("uid_map")), &line)?;
-        sys::write_value(Path::new(&file("gid_map")), &line)?;
-        let open = |name: &str| rustix::fs::open(file(name), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        let (namespace, network) = (open("ns/user")?, open("ns/net")?);
+        let holder = Holder::start(libc::CLONE_NEWUSER | libc::CLONE_NEWNET)?;
+        let namespace = holder.users(map)?;
+        let network = holder.open("ns/net")?;
         // SAFETY: takes a descriptor and a flag.
         check(unsafe { libc::setns(network.as_raw_fd(), libc::CLONE_NEWNET) })?;
         Ok(Users { namespace, map })
@@ -89,6 +61,57 @@ impl Users {
     }
 }
 
+/// A child that does nothing but have namespaces, until this is dropped.
+struct Holder {
+    pid: sys::Pid,
+    release: Option<OwnedFd>,
+}
+
+impl Holder {
+    fn start(namespaces: libc::c_int) -> io::Result<Self> {
+        let (wait, release) = sys::pipe()?;
+        // SAFETY: all zero is valid for this plain struct.
+        let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+        args.flags = namespaces as u64;
+        args.exit_signal = libc::SIGCHLD as u64;
+        // SAFETY: without a stack this is a fork; the arguments are valid for the call. The child only makes system calls,
+        // as it must where the caller has threads.
+        let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &args, size_of::<libc::clone_args>()) })? as sys::Pid;
+        if pid == 0 {
+            let mut byte = 0u8;
+            // SAFETY: our descriptors and a buffer of one byte; ends the process without running destructors.
+            unsafe {
+                libc::close(release.as_raw_fd());
+                libc::read(wait.as_raw_fd(), (&raw mut byte).cast(), 1);
+                libc::_exit(0)
+            }
+        }
+        Ok(Holder { pid, release: Some(release) })
+    }
+
+    fn open(&self, name: &str) -> io::Result<OwnedFd> {
+        Ok(rustix::fs::open(format!("/proc/{}/{name}", self.pid), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
+    /// Its user namespace, with these ids.
+    fn users(&self, map: UserNamespace) -> io::Result<OwnedFd> {
+        let line = format!("0 {} {}", map.host_id, map.size);
+        for file in ["uid_map", "gid_map"] {
+            sys::write_value(Path::new(&format!("/proc/{}/{file}", self.pid)), &line)?;
+        }
+        self.open("ns/user")
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.release = None;
+        let mut status = 0;
+        // SAFETY: the status is written to our variable.
+        unsafe { libc::waitpid(self.pid, &mut status, 0) };
+    }
+}
+
 fn map_ids(tree: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> io::Result<()> {
     let attribute = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_IDMAP,
@@ -114,32 +137,6 @@ pub fn supported(directory: &Path) -> io::Result<()> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let tree = open_tree(CWD, directory, flags)?;
     let map = UserNamespace { host_id: 1 << 30, size: 1 << 16 };
-    // A child of its own, because the caller has threads and stays where it is.
-    let mut child = std::process::Command::new("unshare")
-        .args(["--user", "sleep", "10"])
-        .stdin(std::process::Stdio::null())
-        .spawn()?;
-    let probe = || {
-        let pid = child.id();
-        let own = File::open("/proc/self/ns/user")?.metadata()?.ino();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-        let namespace = loop {
-            let file = File::open(format!("/proc/{pid}/ns/user"))?;
-            if file.metadata()?.ino() != own {
-                break file;
-            }
-            if std::time::Instant::now() > deadline {
-                return Err(io::Error::other("unshare made no user namespace"));
-            }
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        };
-        let line = format!("0 {} {}", map.host_id, map.size);
-        sys::write_value(Path::new(&format!("/proc/{pid}/uid_map")), &line)?;
-        sys::write_value(Path::new(&format!("/proc/{pid}/gid_map")), &line)?;
-        map_ids(tree.as_fd(), namespace.as_fd())
-    };
-    let result = probe();
-    let _ = child.kill();
-    let _ = child.wait();
-    result
+    let namespace = Holder::start(libc::CLONE_NEWUSER)?.users(map)?;
+    map_ids(tree.as_fd(), namespace.as_fd())
 }
