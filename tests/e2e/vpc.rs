@@ -93,7 +93,8 @@ pub fn packets_follow_routes_and_acls(kit: &Kit) -> anyhow::Result<()> {
         })?;
 
         // The exit code says whether the server answered.
-        let script = format!("echo | /bin/busybox nc -w 3 {address} 8080 | /bin/busybox grep -q HTTP");
+        let ask = r"printf 'GET / HTTP/1.0\r\n\r\n'";
+        let script = format!("{ask} | /bin/busybox nc -w 3 {address} 8080 | /bin/busybox grep -q hello");
         let client = register(&mut api, &definition("client", &image, &json!({"command": ["/bin/sh", "-c", script]})))?;
         let mut reaches = |subnet: &str, public: bool| -> anyhow::Result<bool> {
             let task = run(&mut api, &near, subnet, &client, public)?;
