@@ -71,7 +71,7 @@ pub(super) async fn exchange(
         // Holds the engine's handle for upgrades, which go their own way here.
         head.extensions.clear();
         let (target, early) = upstream.into_tunnel().ok_or(StatusCode::BAD_GATEWAY)?;
-        let tunnel = Tunnel { target, early, in_flight, record: None };
+        let tunnel = Box::new(Tunnel { target, early, in_flight, record: None });
         return Ok((Response::from_parts(head, Body::full(bytes::Bytes::new())), Some(tunnel)));
     }
     // A short body has mostly come with its head. Taking it now gives the connection back before the client

@@ -41,8 +41,9 @@ const INCOMPATIBLE: u16 = 464;
 #[error("the listener is gone")]
 pub(crate) struct ListenerGone;
 
-/// An answer, and where the bytes after it go when it turns the connection into a tunnel.
-pub(crate) type Answer = (Response<Body>, Option<Tunnel>);
+/// An answer, and where the bytes after it go when it turns the connection into a tunnel. (In a box: most answers
+/// have none, and it moves through every layer.)
+pub(crate) type Answer = (Response<Body>, Option<Box<Tunnel>>);
 
 /// Answers a request that was refused before anybody understood it.
 pub(crate) fn refuse(call: &Rc<Call>, status: StatusCode) -> Result<Response<Body>, ListenerGone> {
@@ -89,12 +90,7 @@ fn finish(response: &mut Response<Body>, record: Option<Box<Record>>) {
     }
 }
 
-async fn act(
-    call: &Rc<Call>,
-    route: &Route,
-    request: Request<Incoming>,
-    record: &mut Option<Box<Record>>,
-) -> (Response<Body>, Option<Tunnel>) {
+async fn act(call: &Rc<Call>, route: &Route, request: Request<Incoming>, record: &mut Option<Box<Record>>) -> Answer {
     let counts = &route.load_balancer.counts;
     let host_header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     // A target in absolute form names the host itself, and so does HTTP/2.

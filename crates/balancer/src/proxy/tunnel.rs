@@ -26,7 +26,7 @@ pub(crate) struct Tunnel {
 
 impl Tunnel {
     /// Carries bytes; `early` came from the client before the tunnel opened.
-    pub(crate) async fn run(mut self, client: &Client, early: BytesMut) {
+    pub(crate) async fn run(mut self: Box<Self>, client: &Client, early: BytesMut) {
         let carry = async {
             let mut raw = RawClient(client);
             raw.write_all(&self.early).await?;

@@ -49,7 +49,7 @@ pub(crate) struct Client {
     bytes: Cell<u64>,
     /// Bytes that came from and went to the client since its connection became a tunnel.
     pub tunnel_bytes: Cell<(u64, u64)>,
-    tunnel: RefCell<Option<Tunnel>>,
+    tunnel: RefCell<Option<Box<Tunnel>>>,
 }
 
 impl Watched for Client {
