@@ -99,7 +99,11 @@ pub fn traffic_is_kept(kit: &Kit) -> anyhow::Result<()> {
         steady(&mut service.api, "web", 2)?;
         let new = arns(&mut service)?;
         ensure!(old.is_disjoint(&new), "old {old:?}, new {new:?}");
-        ensure!(sockets.closed() > 0, "no WebSocket has moved to the new tasks");
+        // Those of the old tasks end with the deregistration delay.
+        wait::until("a WebSocket has moved to the new tasks", Duration::from_secs(60), || match sockets.closed() {
+            0 => Err("none was closed".to_owned()),
+            _ => Ok(()),
+        })?;
 
         service.api.ecs("UpdateService", &json!({"service": "web", "desiredCount": 4}))?;
         steady(&mut service.api, "web", 4)?;

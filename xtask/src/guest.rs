@@ -22,8 +22,7 @@ const CPIO: Need = Need { program: "cpio", package: "cpio" };
 const FORMAT: Need = Need { program: "mkfs.ext4", package: "e2fsprogs" };
 
 /// What stands for the programs of a system; the tests bring their own for containers.
-const APPLETS: &[&str] =
-    &["sh", "mount", "insmod", "poweroff", "cat", "mkdir", "cp", "ip", "switch_root"];
+const APPLETS: &[&str] = &["sh", "mount", "insmod", "poweroff", "cat", "mkdir", "cp", "ip", "switch_root"];
 
 /// Modules that Debian's kernel does not have built in, in the order that they need each other.
 const MODULES: &[&str] = &["overlay", "loop", "crc16", "mbcache", "jbd2", "crc32c_generic", "libcrc32c", "ext4"];

@@ -306,8 +306,8 @@ mod tests {
         check(
             &[FORM, ("authorization", ELB)],
             "",
-            "Action=DescribeSSLPolicies&Version=2015-12-01",
-            "Query NotImplemented The operation elbv2:DescribeSSLPolicies is not implemented by Longshore yet.",
+            "Action=DescribeTrustStores&Version=2015-12-01",
+            "Query NotImplemented The operation elbv2:DescribeTrustStores is not implemented by Longshore yet.",
         );
         check(
             &[FORM, ("authorization", ELB)],

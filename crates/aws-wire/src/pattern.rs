@@ -23,7 +23,19 @@ pub(crate) fn matches(pattern: &'static str, text: &str) -> bool {
     regex.is_none_or(|r| r.is_match(text))
 }
 
+/// Patterns that look ahead, which our expressions cannot, and what is the same without it.
+const WITHOUT_LOOK_AHEAD: &[(&str, &str)] = &[
+    // Certificate Manager's domain names: labels begin and end with a letter or digit.
+    (
+        r"(\*\.)?(((?!-)[A-Za-z0-9-]{0,62}[A-Za-z0-9])\.)+((?!-)[A-Za-z0-9-]{1,62}[A-Za-z0-9])",
+        r"(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9][A-Za-z0-9-]{0,61}[A-Za-z0-9]",
+    ),
+    // IAM's account aliases: no two hyphens in a row. The length, 3 to 63, is a constraint of its own in the model.
+    (r"^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$", "[a-z0-9]+(-[a-z0-9]+)*"),
+];
+
 fn compile(pattern: &str) -> Option<Regex> {
+    let pattern = WITHOUT_LOOK_AHEAD.iter().find(|(with, _)| *with == pattern).map_or(pattern, |(_, without)| without);
     let mut ours = String::with_capacity(pattern.len() + 16);
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
@@ -58,6 +70,13 @@ mod tests {
         assert!(!matches("a|b", "ab"));
         assert!(matches(r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)", "Größe 1"));
         assert!(matches(r"[\w-_]*", "a-_"));
+        let domain = WITHOUT_LOOK_AHEAD[0].0;
+        assert!(["a.example", "*.a-b.c.example", "x.y.zz"].iter().all(|name| matches(domain, name)));
+        assert!(
+            ["-a.example", "a-.example", "example", "*.*.example", "a.b"].iter().all(|name| !matches(domain, name))
+        );
+        let alias = WITHOUT_LOOK_AHEAD[1].0;
+        assert!(matches(alias, "my-account-1") && !matches(alias, "a--b") && !matches(alias, "a-"));
         assert!(matches("(?=x)", "anything goes when it cannot be compiled"));
     }
 
