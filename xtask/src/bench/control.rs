@@ -116,7 +116,7 @@ pub fn cpu_per_call<E>(pid: i32, calls: u32, mut call: impl FnMut() -> Result<()
     for _ in 0..calls {
         call()?;
     }
-    Ok((cpu_nanoseconds(pid) - before) as f64 / 1000.0 / f64::from(calls))
+    Ok(cpu_nanoseconds(pid).saturating_sub(before) as f64 / 1000.0 / f64::from(calls))
 }
 
 /// CPU time of all threads of a process, by the scheduler's own clock.

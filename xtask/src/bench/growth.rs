@@ -77,7 +77,8 @@ fn one(ours: &mut Longshore, instance: &Instance, running: &[String], rate: f64)
     let cpu = || processes.iter().map(|pid| control::cpu_nanoseconds(*pid as i32)).sum::<u64>();
     let (before, rest) = (cpu(), Duration::from_secs(5));
     std::thread::sleep(rest);
-    let idle_cpu = (cpu() - before) as f64 / rest.as_nanos() as f64 * 100.0;
+    // Threads that end meanwhile take their account along.
+    let idle_cpu = cpu().saturating_sub(before) as f64 / rest.as_nanos() as f64 * 100.0;
     let pss = memory::pss_of(&processes);
     let launches = (0..5).map(|_| super::start::one(ours).map(|(took, _)| took)).collect::<anyhow::Result<Vec<_>>>()?;
     let ten: Vec<&String> = running.iter().take(10).collect();
