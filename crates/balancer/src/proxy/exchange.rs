@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use http::header::UPGRADE;
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body as HttpBody, Incoming};
+use hyper::client::conn::TrySendError;
 
 use super::Answer;
 use super::body::{Body, RequestBody, Source};
@@ -134,10 +135,35 @@ pub(super) async fn bounded<T>(
     .await
 }
 
-enum Unsent {
+/// Why there is no response.
+pub(super) enum Unsent {
     /// The connection had ended: not a byte was sent.
     Again(Box<Request<RequestBody>>),
     Failed(StatusCode),
+}
+
+type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
+
+/// What has become of a request by now, over either version of HTTP.
+pub(super) fn sent(call: &Call, polled: Poll<Sent>) -> Poll<Result<Response<Incoming>, Unsent>> {
+    match polled {
+        Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+        Poll::Ready(Err(mut error)) => Poll::Ready(Err(match error.take_message() {
+            Some(request) => Unsent::Again(Box::new(request)),
+            None if call.body_failed.get() => Unsent::Failed(StatusCode::BAD_REQUEST),
+            None => {
+                tracing::debug!(error = %error.error(), "target gave no response");
+                Unsent::Failed(StatusCode::BAD_GATEWAY)
+            }
+        })),
+        // Whoever owes the next byte is late: the client its body, or the target its answer.
+        Poll::Pending if call.is_expired() => Poll::Ready(Err(Unsent::Failed(if call.body_ended.get() {
+            StatusCode::GATEWAY_TIMEOUT
+        } else {
+            StatusCode::REQUEST_TIMEOUT
+        }))),
+        Poll::Pending => Poll::Pending,
+    }
 }
 
 async fn send(
@@ -151,24 +177,7 @@ async fn send(
         if upstream.take_moved() {
             call.touch();
         }
-        match sending.as_mut().poll(cx) {
-            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-            Poll::Ready(Err(mut error)) => Poll::Ready(Err(match error.take_message() {
-                Some(request) => Unsent::Again(Box::new(request)),
-                None if call.body_failed.get() => Unsent::Failed(StatusCode::BAD_REQUEST),
-                None => {
-                    tracing::debug!(error = %error.error(), "target gave no response");
-                    Unsent::Failed(StatusCode::BAD_GATEWAY)
-                }
-            })),
-            // Whoever owes the next byte is late: the client its body, or the target its answer.
-            Poll::Pending if call.is_expired() => Poll::Ready(Err(Unsent::Failed(if call.body_ended.get() {
-                StatusCode::GATEWAY_TIMEOUT
-            } else {
-                StatusCode::REQUEST_TIMEOUT
-            }))),
-            Poll::Pending => Poll::Pending,
-        }
+        sent(call, sending.as_mut().poll(cx))
     })
     .await
 }

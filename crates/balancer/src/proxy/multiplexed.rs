@@ -7,7 +7,6 @@ use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Body as _;
@@ -16,6 +15,7 @@ use tokio::task::spawn_local;
 
 use super::body::{Body, RequestBody, Source};
 use super::choose::Choice;
+use super::exchange::{Unsent, sent};
 use super::target_io::{TargetIo, Wire};
 use super::target_stream;
 use crate::log::Record;
@@ -174,11 +174,6 @@ async fn connect(worker: &Rc<Worker>, target: &Arc<Target>, is_tls: bool) -> io:
     }))
 }
 
-enum Unsent {
-    Again(Box<Request<RequestBody>>),
-    Failed(StatusCode),
-}
-
 async fn send(
     call: &Rc<Call>,
     stream: &Stream,
@@ -190,24 +185,7 @@ async fn send(
     let mut sending = pin!(stream.0.sender.borrow_mut().try_send_request(request));
     poll_fn(|cx| {
         call.keep_waker(cx);
-        match sending.as_mut().poll(cx) {
-            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-            Poll::Ready(Err(mut error)) => Poll::Ready(Err(match error.take_message() {
-                Some(request) => Unsent::Again(Box::new(request)),
-                None if call.body_failed.get() => Unsent::Failed(StatusCode::BAD_REQUEST),
-                None => {
-                    tracing::debug!(error = %error.error(), "target gave no response");
-                    Unsent::Failed(StatusCode::BAD_GATEWAY)
-                }
-            })),
-            // Whoever owes the next byte is late: the client its body, or the target its answer.
-            Poll::Pending if call.is_expired() => Poll::Ready(Err(Unsent::Failed(if call.body_ended.get() {
-                StatusCode::GATEWAY_TIMEOUT
-            } else {
-                StatusCode::REQUEST_TIMEOUT
-            }))),
-            Poll::Pending => Poll::Pending,
-        }
+        sent(call, sending.as_mut().poll(cx))
     })
     .await
 }
