@@ -1,6 +1,7 @@
 //! A store in memory and a context for tests of handlers.
 
 use crate::{Caller, Cx, Settings};
+use longshore_aws_model::AwsError;
 use longshore_store::engine::MemoryEngine;
 use longshore_store::{Snapshot, Store, Tx};
 use longshore_types::{Scope, Timestamp};
@@ -62,4 +63,27 @@ impl Fixture {
         let cx = self.cx();
         self.store.read(|snapshot| f(snapshot, &cx))
     }
+}
+
+/// Runs a writing handler as a request: undone when it fails.
+pub fn write<I: Send + 'static, O: Send + 'static>(
+    fixture: &Fixture,
+    handler: fn(&mut Tx, &Cx, I) -> Result<O, AwsError>,
+    input: I,
+) -> Result<O, AwsError> {
+    fixture.try_write(move |tx, cx| handler(tx, cx, input))
+}
+
+/// Runs a reading handler.
+pub fn read<I, O>(
+    fixture: &Fixture,
+    handler: fn(&Snapshot, &Cx, I) -> Result<O, AwsError>,
+    input: I,
+) -> Result<O, AwsError> {
+    fixture.read(|state, cx| handler(state, cx, input))
+}
+
+/// `Code: text` of a refusal.
+pub fn refusal<O: std::fmt::Debug>(result: Result<O, AwsError>) -> String {
+    result.expect_err("it is refused").to_string()
 }

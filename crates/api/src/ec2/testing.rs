@@ -1,33 +1,8 @@
 //! What the tests of EC2's handlers share.
 
-use crate::Cx;
 use crate::testing::Fixture;
-use longshore_aws_model::AwsError;
+pub use crate::testing::{read, refusal, write};
 use longshore_aws_model::ec2::Filter;
-use longshore_store::{Snapshot, Tx};
-
-/// Runs a writing handler as a request: undone when it fails.
-pub fn write<I: Send + 'static, O: Send + 'static>(
-    fixture: &Fixture,
-    handler: fn(&mut Tx, &Cx, I) -> Result<O, AwsError>,
-    input: I,
-) -> Result<O, AwsError> {
-    fixture.try_write(move |tx, cx| handler(tx, cx, input))
-}
-
-/// Runs a reading handler.
-pub fn read<I, O>(
-    fixture: &Fixture,
-    handler: fn(&Snapshot, &Cx, I) -> Result<O, AwsError>,
-    input: I,
-) -> Result<O, AwsError> {
-    fixture.read(|state, cx| handler(state, cx, input))
-}
-
-/// `Code: text` of a refusal.
-pub fn refusal<O: std::fmt::Debug>(result: Result<O, AwsError>) -> String {
-    result.expect_err("it is refused").to_string()
-}
 
 pub fn filter(name: &str, value: &str) -> Option<Vec<Filter>> {
     Some(vec![Filter { name: Some(name.to_owned()), values: Some(vec![value.to_owned()]) }])

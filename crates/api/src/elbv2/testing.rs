@@ -5,34 +5,9 @@ use super::create_load_balancer::create_load_balancer;
 use super::create_rule::create_rule;
 use super::create_target_group::create_target_group;
 use super::register_targets::register_targets;
-use crate::Cx;
 use crate::testing::Fixture;
-use longshore_aws_model::AwsError;
+pub use crate::testing::{read, refusal, write};
 use longshore_aws_model::elbv2::*;
-use longshore_store::{Snapshot, Tx};
-
-/// Runs a writing handler as a request: undone when it fails.
-pub fn write<I: Send + 'static, O: Send + 'static>(
-    fixture: &Fixture,
-    handler: fn(&mut Tx, &Cx, I) -> Result<O, AwsError>,
-    input: I,
-) -> Result<O, AwsError> {
-    fixture.try_write(move |tx, cx| handler(tx, cx, input))
-}
-
-/// Runs a reading handler.
-pub fn read<I, O>(
-    fixture: &Fixture,
-    handler: fn(&Snapshot, &Cx, I) -> Result<O, AwsError>,
-    input: I,
-) -> Result<O, AwsError> {
-    fixture.read(|state, cx| handler(state, cx, input))
-}
-
-/// `Code: text` of a refusal.
-pub fn refusal<O: std::fmt::Debug>(result: Result<O, AwsError>) -> String {
-    result.expect_err("it is refused").to_string()
-}
 
 /// The default VPC's subnets by zone.
 pub fn all_subnets(fixture: &Fixture) -> Vec<String> {
