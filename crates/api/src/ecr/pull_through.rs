@@ -29,18 +29,22 @@ pub fn upstream_name(rule: &PullThroughRule, repository: &str) -> String {
     }
 }
 
+/// Upstream registries are asked without credentials.
+fn refuse(custom_role: &Option<String>, credential: &Option<String>) -> Result<(), AwsError> {
+    match (custom_role, credential) {
+        (Some(_), _) => Err(error::unsupported("customRoleArn")),
+        (_, Some(_)) => Err(error::unsupported("credentialArn")),
+        (None, None) => Ok(()),
+    }
+}
+
 pub fn create_pull_through_cache_rule(
     tx: &mut Tx,
     cx: &Cx,
     input: CreatePullThroughCacheRuleInput,
 ) -> Result<CreatePullThroughCacheRuleOutput, AwsError> {
     names::check_registry(&cx.scope, input.registry_id.as_deref())?;
-    if input.custom_role_arn.is_some() {
-        return Err(error::unsupported("customRoleArn"));
-    }
-    if input.credential_arn.is_some() {
-        return Err(error::unsupported("credentialArn"));
-    }
+    refuse(&input.custom_role_arn, &input.credential_arn)?;
     let prefix = names::prefix(&input.ecr_repository_prefix);
     let upstream_url = input.upstream_registry_url.trim_start_matches("https://").trim_end_matches('/').to_owned();
     let is_host = |url: &str| {
@@ -108,17 +112,9 @@ pub fn update_pull_through_cache_rule(
     input: UpdatePullThroughCacheRuleInput,
 ) -> Result<UpdatePullThroughCacheRuleOutput, AwsError> {
     names::check_registry(&cx.scope, input.registry_id.as_deref())?;
-    if input.custom_role_arn.is_some() {
-        return Err(error::unsupported("customRoleArn"));
-    }
-    if input.credential_arn.is_some() {
-        return Err(error::unsupported("credentialArn"));
-    }
+    refuse(&input.custom_role_arn, &input.credential_arn)?;
     let prefix = names::prefix(&input.ecr_repository_prefix);
     let updated = tx.pull_through_rules().update(&(cx.scope.clone(), prefix.clone()), |row| {
-        if input.credential_arn.is_some() {
-            row.credential_arn = input.credential_arn;
-        }
         row.updated_at = cx.now;
         row.clone()
     });
