@@ -1,11 +1,10 @@
 //! Signatures of others are found right: those of botocore 1.44 (`tests/data/sigv4.json`, made by its signers for this
-//! test), and those of AWS's own test suite when `LONGSHORE_SIGV4_SUITE` names its directory
-//! (`tests/aws-signing-test-suite/v4` of github.com/awslabs/aws-c-auth, Apache-2.0).
+//! test), and those of AWS's own test suite (`tests/data/aws-signing-test-suite-v4.json`).
 
 use longshore_aws_model::Timestamp;
 use longshore_aws_wire::sigv4::{Credential, Mode, SignedRequest, SigningKey, check};
 use serde_json::Value;
-use std::path::Path;
+use std::collections::BTreeMap;
 
 /// A request as its signer left it.
 struct Case {
@@ -75,26 +74,22 @@ fn signatures_of_botocore_are_right() {
 
 #[test]
 fn signatures_of_the_published_suite_are_right() {
-    let Some(suite) = std::env::var_os("LONGSHORE_SIGV4_SUITE") else {
-        println!("LONGSHORE_SIGV4_SUITE does not name the suite; left out");
-        return;
-    };
+    let suite: BTreeMap<String, Value> =
+        serde_json::from_str(include_str!("../data/aws-signing-test-suite-v4.json")).expect("JSON");
     let mut cases = Vec::new();
-    for directory in std::fs::read_dir(suite).expect("the suite") {
-        let directory = directory.expect("an entry").path();
+    for (name, case) in &suite {
         for kind in ["header", "query"] {
-            cases.push(published(&directory, kind));
+            cases.push(published(name, case, kind));
         }
     }
     assert!(cases.len() >= 70, "{} cases", cases.len());
     check_all(&mut cases);
 }
 
-fn published(directory: &Path, kind: &str) -> Case {
-    let read = |name: &str| std::fs::read_to_string(directory.join(name)).expect("a file of the suite");
-    let context: Value = serde_json::from_str(&read("context.json")).expect("JSON");
-    let request = read(&format!("{kind}-signed-request.txt"));
-    let (head, body) = request.split_once("\n\n").unwrap_or((&request, ""));
+fn published(name: &str, case: &Value, kind: &str) -> Case {
+    let context = &case["context"];
+    let request = case[kind].as_str().expect("a signed request");
+    let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
     let mut lines = head.lines();
     let line = lines.next().expect("a request line");
     let (method, rest) = line.split_once(' ').expect("a method");
@@ -117,7 +112,7 @@ fn published(directory: &Path, kind: &str) -> Case {
         _ => target.to_owned(),
     };
     Case {
-        name: format!("{} ({kind})", directory.file_name().expect("a name").to_string_lossy()),
+        name: format!("{name} ({kind})"),
         method: method.to_owned(),
         target,
         headers,
