@@ -25,6 +25,16 @@ impl Network {
         Ok(Self { subnets: [subnet(0)?, subnet(1)?], vpc })
     }
 
+    /// A security group that lets everybody in at these ports, such as 80 or 0-65535.
+    pub fn open(&self, aws: &Aws, name: &str, ports: &str) -> anyhow::Result<String> {
+        let create =
+            ["ec2", "create-security-group", "--group-name", name, "--description", "test", "--vpc-id", &self.vpc];
+        let group = aws.text(&create, "GroupId")?;
+        let rule = ["--protocol", "tcp", "--port", ports, "--cidr", "0.0.0.0/0"];
+        aws.call(&[&["ec2", "authorize-security-group-ingress", "--group-id", &group], &rule[..]].concat())?;
+        Ok(group)
+    }
+
     /// As `RunTask` and `CreateService` take it.
     pub fn configuration(&self) -> Value {
         json!({"awsvpcConfiguration": {"subnets": self.subnets, "assignPublicIp": "ENABLED"}})

@@ -29,35 +29,7 @@ impl Balanced {
         let aws = Aws::new(instance);
         let network = Network::default(&aws)?;
         let [subnet1, subnet2] = &network.subnets;
-        let open = |name: &str, port: &str| -> anyhow::Result<String> {
-            let group = aws.text(
-                &[
-                    "ec2",
-                    "create-security-group",
-                    "--group-name",
-                    name,
-                    "--description",
-                    "test",
-                    "--vpc-id",
-                    &network.vpc,
-                ],
-                "GroupId",
-            )?;
-            aws.call(&[
-                "ec2",
-                "authorize-security-group-ingress",
-                "--group-id",
-                &group,
-                "--protocol",
-                "tcp",
-                "--port",
-                port,
-                "--cidr",
-                "0.0.0.0/0",
-            ])?;
-            Ok(group)
-        };
-        let (front, back) = (open("front", "80")?, open("back", "8080")?);
+        let (front, back) = (network.open(&aws, "front", "80")?, network.open(&aws, "back", "8080")?);
         let lb = aws.call(&[
             "elbv2",
             "create-load-balancer",

@@ -20,22 +20,7 @@ impl Longshore {
         let image = sample::web(instance)?;
         let aws = Aws::new(instance).with_program(&crate::machine::aws()?.display().to_string(), false);
         let network = Network::default(&aws)?;
-        let group = aws.text(
-            &["ec2", "create-security-group", "--group-name", "open", "--description", "x", "--vpc-id", &network.vpc],
-            "GroupId",
-        )?;
-        aws.call(&[
-            "ec2",
-            "authorize-security-group-ingress",
-            "--group-id",
-            &group,
-            "--protocol",
-            "tcp",
-            "--port",
-            "0-65535",
-            "--cidr",
-            "0.0.0.0/0",
-        ])?;
+        let group = network.open(&aws, "open", "0-65535")?;
         let mut api = Api::open(instance.listen)?;
         api.ecs("CreateCluster", &json!({}))?;
         api.ecs("RegisterTaskDefinition", &json!({
