@@ -1,6 +1,7 @@
 //! The HTTP edge: one port for every service, the registry and our own paths.
 
 use crate::serve::{Server, now, seed};
+use crate::threads::Threads;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -19,38 +20,40 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// A PutLogEvents call has at most one MiB; a task definition 64 KiB.
 const BODY_MAX: usize = 16 << 20;
 
-/// Serves connections until the server ends.
-pub async fn run(server: Server, listener: TcpListener) {
+/// Accepts connections, for the threads to serve, until the server ends.
+pub async fn run(threads: Threads, listener: TcpListener) {
     loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok((stream, peer)) => (stream, peer.ip()),
-            Err(error) => {
-                // Out of descriptors, most likely: wait for some to close.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
+        let accepted = match listener.accept().await {
+            Ok((stream, _)) => threads.serve(stream),
+            Err(error) => Err(error),
         };
-        let _ = stream.set_nodelay(true);
+        if let Err(error) = accepted {
+            // Out of descriptors, most likely: wait for some to close.
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Serves one connection to its end.
+pub async fn serve(server: Server, stream: TcpStream) {
+    let Ok(peer) = stream.peer_addr() else { return };
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
         let server = server.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let server = server.clone();
-                async move { Ok::<_, Infallible>(answer(server, request, peer).await) }
-            });
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(Duration::from_secs(60))
-                .serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
+        async move { Ok::<_, Infallible>(answer(server, request, peer.ip()).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(60))
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection ended early");
     }
 }
 

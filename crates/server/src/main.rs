@@ -23,6 +23,7 @@ mod process;
 mod serve;
 mod simulated;
 mod status;
+mod threads;
 mod tls_keys;
 mod up;
 mod upstream;

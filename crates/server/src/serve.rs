@@ -1,6 +1,7 @@
 //! Role `server`: store, API, controllers, registry, and the links to agent and balancer.
 
 use crate::config::{Auth, Config, Runtime};
+use crate::threads::Threads;
 use crate::upstream::Upstream;
 use crate::{agent_link, balancer_link, catalogue, credentials, edge, hosts, process, simulated};
 use anyhow::Context;
@@ -34,11 +35,13 @@ pub struct Server {
     pub agent: agent_link::Handle,
 }
 
+/// Threads that answer requests, beside the one for controllers and links and the store's. One answers while another computes;
+/// more would cost memory and win nothing.
+const EDGE_THREADS: usize = 2;
+
 pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     process::write_pid(&config.run_dir, "server")?;
-    // Two threads: one answers while the other waits for nothing in particular. More would cost memory and win nothing.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(serve(config))?;
+    process::current_thread()?.block_on(serve(config))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -113,12 +116,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(server.config.listen).await.with_context(|| {
         format!("cannot listen on {}: is another Longshore, or LocalStack, running?", server.config.listen)
     })?;
-    tasks.spawn(edge::run(server.clone(), listener));
+    let answering = server.clone();
+    let threads = Threads::start(EDGE_THREADS, move |stream| edge::serve(answering.clone(), stream))?;
+    tasks.spawn(edge::run(threads.clone(), listener));
     if server.config.runtime != Runtime::None {
         let address = server.config.registry_address();
         match tokio::net::TcpListener::bind((address, 80)).await {
             Ok(listener) => {
-                tasks.spawn(edge::run(server.clone(), listener));
+                tasks.spawn(edge::run(threads, listener));
             }
             Err(error) => {
                 tracing::warn!(%error, "the registry's own address {address}:80 is taken; use {}/<repository> instead", server.config.listen)
