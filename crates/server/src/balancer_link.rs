@@ -5,6 +5,7 @@ use crate::balancer::ResolverConfig;
 use crate::config::Config;
 use crate::serve::Server;
 use crate::tls_keys;
+use longshore_api::elbv2::listener_attributes as attributes_of_listeners;
 use longshore_balancer::config as lb;
 use longshore_balancer::report::{Report, TargetState as Seen};
 use longshore_controllers::networks::{Networks, expanded};
@@ -310,9 +311,20 @@ fn listener(state: &Snapshot, scope: &Scope, row: &elbv2::Listener, places: Plac
             })
             .collect(),
         ssl_policy: row.ssl_policy.clone(),
-        attributes: lb::ListenerAttributes::default(),
+        attributes: listener_attributes(row),
         default_actions: row.default_actions.iter().map(action).collect(),
         rules: rules.collect(),
+    }
+}
+
+fn listener_attributes(row: &elbv2::Listener) -> lb::ListenerAttributes {
+    let default = lb::ListenerAttributes::default();
+    let name = |key: &str, otherwise: String| row.attributes.get(key).cloned().unwrap_or(otherwise);
+    lb::ListenerAttributes {
+        server_header: row.attributes.get(attributes_of_listeners::SERVER_ENABLED).is_none_or(|v| v == "true"),
+        response_headers: attributes_of_listeners::response_headers(row).collect(),
+        tls_version_header: name(attributes_of_listeners::TLS_VERSION_NAME, default.tls_version_header),
+        tls_cipher_suite_header: name(attributes_of_listeners::TLS_CIPHER_SUITE_NAME, default.tls_cipher_suite_header),
     }
 }
 

@@ -152,6 +152,9 @@ pub struct Listener {
     /// Of an HTTPS listener only.
     #[serde(default)]
     pub ssl_policy: Option<String>,
+    /// Attributes that differ from their defaults.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
     pub tags: Tags,
     pub created_at: Timestamp,
 }

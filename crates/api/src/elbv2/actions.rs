@@ -1,7 +1,7 @@
 //! Actions of listeners and rules: read, checked, and what they refer to.
 
 use super::usage::Usage;
-use super::{error, names};
+use super::{error, limits, names};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{self as wire, codes};
 use longshore_store::Snapshot;
@@ -41,6 +41,9 @@ pub fn parse(
             return Err(AwsError::new(codes::TARGET_GROUP_ASSOCIATION_LIMIT, text));
         }
     }
+    let mut groups = usage.target_groups(&load_balancer.arn);
+    groups.extend(actions.iter().flat_map(Action::target_groups));
+    limits::check(&limits::TARGET_GROUPS_PER_LOAD_BALANCER, groups.len())?;
     Ok(actions)
 }
 
@@ -75,9 +78,7 @@ fn forward(single: Option<String>, config: Option<wire::ForwardActionConfig>) ->
         (None, []) => return Err(error::validation("A target group ARN must be specified for a forward action")),
         (None, tuples) => tuples.iter().map(weighted).collect::<Result<_, _>>()?,
     };
-    if target_groups.len() > 5 {
-        return Err(AwsError::new(codes::TOO_MANY_TARGET_GROUPS, "A forward action can have at most 5 target groups"));
-    }
+    limits::check(&limits::TARGET_GROUPS_PER_ACTION, target_groups.len())?;
     if (1..target_groups.len()).any(|n| target_groups[..n].iter().any(|(arn, _)| *arn == target_groups[n].0)) {
         return Err(error::validation("A forward action cannot have the same target group twice"));
     }

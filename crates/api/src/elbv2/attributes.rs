@@ -1,4 +1,4 @@
-//! Attributes of load balancers and target groups: which there are, their defaults, and the values each may have.
+//! Attributes of load balancers and target groups (those of listeners are in `listener_attributes.rs`): which there are, their defaults, and the values each may have.
 //!
 //! All of AWS's are listed with what holds here. Those that nothing here obeys have one value, the default: setting
 //! them to it is fine, to anything else is refused by name.
@@ -7,19 +7,19 @@ use super::error;
 use longshore_aws_model::AwsError;
 use std::collections::BTreeMap;
 
-type Check = fn(&str) -> bool;
+pub type Check = fn(&str) -> bool;
 
 /// One attribute: its key, its default and what its values must satisfy; `None` for the default alone.
-struct Attribute(&'static str, &'static str, Option<Check>);
+pub struct Attribute(pub &'static str, pub &'static str, pub Option<Check>);
 
 /// The attributes of one kind of resource.
 pub struct Attributes {
-    /// `Load balancer`, `Target group`.
-    noun: &'static str,
-    list: &'static [Attribute],
+    /// `Load balancer`, `Target group`, `Listener`.
+    pub noun: &'static str,
+    pub list: &'static [Attribute],
 }
 
-fn is_bool(value: &str) -> bool {
+pub fn is_bool(value: &str) -> bool {
     matches!(value, "true" | "false")
 }
 
@@ -129,6 +129,10 @@ impl Attributes {
         all
     }
 
+    pub fn has(&self, key: &str) -> bool {
+        self.list.iter().any(|Attribute(known, ..)| *known == key)
+    }
+
     /// Sets attributes in `stored`, which keeps only those that differ from their defaults.
     pub fn set<'a>(
         &self,
@@ -204,6 +208,7 @@ pub fn check_target_group(stored: &BTreeMap<String, String>) -> Result<(), AwsEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::elbv2::listener_attributes::{OF_HTTP_LISTENERS, OF_HTTPS_LISTENERS};
 
     fn set(attributes: &Attributes, key: &str, value: &str) -> Result<BTreeMap<String, String>, String> {
         let mut stored = BTreeMap::new();
@@ -213,7 +218,7 @@ mod tests {
 
     #[test]
     fn defaults_satisfy_their_own_checks_and_are_not_stored() {
-        for attributes in [&OF_LOAD_BALANCERS, &OF_TARGET_GROUPS] {
+        for attributes in [&OF_LOAD_BALANCERS, &OF_TARGET_GROUPS, &OF_HTTP_LISTENERS, &OF_HTTPS_LISTENERS] {
             for Attribute(key, default, check) in attributes.list {
                 assert!(check.is_none_or(|holds| holds(default)), "{key}");
                 assert_eq!(set(attributes, key, default), Ok(BTreeMap::new()), "{key}");

@@ -6,8 +6,8 @@ use longshore_aws_model::elbv2::RuleCondition;
 use longshore_types::elbv2::Condition;
 
 /// Values and wildcards that a rule may have over all its conditions.
-const MAX_VALUES: usize = 5;
-const MAX_WILDCARDS: usize = 5;
+pub const MAX_VALUES: usize = 5;
+pub const MAX_WILDCARDS: usize = 5;
 
 pub fn parse(given: Vec<RuleCondition>) -> Result<Vec<Condition>, AwsError> {
     if given.is_empty() {

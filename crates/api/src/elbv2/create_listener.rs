@@ -1,7 +1,7 @@
 //! CreateListener.
 
 use super::error::refuse;
-use super::{actions, error, listener_tls, names, tags, view};
+use super::{actions, error, limits, listener_tls, names, tags, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{CreateListenerInput, CreateListenerOutput, codes};
@@ -9,6 +9,7 @@ use longshore_store::tables::Listeners;
 use longshore_store::{Snapshot, Tx};
 use longshore_types::Scope;
 use longshore_types::elbv2::Listener;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub fn create_listener(tx: &mut Tx, cx: &Cx, input: CreateListenerInput) -> Result<CreateListenerOutput, AwsError> {
@@ -27,6 +28,7 @@ pub fn create_listener(tx: &mut Tx, cx: &Cx, input: CreateListenerInput) -> Resu
         default_actions,
         certificates: vec![],
         ssl_policy: None,
+        attributes: BTreeMap::new(),
         tags,
         created_at: cx.now,
     };
@@ -42,6 +44,7 @@ pub fn create_listener(tx: &mut Tx, cx: &Cx, input: CreateListenerInput) -> Resu
         }
         return Err(duplicate(&load_balancer.arn));
     }
+    limits::check(&limits::LISTENERS, limits::listeners(tx, &cx.scope, &load_balancer.arn).count() + 1)?;
     let sent = view::listener(&row);
     tx.listeners().put((cx.scope.clone(), row.arn.clone()), row);
     Ok(CreateListenerOutput { listeners: Some(vec![sent]) })

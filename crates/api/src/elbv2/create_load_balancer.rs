@@ -1,7 +1,7 @@
 //! CreateLoadBalancer.
 
 use super::error::refuse;
-use super::{error, names, placement, tags, view};
+use super::{error, limits, names, placement, tags, view};
 use crate::Cx;
 use crate::ec2::internet_gateways;
 use longshore_aws_model::AwsError;
@@ -56,6 +56,7 @@ pub fn create_load_balancer(
         }
         return Ok(CreateLoadBalancerOutput { load_balancers: Some(vec![view::load_balancer(&existing)]) });
     }
+    limits::check(&limits::LOAD_BALANCERS, tx.load_balancers().prefix(&cx.scope).count() + 1)?;
     if internet_facing && !internet_gateways::is_attached(tx, cx, &vpc) {
         return Err(AwsError::new(codes::INVALID_SUBNET, format!("VPC {vpc} has no internet gateway")));
     }

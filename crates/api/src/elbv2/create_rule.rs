@@ -1,6 +1,6 @@
 //! CreateRule.
 
-use super::{actions, conditions, error, names, tags, transforms, view};
+use super::{actions, conditions, error, limits, names, tags, transforms, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{CreateRuleInput, CreateRuleOutput};
@@ -18,6 +18,7 @@ pub fn create_rule(tx: &mut Tx, cx: &Cx, input: CreateRuleInput) -> Result<Creat
     if names::rules_of(tx, &cx.scope, &listener.arn).iter().any(|rule| rule.priority == priority) {
         return Err(error::priority_in_use(priority));
     }
+    limits::check(&limits::RULES, limits::rules(tx, &cx.scope, &load_balancer.arn) + 1)?;
     let arn = names::rule_arn(&listener.arn, &cx.ids().hex(16));
     let row = Rule { arn, listener: listener.arn.clone(), priority, conditions, actions, transforms, tags };
     let sent = view::rule(&row);

@@ -2,7 +2,7 @@
 
 use super::error::refuse;
 use super::usage::Usage;
-use super::{error, health_check, names, tags, view};
+use super::{error, health_check, limits, names, tags, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{CreateTargetGroupInput, CreateTargetGroupOutput, codes};
@@ -64,6 +64,7 @@ pub fn create_target_group(
         }
         return Ok(CreateTargetGroupOutput { target_groups: Some(vec![view::target_group(&existing, &usage)]) });
     }
+    limits::check(&limits::TARGET_GROUPS, tx.target_groups().prefix(&cx.scope).count() + 1)?;
     let sent = view::target_group(&row, &usage);
     tx.target_groups().put((cx.scope.clone(), row.arn.clone()), row);
     Ok(CreateTargetGroupOutput { target_groups: Some(vec![sent]) })

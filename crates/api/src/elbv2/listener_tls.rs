@@ -1,16 +1,13 @@
 //! Certificates and security policies of HTTPS listeners.
 
 use super::error;
-use super::ssl_policies;
+use super::{limits, ssl_policies};
 use crate::acm;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{Certificate, codes};
 use longshore_store::Snapshot;
 use longshore_types::Scope;
 use longshore_types::elbv2::Listener;
-
-/// Certificates beside the default one.
-const EXTRA_MAX: usize = 25;
 
 /// What a listener is told about TLS, before it is stored.
 #[derive(Debug, Default)]
@@ -66,11 +63,10 @@ pub fn add(state: &Snapshot, scope: &Scope, row: &mut Listener, list: Vec<Certif
             row.certificates.push(arn);
         }
     }
-    if row.certificates.len() > EXTRA_MAX + 1 {
-        let text = format!("The maximum number of certificates on a listener is {EXTRA_MAX}");
-        return Err(AwsError::new(codes::TOO_MANY_CERTIFICATES, text));
-    }
-    Ok(())
+    // The default ones do not count.
+    let others = limits::listeners(state, scope, &row.load_balancer).filter(|listener| listener.arn != row.arn);
+    let others = others.map(|listener| listener.certificates.len().saturating_sub(1)).sum::<usize>();
+    limits::check(&limits::CERTIFICATES, others + row.certificates.len() - 1)
 }
 
 /// Removes certificates; the default one only goes with another in its place.

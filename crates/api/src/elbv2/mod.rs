@@ -2,6 +2,7 @@
 
 mod actions;
 mod attributes;
+mod capacity_reservation;
 mod conditions;
 mod create_listener;
 mod create_load_balancer;
@@ -18,11 +19,15 @@ mod describe_rules;
 mod describe_target_groups;
 mod describe_target_health;
 mod error;
+mod get_resource_policy;
 mod health_check;
+mod limits;
 mod list;
+pub mod listener_attributes;
 mod listener_certificates;
 mod listener_tls;
 mod load_balancer_attributes;
+mod modify_ip_pools;
 mod modify_listener;
 mod modify_rule;
 mod modify_target_group;
@@ -30,6 +35,7 @@ mod names;
 pub mod permissions;
 mod placement;
 mod register_targets;
+mod set_ip_address_type;
 mod set_rule_priorities;
 mod set_security_groups;
 mod set_subnets;
@@ -54,6 +60,12 @@ pub fn routes(routes: Routes) -> Routes {
         .read::<DescribeLoadBalancerAttributes>(load_balancer_attributes::describe_load_balancer_attributes)
         .write::<SetSecurityGroups>(set_security_groups::set_security_groups)
         .write::<SetSubnets>(set_subnets::set_subnets)
+        .read::<SetIpAddressType>(set_ip_address_type::set_ip_address_type)
+        .read::<ModifyIpPools>(modify_ip_pools::modify_ip_pools)
+        .read::<DescribeCapacityReservation>(capacity_reservation::describe_capacity_reservation)
+        .read::<ModifyCapacityReservation>(capacity_reservation::modify_capacity_reservation)
+        .read::<DescribeAccountLimits>(limits::describe_account_limits)
+        .read::<GetResourcePolicy>(get_resource_policy::get_resource_policy)
         .write::<CreateTargetGroup>(create_target_group::create_target_group)
         .read::<DescribeTargetGroups>(describe_target_groups::describe_target_groups)
         .write::<DeleteTargetGroup>(delete_target_group::delete_target_group)
@@ -70,6 +82,8 @@ pub fn routes(routes: Routes) -> Routes {
         .read::<DescribeListenerCertificates>(listener_certificates::describe_listener_certificates)
         .read::<DescribeSSLPolicies>(ssl_policies::describe_ssl_policies)
         .write::<ModifyListener>(modify_listener::modify_listener)
+        .write::<ModifyListenerAttributes>(listener_attributes::modify_listener_attributes)
+        .read::<DescribeListenerAttributes>(listener_attributes::describe_listener_attributes)
         .write::<DeleteListener>(delete_listener::delete_listener)
         .write::<CreateRule>(create_rule::create_rule)
         .read::<DescribeRules>(describe_rules::describe_rules)

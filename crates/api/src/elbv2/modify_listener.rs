@@ -2,7 +2,7 @@
 
 use super::create_listener::{check_port, check_protocol, duplicate, on_port};
 use super::error::refuse;
-use super::{actions, listener_tls, names, view};
+use super::{actions, listener_attributes, listener_tls, names, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{ModifyListenerInput, ModifyListenerOutput};
@@ -28,6 +28,7 @@ pub fn modify_listener(tx: &mut Tx, cx: &Cx, input: ModifyListenerInput) -> Resu
     }
     let given = listener_tls::Given { certificates: input.certificates, ssl_policy: input.ssl_policy };
     listener_tls::apply(tx, &cx.scope, &mut row, given)?;
+    listener_attributes::keep_those_of_protocol(&mut row);
     let sent = view::listener(&row);
     tx.listeners().put((cx.scope.clone(), row.arn.clone()), row);
     Ok(ModifyListenerOutput { listeners: Some(vec![sent]) })

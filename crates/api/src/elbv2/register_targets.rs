@@ -1,18 +1,15 @@
 //! RegisterTargets: addresses, each with a port. A target that was draining is taken back.
 
-use super::{error, names};
+use super::{error, limits, names};
 use crate::Cx;
 use longshore_aws_model::AwsError;
-use longshore_aws_model::elbv2::{RegisterTargetsInput, RegisterTargetsOutput, TargetDescription, codes};
+use longshore_aws_model::elbv2::{RegisterTargetsInput, RegisterTargetsOutput, TargetDescription};
 use longshore_store::tables::Subnets;
 use longshore_store::{Snapshot, Tx};
 use longshore_types::ec2::Cidr;
 use longshore_types::elbv2::{Target, TargetGroup, TargetHealth};
 use longshore_types::id::ZoneName;
 use std::net::Ipv4Addr;
-
-/// AWS's quota, of a target group.
-const MAX_TARGETS: usize = 1000;
 
 pub fn register_targets(tx: &mut Tx, cx: &Cx, input: RegisterTargetsInput) -> Result<RegisterTargetsOutput, AwsError> {
     let group = names::target_group(tx, &cx.scope, &input.target_group_arn)?;
@@ -39,12 +36,7 @@ pub fn register_targets(tx: &mut Tx, cx: &Cx, input: RegisterTargetsInput) -> Re
         };
         tx.targets().put(key, row);
     }
-    if tx.targets().prefix(&(cx.scope.clone(), group.arn.clone())).count() > MAX_TARGETS {
-        return Err(AwsError::new(
-            codes::TOO_MANY_TARGETS,
-            format!("A target group can have at most {MAX_TARGETS} targets"),
-        ));
-    }
+    limits::check(&limits::TARGETS, tx.targets().prefix(&(cx.scope.clone(), group.arn.clone())).count())?;
     Ok(RegisterTargetsOutput {})
 }
 

@@ -33,6 +33,11 @@ impl Usage {
         self.0.get(target_group).into_iter().flatten().map(String::as_str)
     }
 
+    /// ARNs of the groups that a load balancer forwards to.
+    pub fn target_groups<'a>(&'a self, load_balancer: &str) -> BTreeSet<&'a str> {
+        self.0.iter().filter(|(_, users)| users.contains(load_balancer)).map(|(group, _)| group.as_str()).collect()
+    }
+
     pub fn is_used(&self, target_group: &str) -> bool {
         self.0.contains_key(target_group)
     }

@@ -56,6 +56,7 @@ pub(crate) fn refuse(call: &Rc<Call>, status: StatusCode) -> Result<Response<Bod
     }
     let record = route.load_balancer.access_log.as_ref().map(|log| Record::of_refused(log, call, &route));
     let mut response = respond::error(status, true);
+    route.decorate(response.headers_mut());
     finish(&mut response, record);
     Ok(response)
 }

@@ -14,7 +14,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::SendRequest;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use longshore_balancer::config::{Certificate, Protocol, ProtocolVersion};
+use longshore_balancer::config::{Certificate, Config, Protocol, ProtocolVersion};
 use longshore_balancer::report::TargetState;
 use tokio::net::TcpListener;
 
@@ -46,6 +46,34 @@ async fn ask(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, headers, String::from_utf8_lossy(&body).into_owned())
+}
+
+#[tokio::test]
+async fn a_listener_sets_headers_on_all_responses_and_renames_its_own_on_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = echo("a").await;
+    let mut rig = Rig::forwarding(vec![group("g", &[&a])]).await;
+    let set = |config: &mut Config| {
+        config.load_balancers[0].attributes.tls_headers = true;
+        let attributes = &mut config.load_balancers[0].listeners[0].attributes;
+        attributes.server_header = false;
+        attributes.response_headers = vec![("x-frame-options".into(), "DENY".into())];
+        attributes.tls_version_header = "X-Tls".into();
+    };
+    rig.change(set).await;
+    let answer = crate::client::get(rig.address, "/").await;
+    assert_eq!((answer.header("x-frame-options"), answer.header("server")), (Some("DENY"), None));
+    // What is refused before it is understood, too.
+    let refused = crate::client::once(rig.address, "GET / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n").await;
+    assert_eq!((refused.status(), refused.header("x-frame-options")), (501, Some("DENY")));
+    assert_eq!(refused.header("server"), None);
+    let made = secured(&mut rig, folder.path()).await;
+    let (status, headers, body) = ask(&mut client(&rig, &made).await, get("/")).await;
+    assert_eq!((status, headers["x-frame-options"].to_str().unwrap()), (200, "DENY"));
+    assert!(
+        body.to_lowercase().contains("x-tls: tlsv1.3") && !body.to_lowercase().contains("x-amzn-tls-version"),
+        "{body}"
+    );
 }
 
 fn get(path: &str) -> Request<Full<Bytes>> {
