@@ -240,7 +240,13 @@ pub(crate) fn compile(config: &Config, lives: &mut dyn Lives) -> Result<HashMap<
     for load_balancer in &config.load_balancers {
         let shared = Arc::new(compile_load_balancer(load_balancer, lives)?);
         for listener in &load_balancer.listeners {
-            let route = Arc::new(compile_listener(listener, &shared, &groups, lives.offer(&listener.arn))?);
+            let offer = lives.offer(&listener.arn);
+            let has_none = listener.protocol == Protocol::Https && offer.is_none();
+            let route = Arc::new(compile_listener(listener, &shared, &groups, offer)?);
+            if has_none {
+                // Never plain HTTP in its place.
+                continue;
+            }
             if listeners.insert(listener.arn.clone(), route).is_some() {
                 return Err(CompileError::Duplicate(listener.arn.clone()));
             }

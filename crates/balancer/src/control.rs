@@ -23,7 +23,7 @@ use crate::log::{Kind, LogStream, Writer};
 use crate::persist;
 use crate::report::Report;
 use crate::target::GroupLive;
-use crate::tls::{self, Offer, TlsError};
+use crate::tls::{self, Offer, Offers, TlsError};
 use crate::worker::{Order, WorkerHandle};
 use listeners::Listeners;
 use namespaces::Namespaces;
@@ -71,6 +71,8 @@ pub(crate) struct Control {
     /// Compiled from `config`.
     listening: HashMap<String, Arc<Route>>,
     lives: LongLived,
+    /// Why listeners do not offer what the configuration says, by ARN.
+    tls_problems: HashMap<String, String>,
     namespaces: Namespaces,
     targets: Targets,
     listeners: Listeners,
@@ -123,6 +125,7 @@ impl Control {
             config: Config::default(),
             listening: HashMap::new(),
             lives: LongLived { groups: HashMap::new(), load_balancers: HashMap::new(), offers: HashMap::new(), logs },
+            tls_problems: HashMap::new(),
             namespaces: Namespaces::default(),
             targets: Targets::new(checks, target_idle.clone()),
             listeners: Listeners::default(),
@@ -161,7 +164,7 @@ impl Control {
                 () = self.target_idle.notified() => {}
                 () = tokio::time::sleep(drained_in.unwrap_or(Duration::MAX)), if drained_in.is_some() => {}
                 _ = counters.tick() => {}
-                _ = retry.tick(), if self.needs_retry() => self.reconcile().await,
+                _ = retry.tick(), if self.needs_retry() => self.retry().await,
                 Some(_) = self.probers.join_next() => continue,
             }
             self.publish();
@@ -172,15 +175,7 @@ impl Control {
         if config.generation < self.config.generation {
             return Err(ApplyError::Stale { offered: config.generation, current: self.config.generation });
         }
-        let offers = tls::offers(&config, &self.lives.offers)?;
-        let former = std::mem::replace(&mut self.lives.offers, offers);
-        self.listening = match compile(&config, &mut self.lives) {
-            Ok(listening) => listening,
-            Err(error) => {
-                self.lives.offers = former;
-                return Err(error.into());
-            }
-        };
+        self.compile(&config)?;
         self.config = config;
         if let Some(path) = &self.config_file
             && let Err(error) = persist::save(path, &self.config)
@@ -194,6 +189,36 @@ impl Control {
         Ok(())
     }
 
+    fn compile(&mut self, config: &Config) -> Result<(), ApplyError> {
+        let Offers { offers, problems } = tls::offers(config, &self.lives.offers)?;
+        let former = std::mem::replace(&mut self.lives.offers, offers);
+        match compile(config, &mut self.lives) {
+            Ok(listening) => self.listening = listening,
+            Err(error) => {
+                self.lives.offers = former;
+                return Err(error.into());
+            }
+        }
+        for (listener, problem) in &problems {
+            if self.tls_problems.get(listener) != Some(problem) {
+                tracing::error!(problem, "a certificate cannot be used; the listener stays as it was");
+            }
+        }
+        self.tls_problems = problems;
+        Ok(())
+    }
+
+    /// Tries again what failed.
+    async fn retry(&mut self) {
+        if !self.tls_problems.is_empty() {
+            let config = self.config.clone();
+            if let Err(error) = self.compile(&config) {
+                tracing::error!(%error, "what was compiled before cannot be compiled again");
+            }
+        }
+        self.reconcile().await;
+    }
+
     /// Brings targets, routes and listeners in line with the configuration. In this order: a worker routes to
     /// targets that exist, and a new listener finds its route.
     async fn reconcile(&mut self) {
@@ -201,9 +226,17 @@ impl Control {
         self.targets.reconcile(&self.config, &self.namespaces, &self.lives.groups, &mut self.probers);
         let listeners = self.listening.clone();
         self.tell_routes(Arc::new(Routes { listeners, poolable: self.targets.poolable() })).await;
-        for closed in self.listeners.reconcile(&self.config, &self.namespaces, &self.workers) {
+        let unusable = self.unusable();
+        for closed in self.listeners.reconcile(&self.config, &self.namespaces, &unusable, &self.workers) {
             let _ = closed.await;
         }
+    }
+
+    /// HTTPS listeners that have nothing to offer, and why.
+    fn unusable(&self) -> HashMap<String, String> {
+        let mut unusable = self.tls_problems.clone();
+        unusable.retain(|listener, _| !self.lives.offers.contains_key(listener));
+        unusable
     }
 
     async fn tell_routes(&self, routes: Arc<Routes>) {
@@ -223,14 +256,14 @@ impl Control {
     }
 
     fn needs_retry(&self) -> bool {
-        self.listeners.has_failed() || self.namespaces.has_missing()
+        self.listeners.has_failed() || !self.tls_problems.is_empty() || self.namespaces.has_missing()
     }
 
     fn publish(&mut self) {
         let report = Report {
             generation: self.config.generation,
             targets: self.targets.report(&self.config, clock::unix_ms()),
-            listeners: self.listeners.report(),
+            listeners: self.listeners.report(&self.tls_problems),
             load_balancers: self
                 .config
                 .load_balancers

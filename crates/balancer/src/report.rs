@@ -74,6 +74,10 @@ pub struct ListenerReport {
     /// Why it does not listen; tried again each second. Absent: it listens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Why it does not offer the certificates it was told to: it goes on with those it had, or without the one that
+    /// is named; tried again each second. (With `error`: it had none.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_error: Option<String>,
 }
 
 /// Counters of one load balancer; names follow AWS/ApplicationELB.

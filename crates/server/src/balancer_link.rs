@@ -112,6 +112,13 @@ fn parse(line: &str) -> Option<Report> {
 }
 
 async fn take(server: &Server, report: Report, known: &(u64, Vec<String>)) {
+    for listener in report.listeners.iter().filter(|l| l.tls_error.is_some()) {
+        tracing::warn!(
+            arn = listener.arn,
+            error = listener.tls_error.as_deref().unwrap_or_default(),
+            "a listener does not offer its certificates yet"
+        );
+    }
     for listener in report.listeners.iter().filter(|l| l.error.is_some()) {
         tracing::warn!(arn = listener.arn, address = %listener.address, port = listener.port, error = listener.error.as_deref().unwrap_or_default(), "a listener does not listen yet");
     }
@@ -464,5 +471,28 @@ fn target_group(state: &Snapshot, scope: &Scope, row: &elbv2::TargetGroup) -> lb
             healthy_percent_min: number(&minimum("percentage"), 0),
         },
         targets: targets.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_api::elbv2::ssl_policies;
+    use longshore_balancer::tls::policy;
+
+    /// The API and the data plane know nothing of each other: each has its own list.
+    #[test]
+    fn security_policies_are_shown_as_they_are_in_force() {
+        let shown = ssl_policies::SERVED.iter().map(|(name, tls13, tls12)| {
+            let policy = ssl_policies::view(name, *tls13, *tls12);
+            let ciphers = policy.ciphers.unwrap_or_default().into_iter();
+            (
+                (*name).to_owned(),
+                policy.ssl_protocols.unwrap_or_default(),
+                ciphers.map(|cipher| cipher.name.unwrap_or_default()).collect::<Vec<_>>(),
+            )
+        });
+        let owned = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let in_force = policy::served().map(|p| (p.name.to_owned(), owned(p.protocols), owned(p.ciphers)));
+        assert_eq!(shown.collect::<Vec<_>>(), in_force.collect::<Vec<_>>());
     }
 }

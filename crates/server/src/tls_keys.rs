@@ -28,8 +28,16 @@ pub fn provide(run_dir: &Path, vault: &Vault, used: &[&Certificate]) -> io::Resu
     let mut wanted = BTreeSet::new();
     for certificate in used {
         let path = path_of(run_dir, certificate);
+        wanted.insert(path.clone());
         if !path.exists() {
-            let key = vault.open(&key_place(&certificate.arn), &certificate.private_key).map_err(io::Error::other)?;
+            let key = match vault.open(&key_place(&certificate.arn), &certificate.private_key) {
+                Ok(key) => key,
+                Err(error) => {
+                    // The balancer reports the listeners that miss it; all others go on.
+                    tracing::error!(certificate = certificate.arn, %error, "a private key cannot be opened");
+                    continue;
+                }
+            };
             let fresh = path.with_extension("new");
             // One that was left half written has a mode of its own.
             let _ = fs::remove_file(&fresh);
@@ -37,7 +45,6 @@ pub fn provide(run_dir: &Path, vault: &Vault, used: &[&Certificate]) -> io::Resu
             file.write_all(&key)?;
             fs::rename(&fresh, &path)?;
         }
-        wanted.insert(path);
     }
     for entry in fs::read_dir(&folder)? {
         let path = entry?.path();

@@ -39,7 +39,7 @@ mod set_ip_address_type;
 mod set_rule_priorities;
 mod set_security_groups;
 mod set_subnets;
-mod ssl_policies;
+pub mod ssl_policies;
 pub(crate) mod tags;
 mod target_group_attributes;
 #[cfg(test)]

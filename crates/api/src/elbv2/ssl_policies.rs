@@ -71,7 +71,8 @@ pub fn describe_ssl_policies(
     Ok(DescribeSSLPoliciesOutput { ssl_policies: Some(policies), next_marker })
 }
 
-fn view(name: &str, tls13: bool, tls12: bool) -> SslPolicy {
+/// A policy as it is shown.
+pub fn view(name: &str, tls13: bool, tls12: bool) -> SslPolicy {
     let both = [(tls13, "TLSv1.3", TLS13), (tls12, "TLSv1.2", TLS12)];
     let served = || both.iter().filter(|(is_served, ..)| *is_served);
     let ciphers = served().flat_map(|(_, _, ciphers)| ciphers.iter()).zip(1..);

@@ -1,6 +1,6 @@
 //! Listening sockets: opened when first configured, kept while the configuration mentions them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,15 +37,18 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Opens what is missing, closes what is no longer configured. The closing is done when all receivers
+    /// Opens what is missing, closes what is no longer configured. Listeners that are `unusable`, for a reason, are
+    /// not listened for. The closing is done when all receivers
     /// have answered.
     pub(super) fn reconcile(
         &mut self,
         config: &Config,
         namespaces: &Namespaces,
+        unusable: &HashMap<String, String>,
         workers: &[WorkerHandle],
     ) -> Vec<oneshot::Receiver<()>> {
         let mut former = std::mem::take(&mut self.entries);
+        let mut unlistened = BTreeMap::new();
         for load_balancer in &config.load_balancers {
             for listener in &load_balancer.listeners {
                 for address in &load_balancer.addresses {
@@ -55,6 +58,11 @@ impl Listeners {
                         ip: address.ip,
                         namespace: address.namespace.clone(),
                     };
+                    if let Some(reason) = unusable.get(&listener.arn) {
+                        // An open socket of it stays among the former ones, which are closed.
+                        unlistened.insert(place, Entry { key: u64::MAX, socket: Err(reason.clone()) });
+                        continue;
+                    }
                     let namespace = namespaces.get(address.namespace.as_deref());
                     let kept = former.remove(&place).filter(|entry| is_in(entry, &namespace));
                     let entry = match kept {
@@ -65,6 +73,7 @@ impl Listeners {
                 }
             }
         }
+        self.entries.append(&mut unlistened);
         former.into_values().flat_map(|entry| tell_unlisten(&entry, workers)).collect()
     }
 
@@ -95,7 +104,8 @@ impl Listeners {
         self.entries.values().any(|entry| entry.socket.is_err())
     }
 
-    pub(super) fn report(&self) -> Vec<ListenerReport> {
+    /// `tls_problems` are by listener.
+    pub(super) fn report(&self, tls_problems: &HashMap<String, String>) -> Vec<ListenerReport> {
         self.entries
             .iter()
             .map(|(place, entry)| ListenerReport {
@@ -103,6 +113,7 @@ impl Listeners {
                 address: place.ip,
                 port: place.port,
                 error: entry.socket.as_ref().err().cloned(),
+                tls_error: tls_problems.get(&place.arn).cloned(),
             })
             .collect()
     }

@@ -101,7 +101,7 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-fn load(certificate: &Certificate) -> Result<CertifiedKey, CertificateError> {
+pub(super) fn load(certificate: &Certificate) -> Result<CertifiedKey, CertificateError> {
     let arn = || certificate.arn.clone();
     let chain = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes()).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| CertificateError::Chain { arn: arn(), reason: error.to_string() })?;

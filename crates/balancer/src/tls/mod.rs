@@ -83,31 +83,59 @@ pub(crate) struct Session {
     pub is_http2: bool,
 }
 
-/// Makes the offers of all HTTPS listeners, by listener ARN. Those of unchanged settings are taken from `former`.
-pub(crate) fn offers(
-    config: &Config,
-    former: &HashMap<String, Arc<Offer>>,
-) -> Result<HashMap<String, Arc<Offer>>, TlsError> {
-    let mut offers = HashMap::new();
+/// What all HTTPS listeners offer, by listener ARN.
+#[derive(Debug, Default)]
+pub(crate) struct Offers {
+    pub offers: HashMap<String, Arc<Offer>>,
+    /// Why a listener does not offer what its settings say.
+    pub problems: HashMap<String, String>,
+}
+
+/// Makes the offers of all HTTPS listeners. Those of unchanged settings are taken from `former`.
+///
+/// A certificate that cannot be used concerns its listener alone, which goes on with what it offered before. One
+/// that offered nothing yet leaves out the certificate, unless it is the default one: then there is no offer.
+pub(crate) fn offers(config: &Config, former: &HashMap<String, Arc<Offer>>) -> Result<Offers, TlsError> {
+    let mut all = Offers::default();
     for load_balancer in &config.load_balancers {
         for listener in load_balancer.listeners.iter().filter(|listener| listener.protocol == Protocol::Https) {
+            let arn = &listener.arn;
             let settings = Settings {
                 certificates: listener.certificates.clone(),
                 policy: listener.ssl_policy.clone().unwrap_or_else(|| policy::DEFAULT.to_owned()),
                 http2: load_balancer.attributes.http2,
             };
-            let kept = former.get(&listener.arn).filter(|offer| offer.settings == settings).cloned();
-            let offer = match kept {
-                Some(offer) => offer,
-                None => Arc::new(Offer::new(&listener.arn, settings)?),
+            let former = former.get(arn);
+            let offer = match former.filter(|offer| offer.settings == settings) {
+                Some(offer) => Some(offer.clone()),
+                None => match Offer::new(arn, settings.clone()) {
+                    Ok(offer) => Some(Arc::new(offer)),
+                    Err(error @ TlsError::Certificate { .. }) => {
+                        all.problems.insert(arn.clone(), error.to_string());
+                        former.cloned().or_else(|| Offer::of_usable(arn, settings).map(Arc::new))
+                    }
+                    Err(error) => return Err(error),
+                },
             };
-            offers.insert(listener.arn.clone(), offer);
+            if let Some(offer) = offer {
+                all.offers.insert(arn.clone(), offer);
+            }
         }
     }
-    Ok(offers)
+    Ok(all)
 }
 
 impl Offer {
+    /// Without the certificates that cannot be used; `None` without the default one.
+    fn of_usable(listener: &str, mut settings: Settings) -> Option<Offer> {
+        let default = settings.certificates.first()?.clone();
+        settings.certificates.retain(|certificate| certificates::load(certificate).is_ok());
+        if settings.certificates.first() != Some(&default) {
+            return None;
+        }
+        Offer::new(listener, settings).ok()
+    }
+
     fn new(listener: &str, settings: Settings) -> Result<Offer, TlsError> {
         let listener = || listener.to_owned();
         let policy = policy::find(&settings.policy).map_err(|source| TlsError::Policy {
@@ -143,11 +171,7 @@ impl Offer {
         let (_, connection) = stream.get_ref();
         let server_name = connection.server_name();
         Session {
-            version: match connection.protocol_version() {
-                Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
-                Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
-                _ => "-",
-            },
+            version: connection.protocol_version().map_or("-", policy::version_name),
             suite: connection.negotiated_cipher_suite().map_or("-", |suite| policy::suite_name(suite.suite())),
             // Which of several for the same name is not told by the engine: the first is.
             certificate_arn: self.certificates.arn(server_name, |_| true),

@@ -58,21 +58,28 @@ static ALL_SUITES: &[SupportedCipherSuite] = &[
     suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 ];
 
+/// The policies that are served.
+static SERVED: [(&str, &Policy); 12] = [
+    ("ELBSecurityPolicy-2016-08", &TLS12_ONLY),
+    ("ELBSecurityPolicy-FS-1-2-2019-08", &TLS12_ONLY),
+    ("ELBSecurityPolicy-FS-1-2-Res-2019-08", &TLS12_ONLY),
+    ("ELBSecurityPolicy-FS-1-2-Res-2020-10", &TLS12_ONLY),
+    ("ELBSecurityPolicy-FS-2018-06", &TLS12_ONLY),
+    ("ELBSecurityPolicy-TLS-1-2-2017-01", &TLS12_ONLY),
+    ("ELBSecurityPolicy-TLS-1-2-Ext-2018-06", &TLS12_ONLY),
+    ("ELBSecurityPolicy-TLS13-1-2-2021-06", &TLS13_AND_12),
+    ("ELBSecurityPolicy-TLS13-1-2-Ext1-2021-06", &TLS13_AND_12),
+    ("ELBSecurityPolicy-TLS13-1-2-Ext2-2021-06", &TLS13_AND_12),
+    ("ELBSecurityPolicy-TLS13-1-2-Res-2021-06", &TLS13_AND_12),
+    ("ELBSecurityPolicy-TLS13-1-3-2021-06", &TLS13_ONLY),
+];
+
 /// Looks a policy up by name.
 pub(crate) fn find(name: &str) -> Result<&'static Policy, PolicyError> {
+    if let Some((_, policy)) = SERVED.iter().find(|(served, _)| *served == name) {
+        return Ok(policy);
+    }
     match name {
-        "ELBSecurityPolicy-TLS13-1-3-2021-06" => Ok(&TLS13_ONLY),
-        "ELBSecurityPolicy-TLS13-1-2-2021-06"
-        | "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
-        | "ELBSecurityPolicy-TLS13-1-2-Ext1-2021-06"
-        | "ELBSecurityPolicy-TLS13-1-2-Ext2-2021-06" => Ok(&TLS13_AND_12),
-        "ELBSecurityPolicy-2016-08"
-        | "ELBSecurityPolicy-TLS-1-2-2017-01"
-        | "ELBSecurityPolicy-TLS-1-2-Ext-2018-06"
-        | "ELBSecurityPolicy-FS-2018-06"
-        | "ELBSecurityPolicy-FS-1-2-2019-08"
-        | "ELBSecurityPolicy-FS-1-2-Res-2019-08"
-        | "ELBSecurityPolicy-FS-1-2-Res-2020-10" => Ok(&TLS12_ONLY),
         "ELBSecurityPolicy-TLS13-1-1-2021-06"
         | "ELBSecurityPolicy-TLS13-1-0-2021-06"
         | "ELBSecurityPolicy-TLS-1-0-2015-04"
@@ -86,9 +93,38 @@ pub(crate) fn find(name: &str) -> Result<&'static Policy, PolicyError> {
     }
 }
 
+/// What is in force of a policy, in the words of AWS's API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// Its name.
+    pub name: &'static str,
+    /// `TLSv1.3`, `TLSv1.2`.
+    pub protocols: Vec<&'static str>,
+    /// Strongest preference first.
+    pub ciphers: Vec<&'static str>,
+}
+
+/// All policies that are served, by name. For whoever shows them to users.
+pub fn served() -> impl Iterator<Item = InForce> {
+    SERVED.iter().map(|(name, policy)| InForce {
+        name,
+        protocols: policy.versions.iter().map(|version| version_name(version.version)).collect(),
+        ciphers: policy.suites.iter().map(|suite| suite_name(suite.suite())).collect(),
+    })
+}
+
 /// Why a policy by this name is not served; `None` when it is. For whoever takes names from users.
 pub fn refusal(name: &str) -> Option<PolicyError> {
     find(name).err()
+}
+
+/// A version by the name that AWS's headers, logs and policies have for it.
+pub(crate) fn version_name(version: rustls::ProtocolVersion) -> &'static str {
+    match version {
+        rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        rustls::ProtocolVersion::TLSv1_2 => "TLSv1.2",
+        _ => "-",
+    }
 }
 
 /// A suite by the name that AWS's headers and logs have for it (OpenSSL's).

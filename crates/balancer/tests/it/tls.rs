@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::backend::{echo, raw, read_head};
 use crate::client::Connection;
-use crate::rig::{Rig, group};
+use crate::rig::{Rig, free_port, group};
 use crate::secure::{self, BOTH, Dial, certificate, dial, secure};
 
 const POLICY: &str = "ELBSecurityPolicy-TLS13-1-2-2021-06";
@@ -76,6 +76,72 @@ async fn a_configuration_with_bad_tls_settings_is_refused_whole() {
         assert!(error.contains(expected), "{error}");
         assert_eq!(crate::client::get(rig.address, "/").await.name(), "a");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_concerns_its_listener_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = echo("a").await;
+    let mut rig = Rig::forwarding(vec![group("g", &[&a])]).await;
+    let good = certificate(folder.path(), "good", &["a.example"]);
+    let bad = certificate(folder.path(), "bad", &["b.example"]);
+    std::fs::write(&bad.private_key_file, "no key").unwrap();
+    secure(&mut rig, vec![good.clone()], POLICY).await;
+    let ports = [free_port(), free_port()];
+    rig.change(|config| {
+        let load_balancer = &mut config.load_balancers[0];
+        let mut another = load_balancer.listeners[0].clone();
+        load_balancer.listeners[0].certificates = vec![bad.clone()];
+        load_balancer.listeners[0].default_actions = crate::rig::fixed(200, "moved on");
+        // One that never had a certificate, and one of which another than the default is bad.
+        (another.arn, another.port, another.certificates) = ("never".into(), ports[0], vec![bad.clone()]);
+        load_balancer.listeners.push(another.clone());
+        (another.arn, another.port, another.certificates) =
+            ("partly".into(), ports[1], vec![good.clone(), bad.clone()]);
+        load_balancer.listeners.push(another);
+    })
+    .await;
+    let report = rig.wait(|report| report.listeners.len() == 3).await;
+    for listener in &report.listeners {
+        assert!(listener.tls_error.as_ref().unwrap().contains("`bad`"), "{listener:?}");
+        assert_eq!(listener.error.is_some(), listener.arn == "never", "{listener:?}");
+    }
+    let ask = async |port: u16| {
+        let dialled = Dial { trusted: &good, name: "a.example", protocols: &[], versions: BOTH };
+        Connection::over(dial((rig.address.ip(), port).into(), dialled).await.unwrap()).get("/").await.text()
+    };
+    assert_eq!(ask(rig.address.port()).await, "moved on");
+    assert!(ask(ports[1]).await.starts_with("a "));
+    assert!(tokio::net::TcpStream::connect((rig.address.ip(), ports[0])).await.is_err());
+    // It is taken as soon as it can be.
+    let mended = certificate(folder.path(), "bad", &["b.example"]);
+    rig.change(|config| {
+        for listener in &mut config.load_balancers[0].listeners {
+            listener.certificates = listener.certificates.iter().filter(|c| c.arn == "good").cloned().collect();
+            listener.certificates.insert(0, mended.clone());
+        }
+    })
+    .await;
+    rig.wait(|report| report.listeners.iter().all(|l| l.tls_error.is_none() && l.error.is_none())).await;
+    let dialled = Dial { trusted: &mended, name: "b.example", protocols: &[], versions: BOTH };
+    Connection::over(dial((rig.address.ip(), ports[0]).into(), dialled).await.unwrap()).get("/").await;
+}
+
+#[tokio::test]
+async fn a_key_that_comes_late_is_taken_without_another_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = echo("a").await;
+    let mut rig = Rig::forwarding(vec![group("g", &[&a])]).await;
+    let made = certificate(folder.path(), "late", &["a.example"]);
+    let elsewhere = made.private_key_file.with_extension("moved");
+    std::fs::rename(&made.private_key_file, &elsewhere).unwrap();
+    secure(&mut rig, vec![made.clone()], POLICY).await;
+    rig.wait(|report| report.listeners[0].error.is_some()).await;
+    std::fs::rename(&elsewhere, &made.private_key_file).unwrap();
+    rig.wait(|report| report.listeners[0].error.is_none() && report.listeners[0].tls_error.is_none()).await;
+    let dialled = Dial { trusted: &made, name: "a.example", protocols: &[], versions: BOTH };
+    let mut connection = Connection::over(dial(rig.address, dialled).await.unwrap());
+    assert_eq!(connection.get("/").await.name(), "a");
 }
 
 #[tokio::test]
