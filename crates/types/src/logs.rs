@@ -9,6 +9,9 @@ pub struct LogGroup {
     pub name: String,
     pub created_at: Timestamp,
     pub retention_days: Option<i32>,
+    /// Neither the group nor its streams can be deleted.
+    #[serde(default)]
+    pub deletion_protection: bool,
     pub tags: Tags,
 }
 

@@ -5,7 +5,6 @@ use crate::Cx;
 use crate::routes::{Backend, write};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::logs::{CreateLogGroupInput, CreateLogGroupOutput};
-use longshore_types::Tags;
 use longshore_types::logs::LogGroup;
 
 pub async fn create_log_group(
@@ -19,16 +18,13 @@ pub async fn create_log_group(
     if let Some(class) = input.log_group_class.filter(|class| class != "STANDARD") {
         return Err(error::unsupported(&format!("logGroupClass {class}")));
     }
-    if input.deletion_protection_enabled == Some(true) {
-        return Err(error::unsupported("deletionProtectionEnabled"));
-    }
     let name = input.log_group_name;
     names::check_group(&name)?;
-    let tags = Tags(input.tags.unwrap_or_default());
-    tags::check_count(&tags)?;
+    let tags = tags::parse(input.tags.unwrap_or_default())?;
+    let deletion_protection = input.deletion_protection_enabled == Some(true);
     leftovers::of_group(&backend, &cx.scope, &name).await?;
     write(&backend.store, move |tx| {
-        let row = LogGroup { name: name.clone(), created_at: cx.now, retention_days: None, tags };
+        let row = LogGroup { name: name.clone(), created_at: cx.now, retention_days: None, deletion_protection, tags };
         tx.log_groups().insert((cx.scope.clone(), name), row).map_err(|_| error::exists("log group"))
     })
     .await?;

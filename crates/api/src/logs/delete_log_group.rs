@@ -14,7 +14,10 @@ pub async fn delete_log_group(
     let key = names::key(&cx.scope, &input.log_group_name);
     let name = input.log_group_name;
     write(&backend.store, move |tx| {
-        tx.log_groups().remove(&(cx.scope.clone(), name.clone())).ok_or_else(error::no_group)?;
+        if names::group(tx, &cx.scope, &name)?.deletion_protection {
+            return Err(error::protected(&name));
+        }
+        tx.log_groups().remove(&(cx.scope.clone(), name.clone()));
         let streams: Vec<_> = tx.snapshot().log_streams().prefix(&(cx.scope.clone(), name)).keys().collect();
         for stream in streams {
             tx.log_streams().remove(&stream);

@@ -15,6 +15,9 @@ pub async fn delete_log_stream(
     let (group, stream) = (input.log_group_name, input.log_stream_name.clone());
     write(&backend.store, move |tx| {
         names::stream(tx, &cx.scope, &group, &stream)?;
+        if names::group(tx, &cx.scope, &group)?.deletion_protection {
+            return Err(error::protected(&group));
+        }
         tx.log_streams().remove(&(cx.scope.clone(), group, stream));
         Ok(())
     })

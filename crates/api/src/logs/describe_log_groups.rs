@@ -12,32 +12,41 @@ pub async fn describe_log_groups(
     cx: Cx,
     input: DescribeLogGroupsInput,
 ) -> Result<DescribeLogGroupsOutput, AwsError> {
-    if input.account_identifiers.is_some_and(|list| !list.is_empty()) || input.include_linked_accounts == Some(true) {
-        return Err(error::unsupported("accountIdentifiers"));
-    }
+    let filters = [&input.log_group_name_prefix, &input.log_group_name_pattern, &input.log_group_class];
     if input.log_group_name_prefix.is_some() && input.log_group_name_pattern.is_some() {
         return Err(error::invalid(
             "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.",
         ));
     }
-    let wanted = input.log_group_identifiers.unwrap_or_default();
-    let wanted: Vec<&str> = wanted.iter().map(|text| names::of_arn(text).unwrap_or(text)).collect();
+    if input.log_group_identifiers.is_some() && filters.iter().any(|filter| filter.is_some()) {
+        return Err(error::invalid("With logGroupIdentifiers the only other filter can be includeLinkedAccounts."));
+    }
+    let wanted = input.log_group_identifiers.iter().flatten();
+    let wanted = wanted.map(|text| names::identified(&cx.scope, text)).collect::<Result<Vec<_>, _>>()?;
+    let is_here = names::is_searched(&cx.scope, input.include_linked_accounts, input.account_identifiers.as_deref())?;
     let matches = |name: &str| {
-        input.log_group_name_prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()))
-            && input
-                .log_group_name_pattern
-                .as_ref()
-                .is_none_or(|part| name.to_lowercase().contains(&part.to_lowercase()))
+        is_here
+            && input.log_group_name_prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()))
+            && input.log_group_name_pattern.as_ref().is_none_or(|part| name.contains(part.as_str()))
             && (wanted.is_empty() || wanted.contains(&name))
             && input.log_group_class.as_ref().is_none_or(|class| class == "STANDARD")
     };
     let limit = input.limit.map_or(50, |n| n.clamp(1, 50) as usize);
     let state = backend.store.snapshot();
     let rows = state.log_groups().prefix(&cx.scope).filter(|row| matches(&row.name));
-    let page = page::page(rows, |row| row.name.clone(), input.next_token.as_deref(), limit)
-        .map_err(|_| error::invalid("The specified nextToken is invalid."))?;
+    let page =
+        page::page(rows, |row| row.name.clone(), input.next_token.as_deref(), limit).map_err(|_| error::bad_token())?;
     let group = |row: &std::sync::Arc<longshore_types::logs::LogGroup>| {
         let arn = arn::log_group(&cx.scope, &row.name);
+        if input.log_group_name_pattern.is_some() {
+            // As documented: a search by pattern tells no more.
+            return LogGroup {
+                log_group_name: Some(row.name.clone()),
+                creation_time: Some(row.created_at.0),
+                arn: Some(format!("{arn}:*")),
+                ..Default::default()
+            };
+        }
         LogGroup {
             log_group_name: Some(row.name.clone()),
             creation_time: Some(row.created_at.0),
@@ -47,6 +56,7 @@ pub async fn describe_log_groups(
             stored_bytes: Some(backend.logs.group_stored_bytes(&names::key(&cx.scope, &row.name)) as i64),
             log_group_class: Some("STANDARD".to_owned()),
             log_group_arn: Some(arn),
+            deletion_protection_enabled: Some(row.deletion_protection),
             ..Default::default()
         }
     };
@@ -78,8 +88,8 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let input = DescribeLogGroupsInput { log_group_name_prefix: text("/ecs/"), ..Default::default() };
         assert_eq!(names(&bench, input), ["/ecs/api", "/ecs/web"]);
-        let input = DescribeLogGroupsInput { log_group_name_pattern: text("web"), ..Default::default() };
-        assert_eq!(names(&bench, input), ["/ecs/web", "/lambda/Web"]);
+        let input = DescribeLogGroupsInput { log_group_name_pattern: text("a/W"), ..Default::default() };
+        assert_eq!(names(&bench, input), ["/lambda/Web"], "case counts");
         let first = DescribeLogGroupsInput { limit: Some(2), ..Default::default() };
         let first = bench.call(describe_log_groups, first).expect("a page");
         let group = &first.log_groups.as_ref().expect("two")[0];
@@ -94,5 +104,17 @@ mod tests {
             ..Default::default()
         };
         assert!(refusal(bench.call(describe_log_groups, input)).contains("mutually exclusive"));
+        let log_group_identifiers = Some(vec!["/ecs/web".to_owned()]);
+        let input = DescribeLogGroupsInput { log_group_identifiers, ..Default::default() };
+        assert_eq!(names(&bench, input.clone()), ["/ecs/web"]);
+        let input = DescribeLogGroupsInput { log_group_class: text("STANDARD"), ..input };
+        assert!(refusal(bench.call(describe_log_groups, input)).contains("logGroupIdentifiers"));
+        let of = |account: &str| DescribeLogGroupsInput {
+            include_linked_accounts: Some(true),
+            account_identifiers: Some(vec![account.to_owned()]),
+            ..Default::default()
+        };
+        assert_eq!(names(&bench, of("123456789012")).len(), 3);
+        assert_eq!(names(&bench, of("999999999999")).len(), 0);
     }
 }

@@ -11,7 +11,7 @@ pub async fn describe_log_streams(
     cx: Cx,
     input: DescribeLogStreamsInput,
 ) -> Result<DescribeLogStreamsOutput, AwsError> {
-    let group = names::chosen(input.log_group_name, input.log_group_identifier)?;
+    let group = names::chosen(&cx.scope, input.log_group_name, input.log_group_identifier)?;
     let by_time = input.order_by.as_deref() == Some("LastEventTime");
     if by_time && input.log_stream_name_prefix.is_some() {
         return Err(error::invalid("Cannot order by LastEventTime with a logStreamNamePrefix."));
@@ -48,7 +48,7 @@ pub async fn describe_log_streams(
     // Positions order the pages, because the order is the caller's.
     let page =
         page::page(streams.into_iter().enumerate(), |(n, _)| format!("{n:012}"), input.next_token.as_deref(), limit)
-            .map_err(|_| error::invalid("The specified nextToken is invalid."))?;
+            .map_err(|_| error::bad_token())?;
     let streams = page.items.into_iter().map(|(_, stream)| stream).collect();
     Ok(DescribeLogStreamsOutput { log_streams: Some(streams), next_token: page.next_token })
 }

@@ -15,6 +15,16 @@ pub fn no_stream() -> AwsError {
     AwsError::new("ResourceNotFoundException", "The specified log stream does not exist.")
 }
 
+/// Of a group that is protected, or of a stream in it.
+pub fn protected(group: &str) -> AwsError {
+    let text = format!("Log group {group} has deletion protection enabled. Disable it before you delete.");
+    AwsError::new("ValidationException", text)
+}
+
+pub fn bad_token() -> AwsError {
+    invalid("The specified nextToken is invalid.")
+}
+
 pub fn exists(what: &str) -> AwsError {
     AwsError::new("ResourceAlreadyExistsException", format!("The specified {what} already exists"))
 }

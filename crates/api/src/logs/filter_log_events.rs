@@ -6,19 +6,21 @@ use crate::routes::Backend;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::logs::{FilterLogEventsInput, FilterLogEventsOutput, FilteredLogEvent};
 use longshore_telemetry::logs::pattern::Pattern;
-use longshore_telemetry::logs::{FilterRequest, Streams};
+use longshore_telemetry::logs::{FilterRequest, Position, Streams};
 
 const EVENTS_MAX: i32 = 10_000;
 const BYTES_MAX: usize = 1 << 20;
 /// Read at most for one page; a page may be empty and have a token, as on AWS.
 const SCAN_BYTES_MAX: u64 = 64 << 20;
+/// 1 January 2024: CloudWatch reads older events from their beginning only.
+const NEWEST_FIRST_SINCE_MS: i64 = 1_704_067_200_000;
 
 pub async fn filter_log_events(
     backend: Backend,
     cx: Cx,
     input: FilterLogEventsInput,
 ) -> Result<FilterLogEventsOutput, AwsError> {
-    let group = names::chosen(input.log_group_name, input.log_group_identifier)?;
+    let group = names::chosen(&cx.scope, input.log_group_name, input.log_group_identifier)?;
     let named = input.log_stream_names.unwrap_or_default();
     if !named.is_empty() && input.log_stream_name_prefix.is_some() {
         return Err(error::invalid("logStreamNames and logStreamNamePrefix cannot be given together."));
@@ -28,13 +30,19 @@ pub async fn filter_log_events(
         named.iter().try_for_each(|name| names::stream(state, &cx.scope, &group, name).map(|_| ()))
     })?;
     let pattern = match input.filter_pattern.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-        Some(text) => Some(Pattern::parse(text).map_err(|e| error::invalid(format!("Invalid filter pattern: {e}")))?),
+        Some(text) => Some(Pattern::parse(text).map_err(|e| error::invalid(e.to_string()))?),
         None => None,
     };
-    let start = match &input.next_token {
-        Some(token) => Some(token.parse().map_err(|_| error::invalid("The specified nextToken is invalid."))?),
-        None => None,
+    let (newest_first, start) = match &input.next_token {
+        // The direction of the first request is every later one's.
+        Some(token) => parse(token).ok_or_else(error::bad_token)?,
+        None => (input.start_from_head == Some(false), None),
     };
+    if newest_first && input.start_time.is_some_and(|start| start < NEWEST_FIRST_SINCE_MS) {
+        return Err(error::invalid(
+            "startFromHead can be false only when startTime is on or after 2024-01-01T00:00:00Z.",
+        ));
+    }
     let key = names::key(&cx.scope, &group);
     let page = tokio::task::spawn_blocking(move || {
         let streams = match (&input.log_stream_name_prefix, named.is_empty()) {
@@ -50,7 +58,7 @@ pub async fn filter_log_events(
             to_ms: input.end_time.map(|end| end.saturating_add(1)),
             pattern: pattern.as_ref(),
             start,
-            newest_first: input.start_from_head == Some(false),
+            newest_first,
             limit: input.limit.unwrap_or(EVENTS_MAX).clamp(1, EVENTS_MAX) as usize,
             bytes_max: BYTES_MAX,
             scan_bytes_max: SCAN_BYTES_MAX,
@@ -67,8 +75,19 @@ pub async fn filter_log_events(
     Ok(FilterLogEventsOutput {
         events: Some(page.events.into_iter().map(event).collect()),
         searched_log_streams: Some(vec![]),
-        next_token: page.next.map(|position| position.to_string()),
+        next_token: page.next.map(|position| format!("{}/{position}", if newest_first { "b" } else { "f" })),
     })
+}
+
+/// Whether newest first, and from where.
+fn parse(token: &str) -> Option<(bool, Option<Position>)> {
+    let (direction, position) = token.split_once('/')?;
+    let newest_first = match direction {
+        "f" => false,
+        "b" => true,
+        _ => return None,
+    };
+    Some((newest_first, Some(position.parse().ok()?)))
 }
 
 #[cfg(test)]
@@ -118,6 +137,19 @@ mod tests {
     }
 
     #[test]
+    fn the_first_request_gives_the_direction() {
+        let bench = bench();
+        let latest = FilterLogEventsInput { limit: Some(3), start_from_head: Some(false), ..input() };
+        let first = bench.call(filter_log_events, latest.clone()).expect("a page");
+        let shown: Vec<_> = first.events.iter().flatten().filter_map(|event| event.message.as_deref()).collect();
+        assert_eq!(shown, ["ERROR b", "ready", "ERROR a"]);
+        let on = FilterLogEventsInput { next_token: first.next_token, start_from_head: Some(true), ..input() };
+        assert_eq!(lines(&bench, on), ["GET /a"]);
+        let early = FilterLogEventsInput { start_time: Some(0), ..latest };
+        assert!(refusal(bench.call(filter_log_events, early)).starts_with("InvalidParameterException: startFromHead"));
+    }
+
+    #[test]
     fn refusals_name_what_is_wrong() {
         let bench = bench();
         let refused = |input| refusal(bench.call(filter_log_events, input));
@@ -133,7 +165,15 @@ mod tests {
             "ResourceNotFoundException: The specified log stream does not exist."
         );
         let pattern = FilterLogEventsInput { filter_pattern: Some("{ $.a = ".to_owned()), ..input() };
-        assert!(refused(pattern).starts_with("InvalidParameterException: Invalid filter pattern: "));
+        assert_eq!(
+            refused(pattern),
+            "InvalidParameterException: Invalid filter pattern: If a filter pattern starts with '{' it must end with '}'"
+        );
+        let term = FilterLogEventsInput { filter_pattern: Some("GET /a".to_owned()), ..input() };
+        assert_eq!(
+            refused(term),
+            "InvalidParameterException: Invalid filter pattern: Invalid character(s) in term '/a'"
+        );
         assert_eq!(
             refused(FilterLogEventsInput { next_token: Some("x".to_owned()), ..input() }),
             "InvalidParameterException: The specified nextToken is invalid."

@@ -15,10 +15,10 @@ pub async fn get_log_events(
     cx: Cx,
     input: GetLogEventsInput,
 ) -> Result<GetLogEventsOutput, AwsError> {
-    let group = names::chosen(input.log_group_name, input.log_group_identifier)?;
+    let group = names::chosen(&cx.scope, input.log_group_name, input.log_group_identifier)?;
     backend.store.read(|state| names::stream(state, &cx.scope, &group, &input.log_stream_name))?;
     let start = match &input.next_token {
-        Some(token) => parse(token).ok_or_else(|| error::invalid("The specified nextToken is invalid."))?,
+        Some(token) => parse(token).ok_or_else(|| error::bad_token())?,
         None if input.start_from_head == Some(true) => Start::Head,
         None => Start::Tail,
     };

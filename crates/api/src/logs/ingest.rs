@@ -42,7 +42,13 @@ async fn make(
                 return Err(error::no_group());
             }
             names::check_group(&group)?;
-            let row = LogGroup { name: group.clone(), created_at: now, retention_days: None, tags: Tags::default() };
+            let row = LogGroup {
+                name: group.clone(),
+                created_at: now,
+                retention_days: None,
+                deletion_protection: false,
+                tags: Tags::default(),
+            };
             tx.log_groups().put(group_key, row);
         }
         let row = LogStream { group: group.clone(), name: stream.clone(), created_at: now };

@@ -25,12 +25,15 @@ pub const PERMISSIONS: &[Permission] = &[
     logs!("DescribeMetricFilters", GROUP),
     logs!("DescribeSubscriptionFilters", GROUP),
     logs!("FilterLogEvents", GROUP),
+    on("FilterLogEvents", "logs:Unmask", Each(unmasked_group)),
     logs!("GetLogEvents", STREAM),
+    on("GetLogEvents", "logs:Unmask", Each(unmasked_stream)),
     logs!("GetLogGroupFields", GROUP),
     logs!("ListLogGroups", Any),
     logs!("ListTagsForResource", Arns("resourceArn")),
     logs!("ListTagsLogGroup", GROUP),
     logs!("PutLogEvents", STREAM),
+    logs!("PutLogGroupDeletionProtection", GROUP),
     logs!("PutMetricFilter", GROUP),
     logs!("PutRetentionPolicy", GROUP),
     logs!("PutSubscriptionFilter", GROUP),
@@ -55,6 +58,14 @@ fn group(ask: &Ask<'_>) -> Vec<String> {
 
 fn tagged_group(ask: &Ask<'_>) -> Vec<String> {
     if ask.get("tags.key").is_some() { group(ask) } else { Vec::new() }
+}
+
+fn unmasked_group(ask: &Ask<'_>) -> Vec<String> {
+    if ask.get("unmask") == Some("true") { group(ask) } else { Vec::new() }
+}
+
+fn unmasked_stream(ask: &Ask<'_>) -> Vec<String> {
+    if ask.get("unmask") == Some("true") { stream(ask) } else { Vec::new() }
 }
 
 fn stream(ask: &Ask<'_>) -> Vec<String> {

@@ -4,7 +4,9 @@ use super::{error, names};
 use crate::Cx;
 use crate::routes::Backend;
 use longshore_aws_model::AwsError;
-use longshore_aws_model::logs::{InputLogEvent, PutLogEventsInput, PutLogEventsOutput, RejectedLogEventsInfo};
+use longshore_aws_model::logs::{
+    InputLogEvent, PutLogEventsInput, PutLogEventsOutput, RejectedEntityInfo, RejectedLogEventsInfo,
+};
 use longshore_telemetry::logs::Event;
 use longshore_types::Timestamp;
 use std::time::Duration;
@@ -13,6 +15,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Each event counts this much more than its bytes.
 const EVENT_OVERHEAD: usize = 26;
 const BATCH_BYTES_MAX: usize = 1_048_576;
+const EVENT_BYTES_MAX: usize = 1_048_576;
 const NEXT_TOKEN: &str = "49039859588887188422586666187664123661";
 
 pub async fn put_log_events(
@@ -25,7 +28,7 @@ pub async fn put_log_events(
         names::group(state, &cx.scope, &input.log_group_name)
     })?;
     check(&input.log_events)?;
-    let (kept, rejected) = split(input.log_events, group.retention_days, cx.now);
+    let (kept, rejected) = split(input.log_events, group.retention_days, cx.now)?;
     if !kept.is_empty() {
         let key = names::key(&cx.scope, &input.log_group_name);
         backend.logs.append(&key, &input.log_stream_name, kept, cx.now.0).await.map_err(error::stored)?;
@@ -33,7 +36,10 @@ pub async fn put_log_events(
     Ok(PutLogEventsOutput {
         next_sequence_token: Some(NEXT_TOKEN.to_owned()),
         rejected_log_events_info: rejected,
-        ..Default::default()
+        // Events are kept; what they are about is not, and the caller is told so.
+        rejected_entity_info: input
+            .entity
+            .map(|_| RejectedEntityInfo { error_type: Some("UnsupportedLogGroupType".to_owned()) }),
     })
 }
 
@@ -42,26 +48,24 @@ fn check(events: &[InputLogEvent]) -> Result<(), AwsError> {
     if !times.is_sorted() {
         return Err(error::invalid("Log events in a single PutLogEvents request must be in chronological order."));
     }
-    if let (Some(first), Some(last)) = (times.first(), times.last())
-        && Timestamp(*last).since(Timestamp(*first)) > DAY
-    {
-        return Err(error::invalid(
-            "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.",
-        ));
+    let sizes = events.iter().map(|event| event.message.as_ref().map_or(0, String::len) + EVENT_OVERHEAD);
+    if let Some(size) = sizes.clone().find(|size| *size > EVENT_BYTES_MAX) {
+        return Err(error::invalid(format!("Log event too large: {size} bytes exceeds limit of {EVENT_BYTES_MAX}")));
     }
-    let size: usize = events.iter().map(|event| event.message.as_ref().map_or(0, String::len) + EVENT_OVERHEAD).sum();
+    let size: usize = sizes.sum();
     if size > BATCH_BYTES_MAX {
         return Err(error::invalid(format!("Upload too large: {size} bytes exceeds limit of {BATCH_BYTES_MAX}")));
     }
     Ok(())
 }
 
-/// Events to keep, and which were not: at the start those that are too old, at the end those of the future.
+/// Events to keep, and which were not: at the start those that are too old, at the end those of the future. What is in
+/// between may span a day.
 fn split(
     events: Vec<InputLogEvent>,
     retention_days: Option<i32>,
     now: Timestamp,
-) -> (Vec<Event>, Option<RejectedLogEventsInfo>) {
+) -> Result<(Vec<Event>, Option<RejectedLogEventsInfo>), AwsError> {
     let too_old = now - 14 * DAY;
     let expired = retention_days.map(|days| now - days.unsigned_abs() * DAY);
     let too_new = now + Duration::from_secs(2 * 3600);
@@ -79,8 +83,15 @@ fn split(
             kept.push(Event { timestamp_ms: at.0, message: event.message.unwrap_or_default() });
         }
     }
+    if let (Some(first), Some(last)) = (kept.first(), kept.last())
+        && Timestamp(last.timestamp_ms).since(Timestamp(first.timestamp_ms)) > DAY
+    {
+        return Err(error::invalid(
+            "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.",
+        ));
+    }
     let rejected = (rejected != RejectedLogEventsInfo::default()).then_some(rejected);
-    (kept, rejected)
+    Ok((kept, rejected))
 }
 
 #[cfg(test)]
@@ -97,7 +108,7 @@ mod tests {
         let now = Timestamp(100 * 86_400_000);
         let day = 86_400_000;
         let events = vec![event(now.0 - 20 * day), event(now.0 - 8 * day), event(now.0), event(now.0 + day)];
-        let (kept, rejected) = split(events, Some(7), now);
+        let (kept, rejected) = split(events, Some(7), now).expect("the valid ones are of one day");
         let rejected = rejected.expect("some are");
         assert_eq!(kept.len(), 1);
         assert_eq!((rejected.expired_log_event_end_index, rejected.too_new_log_event_start_index), (Some(2), Some(3)));
@@ -107,8 +118,15 @@ mod tests {
     fn order_and_size_are_checked() {
         assert!(check(&[event(1), event(1), event(2)]).is_ok());
         assert!(check(&[event(2), event(1)]).is_err());
-        let big = InputLogEvent { timestamp: Some(1), message: Some("x".repeat(BATCH_BYTES_MAX)) };
-        assert!(check(&[big]).is_err());
+        let of = |bytes: usize| InputLogEvent { timestamp: Some(1), message: Some("x".repeat(bytes)) };
+        let text = |events: &[InputLogEvent]| check(events).expect_err("too large").message;
+        assert_eq!(text(&[of(EVENT_BYTES_MAX)]), "Log event too large: 1048602 bytes exceeds limit of 1048576");
+        assert_eq!(text(&[of(600_000), of(500_000)]), "Upload too large: 1100052 bytes exceeds limit of 1048576");
+        assert!(check(&[of(EVENT_BYTES_MAX - EVENT_OVERHEAD)]).is_ok());
+        let now = Timestamp(100 * 86_400_000);
+        let hour = 3_600_000;
+        assert!(split(vec![event(now.0 - 25 * hour), event(now.0)], None, now).is_err());
+        assert!(split(vec![event(now.0 - 24 * hour), event(now.0)], None, now).is_ok());
     }
 
     #[test]

@@ -1,29 +1,37 @@
-//! TagResource, UntagResource, ListTagsForResource: on log groups.
+//! TagResource, UntagResource, ListTagsForResource: on log groups, by ARN; and their older selves, by name.
 
 use super::{error, names};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::logs::*;
 use longshore_store::{Snapshot, Tx};
-use longshore_types::Tags;
+use longshore_types::{Scope, Tags};
+use std::collections::BTreeMap;
 
-fn group(arn: &str) -> Result<String, AwsError> {
-    names::of_arn(arn)
-        .map(str::to_owned)
-        .ok_or_else(|| error::invalid(format!("The ARN {arn} is not one of a log group.")))
+fn group<'a>(scope: &Scope, arn: &'a str) -> Result<&'a str, AwsError> {
+    names::of_arn(scope, arn)?.ok_or_else(|| error::invalid(format!("The ARN {arn} is not one of a log group.")))
 }
 
-fn change(tx: &mut Tx, cx: &Cx, arn: &str, change: impl FnOnce(&mut Tags)) -> Result<(), AwsError> {
-    let key = (cx.scope.clone(), group(arn)?);
-    let changed = tx.log_groups().update(&key, |row| {
+fn change(tx: &mut Tx, cx: &Cx, group: &str, change: impl FnOnce(&mut Tags)) -> Result<(), AwsError> {
+    let changed = tx.log_groups().update(&(cx.scope.clone(), group.to_owned()), |row| {
         change(&mut row.tags);
         check_count(&row.tags)
     });
     changed.ok_or_else(error::no_group)?
 }
 
+/// Tags of a request.
+pub fn parse(given: BTreeMap<String, String>) -> Result<Tags, AwsError> {
+    if let Some(key) = given.keys().find(|key| key.to_ascii_lowercase().starts_with("aws:")) {
+        return Err(error::invalid(format!("The tag key {key} begins with aws:, which is reserved for system use.")));
+    }
+    let tags = Tags(given);
+    check_count(&tags)?;
+    Ok(tags)
+}
+
 /// An error for more than fifty.
-pub fn check_count(tags: &Tags) -> Result<(), AwsError> {
+fn check_count(tags: &Tags) -> Result<(), AwsError> {
     match tags.0.len() > Tags::MAX {
         true => Err(AwsError::new("TooManyTagsException", "A log group can have at most 50 tags.")),
         false => Ok(()),
@@ -31,13 +39,35 @@ pub fn check_count(tags: &Tags) -> Result<(), AwsError> {
 }
 
 pub fn tag_resource(tx: &mut Tx, cx: &Cx, input: TagResourceInput) -> Result<TagResourceOutput, AwsError> {
-    change(tx, cx, &input.resource_arn, |tags| tags.0.extend(input.tags))?;
+    let tags = parse(input.tags)?;
+    change(tx, cx, group(&cx.scope, &input.resource_arn)?, |row| row.merge(&tags))?;
     Ok(TagResourceOutput::default())
 }
 
+pub fn tag_log_group(tx: &mut Tx, cx: &Cx, input: TagLogGroupInput) -> Result<TagLogGroupOutput, AwsError> {
+    let tags = parse(input.tags)?;
+    change(tx, cx, &input.log_group_name, |row| row.merge(&tags))?;
+    Ok(TagLogGroupOutput::default())
+}
+
 pub fn untag_resource(tx: &mut Tx, cx: &Cx, input: UntagResourceInput) -> Result<UntagResourceOutput, AwsError> {
-    change(tx, cx, &input.resource_arn, |tags| tags.0.retain(|key, _| !input.tag_keys.contains(key)))?;
+    let group = group(&cx.scope, &input.resource_arn)?;
+    change(tx, cx, group, |row| row.0.retain(|key, _| !input.tag_keys.contains(key)))?;
     Ok(UntagResourceOutput::default())
+}
+
+pub fn untag_log_group(tx: &mut Tx, cx: &Cx, input: UntagLogGroupInput) -> Result<UntagLogGroupOutput, AwsError> {
+    change(tx, cx, &input.log_group_name, |row| row.0.retain(|key, _| !input.tags.contains(key)))?;
+    Ok(UntagLogGroupOutput::default())
+}
+
+pub fn list_tags_log_group(
+    state: &Snapshot,
+    cx: &Cx,
+    input: ListTagsLogGroupInput,
+) -> Result<ListTagsLogGroupOutput, AwsError> {
+    let group = names::group(state, &cx.scope, &input.log_group_name)?;
+    Ok(ListTagsLogGroupOutput { tags: Some(group.tags.0.clone()) })
 }
 
 pub fn list_tags_for_resource(
@@ -45,7 +75,7 @@ pub fn list_tags_for_resource(
     cx: &Cx,
     input: ListTagsForResourceInput,
 ) -> Result<ListTagsForResourceOutput, AwsError> {
-    let group = names::group(state, &cx.scope, &group(&input.resource_arn)?)?;
+    let group = names::group(state, &cx.scope, group(&cx.scope, &input.resource_arn)?)?;
     Ok(ListTagsForResourceOutput { tags: Some(group.tags.0.clone()) })
 }
 
@@ -54,7 +84,6 @@ mod tests {
     use super::*;
     use crate::logs::testing::{Bench, refusal};
     use longshore_types::arn::log_group;
-    use std::collections::BTreeMap;
 
     #[test]
     fn tags_come_and_go_by_arn() {
@@ -70,6 +99,17 @@ mod tests {
         };
         let shown = list(arn.clone()).expect("a list").tags;
         assert_eq!(shown, Some(BTreeMap::from([("b".to_owned(), "2".to_owned())])));
+        let old =
+            TagLogGroupInput { log_group_name: "app".to_owned(), tags: BTreeMap::from([("c".into(), "3".into())]) };
+        bench.try_write(|tx, cx| tag_log_group(tx, cx, old)).expect("tagged");
+        let old = UntagLogGroupInput { log_group_name: "app".to_owned(), tags: vec!["b".to_owned()] };
+        bench.try_write(|tx, cx| untag_log_group(tx, cx, old)).expect("untagged");
+        let input = ListTagsLogGroupInput { log_group_name: "app".to_owned() };
+        let shown = bench.read(|state, cx| list_tags_log_group(state, cx, input)).expect("a list").tags;
+        assert_eq!(shown, Some(BTreeMap::from([("c".to_owned(), "3".to_owned())])));
+        let tags = BTreeMap::from([("AWS:x".to_owned(), String::new())]);
+        let input = TagResourceInput { resource_arn: arn.clone(), tags };
+        assert!(refusal(bench.try_write(|tx, cx| tag_resource(tx, cx, input))).contains("reserved"));
         assert_eq!(
             refusal(list(format!("{arn}2"))),
             "ResourceNotFoundException: The specified log group does not exist."

@@ -24,6 +24,9 @@ pub mod iam;
 pub mod logs;
 #[rustfmt::skip]
 #[allow(clippy::all, unused_imports)]
+pub mod resourcegroupstaggingapi;
+#[rustfmt::skip]
+#[allow(clippy::all, unused_imports)]
 pub mod secretsmanager;
 #[rustfmt::skip]
 #[allow(clippy::all, unused_imports)]
@@ -41,6 +44,7 @@ pub static SERVICES: &[&crate::ServiceSchema] = &[
     &elbv2::SERVICE,
     &iam::SERVICE,
     &logs::SERVICE,
+    &resourcegroupstaggingapi::SERVICE,
     &secretsmanager::SERVICE,
     &ssm::SERVICE,
     &sts::SERVICE,

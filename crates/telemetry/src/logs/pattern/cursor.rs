@@ -85,7 +85,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn error(&self, reason: impl Into<String>) -> PatternError {
-        PatternError { position: self.text[..self.at].chars().count() + 1, reason: reason.into() }
+        PatternError { position: Some(self.text[..self.at].chars().count() + 1), reason: reason.into() }
     }
 
     /// What comes next, for an error.

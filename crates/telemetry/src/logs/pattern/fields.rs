@@ -6,6 +6,7 @@
 use super::PatternError;
 use super::cursor::Cursor;
 use super::literal::{Comparison, REGEXES_MAX};
+use std::collections::BTreeMap;
 
 #[derive(Debug, Clone)]
 pub(super) struct Fields {
@@ -17,11 +18,14 @@ pub(super) struct Fields {
 
 /// One of these must hold, all of its parts; none at all means any value.
 #[derive(Debug, Clone)]
-struct Field(Vec<Vec<Comparison>>);
+struct Field {
+    name: String,
+    any: Vec<Vec<Comparison>>,
+}
 
 impl Field {
     fn holds(&self, text: &str) -> bool {
-        self.0.is_empty() || self.0.iter().any(|all| all.iter().all(|comparison| comparison.holds_for_text(text)))
+        self.any.is_empty() || self.any.iter().any(|all| all.iter().all(|comparison| comparison.holds_for_text(text)))
     }
 }
 
@@ -35,6 +39,18 @@ impl Fields {
         let tail = &fields[fields.len() - last.len()..];
         let hold = |wanted: &[Field], found: &[&str]| wanted.iter().zip(found).all(|(field, text)| field.holds(text));
         hold(&self.first, &fields) && hold(last, tail)
+    }
+
+    /// Every field of the message by its name, or by its number where the pattern has none for it.
+    pub(super) fn extract(&self, message: &str) -> BTreeMap<String, String> {
+        let fields: Vec<&str> = split(message).collect();
+        let last = self.last.as_deref().unwrap_or_default();
+        let tail_at = fields.len().saturating_sub(last.len());
+        let name = |index: usize| match index.checked_sub(tail_at).and_then(|index| last.get(index)) {
+            Some(field) => format!("${}", field.name),
+            None => self.first.get(index).map_or_else(|| format!("${}", index + 1), |field| format!("${}", field.name)),
+        };
+        fields.iter().enumerate().map(|(index, text)| (name(index), (*text).to_owned())).collect()
     }
 }
 
@@ -108,7 +124,7 @@ fn field(cursor: &mut Cursor<'_>) -> Result<Field, PatternError> {
             }
             match Comparison::parse(cursor, |c| ",]&|".contains(c))? {
                 Some(comparison) => all.push(comparison),
-                None if any.is_empty() && all.is_empty() => return Ok(Field(any)),
+                None if any.is_empty() && all.is_empty() => return Ok(Field { name: this.to_owned(), any }),
                 None => return Err(cursor.error(format!("a comparison is expected, not {}", cursor.found()))),
             }
             cursor.skip_blanks();
@@ -118,7 +134,7 @@ fn field(cursor: &mut Cursor<'_>) -> Result<Field, PatternError> {
         }
         any.push(all);
         if !cursor.eat("||") {
-            return Ok(Field(any));
+            return Ok(Field { name: name.unwrap_or_default().to_owned(), any });
         }
     }
 }
@@ -156,19 +172,39 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_named_or_numbered() {
+        let extract = |pattern: &str| Pattern::parse(pattern).unwrap().extract(LINE);
+        let named = extract("[ip, ..., status = 4*, bytes]");
+        let shown: Vec<_> = named.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(
+            shown,
+            [
+                ("$2", "Prod"),
+                ("$3", "frank"),
+                ("$4", "10/Oct/2000:13:25:15 -0700"),
+                ("$5", "GET /index.html HTTP/1.0"),
+                ("$bytes", "1534"),
+                ("$ip", "127.0.0.1"),
+                ("$status", "404")
+            ]
+        );
+        assert_eq!(extract("[a, b]").len(), 7);
+    }
+
+    #[test]
     fn errors_say_where_and_what() {
         for (pattern, position, reason) in [
-            ("[a, b", 6, "`,` or `]`"),
+            ("[a, b (]", 7, "`,` or `]`"),
             ("[a, , b]", 5, "name is missing"),
             ("[]", 2, "name is missing"),
             ("[..., a, ...]", 10, "one place"),
             ("[a = 1 || b = 2]", 11, "one name"),
             ("[a = 1 && a]", 12, "comparison is expected"),
             ("[a > x]", 6, "only numbers"),
-            ("[a] b", 5, "nothing can follow"),
+            ("[a] b]", 5, "nothing can follow"),
         ] {
             let error = Pattern::parse(pattern).expect_err(pattern);
-            assert_eq!(error.position, position, "{pattern}: {error}");
+            assert_eq!(error.position, Some(position), "{pattern}: {error}");
             assert!(error.reason.contains(reason), "{pattern}: {error}");
         }
     }

@@ -6,25 +6,37 @@
 
 use super::PatternError;
 use super::cursor::Cursor;
+use super::document::{Node, Wanted};
 use super::literal::{Comparison, REGEXES_MAX};
-use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Parentheses inside parentheses.
 const DEPTH_MAX: usize = 64;
 
 #[derive(Debug, Clone)]
-pub(super) struct Json(Expression);
+pub(super) struct Json {
+    expression: Expression,
+    /// What of a message the expression looks at.
+    wanted: Wanted,
+}
 
 #[derive(Debug, Clone)]
 enum Expression {
     Any(Vec<Expression>),
     All(Vec<Expression>),
-    Test(Vec<Step>, Test),
+    Test(Selector, Test),
+}
+
+/// The way from the message to a value, and how it was written.
+#[derive(Debug, Clone)]
+struct Selector {
+    steps: Vec<Step>,
+    text: String,
 }
 
 /// One step from a value into it.
 #[derive(Debug, Clone, PartialEq)]
-enum Step {
+pub(super) enum Step {
     Property(String),
     Element(usize),
     Each,
@@ -33,56 +45,93 @@ enum Step {
 #[derive(Debug, Clone)]
 enum Test {
     Compare(Comparison),
-    Is(Value),
+    IsNull,
+    IsBool(bool),
     Exists,
     NotExists,
 }
 
 impl Json {
     pub(super) fn matches(&self, message: &str) -> bool {
+        self.read(message).is_some_and(|node| holds(&self.expression, &node))
+    }
+
+    pub(super) fn extract(&self, message: &str) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        if let Some(node) = self.read(message) {
+            self.expression.each_selector(&mut |selector| {
+                any_at(&selector.steps, &node, &mut |value| {
+                    let text = value.text();
+                    found.extend(text.map(|text| (selector.text.clone(), text.into_owned())));
+                    true
+                });
+            });
+        }
+        found
+    }
+
+    fn read<'m>(&self, message: &'m str) -> Option<Node<'m>> {
         // Most messages that are no JSON show it at once.
-        message.trim_start().starts_with(['{', '['])
-            && serde_json::from_str(message).is_ok_and(|value| holds(&self.0, &value))
+        message.trim_start().starts_with(['{', '[']).then(|| self.wanted.read(message)).flatten()
     }
 }
 
-fn holds(expression: &Expression, value: &Value) -> bool {
+impl Expression {
+    fn each_selector<'e>(&'e self, see: &mut dyn FnMut(&'e Selector)) {
+        match self {
+            Self::Any(parts) | Self::All(parts) => parts.iter().for_each(|part| part.each_selector(see)),
+            Self::Test(selector, _) => see(selector),
+        }
+    }
+}
+
+fn holds(expression: &Expression, value: &Node<'_>) -> bool {
+    let any = |selector: &Selector, test: &dyn Fn(&Node<'_>) -> bool| {
+        any_at(&selector.steps, value, &mut |found| test(found))
+    };
     match expression {
         Expression::Any(parts) => parts.iter().any(|part| holds(part, value)),
         Expression::All(parts) => parts.iter().all(|part| holds(part, value)),
-        Expression::Test(steps, Test::NotExists) => !any_at(steps, value, &|_| true),
-        Expression::Test(steps, Test::Exists) => any_at(steps, value, &|_| true),
-        Expression::Test(steps, Test::Is(wanted)) => any_at(steps, value, &|found| found == wanted),
-        Expression::Test(steps, Test::Compare(comparison)) => any_at(steps, value, &|found| compare(comparison, found)),
+        Expression::Test(selector, Test::NotExists) => !any(selector, &|_| true),
+        Expression::Test(selector, Test::Exists) => any(selector, &|_| true),
+        Expression::Test(selector, Test::IsNull) => any(selector, &|found| matches!(found, Node::Null)),
+        Expression::Test(selector, Test::IsBool(wanted)) => {
+            any(selector, &|found| matches!(found, Node::Bool(bool) if bool == wanted))
+        }
+        Expression::Test(selector, Test::Compare(comparison)) => any(selector, &|found| compare(comparison, found)),
     }
 }
 
-fn any_at(steps: &[Step], value: &Value, test: &dyn Fn(&Value) -> bool) -> bool {
+/// Whether `test` holds for a value that the steps lead to.
+fn any_at(steps: &[Step], value: &Node<'_>, test: &mut dyn FnMut(&Node<'_>) -> bool) -> bool {
     match (steps, value) {
         ([], value) => test(value),
-        ([Step::Property(name), rest @ ..], Value::Object(properties)) => {
-            properties.get(name).is_some_and(|value| any_at(rest, value, test))
+        ([Step::Property(name), rest @ ..], Node::Object(properties)) => {
+            // The last one counts, as in most readers of JSON.
+            let found = properties.iter().rev().find(|(own, _)| own == name);
+            found.is_some_and(|(_, value)| any_at(rest, value, test))
         }
-        ([Step::Element(index), rest @ ..], Value::Array(elements)) => {
-            elements.get(*index).is_some_and(|value| any_at(rest, value, test))
+        ([Step::Element(index), rest @ ..], Node::Array(elements)) => {
+            let found = elements.iter().find(|(own, _)| own == index);
+            found.is_some_and(|(_, value)| any_at(rest, value, test))
         }
-        ([Step::Each, rest @ ..], Value::Array(elements)) => elements.iter().any(|value| any_at(rest, value, test)),
-        ([Step::Each, rest @ ..], Value::Object(properties)) => {
-            properties.values().any(|value| any_at(rest, value, test))
+        ([Step::Each, rest @ ..], Node::Array(elements)) => elements.iter().any(|(_, value)| any_at(rest, value, test)),
+        ([Step::Each, rest @ ..], Node::Object(properties)) => {
+            properties.iter().any(|(_, value)| any_at(rest, value, test))
         }
         _ => false,
     }
 }
 
-fn compare(comparison: &Comparison, value: &Value) -> bool {
+fn compare(comparison: &Comparison, value: &Node<'_>) -> bool {
     match value {
-        Value::String(text) => comparison.holds_for_plain_text(text),
-        Value::Number(number) => {
+        Node::Text(text) => comparison.holds_for_plain_text(text),
+        Node::Number(number) => {
             number.as_f64().is_some_and(|float| comparison.holds_for_number(float, &number.to_string()))
         }
-        Value::Bool(bool) => comparison.holds_for_plain_text(if *bool { "true" } else { "false" }),
-        Value::Null => false,
-        Value::Array(_) | Value::Object(_) => comparison.is_anything(),
+        Node::Bool(bool) => comparison.holds_for_plain_text(if *bool { "true" } else { "false" }),
+        Node::Null => false,
+        Node::Array(_) | Node::Object(_) => comparison.is_anything(),
     }
 }
 
@@ -96,7 +145,10 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Json, PatternError> {
         return Err(cursor.error(format!("a pattern has at most {REGEXES_MAX} regular expressions")));
     }
     cursor.end("`}`")?;
-    Ok(Json(expression))
+    let mut ways = Vec::new();
+    expression.each_selector(&mut |selector| ways.push(&selector.steps[..]));
+    let wanted = Wanted::by(&ways);
+    Ok(Json { expression, wanted })
 }
 
 fn any(cursor: &mut Cursor<'_>, depth: usize) -> Result<Expression, PatternError> {
@@ -129,14 +181,15 @@ fn one(cursor: &mut Cursor<'_>, depth: usize) -> Result<Expression, PatternError
         }
         expression
     } else {
-        let steps = selector(cursor)?;
-        Expression::Test(steps, test(cursor)?)
+        let selector = selector(cursor)?;
+        Expression::Test(selector, test(cursor)?)
     };
     cursor.skip_blanks();
     Ok(expression)
 }
 
-fn selector(cursor: &mut Cursor<'_>) -> Result<Vec<Step>, PatternError> {
+fn selector(cursor: &mut Cursor<'_>) -> Result<Selector, PatternError> {
+    let before = cursor.rest();
     if !cursor.eat("$") {
         return Err(cursor.error(format!("a property such as `$.name` is expected, not {}", cursor.found())));
     }
@@ -154,7 +207,8 @@ fn selector(cursor: &mut Cursor<'_>) -> Result<Vec<Step>, PatternError> {
             }
             steps.push(Step::Property(name.to_owned()));
         } else {
-            return Ok(steps);
+            let text = before[..before.len() - cursor.rest().len()].to_owned();
+            return Ok(Selector { steps, text });
         }
     }
 }
@@ -199,10 +253,10 @@ fn test(cursor: &mut Cursor<'_>) -> Result<Test, PatternError> {
     }
     if cursor.eat_word("IS") {
         cursor.skip_blanks();
-        let values = [("NULL", Value::Null), ("TRUE", Value::Bool(true)), ("FALSE", Value::Bool(false))];
+        let values = [("NULL", Test::IsNull), ("TRUE", Test::IsBool(true)), ("FALSE", Test::IsBool(false))];
         let value = values.into_iter().find(|(word, _)| cursor.eat_word(word));
         return match value {
-            Some((_, value)) => Ok(Test::Is(value)),
+            Some((_, test)) => Ok(test),
             None => {
                 Err(cursor.error(format!("`NULL`, `TRUE` or `FALSE` is expected after `IS`, not {}", cursor.found())))
             }
@@ -213,7 +267,9 @@ fn test(cursor: &mut Cursor<'_>) -> Result<Test, PatternError> {
 
 #[cfg(test)]
 mod tests {
+    use super::Step;
     use crate::logs::pattern::Pattern;
+    use serde_json::{Value, json};
 
     const EVENT: &str = r#"{
         "eventType": "UpdateTrail", "sourceIPAddress": "111.111.111.111", "arrayKey": ["value", "another value"],
@@ -287,10 +343,123 @@ mod tests {
     }
 
     #[test]
+    fn extracted_values_are_named_as_the_pattern_names_them() {
+        let pattern = "{ $.code = 4* && ($.deep.er.n < 0 || $.no = 1) && $['cluster.name'] = c && $.arrayKey[1] = * }";
+        let found = Pattern::parse(pattern).unwrap().extract(EVENT);
+        let shown: Vec<_> = found.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let expected = [
+            ("$.arrayKey[1]", "another value"),
+            ("$.code", "404"),
+            ("$.deep.er.n", "-300.0"),
+            ("$['cluster.name']", "c"),
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_pattern_that_is_not_closed_is_refused_in_cloudwatchs_words() {
+        for (pattern, open, close) in [("{ $.a = 1", '{', '}'), ("[a, b", '[', ']')] {
+            let expected =
+                format!("Invalid filter pattern: If a filter pattern starts with '{open}' it must end with '{close}'");
+            assert_eq!(Pattern::parse(pattern).expect_err(pattern).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_skipped_but_must_be_json() {
+        let pattern = Pattern::parse(r#"{ $.a.b = "x" || $.list[*].k = 2 }"#).unwrap();
+        for (message, matches) in [
+            (r#"{"z":{"a":{"b":"y"}},"a":{"c":[1,2,{"d":null}],"b":"x"}}"#, true),
+            (r#"{"a":{"b":"x"},"z":tru}"#, false),
+            (r#"{"a":{"b":"x"}} trailing"#, false),
+            (r#"{"a":"b","list":[{"k":1},7,{"k":2}]}"#, true),
+            (r#"{"a":{"b":"w"},"a":{"b":"x"}}"#, true),
+            (r#"{"a":{"b":"\u0078"}}"#, true),
+        ] {
+            assert_eq!(pattern.matches(message), matches, "{message}");
+        }
+    }
+
+    /// A value four deep, of few names, so that selectors meet it.
+    fn any_value(next: &mut dyn FnMut(u64) -> u64, depth: u64) -> Value {
+        match next(if depth == 0 { 2 } else { 5 }) {
+            0 => json!(next(3)),
+            1 => json!("x"),
+            2 => Value::Array((0..next(4)).map(|_| any_value(next, depth - 1)).collect()),
+            _ => Value::Object((0..next(4)).map(|_| (name(next), any_value(next, depth - 1))).collect()),
+        }
+    }
+
+    fn name(next: &mut dyn FnMut(u64) -> u64) -> String {
+        ["a", "b", "c"][next(3) as usize].to_owned()
+    }
+
+    /// What a selector leads to, in a whole document.
+    fn walk<'v>(value: &'v Value, steps: &[Step], found: &mut Vec<&'v Value>) {
+        match (steps, value) {
+            ([], value) => found.push(value),
+            ([Step::Property(name), rest @ ..], Value::Object(map)) => {
+                map.get(name).into_iter().for_each(|value| walk(value, rest, found));
+            }
+            ([Step::Element(index), rest @ ..], Value::Array(list)) => {
+                list.get(*index).into_iter().for_each(|value| walk(value, rest, found));
+            }
+            ([Step::Each, rest @ ..], Value::Array(list)) => list.iter().for_each(|value| walk(value, rest, found)),
+            ([Step::Each, rest @ ..], Value::Object(map)) => map.values().for_each(|value| walk(value, rest, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn reading_a_part_finds_what_reading_the_whole_finds() {
+        let mut number = 7u64;
+        let mut next = |below: u64| {
+            number = number.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (number >> 33) % below
+        };
+        let mut hits = 0;
+        for _ in 0..20_000 {
+            let document = Value::Object((0..3).map(|_| (name(&mut next), any_value(&mut next, 3))).collect());
+            let selectors: Vec<Vec<Step>> = (0..3)
+                .map(|_| {
+                    let number_of_steps = next(3);
+                    let step = |_| match next(5) {
+                        0 => Step::Each,
+                        1 => Step::Element(next(3) as usize),
+                        _ => Step::Property(name(&mut next)),
+                    };
+                    (0..=number_of_steps).map(step).collect()
+                })
+                .collect();
+            let text = |steps: &[Step]| {
+                let part = |step: &Step| match step {
+                    Step::Each => "[*]".to_owned(),
+                    Step::Element(index) => format!("[{index}]"),
+                    Step::Property(name) => format!(".{name}"),
+                };
+                format!("${}", steps.iter().map(part).collect::<String>())
+            };
+            let tests: Vec<String> = selectors.iter().map(|steps| format!("{} = \"x\"", text(steps))).collect();
+            for (glue, all) in [(" || ", false), (" && ", true)] {
+                let pattern = Pattern::parse(&format!("{{ {} }}", tests.join(glue))).unwrap();
+                let is_x = |steps: &Vec<Step>| {
+                    let mut found = Vec::new();
+                    walk(&document, steps, &mut found);
+                    found.iter().any(|value| **value == "x")
+                };
+                let expected = if all { selectors.iter().all(is_x) } else { selectors.iter().any(is_x) };
+                assert_eq!(pattern.matches(&document.to_string()), expected, "{} on {document}", tests.join(glue));
+                hits += u32::from(expected);
+            }
+        }
+        assert!(hits > 1000, "the test would show nothing: {hits}");
+    }
+
+    #[test]
     fn errors_say_where_and_what() {
-        let deep = format!("{{ {} ", "(".repeat(100));
+        let deep = format!("{{ {} }}", "(".repeat(100));
         for (pattern, position, reason) in [
-            ("{ $.a = \"x\"", 12, "`}` is expected, not the end"),
+            ("{ $.a = \"x\" y }", 13, "`}` is expected, not `y`"),
             ("{ }", 3, "property"),
             ("{ a = 1 }", 3, "property"),
             ("{ $.a == 1 }", 7, "one `=`"),
@@ -303,13 +472,13 @@ mod tests {
             ("{ $.a[1 = 1 }", 8, "`]`"),
             ("{ $. = 1 }", 5, "name is missing"),
             ("{ ($.a = 1 }", 3, "closing `)`"),
-            ("{ $.a = 1 } x", 13, "nothing can follow"),
+            ("{ $.a = 1 } x}", 13, "nothing can follow"),
             ("{ $.a = 1 & $.b = 2 }", 11, "`&&`"),
             ("{ $.a=%x% || $.b=%y% || $.c=%z% }", 34, "at most 2"),
             (&deep, 67, "too many"),
         ] {
             let error = Pattern::parse(pattern).expect_err(pattern);
-            assert_eq!(error.position, position, "{pattern}: {error}");
+            assert_eq!(error.position, Some(position), "{pattern}: {error}");
             assert!(error.reason.contains(reason), "{pattern}: {error}");
         }
     }

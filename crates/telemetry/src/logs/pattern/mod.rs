@@ -8,6 +8,7 @@
 //! | else | terms | `ERROR -"health check"`, `?ERROR ?WARN`, `%time.?out%` |
 
 mod cursor;
+mod document;
 mod fields;
 mod json;
 mod literal;
@@ -16,6 +17,7 @@ mod terms;
 use cursor::Cursor;
 use fields::Fields;
 use json::Json;
+use std::collections::BTreeMap;
 use terms::Terms;
 
 /// A parsed filter pattern.
@@ -30,18 +32,31 @@ enum Kind {
     Fields(Fields),
 }
 
-/// Why a text is not a filter pattern.
+/// Why a text is not a filter pattern. The words around a reason are CloudWatch's; so are the reasons without a position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid filter pattern at character {position}: {reason}")]
+#[error("Invalid filter pattern: {reason}{}", position.map(|at| format!(" (character {at})")).unwrap_or_default())]
 pub struct PatternError {
     /// Which character of the text, counted from 1; one past the last for its end.
-    pub position: usize,
+    pub position: Option<usize>,
     pub reason: String,
+}
+
+impl PatternError {
+    /// In CloudWatch's own words.
+    fn told(reason: impl Into<String>) -> Self {
+        Self { position: None, reason: reason.into() }
+    }
 }
 
 impl Pattern {
     /// Parses a pattern. A text of blanks matches everything.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
+        for (open, close) in [('{', '}'), ('[', ']')] {
+            if text.trim_start().starts_with(open) && !text.trim_end().ends_with(close) {
+                let reason = format!("If a filter pattern starts with '{open}' it must end with '{close}'");
+                return Err(PatternError::told(reason));
+            }
+        }
         let mut cursor = Cursor::new(text);
         cursor.skip_blanks();
         let kind = match cursor.peek() {
@@ -59,6 +74,16 @@ impl Pattern {
             Kind::Terms(terms) => terms.matches(message),
             Kind::Json(json) => json.matches(message),
             Kind::Fields(fields) => fields.matches(message),
+        }
+    }
+
+    /// What the pattern names in a message that matches, as TestMetricFilter shows it: `$.property` of JSON patterns,
+    /// `$field` of field patterns, nothing for terms.
+    pub fn extract(&self, message: &str) -> BTreeMap<String, String> {
+        match &self.0 {
+            Kind::All | Kind::Terms(_) => BTreeMap::new(),
+            Kind::Json(json) => json.extract(message),
+            Kind::Fields(fields) => fields.extract(message),
         }
     }
 }
@@ -97,9 +122,14 @@ mod tests {
             }
             match Pattern::parse(&text) {
                 Ok(pattern) => {
-                    let _ = (pattern.matches(&text), pattern.matches(r#"{"a":[1,{"a":null}]}"#));
+                    for message in [text.as_str(), r#"{"a":[1,{"a":null}]}"#] {
+                        let _ = (pattern.matches(message), pattern.extract(message));
+                    }
                 }
-                Err(error) => assert!((1..=text.chars().count() + 1).contains(&error.position), "{text}: {error}"),
+                Err(error) => {
+                    let position = error.position.unwrap_or(1);
+                    assert!((1..=text.chars().count() + 1).contains(&position), "{text}: {error}");
+                }
             }
         }
     }

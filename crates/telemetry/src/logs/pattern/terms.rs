@@ -1,8 +1,9 @@
 //! Terms: words, `"phrases"` and `%expressions%` anywhere in the message; `?` before optional ones, `-` before excluded
 //! ones.
 //!
-//! All required terms must be there and no excluded one. Optional terms count when nothing is required: then one of them
-//! must be there. Case counts. A term is found inside words too.
+//! All required terms must be there and no excluded one. Optional terms count when they stand alone: then one of them must
+//! be there; beside required or excluded ones they are ignored, as CloudWatch documents. Case counts. A term is found inside
+//! words too. A term without quotes has letters, digits and `_` only.
 
 use super::PatternError;
 use super::cursor::Cursor;
@@ -36,7 +37,10 @@ impl Terms {
         let is_in = |term: &Term| term.is_in(message);
         self.required.iter().all(is_in)
             && !self.excluded.iter().any(is_in)
-            && (!self.required.is_empty() || self.optional.is_empty() || self.optional.iter().any(is_in))
+            && (!self.required.is_empty()
+                || !self.excluded.is_empty()
+                || self.optional.is_empty()
+                || self.optional.iter().any(is_in))
     }
 }
 
@@ -53,29 +57,39 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Terms, PatternError> {
         if let Some(sign @ ('?' | '-')) = cursor.peek() {
             cursor.next();
             if cursor.peek().is_none_or(char::is_whitespace) {
-                return Err(cursor.error(format!("a term must follow `{sign}`")));
+                return Err(bad_term(&sign.to_string()));
             }
         }
+        let start = cursor.clone();
         let term = match cursor.peek() {
             Some('"') => {
                 cursor.next();
                 let phrase = cursor.quoted('"')?;
+                if phrase.is_empty() {
+                    return Err(bad_term("\"\""));
+                }
                 // `" "` is how a pattern that matches everything is written where one is demanded.
                 Term::Text(if phrase.trim().is_empty() { String::new() } else { phrase })
             }
             Some('%') => Term::Regex(parse_regex(cursor)?),
             _ => {
-                let word = cursor.take_while(|c| !c.is_whitespace() && c != '"');
+                let word = cursor.take_while(|c| !c.is_whitespace());
+                if !word.chars().all(|c| c.is_alphanumeric() || c == '_') {
+                    return Err(bad_term(word));
+                }
                 Term::Text(word.to_owned())
             }
         };
-        if let Some(c) = cursor.peek().filter(|c| !c.is_whitespace()) {
-            return Err(cursor.error(format!(
-                "a blank must follow a term, but `{c}` does; a term with `\"` in it is written in quotes with `\\\"`"
-            )));
+        if cursor.peek().is_some_and(|c| !c.is_whitespace()) {
+            let mut whole = start;
+            return Err(bad_term(whole.take_while(|c| !c.is_whitespace())));
         }
         list.push(term);
     }
+}
+
+fn bad_term(term: &str) -> PatternError {
+    PatternError::told(format!("Invalid character(s) in term '{term}'"))
 }
 
 #[cfg(test)]
@@ -95,7 +109,7 @@ mod tests {
         check("?ERROR ?WARN", &["ERROR", "a WARN"], &["INFO"]);
         check("ERROR -REQUEST", &["ERROR 1"], &["ERROR REQUEST", "INFO"]);
         check("-INFO", &["ERROR", ""], &["INFO"]);
-        check("?ERROR ?WARN -test", &["ERROR", "WARN"], &["WARN test", "INFO"]);
+        check("?ERROR ?WARN -test", &["ERROR", "INFO"], &["WARN test"]);
         check("ERROR ?WARN", &["ERROR"], &["WARN"]);
     }
 
@@ -116,20 +130,30 @@ mod tests {
 
     #[test]
     fn errors_say_where_and_what() {
+        for (pattern, term) in [
+            ("ERROR -", "-"),
+            ("? x", "?"),
+            ("a\"b\"", "a\"b\""),
+            ("\"a\"b", "\"a\"b"),
+            ("GET /index", "/index"),
+            ("me@example.com", "me@example.com"),
+            ("-a-b", "a-b"),
+            ("\"\"", "\"\""),
+        ] {
+            let error = Pattern::parse(pattern).expect_err(pattern).to_string();
+            assert_eq!(error, format!("Invalid filter pattern: Invalid character(s) in term '{term}'"));
+        }
         for (pattern, position, reason) in [
             ("ERROR \"BAD", 8, "closing \""),
-            ("ERROR -", 8, "must follow `-`"),
-            ("? x", 2, "must follow `?`"),
             ("%a(b)%", 3, "`(` is not supported"),
             ("%a b%", 3, "` ` is not supported"),
             ("%é%", 2, "`é` is not supported"),
             ("%[a%", 1, "unclosed character class"),
             ("%abc", 1, "closing %"),
             ("%%", 1, "empty"),
-            ("a\"b\"", 2, "blank"),
         ] {
             let error = Pattern::parse(pattern).expect_err(pattern);
-            assert_eq!(error.position, position, "{pattern}: {error}");
+            assert_eq!(error.position, Some(position), "{pattern}: {error}");
             assert!(error.reason.contains(reason), "{pattern}: {error}");
         }
     }
