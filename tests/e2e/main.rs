@@ -52,6 +52,7 @@ const TESTS: &[(&str, Test)] = &[
     ),
     ("secrets::tasks_reach_the_api_and_not_what_is_behind_it", secrets::tasks_reach_the_api_and_not_what_is_behind_it),
     ("registry::what_skopeo_pushes_runs", registry::skopeo_push),
+    ("secrets::environment_files_become_variables", secrets::environment_files_become_variables),
     ("identity::policies_decide_what_a_key_may", identity::policies_decide),
     ("identity::open_mode_stays_on_loopback", identity::open_mode_stays_on_loopback),
     ("vpc::packets_follow_routes_and_acls", vpc::packets_follow_routes_and_acls),

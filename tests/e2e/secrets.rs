@@ -117,3 +117,41 @@ pub fn tasks_reach_the_api_and_not_what_is_behind_it(kit: &Kit) -> anyhow::Resul
         })
     })
 }
+
+pub fn environment_files_become_variables(kit: &Kit) -> anyhow::Result<()> {
+    kit.on("builtin", |instance| {
+        let mut busybox = Busybox::new(instance)?;
+        let execution = role(&busybox, "execution")?;
+        let bucket = instance.data_dir().join("s3/settings");
+        std::fs::create_dir_all(bucket.join("web"))?;
+        std::fs::write(bucket.join("web/first.env"), "# both\nOWN=file\nA=\"1 2\"\nB=first\n")?;
+        std::fs::write(bucket.join("second.env"), "B=second\nC=3\n")?;
+        let files = |keys: &[&str]| -> Value {
+            keys.iter().map(|key| json!({"type": "s3", "value": format!("arn:aws:s3:::settings/{key}")})).collect()
+        };
+        let container = json!({
+            "command": ["/bin/sh", "-c", "[ \"$OWN/$A/$B/$C\" = \"$EXPECTED\" ] || exit 3"],
+            "environment": [{"name": "OWN", "value": "own"}, {"name": "EXPECTED", "value": "own/\"1 2\"/first/3"}],
+            "environmentFiles": files(&["web/first.env", "second.env"]),
+        });
+        let arn = register_with_role(&mut busybox, "files", &execution, &container)?;
+        let mut run = |overrides: Value| -> anyhow::Result<Value> {
+            let input = json!({"taskDefinition": arn, "launchType": "FARGATE", "overrides": overrides,
+                "networkConfiguration": busybox.network.configuration()});
+            let answer = busybox.api.ecs("RunTask", &input)?;
+            let task = answer["tasks"][0]["taskArn"].as_str().context("a task")?.to_owned();
+            wait_status(&mut busybox.api, &task, "STOPPED")
+        };
+        let seen = run(json!({}))?;
+        ensure!(seen["containers"][0]["exitCode"] == 0, "{seen}");
+        let expected = json!([{"name": "EXPECTED", "value": "own//second/3"}]);
+        let instead = json!({"name": "app", "environment": expected, "environmentFiles": files(&["second.env"])});
+        let seen = run(json!({"containerOverrides": [instead]}))?;
+        ensure!(seen["containers"][0]["exitCode"] == 0, "{seen}");
+        let missing = json!({"name": "app", "environmentFiles": files(&["none.env"])});
+        let seen = run(json!({"containerOverrides": [missing]}))?;
+        ensure!(seen["stopCode"] == "TaskFailedToStart", "{seen}");
+        let reason = seen["stoppedReason"].as_str().unwrap_or_default();
+        says(reason, &["ResourceInitializationError: failed to download env files: ", "NoSuchKey: "])
+    })
+}

@@ -92,6 +92,7 @@ fn container(
         command: _,
         environment: _,
         // Their values are the intent's own `secrets`, asked for when the task starts.
+        environment_files: _,
         secrets: _,
         repository_credentials: _,
         working_directory,

@@ -99,13 +99,15 @@ pub fn task_intent(state: &Snapshot, scope: &Scope, row: &Task) -> Option<TaskIn
     })
 }
 
-fn with_overrides(definition: &ContainerDefinition, row: &Task) -> ContainerDefinition {
+/// A container of a definition, as the task's overrides change it.
+pub fn with_overrides(definition: &ContainerDefinition, row: &Task) -> ContainerDefinition {
     let mut definition = definition.clone();
     if let Some(over) = row.overrides.containers.iter().find(|o| o.name == definition.name) {
         definition.command = over.command.clone().or(definition.command);
         definition.cpu_units = over.cpu_units.unwrap_or(definition.cpu_units);
         definition.memory_mib = over.memory_mib.or(definition.memory_mib);
         definition.memory_reservation_mib = over.memory_reservation_mib.or(definition.memory_reservation_mib);
+        definition.environment_files = over.environment_files.clone().unwrap_or(definition.environment_files);
         for (name, value) in &over.environment {
             definition.environment.retain(|(old, _)| old != name);
             definition.environment.push((name.clone(), value.clone()));

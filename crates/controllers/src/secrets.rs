@@ -1,6 +1,7 @@
 //! Values of a task's secrets, and whether its execution role may start it, when its node is about to.
 
-use crate::Environment;
+use crate::{Environment, intent};
+use longshore_api::ecs::environment_files::ReadObject;
 use longshore_api::ecs::launch::role_name;
 use longshore_api::ecs::{execution_role, resolve_secrets};
 use longshore_api::identity;
@@ -16,14 +17,16 @@ pub fn resolve(
     environment: &Environment,
     scope: &Scope,
     task: &TaskId,
+    read_object: ReadObject<'_>,
 ) -> Result<TaskSecrets, String> {
     let gone = || "The task is not known any more.".to_owned();
     let row = state.tasks().get(&(scope.clone(), task.clone())).ok_or_else(gone)?;
     let definition =
         state.task_definitions().get(&(scope.clone(), row.family.clone(), row.revision)).ok_or_else(gone)?;
-    let containers = &definition.containers;
+    let containers: Vec<ContainerDefinition> =
+        definition.containers.iter().map(|container| intent::with_overrides(container, &row)).collect();
     let has_secrets = containers.iter().any(ContainerDefinition::needs_secrets);
-    let is_checked = environment.settings.authority.is_some() && execution_role::is_needed(containers);
+    let is_checked = environment.settings.authority.is_some() && execution_role::is_needed(&containers);
     if !has_secrets && !is_checked {
         return Ok(TaskSecrets::default());
     }
@@ -38,7 +41,7 @@ pub fn resolve(
         })?;
     let acting = |scope: Scope| identity::acting_as(state, environment.cx(scope), &role, task.as_str());
     if is_checked {
-        execution_role::check(state, &acting, scope, task, containers)?;
+        execution_role::check(state, &acting, scope, task, &containers)?;
     }
-    resolve_secrets::resolve(state, &acting, scope, containers)
+    resolve_secrets::resolve(state, &acting, scope, read_object, &containers)
 }

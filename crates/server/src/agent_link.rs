@@ -1,5 +1,6 @@
 //! The link to the node's agent: pushes intent, takes observations and log lines.
 
+use crate::buckets;
 use crate::serve::Server;
 use anyhow::Context;
 use longshore_api::logs;
@@ -124,7 +125,9 @@ async fn read(
             }
             Ok(FromAgent::Secrets { scope, task }) => {
                 let state = server.backend.store.snapshot();
-                let values = secrets::resolve(&state, &server.environment, &scope, &task);
+                let values = secrets::resolve(&state, &server.environment, &scope, &task, &|bucket, key| {
+                    buckets::read(&server.config.data_dir, bucket, key)
+                });
                 let _ = answers.send(ToAgent::Secrets { task, values });
             }
             Ok(FromAgent::Hello { .. }) => {}

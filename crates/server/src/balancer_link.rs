@@ -2,6 +2,7 @@
 
 use crate::agent_link::Generations;
 use crate::balancer::ResolverConfig;
+use crate::buckets;
 use crate::config::Config;
 use crate::serve::Server;
 use crate::tls_keys;
@@ -161,9 +162,8 @@ impl<'a> Places<'a> {
         Self { run_dir: &config.run_dir, data_dir: &config.data_dir }
     }
 
-    /// The directory that stands for a bucket.
     fn bucket(self, name: &str) -> PathBuf {
-        self.data_dir.join("s3").join(name)
+        buckets::directory(self.data_dir, name)
     }
 }
 

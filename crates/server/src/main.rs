@@ -7,6 +7,7 @@ mod agent;
 mod agent_link;
 mod balancer;
 mod balancer_link;
+mod buckets;
 mod build_output;
 mod build_step;
 mod catalogue;

@@ -2,6 +2,7 @@
 //! stop without a process, targets become healthy without a request.
 
 use crate::agent_link::Side;
+use crate::buckets;
 use crate::serve::{Server, now};
 use longshore_controllers::{intent, observe, secrets, targets};
 use longshore_store::Snapshot;
@@ -56,7 +57,8 @@ fn failure(state: &Snapshot, server: &Server, intent: &TaskIntent) -> Option<Str
     if !starts {
         return None;
     }
-    secrets::resolve(state, &server.environment, &intent.scope, &intent.id).err()
+    let read = |bucket: &str, key: &str| buckets::read(&server.config.data_dir, bucket, key);
+    secrets::resolve(state, &server.environment, &intent.scope, &intent.id, &read).err()
 }
 
 fn failed(seen: TaskObservation, reason: String) -> TaskObservation {

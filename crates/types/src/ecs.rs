@@ -127,6 +127,8 @@ pub struct ContainerDefinition {
     pub entry_point: Option<Vec<String>>,
     pub command: Option<Vec<String>>,
     pub environment: Vec<(String, String)>,
+    /// ARNs of objects of S3 with more variables, read when the task starts.
+    pub environment_files: Vec<String>,
     /// Variables whose values are read when the task starts.
     pub secrets: Vec<SecretReference>,
     /// Name or ARN of the secret with the user and the password of the image's registry.
@@ -165,7 +167,7 @@ impl ContainerDefinition {
 
     /// Whether there are values to read before it can start.
     pub fn needs_secrets(&self) -> bool {
-        !self.secrets.is_empty() || self.repository_credentials.is_some()
+        !self.secrets.is_empty() || !self.environment_files.is_empty() || self.repository_credentials.is_some()
     }
 }
 
@@ -259,6 +261,8 @@ pub struct ContainerOverride {
     pub name: String,
     pub command: Option<Vec<String>>,
     pub environment: Vec<(String, String)>,
+    /// Instead of the definition's.
+    pub environment_files: Option<Vec<String>>,
     pub cpu_units: Option<u32>,
     pub memory_mib: Option<u32>,
     pub memory_reservation_mib: Option<u32>,

@@ -16,6 +16,7 @@ mod describe_clusters;
 mod describe_services;
 mod describe_task_definition;
 mod describe_tasks;
+pub mod environment_files;
 pub(crate) mod error;
 pub mod execution_role;
 pub mod launch;

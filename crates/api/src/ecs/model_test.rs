@@ -50,6 +50,10 @@ fn task_definition() -> Vec<(&'static str, Fate)> {
     let sysctl =
         json!({"containerDefinitions": [{"systemControls": [{"namespace": "net.core.somaxconn", "value": "9"}]}]});
     let variable = json!({"containerDefinitions": [{"environment": [{"name": "A", "value": "b"}]}]});
+    let files = |mut with: Value| {
+        with["containerDefinitions"] = json!([{"environmentFiles": [{"value": "arn:aws:s3:::b/a.env", "type": "s3"}]}]);
+        with
+    };
     let secret =
         json!({"executionRoleArn": ROLE, "containerDefinitions": [{"secrets": [{"name": "S", "valueFrom": "/a"}]}]});
     vec![
@@ -106,7 +110,14 @@ fn task_definition() -> Vec<(&'static str, Fate)> {
         ("containerDefinitions[].command", Shown(json!(["x"]))),
         ("containerDefinitions[].environment[].name", ShownWith(json!("N"), variable.clone())),
         ("containerDefinitions[].environment[].value", ShownWith(json!("V"), variable)),
-        ("containerDefinitions[].environmentFiles", Refused(json!([{"value": "arn", "type": "s3"}]))),
+        (
+            "containerDefinitions[].environmentFiles[].value",
+            ShownWith(json!("arn:aws:s3:::b/other.env"), files(json!({"executionRoleArn": ROLE}))),
+        ),
+        (
+            "containerDefinitions[].environmentFiles[].type",
+            ShownWith(json!("s3"), files(json!({"executionRoleArn": ROLE}))),
+        ),
         ("containerDefinitions[].secrets[].name", ShownWith(json!("T"), secret.clone())),
         ("containerDefinitions[].secrets[].valueFrom", ShownWith(json!("/b"), secret)),
         ("containerDefinitions[].mountPoints[].sourceVolume", ShownWith(json!("v"), volume.clone())),
@@ -174,6 +185,8 @@ fn overrides() -> Vec<(&'static str, Fate)> {
         json!({"containerOverrides": [container]})
     };
     let name = named(json!({}));
+    let mut files = named(json!({"environmentFiles": [{"value": "arn:aws:s3:::b/a.env", "type": "s3"}]}));
+    files["executionRoleArn"] = json!(ROLE);
     vec![
         ("containerOverrides[].name", Shown(json!("app"))),
         ("containerOverrides[].command", ShownWith(json!(["x"]), name.clone())),
@@ -185,7 +198,8 @@ fn overrides() -> Vec<(&'static str, Fate)> {
             "containerOverrides[].environment[].value",
             ShownWith(json!("V"), named(json!({"environment": [{"name": "n"}]}))),
         ),
-        ("containerOverrides[].environmentFiles", Refused(json!([{"value": "arn", "type": "s3"}]))),
+        ("containerOverrides[].environmentFiles[].value", ShownWith(json!("arn:aws:s3:::b/other.env"), files.clone())),
+        ("containerOverrides[].environmentFiles[].type", ShownWith(json!("s3"), files)),
         ("containerOverrides[].cpu", ShownWith(json!(99), name.clone())),
         ("containerOverrides[].memory", ShownWith(json!(99), name.clone())),
         ("containerOverrides[].memoryReservation", ShownWith(json!(99), name)),

@@ -2,7 +2,7 @@
 
 use super::container_parts::*;
 use super::unsupported::{IsSet, refuse, refuse_on_fargate};
-use super::{error, names, secrets, view};
+use super::{environment_files, error, names, secrets, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{self as wire, RegisterTaskDefinitionInput, RegisterTaskDefinitionOutput};
@@ -237,8 +237,7 @@ fn containers(given: Vec<wire::ContainerDefinition>, volumes: &[String]) -> Resu
 fn container(c: wire::ContainerDefinition, volumes: &[String]) -> Result<ContainerDefinition, AwsError> {
     refuse_on_fargate!(c; links, hostname, disable_networking, privileged, dns_servers, dns_search_domains, extra_hosts,
         docker_security_options);
-    refuse!(c; environment_files, resource_requirements, firelens_configuration,
-        credential_specs);
+    refuse!(c; resource_requirements, firelens_configuration, credential_specs);
     let name = c.name.unwrap_or_default();
     if !is_ecs_name(&name) {
         return Err(error::client(
@@ -279,6 +278,7 @@ fn container(c: wire::ContainerDefinition, volumes: &[String]) -> Result<Contain
         entry_point: c.entry_point.filter(|list| !list.is_empty()),
         command: c.command.filter(|list| !list.is_empty()),
         environment: environment(c.environment)?,
+        environment_files: environment_files::arns(c.environment_files, &name)?,
         secrets: secrets::references(c.secrets, &name)?,
         repository_credentials: secrets::repository_credentials(c.repository_credentials, &name)?,
         working_directory: c.working_directory,

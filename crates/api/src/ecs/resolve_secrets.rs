@@ -1,5 +1,6 @@
 //! Reads the values of a task's secrets when it starts, as its execution role. Nothing of it is stored.
 
+use super::environment_files::{self, ReadObject};
 use super::secrets::{SecretSource, Source, source};
 use crate::Cx;
 use crate::{identity, secretsmanager, ssm};
@@ -22,11 +23,12 @@ const NAMES_MAX: usize = 10;
 /// A context in which the execution role acts in a scope.
 pub type Acting<'a> = &'a dyn Fn(Scope) -> Cx;
 
-/// Values of all secrets of a task's containers, or the reason that the task is stopped for.
+/// Values of all secrets of a task's containers and what is in their environment files, or the reason that the task is stopped for.
 pub fn resolve(
     state: &Snapshot,
     acting: Acting<'_>,
     scope: &Scope,
+    read_object: ReadObject<'_>,
     definitions: &[ContainerDefinition],
 ) -> Result<TaskSecrets, String> {
     let run = |error: String| format!("{FAILED}: {error}");
@@ -40,7 +42,7 @@ pub fn resolve(
             .map(|id| fetched.registry_auth(scope, id))
             .transpose()
             .map_err(|error| run(format!("unable to get registry auth from asm: {RETRIED}: {error}")))?;
-        let mut environment = Vec::new();
+        let mut environment = environment_files::variables(state, acting, scope, read_object, container)?;
         for secret in &container.secrets {
             let value = match source(&secret.value_from, scope) {
                 Ok(Source::Parameter { name, .. }) => parameters.get(name).cloned().unwrap_or_default(),
@@ -246,7 +248,8 @@ mod tests {
             cx.scope = scope;
             cx
         };
-        fixture.read(|state, cx| resolve(state, &acting, &cx.scope, containers))
+        let no_objects = |_: &str, _: &str| Err(environment_files::ObjectError::NoSuchBucket);
+        fixture.read(|state, cx| resolve(state, &acting, &cx.scope, &no_objects, containers))
     }
 
     fn values(fixture: &Fixture, secrets: &[&str]) -> Vec<String> {

@@ -3,7 +3,7 @@
 use super::launch::{Launch, LaunchError, launch};
 use super::register_task_definition::{check_shares, environment, ephemeral_gib, parse_cpu, parse_memory};
 use super::unsupported::refuse;
-use super::{capacity, error, names, network, view};
+use super::{capacity, environment_files, error, names, network, secrets, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{self as wire, Failure, RunTaskInput, RunTaskOutput};
@@ -127,7 +127,7 @@ fn overrides(given: wire::TaskOverride, definition: &TaskDefinition) -> Result<T
     }
     let mut containers = Vec::new();
     for c in given.container_overrides.unwrap_or_default() {
-        refuse!(c; environment_files, resource_requirements);
+        refuse!(c; resource_requirements);
         let name = c.name.unwrap_or_default();
         if !definition.containers.iter().any(|d| d.name == name) {
             return Err(error::client(format!(
@@ -143,6 +143,7 @@ fn overrides(given: wire::TaskOverride, definition: &TaskDefinition) -> Result<T
         containers.push(ContainerOverride {
             command: c.command,
             environment: environment(c.environment)?,
+            environment_files: c.environment_files.map(|f| environment_files::arns(Some(f), &name)).transpose()?,
             cpu_units: positive("cpu", c.cpu)?,
             memory_mib: positive("memory", c.memory)?,
             memory_reservation_mib: positive("memoryReservation", c.memory_reservation)?,
@@ -156,6 +157,10 @@ fn overrides(given: wire::TaskOverride, definition: &TaskDefinition) -> Result<T
         (over.and_then(|c| c.cpu_units).unwrap_or(d.cpu_units), memory.or(reservation).unwrap_or(0))
     });
     check_shares(asked, cpu, memory)?;
+    let has_files = containers.iter().any(|c| c.environment_files.iter().flatten().next().is_some());
+    if has_files && given.execution_role_arn.is_none() && definition.execution_role_arn.is_none() {
+        return Err(secrets::needed("environmentFiles"));
+    }
     Ok(TaskOverride {
         containers,
         cpu_units,

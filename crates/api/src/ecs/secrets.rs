@@ -121,14 +121,17 @@ pub fn check(containers: &[ContainerDefinition], execution_role: Option<&str>) -
             names.push(&secret.name);
         }
     }
-    let needed = |what: &str| {
-        error::client(format!("When you are specifying {what}, you must also specify a value for 'executionRoleArn'."))
-    };
     match execution_role {
+        None if containers.iter().any(|c| !c.environment_files.is_empty()) => Err(needed("environmentFiles")),
         None if containers.iter().any(|c| !c.secrets.is_empty()) => Err(needed("container secrets")),
         None if containers.iter().any(|c| c.repository_credentials.is_some()) => Err(needed("repository credentials")),
         _ => Ok(()),
     }
+}
+
+/// What only an execution role can read was asked for, and there is none.
+pub fn needed(what: &str) -> AwsError {
+    error::client(format!("When you are specifying {what}, you must also specify a value for 'executionRoleArn'."))
 }
 
 #[cfg(test)]

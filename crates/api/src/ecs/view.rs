@@ -179,6 +179,7 @@ fn container_definition(c: &ContainerDefinition) -> wire::ContainerDefinition {
             .repository_credentials
             .as_ref()
             .map(|id| wire::RepositoryCredentials { credentials_parameter: Some(id.clone()) }),
+        environment_files: some_if(environment_files(&c.environment_files)),
         environment: list(c.environment.iter().map(|(name, value)| pair(name, value)).collect()),
         mount_points: list(
             c.mounts
@@ -356,12 +357,17 @@ fn container(scope: &Scope, t: &Task, c: &TaskContainer, task_arn: &str) -> wire
     }
 }
 
+fn environment_files(arns: &[String]) -> Vec<wire::EnvironmentFile> {
+    arns.iter().map(|arn| wire::EnvironmentFile { r#type: Some("s3".to_owned()), value: Some(arn.clone()) }).collect()
+}
+
 fn task_override(o: &TaskOverride, t: &Task) -> wire::TaskOverride {
     let of = |name: &str| {
         let c = o.containers.iter().find(|c| c.name == name).cloned().unwrap_or_default();
         wire::ContainerOverride {
             name: Some(name.to_owned()),
             command: c.command,
+            environment_files: c.environment_files.as_deref().map(environment_files),
             environment: some_if(c.environment.iter().map(|(name, value)| pair(name, value)).collect()),
             cpu: c.cpu_units.map(|n| n as i32),
             memory: c.memory_mib.map(|n| n as i32),
