@@ -42,6 +42,7 @@ const TESTS: &[(&str, Test)] = &[
     ("services::a_deployment_runs_the_bytes_its_tag_named_when_it_began", services::pinned_images),
     ("tasks::containers_share_what_their_definition_says", tasks::shared),
     ("tasks::metadata_and_statistics_are_complete", tasks::statistics),
+    ("tasks::a_task_protects_itself", tasks::a_task_protects_itself),
     (
         "secrets::secrets_become_variables_and_are_written_nowhere_else",
         secrets::secrets_become_variables_and_are_written_nowhere_else,
@@ -51,8 +52,8 @@ const TESTS: &[(&str, Test)] = &[
         secrets::a_missing_secret_stops_the_task_in_fargates_words,
     ),
     ("secrets::tasks_reach_the_api_and_not_what_is_behind_it", secrets::tasks_reach_the_api_and_not_what_is_behind_it),
-    ("registry::what_skopeo_pushes_runs", registry::skopeo_push),
     ("secrets::environment_files_become_variables", secrets::environment_files_become_variables),
+    ("registry::what_skopeo_pushes_runs", registry::skopeo_push),
     ("identity::policies_decide_what_a_key_may", identity::policies_decide),
     ("identity::open_mode_stays_on_loopback", identity::open_mode_stays_on_loopback),
     ("vpc::packets_follow_routes_and_acls", vpc::packets_follow_routes_and_acls),

@@ -1,6 +1,6 @@
 //! What a task definition asks for, seen from inside the containers and from the task metadata endpoint.
 
-use crate::kit::{Busybox, Kit, register, run_task, says, wait_status};
+use crate::kit::{Busybox, Kit, definition, register, run_task, says, wait_status};
 use anyhow::{Context, ensure};
 use longshore_tests::wait;
 use serde_json::{Value, json};
@@ -143,6 +143,59 @@ pub fn statistics(kit: &Kit) -> anyhow::Result<()> {
         ensure!(stats["network_rate_stats"]["rx_bytes_per_sec"].as_f64() > Some(0.0), "{stats}");
         ensure!(stats["id"] == id && document(&lines, "all")?[&id]["id"] == id, "{stats}");
         ensure!(document(&lines, "v3")?["Networks"][0].get("MACAddress").is_none(), "version 3 says less");
+        Ok(())
+    })
+}
+
+/// Busybox has no client that can PUT: the request is written by hand.
+pub fn a_task_protects_itself(kit: &Kit) -> anyhow::Result<()> {
+    kit.on("builtin", |instance| {
+        let mut busybox = Busybox::new(instance)?;
+        let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+        let create = ["iam", "create-role", "--role-name", "worker", "--assume-role-policy-document", trust];
+        let role = busybox.aws.text(&create, "Role.Arn")?;
+        let script = r#"path=${ECS_AGENT_URI#http://169.254.170.2}/task-protection/v1/state
+            ask() { (printf "$1 $path HTTP/1.1\r\nHost: 169.254.170.2\r\nContent-Length: ${#2}\r\n\r\n$2"; /bin/busybox sleep 2) \
+                | /bin/busybox nc 169.254.170.2 80 | /bin/busybox tail -n 1; echo; }
+            ask PUT '{"ProtectionEnabled":true,"ExpiresInMinutes":60}'
+            ask GET ''
+            ask PUT '{"ExpiresInMinutes":60}'
+            ask PUT '{"ProtectionEnabled":true,"ExpiresInMinutes":9999}'
+            exec sleep 1000"#;
+        let container = json!({
+            "command": ["/bin/sh", "-c", script], "stopTimeout": 2,
+            "logConfiguration": {"logDriver": "awslogs", "options": {
+                "awslogs-group": "g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p", "awslogs-create-group": "true"}},
+        });
+        let mut worker = definition("worker", &busybox.image, &container);
+        worker["executionRoleArn"] = json!(role);
+        worker["taskRoleArn"] = json!(role);
+        let definition = register(&mut busybox.api, &worker)?;
+        busybox.api.ecs(
+            "CreateService",
+            &json!({"serviceName": "worker", "taskDefinition": definition, "desiredCount": 1, "launchType": "FARGATE",
+                "networkConfiguration": busybox.network.configuration()}),
+        )?;
+        let lines = wait::until("the endpoint has answered four times", Duration::from_secs(60), || {
+            let events = busybox.aws.call(&["logs", "filter-log-events", "--log-group-name", "g"]);
+            let events = events.map_err(|error| format!("{error:#}"))?;
+            let events = events["events"].as_array().cloned().unwrap_or_default();
+            let lines: Vec<Value> =
+                events.iter().filter_map(|event| serde_json::from_str(event["message"].as_str()?).ok()).collect();
+            if lines.len() >= 4 { Ok(lines) } else { Err(format!("{events:?}")) }
+        })?;
+        ensure!(lines[0]["protection"]["ProtectionEnabled"] == true, "{lines:?}");
+        ensure!(lines[0]["protection"]["ExpirationDate"].is_string(), "{lines:?}");
+        ensure!(lines[1] == lines[0], "{lines:?}");
+        ensure!(
+            lines[2]["error"]["Message"] == "Invalid request: does not contain 'ProtectionEnabled' field",
+            "{lines:?}"
+        );
+        ensure!(lines[3]["error"]["Code"] == "InvalidParameterException", "{lines:?}");
+        ensure!(lines[3]["requestID"].is_string(), "{lines:?}");
+        let task = lines[0]["protection"]["TaskArn"].clone();
+        let seen = busybox.api.ecs("GetTaskProtection", &json!({"cluster": "default", "tasks": [task]}))?;
+        ensure!(seen["protectedTasks"][0]["protectionEnabled"] == true, "{seen}");
         Ok(())
     })
 }

@@ -1,7 +1,7 @@
 //! 169.254.170.2:4566 in each VPC: the AWS API, for SDKs inside tasks.
 //!
 //! A task cannot reach the machine's loopback addresses, where the server listens. This door hands its requests on as they
-//! are, `Host` header included, so that their signatures stay good. It opens for tasks alone, and to the AWS API alone:
+//! are, `Host` header included, so that their signatures stay good, and tells the server whose they are. It opens for tasks alone, and to the AWS API alone:
 //! neither the registry nor Longshore's own paths are a container's business.
 
 use crate::Node;
@@ -10,10 +10,11 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONNECTION, EXPECT, HOST};
+use hyper::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use longshore_types::link::HOP_HEADER;
 use std::convert::Infallible;
 use std::io;
 use std::net::Ipv4Addr;
@@ -49,7 +50,7 @@ async fn answer(
     if !is_offered(request.uri().path()) {
         return text(StatusCode::NOT_FOUND, "Tasks are offered the AWS API here, and nothing else.\n");
     }
-    match forward(node, upstream, request).await {
+    match forward(node, from, upstream, request).await {
         Ok(response) => response.map(BodyExt::boxed),
         Err(error) => {
             tracing::debug!(%error, vpc, %from, "a task's request could not be handed on");
@@ -67,6 +68,7 @@ fn is_offered(path: &str) -> bool {
 
 async fn forward(
     node: &Node,
+    from: Ipv4Addr,
     upstream: &Upstream,
     mut request: Request<Incoming>,
 ) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
@@ -77,6 +79,7 @@ async fn forward(
     if !request.headers().contains_key(HOST) {
         return Err("the request has no Host header".into());
     }
+    mark(node, from, request.headers_mut());
     let mut kept = upstream.lock().await;
     let ready = match kept.as_mut() {
         Some(sender) => sender.ready().await.is_ok(),
@@ -87,6 +90,16 @@ async fn forward(
     }
     let sender = kept.as_mut().ok_or("there is no connection")?;
     Ok(sender.send_request(request).await?)
+}
+
+/// Says for whom the request comes; what the task itself has said of that goes.
+fn mark(node: &Node, from: Ipv4Addr, headers: &mut HeaderMap) {
+    headers.remove(HOP_HEADER);
+    let password = node.welcome.borrow().as_ref().map(|welcome| welcome.hop_password.clone()).unwrap_or_default();
+    if let Ok(mut value) = HeaderValue::from_str(&format!("{password} {from}")) {
+        value.set_sensitive(true);
+        headers.insert(HOP_HEADER, value);
+    }
 }
 
 async fn connect(node: &Node) -> Result<SendRequest<Incoming>, Box<dyn std::error::Error + Send + Sync>> {

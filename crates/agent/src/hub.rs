@@ -5,7 +5,7 @@ use crate::task;
 use longshore_runtime::protocol as rt;
 use longshore_types::id::TaskId;
 use longshore_types::launch::TaskSecrets;
-use longshore_types::link::{FromAgent, LogBatch, ToAgent, Welcome};
+use longshore_types::link::{ApiAnswer, FromAgent, LogBatch, ProtectionUpdate, ToAgent, Welcome};
 use longshore_types::node::{TaskIntent, TaskObservation};
 use longshore_types::{Scope, Timestamp};
 use std::collections::BTreeMap;
@@ -37,6 +37,9 @@ struct State {
     unacked: BTreeMap<u64, (LogBatch, mpsc::UnboundedSender<u64>)>,
     /// Tasks that wait for the values of their secrets: asked for again of the next control plane.
     asked: BTreeMap<TaskId, (Scope, oneshot::Sender<Secrets>)>,
+    next_call: u64,
+    /// Calls that tasks wait for. Whoever waits too long asks again by himself.
+    calls: BTreeMap<u64, oneshot::Sender<ApiAnswer>>,
 }
 
 /// Values, or the reason that the task is stopped for.
@@ -89,6 +92,11 @@ impl<M: Machine> Hub<M> {
             ToAgent::Secrets { task, values } => {
                 if let Some((_, answer)) = self.state().asked.remove(&task) {
                     let _ = answer.send(values);
+                }
+            }
+            ToAgent::TaskProtection { number, answer } => {
+                if let Some(call) = self.state().calls.remove(&number) {
+                    let _ = call.send(answer);
                 }
             }
             ToAgent::Reset { token } => {
@@ -219,6 +227,27 @@ impl<M: Machine> Hub<M> {
         match wait.await {
             Ok(values) => values,
             // The task is being forgotten, and its shell with it.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// A task's protection, as the API answers its role; for ever, if the control plane goes in between.
+    pub(crate) async fn protection(&self, scope: &Scope, task: &TaskId, update: Option<ProtectionUpdate>) -> ApiAnswer {
+        let (call, wait) = oneshot::channel();
+        {
+            let mut state = self.state();
+            // Of those who did not wait.
+            state.calls.retain(|_, call| !call.is_closed());
+            state.next_call += 1;
+            let number = state.next_call;
+            state.calls.insert(number, call);
+            if let Some(link) = &state.link {
+                let _ =
+                    link.send(FromAgent::TaskProtection { number, scope: scope.clone(), task: task.clone(), update });
+            }
+        }
+        match wait.await {
+            Ok(answer) => answer,
             Err(_) => std::future::pending().await,
         }
     }

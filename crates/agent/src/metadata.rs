@@ -1,10 +1,11 @@
-//! 169.254.170.2:80 in each VPC: task metadata v3 and v4, statistics, and the task role's credentials.
+//! 169.254.170.2:80 in each VPC: task metadata v3 and v4, statistics, the task role's credentials, task protection.
 //!
 //! A packet's source address is the task's identity, so a task can only ask about itself; the paths hold ids besides, as
 //! on AWS.
 //! <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html>
 
 mod document;
+mod protection;
 mod stats;
 
 pub use stats::Samples;
@@ -12,7 +13,7 @@ pub use stats::Samples;
 use crate::hub::Known;
 use crate::{Node, spec};
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -24,6 +25,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
+type Reply = Response<Full<Bytes>>;
+
+/// Bytes of a request's body: two short fields.
+const BODY_MAX: usize = 4096;
+
 /// Serves one connection from a task.
 pub async fn serve(node: Arc<Node>, samples: Arc<Samples>, vpc: String, from: Ipv4Addr, stream: TcpStream) {
     let answer = service_fn(|request: Request<Incoming>| {
@@ -31,7 +37,7 @@ pub async fn serve(node: Arc<Node>, samples: Arc<Samples>, vpc: String, from: Ip
         async move {
             let found = node.find(|task| task.network.address == from && task.network.vpc.as_str() == vpc);
             let response = match found {
-                Some(known) => answer(node, samples, &known, request.uri().path()).await,
+                Some(known) => answer(node, samples, &known, request).await,
                 None => reply(StatusCode::NOT_FOUND, &json!("no task has this address")),
             };
             Ok::<_, Infallible>(response)
@@ -40,11 +46,19 @@ pub async fn serve(node: Arc<Node>, samples: Arc<Samples>, vpc: String, from: Ip
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
 }
 
-async fn answer(node: &Node, samples: &Samples, known: &Known, path: &str) -> Response<Full<Bytes>> {
+async fn answer(node: &Node, samples: &Samples, known: &Known, request: Request<Incoming>) -> Reply {
     let task = &known.intent;
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let (head, body) = request.into_parts();
+    let parts: Vec<&str> = head.uri.path().split('/').filter(|part| !part.is_empty()).collect();
     let (version, id, rest) = match parts[..] {
         ["v2", "credentials", id] => return credentials(task, id),
+        ["api", id, "task-protection", "v1", "state"] => {
+            let is_its = task.containers.iter().any(|c| spec::runtime_id(&task.id, c) == id);
+            // What cannot be read is no request.
+            let body =
+                Limited::new(body, BODY_MAX).collect().await.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+            return protection::answer(node, is_its.then_some(task), &head.method, &body).await;
+        }
         ["v3", id, ref rest @ ..] => (document::Version::V3, id, rest),
         ["v4", id, ref rest @ ..] => (document::Version::V4, id, rest),
         _ => return reply(StatusCode::NOT_FOUND, &json!("404 page not found")),
@@ -72,14 +86,14 @@ async fn answer(node: &Node, samples: &Samples, known: &Known, path: &str) -> Re
     }
 }
 
-fn reply(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+fn reply(status: StatusCode, body: &Value) -> Reply {
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
 }
 
-fn credentials(task: &TaskIntent, id: &str) -> Response<Full<Bytes>> {
+fn credentials(task: &TaskIntent, id: &str) -> Reply {
     match &task.credentials {
         Some(c) if c.id == id => reply(
             StatusCode::OK,

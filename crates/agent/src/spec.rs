@@ -276,6 +276,7 @@ fn environment(task: &TaskIntent, ready: &Ready<'_>) -> Vec<String> {
     let id = runtime_id(&task.id, ready.intent);
     set(&format!("ECS_CONTAINER_METADATA_URI=http://169.254.170.2/v3/{id}"));
     set(&format!("ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/{id}"));
+    set(&format!("ECS_AGENT_URI=http://169.254.170.2/api/{id}"));
     if let Some(credentials) = &task.credentials {
         set(&format!("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/{}", credentials.id));
     }

@@ -1,7 +1,7 @@
 //! The link to the node's agent: pushes intent, takes observations and log lines.
 
-use crate::buckets;
 use crate::serve::Server;
+use crate::{buckets, task_protection};
 use anyhow::Context;
 use longshore_api::logs;
 use longshore_controllers::feed::Feed;
@@ -130,6 +130,14 @@ async fn read(
                 });
                 let _ = answers.send(ToAgent::Secrets { task, values });
             }
+            Ok(FromAgent::TaskProtection { number, scope, task, update }) => {
+                let (server, answers) = (server.clone(), answers.clone());
+                tasks.spawn(async move {
+                    let answer = task_protection::call(&server, &scope, &task, update).await;
+                    let _ = answers.send(ToAgent::TaskProtection { number, answer });
+                });
+                while tasks.try_join_next().is_some() {}
+            }
             Ok(FromAgent::Hello { .. }) => {}
             Err(error) => tracing::warn!(%error, "a message of the agent was not understood"),
         }
@@ -236,6 +244,7 @@ fn welcome(server: &Server) -> Welcome {
         api_url: settings.api_url.clone(),
         registry_suffixes: vec![".amazonaws.com".to_owned()],
         registry_auth: ("AWS".to_owned(), password),
+        hop_password: longshore_api::identity::hop::password(&settings.registry_secret),
         ask_before_start: settings.authority.is_some(),
     }
 }

@@ -81,7 +81,8 @@ fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) 
 }
 
 async fn aws(server: Server, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    let peer = source(&server, &mut head.headers, peer);
     let body = match Limited::new(body, BODY_MAX).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => {
@@ -110,6 +111,13 @@ async fn aws(server: Server, request: Request<Incoming>, peer: IpAddr) -> Respon
         }
     }
     answer
+}
+
+/// Who has sent a request: the peer, or the task that the node's door says it speaks for. The header is nobody else's affair.
+fn source(server: &Server, headers: &mut http::HeaderMap, peer: IpAddr) -> IpAddr {
+    let Some(value) = headers.remove(identity::hop::HEADER) else { return peer };
+    let told = value.to_str().ok().and_then(|value| identity::hop::source(&server.settings.registry_secret, value));
+    told.unwrap_or(peer)
 }
 
 /// `None` for what is no AWS call at all.

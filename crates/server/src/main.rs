@@ -24,6 +24,7 @@ mod process;
 mod serve;
 mod simulated;
 mod status;
+mod task_protection;
 mod threads;
 mod tls_keys;
 mod up;

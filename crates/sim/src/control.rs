@@ -226,7 +226,7 @@ async fn read(
                 let _ = resets_done.send(token);
             }
             // The workload has no secrets in its definitions.
-            FromAgent::Hello { .. } | FromAgent::Secrets { .. } => {}
+            FromAgent::Hello { .. } | FromAgent::Secrets { .. } | FromAgent::TaskProtection { .. } => {}
         }
     }
 }
@@ -268,6 +268,7 @@ async fn write(
     let (mut feed, first) = Feed::start(store, &"local".into(), generation);
     let mut watcher = feed.watch(store);
     let welcome = Welcome {
+        hop_password: String::new(),
         api_url: "http://127.0.0.1:4566".to_owned(),
         registry_suffixes: vec![],
         registry_auth: ("AWS".to_owned(), String::new()),

@@ -9,6 +9,9 @@ use crate::launch::TaskSecrets;
 use crate::node::{TaskIntent, TaskObservation, VpcIntent};
 use serde::{Deserialize, Serialize};
 
+/// The header by which the door for tasks says for whom a request comes: the welcome's `hop_password`, a space, an address.
+pub const HOP_HEADER: &str = "x-longshore-source";
+
 /// From the control plane to a node's agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,6 +26,8 @@ pub enum ToAgent {
     LogAck { batch: u64 },
     /// The answer to `Secrets`: values, or the reason that the task is stopped for.
     Secrets { task: TaskId, values: Result<TaskSecrets, String> },
+    /// The answer to `TaskProtection`.
+    TaskProtection { number: u64, answer: ApiAnswer },
     /// Stop and forget everything, then answer `ResetDone`.
     Reset { token: u64 },
 }
@@ -38,6 +43,26 @@ pub struct Welcome {
     /// Whether policies are evaluated: then every task is asked for before it is started, not only those with secrets.
     #[serde(default)]
     pub ask_before_start: bool,
+    /// What requests for tasks are marked with: see [`HOP_HEADER`].
+    #[serde(default)]
+    pub hop_password: String,
+}
+
+/// What a task wants of its own protection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectionUpdate {
+    pub enabled: bool,
+    /// How long; the API's default without it.
+    pub minutes: Option<i64>,
+}
+
+/// What the API answered, in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiAnswer {
+    /// HTTP status.
+    pub status: u16,
+    pub request_id: String,
+    pub body: String,
 }
 
 /// From a node's agent to the control plane.
@@ -58,6 +83,13 @@ pub enum FromAgent {
     Secrets {
         scope: crate::Scope,
         task: TaskId,
+    },
+    /// A task asks for its own protection, or changes it, with its role's credentials.
+    TaskProtection {
+        number: u64,
+        scope: crate::Scope,
+        task: TaskId,
+        update: Option<ProtectionUpdate>,
     },
 }
 

@@ -10,7 +10,7 @@ use sha2::Sha256;
 
 const MAC_BYTES: usize = 32;
 
-fn mac(secret: &str, statement: &[u8]) -> Hmac<Sha256> {
+pub(crate) fn mac(secret: &str, statement: &[u8]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(statement);
     mac

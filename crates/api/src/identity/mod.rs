@@ -14,6 +14,7 @@ mod context;
 mod denied;
 mod fields;
 mod grants;
+pub mod hop;
 mod permission;
 mod resource_policy;
 mod resource_tags;
