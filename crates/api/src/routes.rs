@@ -3,7 +3,7 @@
 use crate::cx::Cx;
 use crate::identity;
 use longshore_aws_model::{AwsError, Operation, OperationSchema, Protocol, ServiceSchema};
-use longshore_aws_wire::{Call, Response};
+use longshore_aws_wire::{Call, Head, Response};
 use longshore_store::{Snapshot, Store, Tx};
 use longshore_telemetry::logs::LogStore;
 use longshore_types::Scope;
@@ -128,11 +128,18 @@ pub struct Request {
     pub operation: &'static OperationSchema,
     pub protocol: Protocol,
     pub payload: Vec<u8>,
+    pub head: Head,
 }
 
 impl Request {
     fn call<'a>(&'a self, request_id: &'a str) -> Call<'a> {
-        Call { operation: self.operation, protocol: self.protocol, payload: &self.payload, request_id }
+        Call {
+            operation: self.operation,
+            protocol: self.protocol,
+            payload: &self.payload,
+            head: &self.head,
+            request_id,
+        }
     }
 }
 

@@ -15,7 +15,9 @@ mod value;
 
 pub use generated::*;
 pub use operation::{AwsError, Operation};
-pub use schema::{ErrorSchema, Http, Kind, Member, OperationSchema, Protocol, Schema, ServiceSchema, TimestampFormat};
+pub use schema::{
+    ErrorSchema, Http, Kind, Member, OperationSchema, Place, Protocol, Schema, ServiceSchema, TimestampFormat,
+};
 pub(crate) use value::shape;
 pub use value::{
     Document, Field, OnElement, OnEntry, OnMember, ReadError, Shape, ShapeReader, ShapeWriter, Timestamp, Value,

@@ -26,12 +26,20 @@ pub struct ServiceSchema {
     pub operations: &'static [&'static OperationSchema],
     /// Operations of the model that are not served, sorted by name.
     pub unserved: &'static [&'static str],
+    /// True when the model says that clients may ask for error codes as they were in the query protocol.
+    pub query_compatible: bool,
 }
 
 impl ServiceSchema {
     /// The served operation of this exact name.
     pub fn operation(&self, name: &str) -> Option<&'static OperationSchema> {
         self.operations.binary_search_by(|o| o.name.cmp(name)).ok().map(|i| self.operations[i])
+    }
+
+    /// True when the service has error codes that differ from the names of its errors' shapes: it speaks a query protocol,
+    /// or once did.
+    pub fn has_query_codes(&self) -> bool {
+        self.query_compatible || self.protocols.iter().any(|p| matches!(p, Protocol::Query | Protocol::Ec2))
     }
 
     /// The model's own spelling of an operation that AWS has and Longshore does not serve yet.
@@ -99,8 +107,10 @@ impl OperationSchema {
 pub struct Http {
     /// e.g. `POST`.
     pub method: &'static str,
-    /// e.g. `/v1/clusters/{name}`.
+    /// e.g. `/v1/clusters/{name}`; `{name+}` spans slashes, and parameters may follow: `/objects?versions`.
     pub path: &'static str,
+    /// Status of success.
+    pub status: u16,
 }
 
 /// A modelled error.
@@ -129,6 +139,17 @@ pub struct Schema {
     pub pattern: Option<&'static str>,
     /// Values of an enum; empty when any string is allowed.
     pub values: &'static [&'static str],
+    /// Namespace of its element in XML, where the model names one.
+    pub xmlns: Option<&'static Namespace>,
+}
+
+/// An XML namespace.
+#[derive(Debug)]
+pub struct Namespace {
+    /// Empty for the default one.
+    pub prefix: &'static str,
+    /// e.g. `https://route53.amazonaws.com/doc/2013-04-01/`.
+    pub uri: &'static str,
 }
 
 /// The kinds of shapes.
@@ -202,7 +223,7 @@ pub enum TimestampFormat {
 pub struct Member {
     /// Name in the model; what validation texts use.
     pub name: &'static str,
-    /// Name in JSON and in XML answers.
+    /// Name in JSON and XML, and of a parameter, header or attribute.
     pub wire: &'static str,
     /// Name in a form (query and EC2 inputs).
     pub query: &'static str,
@@ -210,12 +231,38 @@ pub struct Member {
     pub schema: &'static Schema,
     /// True when it must be given.
     pub required: bool,
+    /// Where the REST protocols carry it.
+    pub place: Place,
+}
+
+/// Where in a request or an answer a member travels. Protocols other than REST have everything in the body; attributes are
+/// XML's alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the body's structure.
+    Body,
+    /// An attribute of the structure's XML element.
+    Attribute,
+    /// Part of the path.
+    Label,
+    /// A parameter of the query string; a map stands for all of them.
+    Query,
+    /// A header.
+    Header,
+    /// A header with JSON in it, base64-encoded.
+    JsonHeader,
+    /// A map of all headers whose names begin so.
+    Prefix,
+    /// The answer's HTTP status.
+    Status,
+    /// The whole body.
+    Payload,
 }
 
 impl Member {
     /// An optional member whose name is the same everywhere.
     pub const fn new(name: &'static str, schema: &'static Schema) -> Self {
-        Self { name, wire: name, query: name, schema, required: false }
+        Self { name, wire: name, query: name, schema, required: false, place: Place::Body }
     }
 
     /// Name in JSON and XML, where it differs.
@@ -235,12 +282,18 @@ impl Member {
         self.required = true;
         self
     }
+
+    /// Where it travels, if not in the body.
+    pub const fn at(mut self, place: Place) -> Self {
+        self.place = place;
+        self
+    }
 }
 
 impl Schema {
     /// A shape without constraints.
     pub const fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind, min: None, max: None, pattern: None, values: &[] }
+        Self { name, kind, min: None, max: None, pattern: None, values: &[], xmlns: None }
     }
 
     /// A structure.
@@ -279,6 +332,12 @@ impl Schema {
     /// Values of an enum.
     pub const fn values(mut self, values: &'static [&'static str]) -> Self {
         self.values = values;
+        self
+    }
+
+    /// Namespace of its element in XML.
+    pub const fn xmlns(mut self, namespace: &'static Namespace) -> Self {
+        self.xmlns = Some(namespace);
         self
     }
 

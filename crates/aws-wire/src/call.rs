@@ -2,8 +2,31 @@
 
 use longshore_aws_model::{AwsError, Operation, OperationSchema, Protocol};
 
-use crate::decode::decode;
+use crate::decode::decode_with;
 use crate::encode::{Response, encode_error, encode_output};
+use crate::form::Pair;
+use crate::rest::Labels;
+
+/// What a request carries besides its body, as far as its protocol uses it; empty for all but REST.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// What stands in the path's labels, decoded.
+    pub(crate) labels: Labels,
+    /// Parameters of the query string, decoded.
+    pub(crate) query: Vec<Pair>,
+    /// Headers in the order sent.
+    pub(crate) headers: Vec<Pair>,
+    /// The client wants error codes as the query protocol had them (`x-amzn-query-mode`).
+    pub(crate) query_mode: bool,
+}
+
+impl Head {
+    /// The same, for a client that wants error codes as the query protocol had them, or does not.
+    pub fn with_query_mode(mut self, query_mode: bool) -> Self {
+        self.query_mode = query_mode;
+        self
+    }
+}
 
 /// One identified request on its way to a handler.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +37,8 @@ pub struct Call<'a> {
     pub protocol: Protocol,
     /// What to decode.
     pub payload: &'a [u8],
+    /// The rest of the request.
+    pub head: &'a Head,
     /// Goes into the answer.
     pub request_id: &'a str,
 }
@@ -29,7 +54,7 @@ impl Call<'_> {
 
     /// The validated input.
     pub fn decode<O: Operation>(&self) -> Result<O::Input, AwsError> {
-        decode::<O>(self.protocol, self.payload)
+        decode_with::<O>(self.protocol, self.head, self.payload)
     }
 
     /// The response of success.
@@ -39,7 +64,13 @@ impl Call<'_> {
 
     /// The response of failure.
     pub fn error(&self, error: &AwsError) -> Response {
-        encode_error(self.protocol, Some(self.operation.service), Some(self.operation), error, self.request_id)
+        let operation = self.operation;
+        let mut response =
+            encode_error(self.protocol, Some(operation.service), Some(operation), error, self.request_id);
+        if self.head.query_mode && operation.service.has_query_codes() {
+            response.add_query_error(operation, error);
+        }
+        response
     }
 }
 
@@ -66,7 +97,13 @@ mod tests {
             }),
         ]);
         let call = |operation: &'static OperationSchema, protocol, payload: &[u8]| {
-            let response = routes[operation.name](&Call { operation, protocol, payload, request_id: "id" });
+            let response = routes[operation.name](&Call {
+                operation,
+                protocol,
+                payload,
+                head: &Head::default(),
+                request_id: "id",
+            });
             (response.status, String::from_utf8(response.body).expect("text"))
         };
         let (status, body) = call(ecs::DeleteCluster::SCHEMA, Protocol::Json11, br#"{"cluster":"c"}"#);

@@ -2,14 +2,22 @@
 
 use longshore_aws_model::{AwsError, OnMember, Operation, OperationSchema, Protocol, ReadError, Shape, ShapeReader};
 
+use crate::call::Head;
+use crate::cbor::CborReader;
 use crate::json::Cursor;
 use crate::query::{Dialect, FormReader, sorted};
+use crate::rest;
 use crate::validate::{self, Presence};
 
-/// Reads and validates the input of `O`. The payload is [`crate::Identified::payload`].
+/// Reads and validates the input of `O` from a payload that is all there is: not for REST, whose requests have a head too.
 pub fn decode<O: Operation>(protocol: Protocol, payload: &[u8]) -> Result<O::Input, AwsError> {
+    decode_with::<O>(protocol, &Head::default(), payload)
+}
+
+/// Reads and validates the input of `O`.
+pub(crate) fn decode_with<O: Operation>(protocol: Protocol, head: &Head, payload: &[u8]) -> Result<O::Input, AwsError> {
     let mut input = O::Input::default();
-    let presence = read(O::SCHEMA, protocol, payload, &mut |i, r| input.read_member(i, r))?;
+    let presence = read(O::SCHEMA, protocol, head, payload, &mut |i, r| input.read_member(i, r))?;
     validate::check(O::SCHEMA, protocol, presence, &|w| input.write_members(w))?;
     Ok(input)
 }
@@ -17,6 +25,7 @@ pub fn decode<O: Operation>(protocol: Protocol, payload: &[u8]) -> Result<O::Inp
 fn read(
     operation: &'static OperationSchema,
     protocol: Protocol,
+    head: &Head,
     payload: &[u8],
     on: OnMember<'_>,
 ) -> Result<Presence, AwsError> {
@@ -25,21 +34,38 @@ fn read(
         presence.set(i);
         on(i, r)
     };
+    read_input(operation, protocol, head, payload, &mut note)?;
+    Ok(presence)
+}
+
+/// Reports each member of an operation's input that is there, unvalidated: [`decode`] without types.
+pub fn read_input(
+    operation: &'static OperationSchema,
+    protocol: Protocol,
+    head: &Head,
+    payload: &[u8],
+    on: OnMember<'_>,
+) -> Result<(), AwsError> {
     let done = match protocol {
-        Protocol::Json10 | Protocol::Json11 => read_json(operation, payload, &mut note),
+        Protocol::Json10 | Protocol::Json11 => read_json(operation, payload, on),
         Protocol::Query | Protocol::Ec2 => {
             let dialect = if protocol == Protocol::Ec2 { Dialect::Ec2 } else { Dialect::Query };
-            FormReader::new(dialect, &sorted(payload)).structure(operation.input, &mut note)
+            FormReader::new(dialect, &sorted(payload)).structure(operation.input, on)
         }
-        Protocol::RestJson | Protocol::RestXml | Protocol::Cbor => {
-            let text = format!("The protocol {protocol:?} is not implemented by Longshore yet.");
-            return Err(AwsError::fault("NotImplemented", text).with_status(501));
-        }
+        Protocol::RestJson | Protocol::RestXml => rest::read(operation, protocol, head, payload, on),
+        Protocol::Cbor => read_cbor(operation, payload, on),
     };
-    match done {
-        Ok(()) => Ok(presence),
-        Err(error) => Err(wrong_type(protocol, error)),
+    done.map_err(|error| wrong_type(protocol, error))
+}
+
+fn read_cbor(operation: &OperationSchema, payload: &[u8], on: OnMember<'_>) -> Result<(), ReadError> {
+    // As in JSON, an input without members may be nothing at all.
+    if payload.is_empty() {
+        return Ok(());
     }
+    let mut reader = CborReader::new(payload);
+    reader.structure(operation.input, on)?;
+    if reader.at_end() { Ok(()) } else { Err(reader.trailing()) }
 }
 
 fn read_json(operation: &OperationSchema, payload: &[u8], on: OnMember<'_>) -> Result<(), ReadError> {
@@ -66,6 +92,11 @@ fn wrong_type(protocol: Protocol, error: ReadError) -> AwsError {
             };
             AwsError::new("SerializationException", text)
         }
+        (Protocol::Cbor | Protocol::RestJson, ReadError::Syntax(text)) => AwsError::new("SerializationException", text),
+        (Protocol::Cbor | Protocol::RestJson, ReadError::Type { at, found, expected }) => {
+            AwsError::new("SerializationException", format!("{found} at '{at}' can not be converted to a {expected}"))
+        }
+        (Protocol::RestXml, ReadError::Syntax(text)) => AwsError::new("MalformedInput", text),
         (Protocol::Ec2, ReadError::Type { at, found, expected }) => {
             let text = format!("Value ({found}) for parameter {at} is invalid. {expected} expected.");
             AwsError::new("InvalidParameterValue", text)

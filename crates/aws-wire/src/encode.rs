@@ -1,9 +1,13 @@
 //! From an output or an error to a response: the envelopes of each protocol.
 
+use std::borrow::Cow;
+
 use longshore_aws_model::{AwsError, Operation, OperationSchema, Protocol, ServiceSchema, Shape, ShapeWriter};
 
+use crate::cbor::CborWriter;
 use crate::json::{JsonWriter, write_string};
 use crate::query::XmlWriter;
+use crate::rest::RestWriter;
 
 /// An HTTP response without its transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,26 +15,44 @@ pub struct Response {
     /// HTTP status.
     pub status: u16,
     /// `content-type` and the request id, names in lower case.
-    pub headers: [(&'static str, String); 2],
+    pub headers: [(&'static str, Cow<'static, str>); 2],
+    /// Headers that only some answers have.
+    pub more: Vec<(Cow<'static, str>, String)>,
     /// Body.
     pub body: Vec<u8>,
 }
 
 impl Response {
-    fn new(status: u16, protocol: Protocol, request_id: &str, body: String) -> Self {
+    fn new(status: u16, protocol: Protocol, request_id: &str, body: Vec<u8>) -> Self {
         let content_type = match protocol {
             Protocol::Json10 => "application/x-amz-json-1.0",
+            Protocol::Json11 => "application/x-amz-json-1.1",
             Protocol::Query => "text/xml",
             Protocol::Ec2 => "text/xml;charset=UTF-8",
-            _ => "application/x-amz-json-1.1",
+            Protocol::RestJson => "application/json",
+            Protocol::RestXml => "application/xml",
+            Protocol::Cbor => "application/cbor",
         };
-        let headers = [("content-type", content_type.to_owned()), ("x-amzn-requestid", request_id.to_owned())];
-        Self { status, headers, body: body.into_bytes() }
+        let headers =
+            [("content-type", Cow::Borrowed(content_type)), ("x-amzn-requestid", Cow::Owned(request_id.to_owned()))];
+        let more = match protocol {
+            Protocol::Cbor => vec![(Cow::Borrowed("smithy-protocol"), "rpc-v2-cbor".to_owned())],
+            _ => Vec::new(),
+        };
+        Self { status, headers, more, body }
+    }
+
+    /// Tells the code that the query protocol has for an error.
+    pub(crate) fn add_query_error(&mut self, operation: &OperationSchema, error: &AwsError) {
+        let code = operation.error(&error.code).map_or(error.code.as_ref(), |e| e.code);
+        let fault = if self.status < 500 { "Sender" } else { "Receiver" };
+        self.more.push((Cow::Borrowed("x-amzn-query-error"), format!("{code};{fault}")));
     }
 
     /// Value of a header by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
+        let usual = self.headers.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_ref());
+        usual.or_else(|| self.more.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str()))
     }
 }
 
@@ -38,29 +60,61 @@ const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 /// The response to a call that succeeded.
 pub fn encode_output<O: Operation>(protocol: Protocol, output: &O::Output, request_id: &str) -> Response {
-    encode(O::SCHEMA, protocol, request_id, &|w| output.write_members(w))
+    write_output(O::SCHEMA, protocol, request_id, &|w| output.write_members(w))
 }
 
-fn encode(
+/// The response to a call that succeeded, from whatever writes its members: [`encode_output`] without types.
+pub fn write_output(
     operation: &OperationSchema,
     protocol: Protocol,
     request_id: &str,
     write: &dyn Fn(&mut dyn ShapeWriter),
 ) -> Response {
     let body = match protocol {
-        Protocol::Query => query_output(operation, request_id, write),
-        Protocol::Ec2 => ec2_output(operation, request_id, write),
+        Protocol::Query => query_output(operation, request_id, write).into_bytes(),
+        Protocol::Ec2 => ec2_output(operation, request_id, write).into_bytes(),
+        Protocol::RestJson | Protocol::RestXml => return rest_output(operation, protocol, request_id, write),
         // An operation without an output has an empty body, as AWS's.
-        _ if !operation.has_output => String::new(),
-        _ => {
-            let mut w = JsonWriter::with_capacity(512);
+        _ if !operation.has_output => Vec::new(),
+        Protocol::Cbor => {
+            let mut w = CborWriter::with_capacity(512);
             w.begin_structure(operation.output);
             write(&mut w);
             w.end_structure();
             w.finish()
         }
+        Protocol::Json10 | Protocol::Json11 => {
+            let mut w = JsonWriter::with_capacity(512);
+            w.begin_structure(operation.output);
+            write(&mut w);
+            w.end_structure();
+            w.finish().into_bytes()
+        }
     };
     Response::new(200, protocol, request_id, body)
+}
+
+fn rest_output(
+    operation: &OperationSchema,
+    protocol: Protocol,
+    request_id: &str,
+    write: &dyn Fn(&mut dyn ShapeWriter),
+) -> Response {
+    let mut w = RestWriter::new(operation, protocol);
+    write(&mut w);
+    let parts = w.finish(operation);
+    let mut response = Response::new(parts.status.unwrap_or(operation.http.status), protocol, request_id, parts.body);
+    if let Some(content_type) = parts.content_type {
+        response.headers[0].1 = Cow::Borrowed(content_type);
+    }
+    for (name, value) in parts.headers {
+        // A member may be the content type itself.
+        match response.headers.iter_mut().find(|(n, _)| n.eq_ignore_ascii_case(&name)) {
+            Some(usual) => usual.1 = Cow::Owned(value),
+            None => response.more.push((Cow::Owned(name), value)),
+        }
+    }
+    response
 }
 
 fn query_output(operation: &OperationSchema, request_id: &str, write: &dyn Fn(&mut dyn ShapeWriter)) -> String {
@@ -105,7 +159,13 @@ pub fn encode_error(
     request_id: &str,
 ) -> Response {
     let status = error.status(operation);
-    let code = operation.and_then(|o| o.error(&error.code)).map_or(error.code.as_ref(), |e| e.code);
+    let modelled = operation.and_then(|o| o.error(&error.code));
+    let code = modelled.map_or(error.code.as_ref(), |e| e.code);
+    // Protocols newer than query know an error by its shape; models of JSON services that never had another give no code,
+    // or the one they send.
+    let by_shape =
+        !matches!(protocol, Protocol::Json10 | Protocol::Json11) || service.is_some_and(|s| s.query_compatible);
+    let name = modelled.map_or(error.code.as_ref(), |e| if by_shape { e.name } else { e.code });
     let body = match protocol {
         Protocol::Ec2 => {
             let mut w = XmlWriter::with_capacity(256);
@@ -116,30 +176,51 @@ pub fn encode_error(
             w.raw("</Error></Errors>");
             w.leaf("RequestID", request_id);
             w.raw("</Response>");
-            w.finish()
+            w.finish().into_bytes()
         }
-        Protocol::Query => {
-            let namespace = service.map_or("http://webservices.amazon.com/AWSFault/2005-15-09", |s| s.xml_namespace);
+        Protocol::Query | Protocol::RestXml => {
+            let namespace = match (service, protocol) {
+                (Some(s), _) => s.xml_namespace,
+                (None, Protocol::Query) => "http://webservices.amazon.com/AWSFault/2005-15-09",
+                (None, _) => "",
+            };
             let mut w = XmlWriter::with_capacity(256);
-            w.raw(&format!("<ErrorResponse xmlns=\"{namespace}\"><Error>"));
+            match namespace {
+                "" => w.raw("<ErrorResponse><Error>"),
+                uri => w.raw(&format!("<ErrorResponse xmlns=\"{uri}\"><Error>")),
+            }
             w.leaf("Type", if status < 500 { "Sender" } else { "Receiver" });
             w.leaf("Code", code);
             w.leaf("Message", &error.message);
             w.raw("</Error>");
             w.leaf("RequestId", request_id);
             w.raw("</ErrorResponse>");
+            w.finish().into_bytes()
+        }
+        Protocol::Cbor => {
+            let namespace = service.map_or("longshore", |s| s.name);
+            let mut w = CborWriter::with_capacity(256);
+            w.error(&format!("com.amazonaws.{namespace}#{name}"), &error.message);
             w.finish()
         }
-        _ => {
-            let mut body = String::from("{\"__type\":");
-            write_string(&mut body, code);
-            body.push_str(",\"message\":");
+        Protocol::Json10 | Protocol::Json11 | Protocol::RestJson => {
+            let mut body = String::from("{");
+            if protocol != Protocol::RestJson {
+                body.push_str("\"__type\":");
+                write_string(&mut body, name);
+                body.push(',');
+            }
+            body.push_str("\"message\":");
             write_string(&mut body, &error.message);
             body.push('}');
-            body
+            body.into_bytes()
         }
     };
-    Response::new(status, protocol, request_id, body)
+    let mut response = Response::new(status, protocol, request_id, body);
+    if protocol == Protocol::RestJson {
+        response.more.push((Cow::Borrowed("x-amzn-errortype"), name.to_owned()));
+    }
+    response
 }
 
 #[cfg(test)]
@@ -250,6 +331,24 @@ mod tests {
             400,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>InvalidVpcID.NotFound</Code><Message>gone</Message></Error></Errors><RequestID>id-1</RequestID></Response>",
         );
+    }
+
+    #[test]
+    fn codes_of_the_query_protocol_are_told_to_who_asks_for_them() {
+        let head = crate::Head::default().with_query_mode(true);
+        let answer = |operation: &'static OperationSchema, error: AwsError| {
+            let call = crate::Call { operation, protocol: Protocol::Cbor, payload: b"", head: &head, request_id: "id" };
+            let response = call.error(&error);
+            let name = b"NoSuchEntityException";
+            (
+                response.header("x-amzn-query-error").map(str::to_owned),
+                response.body.windows(name.len()).any(|w| w == name),
+            )
+        };
+        let missing = AwsError::new(iam::codes::NO_SUCH_ENTITY, "gone");
+        assert_eq!(answer(iam::GetRole::SCHEMA, missing), (Some("NoSuchEntity;Sender".to_owned()), true));
+        // ECS never had a query protocol.
+        assert_eq!(answer(ecs::RunTask::SCHEMA, AwsError::new("ClientException", "no")), (None, false));
     }
 
     #[test]

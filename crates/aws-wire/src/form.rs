@@ -22,12 +22,21 @@ pub(crate) fn get<'a>(pairs: &'a [Pair], key: &str) -> Option<&'a str> {
 }
 
 fn decode(piece: &[u8]) -> String {
+    percent_decode(piece, true)
+}
+
+/// Decodes a segment of a path, where a plus sign is itself.
+pub(crate) fn decode_path(segment: &str) -> String {
+    percent_decode(segment.as_bytes(), false)
+}
+
+fn percent_decode(piece: &[u8], form: bool) -> String {
     let mut out = Vec::with_capacity(piece.len());
     let mut i = 0;
     while let Some(&b) = piece.get(i) {
         i += 1;
         match b {
-            b'+' => out.push(b' '),
+            b'+' if form => out.push(b' '),
             b'%' => match piece.get(i..i + 2).and_then(hex_pair) {
                 Some(byte) => {
                     out.push(byte);

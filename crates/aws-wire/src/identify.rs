@@ -1,6 +1,7 @@
 //! Which operation of which service a request asks for, in which protocol, by whom.
 //!
-//! In this order: `X-Amz-Target` names service and operation. A form has `Action` and `Version`; the service is the one of
+//! In this order: `X-Amz-Target` names service and operation; `Smithy-Protocol` says that the path does. A service that speaks
+//! REST, by the signature's scope or the host, is asked by method and path. A form has `Action` and `Version`; the service is the one of
 //! the signature's scope, else the one whose version and operations fit, else the host's. An operation that AWS has and
 //! Longshore does not serve is answered by its name.
 
@@ -8,20 +9,25 @@ use std::borrow::Cow;
 
 use longshore_aws_model::{AwsError, OperationSchema, Protocol, SERVICES, ServiceSchema};
 
-use crate::call::Call;
+use crate::call::{Call, Head};
 use crate::encode::{Response, encode_error};
 use crate::form::{self, Pair};
+use crate::rest;
 use crate::sigv4::Credential;
 
-/// A request as far as the wire looks at it. Bodies are whole and not compressed.
+/// A request as far as the wire looks at it. Bodies are whole and not compressed: see [`crate::inflate`].
 #[derive(Clone, Copy)]
 pub struct Parts<'a> {
     /// `POST` or `GET`.
     pub method: &'a str,
+    /// Path of the URL, encoded.
+    pub path: &'a str,
     /// Query string of the URL, without the question mark, encoded.
     pub query: &'a str,
     /// Value of a header by its lower-case name.
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// Every header, in the order sent, with its name in lower case.
+    pub headers: &'a dyn Fn() -> Vec<(String, String)>,
     /// Body.
     pub body: &'a [u8],
 }
@@ -39,12 +45,20 @@ pub struct Identified<'a> {
     pub credential: Option<Credential>,
     /// What `decode` reads: the body, or the query string of a GET.
     pub payload: Cow<'a, [u8]>,
+    /// What `decode` reads besides.
+    pub head: Head,
 }
 
 impl Identified<'_> {
     /// The call to hand to a route.
     pub fn call<'c>(&'c self, request_id: &'c str) -> Call<'c> {
-        Call { operation: self.operation, protocol: self.protocol, payload: &self.payload, request_id }
+        Call {
+            operation: self.operation,
+            protocol: self.protocol,
+            payload: &self.payload,
+            head: &self.head,
+            request_id,
+        }
     }
 }
 
@@ -60,6 +74,16 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// A request refused before its body was looked at, in the protocol that its headers speak of.
+    pub fn unread(parts: &Parts<'_>, error: AwsError) -> Self {
+        let protocol = match (parts.header)("x-amz-target") {
+            Some(_) => json_version(parts),
+            None if is_cbor(parts) => Protocol::Cbor,
+            None => Protocol::Query,
+        };
+        Self { protocol, service: None, error }
+    }
+
     /// The answer.
     pub fn response(&self, request_id: &str) -> Response {
         encode_error(self.protocol, self.service, None, &self.error, request_id)
@@ -71,6 +95,7 @@ pub fn is_aws(parts: &Parts<'_>) -> bool {
     let signed = (parts.header)("authorization").is_some_and(|a| a.trim_start().starts_with("AWS4-"));
     signed
         || (parts.header)("x-amz-target").is_some()
+        || is_cbor(parts)
         || parts.query.contains("X-Amz-Algorithm=AWS4-")
         || parts.query.starts_with("Action=")
         || parts.query.contains("&Action=")
@@ -79,31 +104,125 @@ pub fn is_aws(parts: &Parts<'_>) -> bool {
 
 /// Finds service, operation and protocol of a request.
 pub fn identify<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
-    match (parts.header)("x-amz-target") {
-        Some(target) => by_target(parts, target),
-        None => by_action(parts),
+    identify_among(SERVICES, parts)
+}
+
+/// [`identify`], when other services are served than ours.
+pub fn identify_among<'a>(services: Services, parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
+    if let Some(target) = (parts.header)("x-amz-target") {
+        return by_target(services, parts, target);
+    }
+    if is_cbor(parts) {
+        return by_name_in_path(services, parts);
+    }
+    match services.iter().any(|s| rest_protocol(s).is_some()) {
+        true => by_path(services, parts).unwrap_or_else(|| by_action(services, parts)),
+        false => by_action(services, parts),
     }
 }
 
-fn by_target<'a>(parts: &Parts<'a>, target: &str) -> Result<Identified<'a>, Refused> {
+type Services = &'static [&'static ServiceSchema];
+
+fn json_version(parts: &Parts<'_>) -> Protocol {
     let content_type = (parts.header)("content-type").unwrap_or("");
-    let protocol = if content_type.contains("json-1.0") { Protocol::Json10 } else { Protocol::Json11 };
+    if content_type.contains("json-1.0") { Protocol::Json10 } else { Protocol::Json11 }
+}
+
+fn is_cbor(parts: &Parts<'_>) -> bool {
+    (parts.header)("smithy-protocol").is_some_and(|p| p.trim() == "rpc-v2-cbor")
+}
+
+fn query_mode(parts: &Parts<'_>) -> Head {
+    let query_mode = (parts.header)("x-amzn-query-mode").is_some_and(|v| v.trim().eq_ignore_ascii_case("true"));
+    Head { query_mode, ..Head::default() }
+}
+
+/// The services' own name of a signature that lacks something.
+fn incomplete(e: AwsError) -> AwsError {
+    AwsError { code: "IncompleteSignatureException".into(), ..e }
+}
+
+/// `POST /service/AmazonEC2ContainerServiceV20141113/operation/RunTask`, perhaps after a prefix.
+fn by_name_in_path<'a>(services: Services, parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
+    let protocol = Protocol::Cbor;
+    let refuse = |service, error| Refused { protocol, service, error };
+    let credential = Credential::find_in(parts.header, &form::pairs(parts.query.as_bytes()));
+    let credential = credential.map_err(|e| refuse(None, incomplete(e)))?;
+    let mut segments = parts.path.rsplit('/');
+    let (name, marker) = (segments.next().unwrap_or_default(), segments.next());
+    let (target, service_marker) = (segments.next().unwrap_or_default(), segments.next());
+    if (parts.method, marker, service_marker) != ("POST", Some("operation"), Some("service")) {
+        let text = format!(
+            "{} {} names no operation: POST /service/<service>/operation/<operation>",
+            parts.method, parts.path
+        );
+        return Err(refuse(None, AwsError::new("UnknownOperationException", text).with_status(404)));
+    }
+    // Models of query services do not tell the name they would have here: the signature does.
+    let by_target = services.iter().copied().find(|s| !s.target_prefix.is_empty() && s.target_prefix == target);
+    let by_scope =
+        || services.iter().copied().find(|s| credential.as_ref().is_some_and(|c| c.service == s.signing_name));
+    let by_host = || services.iter().copied().find(|s| names_service((parts.header)("host").unwrap_or(""), s));
+    let Some(service) = by_target.or_else(by_scope).or_else(by_host) else {
+        let name = credential.as_ref().map_or(target, |c| c.service.as_str());
+        return Err(refuse(None, unknown_service(name)));
+    };
+    let operation = service.operation(name).ok_or_else(|| refuse(Some(service), unserved(service, name, protocol)))?;
+    let payload = Cow::Borrowed(parts.body);
+    Ok(Identified { service, operation, protocol, credential, payload, head: query_mode(parts) })
+}
+
+fn rest_protocol(service: &ServiceSchema) -> Option<Protocol> {
+    service.protocols.iter().copied().find(|p| matches!(p, Protocol::RestJson | Protocol::RestXml))
+}
+
+/// `None` when the request is for no service that speaks REST.
+fn by_path<'a>(services: Services, parts: &Parts<'a>) -> Option<Result<Identified<'a>, Refused>> {
+    let query = form::pairs(parts.query.as_bytes());
+    let credential = Credential::find_in(parts.header, &query);
+    let scope = credential.as_ref().ok().and_then(Option::as_ref).map(|c| c.service.as_str());
+    let host = (parts.header)("host").unwrap_or("");
+    let service = services.iter().copied().find(|s| match scope {
+        Some(scope) => s.signing_name == scope && rest_protocol(s).is_some(),
+        None => names_service(host, s) && rest_protocol(s).is_some(),
+    })?;
+    let protocol = rest_protocol(service)?;
+    let refuse = |error| Refused { protocol, service: Some(service), error };
+    let credential = match credential {
+        Ok(credential) => credential,
+        Err(e) => return Some(Err(refuse(incomplete(e)))),
+    };
+    let Some((operation, labels)) = rest::route(service.operations, parts.method, parts.path, &query) else {
+        let text =
+            format!("Unable to determine service/operation name to be authorized: {} {}", parts.method, parts.path);
+        return Some(Err(refuse(AwsError::new("UnknownOperationException", text).with_status(404))));
+    };
+    let head = Head { labels, query, headers: (parts.headers)(), ..query_mode(parts) };
+    Some(Ok(Identified { service, operation, protocol, credential, payload: Cow::Borrowed(parts.body), head }))
+}
+
+fn by_target<'a>(services: Services, parts: &Parts<'a>, target: &str) -> Result<Identified<'a>, Refused> {
+    let protocol = json_version(parts);
     let refuse = |service, error| Refused { protocol, service, error };
     let query = form::pairs(parts.query.as_bytes());
-    let credential = Credential::find_in(parts.header, &query).map_err(|e| {
-        // The JSON services' name of it.
-        refuse(None, AwsError { code: "IncompleteSignatureException".into(), ..e })
-    })?;
+    let credential = Credential::find_in(parts.header, &query).map_err(|e| refuse(None, incomplete(e)))?;
     let (prefix, name) = target.split_once('.').unwrap_or((target, ""));
-    let service = SERVICES.iter().copied().find(|s| !s.target_prefix.is_empty() && s.target_prefix == prefix);
+    let service = services.iter().copied().find(|s| !s.target_prefix.is_empty() && s.target_prefix == prefix);
     let Some(service) = service else {
         return Err(refuse(None, unknown_service(credential.as_ref().map_or(prefix, |c| c.service.as_str()))));
     };
     let operation = service.operation(name).ok_or_else(|| refuse(Some(service), unserved(service, name, protocol)))?;
-    Ok(Identified { service, operation, protocol, credential, payload: Cow::Borrowed(parts.body) })
+    Ok(Identified {
+        service,
+        operation,
+        protocol,
+        credential,
+        payload: Cow::Borrowed(parts.body),
+        head: query_mode(parts),
+    })
 }
 
-fn by_action<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
+fn by_action<'a>(services: Services, parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
     let refuse = |service: Option<&'static ServiceSchema>, error| Refused {
         protocol: service.map_or(Protocol::Query, form_protocol),
         service,
@@ -113,13 +232,13 @@ fn by_action<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
     let credential = Credential::find_in(parts.header, &query).map_err(|e| refuse(None, e))?;
     // A service that speaks only JSON needs a target.
     let scope = credential.as_ref().map_or("", |c| c.service.as_str());
-    if let Some(service) = SERVICES.iter().copied().find(|s| s.signing_name == scope && !has_forms(s)) {
+    if let Some(service) = services.iter().copied().find(|s| s.signing_name == scope && !has_forms(s)) {
         let error = AwsError::new("UnknownOperationException", "The request has no X-Amz-Target header.");
         return Err(Refused { protocol: Protocol::Json11, service: Some(service), error });
     }
     let parameters = parameters(parts);
     let (action, version) = (form::get(&parameters, "Action"), form::get(&parameters, "Version").unwrap_or(""));
-    let service = find_service(credential.as_ref(), action, version, (parts.header)("host").unwrap_or(""));
+    let service = find_service(services, credential.as_ref(), action, version, (parts.header)("host").unwrap_or(""));
     let Some(action) = action else {
         return Err(match (&credential, service) {
             (None, None) => refuse(
@@ -151,7 +270,7 @@ fn by_action<'a>(parts: &Parts<'a>) -> Result<Identified<'a>, Refused> {
         (true, false) => Cow::Owned([parts.query.as_bytes(), b"&", parts.body].concat()),
         (false, _) => Cow::Borrowed(parts.query.as_bytes()),
     };
-    Ok(Identified { service, operation, protocol, credential, payload })
+    Ok(Identified { service, operation, protocol, credential, payload, head: Head::default() })
 }
 
 /// A form without a content type is still one: nothing else comes without a target.
@@ -169,12 +288,13 @@ fn parameters(parts: &Parts<'_>) -> Vec<Pair> {
 }
 
 fn find_service(
+    services: Services,
     credential: Option<&Credential>,
     action: Option<&str>,
     version: &str,
     host: &str,
 ) -> Option<&'static ServiceSchema> {
-    let forms = || SERVICES.iter().copied().filter(|s| has_forms(s));
+    let forms = || services.iter().copied().filter(|s| has_forms(s));
     if let Some(c) = credential {
         // Several APIs share a signing name; their versions tell them apart.
         let signed = || forms().filter(|s| s.signing_name == c.service);
@@ -229,7 +349,7 @@ mod tests {
     fn check(headers: &[(&str, &str)], query: &str, body: &str, want: &str) {
         let header = |name: &str| headers.iter().find(|(k, _)| *k == name).map(|(_, v)| *v);
         let method = if body.is_empty() { "GET" } else { "POST" };
-        let parts = Parts { method, query, header: &header, body: body.as_bytes() };
+        let parts = Parts { method, path: "/", query, header: &header, headers: &Vec::new, body: body.as_bytes() };
         let got = match identify(&parts) {
             Ok(i) => format!("{}:{} {:?}", i.service.name, i.operation.name, i.protocol),
             Err(r) => format!("{:?} {} {}", r.protocol, r.error.code, r.error.message),
@@ -289,6 +409,47 @@ mod tests {
         );
     }
 
+    /// As [`check`], by a path.
+    fn check_path(method: &str, path: &str, headers: &[(&str, &str)], want: &str) {
+        let header = |name: &str| headers.iter().find(|(k, _)| *k == name).map(|(_, v)| *v);
+        let parts = Parts { method, path, query: "", header: &header, headers: &Vec::new, body: b"" };
+        assert!(is_aws(&parts), "{path}");
+        let got = match identify(&parts) {
+            Ok(i) => format!("{}:{} {:?}", i.service.name, i.operation.name, i.protocol),
+            Err(r) => format!("{:?} {} {}", r.protocol, r.error.code, r.error.message),
+        };
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn cbor_has_service_and_operation_in_its_path() {
+        let cbor = ("smithy-protocol", "rpc-v2-cbor");
+        let ecs = "/service/AmazonEC2ContainerServiceV20141113/operation/";
+        check_path("POST", &format!("{ecs}RunTask"), &[cbor], "ecs:RunTask Cbor");
+        check_path("POST", &format!("/prefix{ecs}RunTask"), &[cbor], "ecs:RunTask Cbor");
+        check_path(
+            "POST",
+            &format!("{ecs}Nope"),
+            &[cbor],
+            "Cbor UnknownOperationException The operation ecs:Nope is unknown.",
+        );
+        // A query service's name is not in its model: who signed for which service, or the host, tells.
+        let elb = "/service/ElasticLoadBalancing_v10/operation/DescribeLoadBalancers";
+        check_path("POST", elb, &[cbor, ("authorization", ELB)], "elbv2:DescribeLoadBalancers Cbor");
+        let host = ("host", "elasticloadbalancing.localhost:4566");
+        check_path("POST", elb, &[cbor, host], "elbv2:DescribeLoadBalancers Cbor");
+        check_path(
+            "POST",
+            elb,
+            &[cbor, ("authorization", S3)],
+            "Cbor NotImplemented The service s3 is not implemented by Longshore yet.",
+        );
+        for (method, path) in [("GET", elb), ("POST", "/"), ("POST", "/service/x/RunTask")] {
+            let text = format!("{method} {path} names no operation: POST /service/<service>/operation/<operation>");
+            check_path(method, path, &[cbor], &format!("Cbor UnknownOperationException {text}"));
+        }
+    }
+
     #[test]
     fn forms_name_action_and_version() {
         check(
@@ -340,7 +501,8 @@ mod tests {
     fn a_get_has_its_form_in_the_url() {
         let presigned = "Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AK%2F20260102%2Fus-east-1%2Fsts%2Faws4_request&X-Amz-Date=20260102T030405Z&X-Amz-SignedHeaders=host&X-Amz-Signature=ff";
         check(&[], presigned, "", "sts:GetCallerIdentity Query");
-        let parts = Parts { method: "GET", query: presigned, header: &|_| None, body: b"" };
+        let parts =
+            Parts { method: "GET", path: "/", query: presigned, header: &|_| None, headers: &Vec::new, body: b"" };
         assert!(is_aws(&parts));
         assert_eq!(identify(&parts).expect("identified").payload.as_ref(), presigned.as_bytes());
         assert!(!is_aws(&Parts { query: "", ..parts }));

@@ -1,4 +1,4 @@
-//! The wire: AWS JSON, query and EC2 query; validation; error envelopes; SigV4. Pure over bytes.
+//! The wire: AWS JSON, query, EC2 query, REST JSON, REST XML and Smithy RPC v2 CBOR; validation; error envelopes; SigV4. Pure over bytes.
 //!
 //! A request goes through [`identify`] (which service, operation, protocol, credential), [`decode`] (typed and validated
 //! input) and, after its handler, [`encode_output`] or [`encode_error`]. [`Call`] holds the last three together.
@@ -7,20 +7,25 @@
 //! compiled per operation, and no file here knows a shape. This crate has no sockets and no clock.
 
 mod call;
+mod cbor;
+mod content;
 mod decode;
 mod encode;
 mod form;
 mod identify;
 mod json;
+mod number;
 mod pattern;
 mod query;
+mod rest;
 pub mod sigv4;
 mod time;
 mod validate;
 
-pub use call::Call;
-pub use decode::decode;
-pub use encode::{Response, encode_error, encode_output};
+pub use call::{Call, Head};
+pub use content::{Refusal, inflate};
+pub use decode::{decode, read_input};
+pub use encode::{Response, encode_error, encode_output, write_output};
 pub use form::percent_encode;
-pub use identify::{Identified, Parts, Refused, identify, is_aws};
+pub use identify::{Identified, Parts, Refused, identify, identify_among, is_aws};
 pub use sigv4::{Credential, parse_header};

@@ -89,7 +89,17 @@ async fn aws(server: Server, request: Request<Incoming>, peer: IpAddr) -> Respon
             return text(StatusCode::PAYLOAD_TOO_LARGE, "text/plain", "The request is too large, or ended early.\n");
         }
     };
-    let Some(identified) = recognize(&head, &body) else {
+    let encoding = head.headers.get(http::header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("unknown"));
+    // Signed was what was sent; meant is what it unpacks to.
+    let plain = longshore_aws_wire::inflate(encoding, &body, BODY_MAX);
+    let recognized = match &plain {
+        Ok(plain) => recognize(&head, plain),
+        Err(refusal) => {
+            let error = refusal.into_error(encoding, BODY_MAX);
+            Some(Err(with_parts(&head, b"", |parts| Refused::unread(parts, error))))
+        }
+    };
+    let Some(identified) = recognized else {
         return text(
             StatusCode::NOT_FOUND,
             "text/plain",
@@ -105,9 +115,17 @@ async fn aws(server: Server, request: Request<Incoming>, peer: IpAddr) -> Respon
         }
     };
     let mut answer = text(StatusCode::from_u16(response.status).unwrap_or(StatusCode::OK), "text/plain", response.body);
+    let headers = answer.headers_mut();
     for (name, value) in response.headers {
         if let Ok(value) = http::HeaderValue::from_str(&value) {
-            answer.headers_mut().insert(name, value);
+            headers.insert(name, value);
+        }
+    }
+    for (name, value) in response.more {
+        if let (Ok(name), Ok(value)) =
+            (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_bytes(value.as_bytes()))
+        {
+            headers.insert(name, value);
         }
     }
     answer
@@ -121,13 +139,29 @@ fn source(server: &Server, headers: &mut http::HeaderMap, peer: IpAddr) -> IpAdd
 }
 
 /// `None` for what is no AWS call at all.
-fn recognize(head: &http::request::Parts, body: &Bytes) -> Option<Result<Identified<'static>, Refused>> {
+fn recognize(head: &http::request::Parts, body: &[u8]) -> Option<Result<Identified<'static>, Refused>> {
+    with_parts(head, body, |parts| {
+        longshore_aws_wire::is_aws(parts).then(|| {
+            let identified = identify(parts)?;
+            let Identified { service, operation, protocol, credential, payload, head } = identified;
+            Ok(Identified { service, operation, protocol, credential, payload: payload.into_owned().into(), head })
+        })
+    })
+}
+
+/// A request as the wire looks at it.
+fn with_parts<T>(head: &http::request::Parts, body: &[u8], look: impl FnOnce(&Parts<'_>) -> T) -> T {
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let query = head.uri.query().unwrap_or_default();
-    let parts = Parts { method: head.method.as_str(), query, header: &header, body };
-    longshore_aws_wire::is_aws(&parts).then(|| {
-        let Identified { service, operation, protocol, credential, payload } = identify(&parts)?;
-        Ok(Identified { service, operation, protocol, credential, payload: payload.into_owned().into() })
+    // Texts in headers are UTF-8 where they are not ASCII.
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = || head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    look(&Parts {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        header: &header,
+        headers: &headers,
+        body,
     })
 }
 
@@ -168,8 +202,12 @@ async fn call(
     cx.enforced = enforced;
     let operation = identified.operation;
     let request_id = cx.request_id.clone();
-    let request =
-        routes::Request { operation, protocol: identified.protocol, payload: identified.payload.into_owned() };
+    let request = routes::Request {
+        operation,
+        protocol: identified.protocol,
+        payload: identified.payload.into_owned(),
+        head: identified.head,
+    };
     let response = server.routes.run(server.backend.clone(), cx, request).await;
     tracing::debug!(
         service,

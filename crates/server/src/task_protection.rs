@@ -4,6 +4,7 @@ use crate::serve::{Server, now, seed};
 use longshore_api::identity::Enforced;
 use longshore_api::{Cx, routes, sts};
 use longshore_aws_model::{AwsError, Operation, Protocol, ecs};
+use longshore_aws_wire::Head;
 use longshore_types::id::TaskId;
 use longshore_types::link::{ApiAnswer, ProtectionUpdate};
 use longshore_types::{Scope, arn};
@@ -39,7 +40,7 @@ pub async fn call(server: &Server, scope: &Scope, task: &TaskId, update: Option<
     };
     let request_id = cx.request_id.clone();
     let payload = input.to_string().into_bytes();
-    let request = routes::Request { operation, protocol: Protocol::Json11, payload };
+    let request = routes::Request { operation, protocol: Protocol::Json11, payload, head: Head::default() };
     let response = server.routes.run(server.backend.clone(), cx, request).await;
     ApiAnswer { status: response.status, request_id, body: String::from_utf8_lossy(&response.body).into_owned() }
 }

@@ -349,7 +349,12 @@ fn run(process: &Process, service: &str, operation: &str, body: &str) -> routes:
     let caller = Caller::root(&scope, "test");
     let environment = &process.environment;
     let cx = Cx::new(scope, environment.now(), caller, Arc::clone(&environment.settings), (environment.seed)());
-    let request = Request { operation: schema, protocol: Protocol::Json11, payload: body.as_bytes().to_vec() };
+    let request = Request {
+        operation: schema,
+        protocol: Protocol::Json11,
+        payload: body.as_bytes().to_vec(),
+        head: Default::default(),
+    };
     all_routes().run(process.backend.clone(), cx, request)
 }
 

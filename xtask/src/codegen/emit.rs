@@ -110,12 +110,13 @@ impl<'a> Service<'a> {
             self.out,
             "/// `{name}`.\n#[derive(Debug)]\npub struct {name};\nstatic OP_{upper}: OperationSchema = OperationSchema {{\n    \
              name: {name:?}, service: &SERVICE, input: &S_{upper}_INPUT, output: &S_{upper}_OUTPUT, has_output: {}, \
-             result_wrapper: {wrapper:?},\n    http: Http {{ method: {:?}, path: {:?} }},\n    errors: &[{}],\n}};\n\
+             result_wrapper: {wrapper:?},\n    http: Http {{ method: {:?}, path: {:?}, status: {} }},\n    errors: &[{}],\n}};\n\
              impl Operation for {name} {{\n    const SCHEMA: &'static OperationSchema = &OP_{upper};\n    \
              type Input = {name}Input;\n    type Output = {name}Output;\n}}\n",
             op.output.is_some(),
             op.http.method,
             op.http.request_uri,
+            op.http.response_code,
             errors.join(", "),
         )?;
         Ok(())
@@ -156,7 +157,7 @@ impl<'a> Service<'a> {
                 ty = format!("Option<{ty}>");
             }
             writeln!(fields, "    pub {}: {ty},", field(name))?;
-            writeln!(members, "    {},", self.member(name, target, required)?)?;
+            writeln!(members, "    {},", self.member(name, target, required, shape.payload.as_ref() == Some(name))?)?;
             pairs.push(format!("{i} {}", field(name)));
         }
         writeln!(
@@ -170,7 +171,11 @@ impl<'a> Service<'a> {
         Ok(())
     }
 
-    fn member(&self, name: &str, target: &Reference, required: bool) -> anyhow::Result<String> {
+    fn member(&self, name: &str, target: &Reference, required: bool, payload: bool) -> anyhow::Result<String> {
+        ensure!(
+            target.flattened.is_none() && target.timestamp_format.is_none() && target.xml_namespace.is_none(),
+            "the member {name} has traits that its shape has not: give such a member a schema of its own"
+        );
         let wire = target.location_name.as_deref().unwrap_or(name);
         // botocore's rule: EC2 takes queryName, else locationName with a large first letter, else the member's name.
         let query = match (&target.query_name, &target.location_name) {
@@ -188,6 +193,21 @@ impl<'a> Service<'a> {
         }
         if required {
             out.push_str(".required()");
+        }
+        let place = match target.location.as_deref() {
+            None if payload => Some("Payload"),
+            None if target.xml_attribute => Some("Attribute"),
+            None => None,
+            Some("uri") => Some("Label"),
+            Some("querystring") => Some("Query"),
+            Some("header") if target.jsonvalue => Some("JsonHeader"),
+            Some("header") => Some("Header"),
+            Some("headers") => Some("Prefix"),
+            Some("statusCode") => Some("Status"),
+            Some(other) => bail!("the member {name} travels in an unknown place: {other}"),
+        };
+        if let Some(place) = place {
+            write!(out, ".at(Place::{place})")?;
         }
         Ok(out)
     }
@@ -333,6 +353,12 @@ impl<'a> Service<'a> {
                 other => bail!("unknown protocol {other}"),
             });
         }
+        // REST services name it at their inputs.
+        let of_inputs = self.model.operations.values().find_map(|op| op.input.as_ref()?.xml_namespace.as_ref());
+        let xml_namespace = match m.xml_namespace.as_str() {
+            "" => of_inputs.map_or("", |namespace| namespace.uri()),
+            given => given,
+        };
         let operations: Vec<String> = served.iter().map(|op| format!("&OP_{}", screaming(op))).collect();
         let unserved: Vec<&str> =
             self.model.operations.keys().map(String::as_str).filter(|op| !served.contains(op)).collect();
@@ -340,14 +366,16 @@ impl<'a> Service<'a> {
             self.out,
             "/// {id}.\npub static SERVICE: ServiceSchema = ServiceSchema {{\n    name: {name:?},\n    id: {id:?},\n    \
              signing_name: {:?},\n    endpoint_prefix: {:?},\n    api_version: {:?},\n    protocols: &[{}],\n    \
-             target_prefix: {:?},\n    xml_namespace: {:?},\n    operations: &[{}],\n    unserved: &{unserved:?},\n}};",
+             target_prefix: {:?},\n    xml_namespace: {:?},\n    operations: &[{}],\n    unserved: &{unserved:?},\n    \
+             query_compatible: {},\n}};",
             m.signing_name.as_ref().unwrap_or(&m.endpoint_prefix),
             m.endpoint_prefix,
             m.api_version,
             protocols.join(", "),
             m.target_prefix,
-            m.xml_namespace,
+            xml_namespace,
             operations.join(", "),
+            m.aws_query_compatible.is_some(),
             id = m.service_id,
         )?;
         Ok(())

@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 #[derive(Deserialize)]
 pub struct Model {
@@ -29,6 +29,7 @@ pub struct Metadata {
     pub target_prefix: String,
     #[serde(default)]
     pub xml_namespace: String,
+    pub aws_query_compatible: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +46,12 @@ pub struct Operation {
 pub struct Http {
     pub method: String,
     pub request_uri: String,
+    #[serde(default = "success")]
+    pub response_code: u16,
+}
+
+fn success() -> u16 {
+    200
 }
 
 /// A use of a shape: a member, an element, an input.
@@ -55,6 +62,30 @@ pub struct Reference {
     pub location_name: Option<String>,
     pub query_name: Option<String>,
     pub result_wrapper: Option<String>,
+    pub location: Option<String>,
+    #[serde(default)]
+    pub jsonvalue: bool,
+    #[serde(default)]
+    pub xml_attribute: bool,
+    pub xml_namespace: Option<Namespace>,
+    pub flattened: Option<IgnoredAny>,
+    pub timestamp_format: Option<IgnoredAny>,
+}
+
+/// A namespace, with or without a prefix.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Namespace {
+    Prefixed { uri: String },
+    Default(String),
+}
+
+impl Namespace {
+    pub fn uri(&self) -> &str {
+        match self {
+            Self::Prefixed { uri } | Self::Default(uri) => uri,
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -75,6 +106,8 @@ pub struct Shape {
     pub timestamp_format: Option<String>,
     pub error: Option<Error>,
     pub fault: bool,
+    /// Member that is the whole body.
+    pub payload: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use super::run_task::run_task;
 use crate::testing::Fixture;
 use longshore_aws_model::schema::{Kind, Schema};
 use longshore_aws_model::{AwsError, Operation, Protocol, ecs};
-use longshore_aws_wire::{Call, decode};
+use longshore_aws_wire::{Call, Head, decode};
 use serde_json::{Value, json};
 
 /// What becomes of a field.
@@ -341,7 +341,13 @@ fn register(fixture: &Fixture, more: &Value) -> Result<Value, AwsError> {
 }
 
 fn encoded<O: Operation>(output: &O::Output) -> Value {
-    let call = Call { operation: O::SCHEMA, protocol: Protocol::Json11, payload: b"", request_id: "id" };
+    let call = Call {
+        operation: O::SCHEMA,
+        protocol: Protocol::Json11,
+        payload: b"",
+        head: &Head::default(),
+        request_id: "id",
+    };
     serde_json::from_slice(&call.output::<O>(output).body).expect("JSON")
 }
 

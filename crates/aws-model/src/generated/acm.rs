@@ -31,7 +31,7 @@ shape!(AddTagsToCertificateOutput, S_ADD_TAGS_TO_CERTIFICATE_OUTPUT, M_ADD_TAGS_
 pub struct AddTagsToCertificate;
 static OP_ADD_TAGS_TO_CERTIFICATE: OperationSchema = OperationSchema {
     name: "AddTagsToCertificate", service: &SERVICE, input: &S_ADD_TAGS_TO_CERTIFICATE_INPUT, output: &S_ADD_TAGS_TO_CERTIFICATE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_TAG_POLICY_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION, &E_INVALID_ARN_EXCEPTION, &E_INVALID_TAG_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_THROTTLING_EXCEPTION],
 };
 impl Operation for AddTagsToCertificate {
@@ -63,7 +63,7 @@ shape!(DeleteCertificateOutput, S_DELETE_CERTIFICATE_OUTPUT, M_DELETE_CERTIFICAT
 pub struct DeleteCertificate;
 static OP_DELETE_CERTIFICATE: OperationSchema = OperationSchema {
     name: "DeleteCertificate", service: &SERVICE, input: &S_DELETE_CERTIFICATE_INPUT, output: &S_DELETE_CERTIFICATE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_IN_USE_EXCEPTION, &E_INVALID_ARN_EXCEPTION, &E_CONFLICT_EXCEPTION, &E_ACCESS_DENIED_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_THROTTLING_EXCEPTION],
 };
 impl Operation for DeleteCertificate {
@@ -99,7 +99,7 @@ shape!(DescribeCertificateOutput, S_DESCRIBE_CERTIFICATE_OUTPUT, M_DESCRIBE_CERT
 pub struct DescribeCertificate;
 static OP_DESCRIBE_CERTIFICATE: OperationSchema = OperationSchema {
     name: "DescribeCertificate", service: &SERVICE, input: &S_DESCRIBE_CERTIFICATE_INPUT, output: &S_DESCRIBE_CERTIFICATE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_ARN_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeCertificate {
@@ -137,7 +137,7 @@ shape!(GetCertificateOutput, S_GET_CERTIFICATE_OUTPUT, M_GET_CERTIFICATE_OUTPUT,
 pub struct GetCertificate;
 static OP_GET_CERTIFICATE: OperationSchema = OperationSchema {
     name: "GetCertificate", service: &SERVICE, input: &S_GET_CERTIFICATE_INPUT, output: &S_GET_CERTIFICATE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_ARN_EXCEPTION, &E_REQUEST_IN_PROGRESS_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for GetCertificate {
@@ -181,7 +181,7 @@ shape!(ImportCertificateOutput, S_IMPORT_CERTIFICATE_OUTPUT, M_IMPORT_CERTIFICAT
 pub struct ImportCertificate;
 static OP_IMPORT_CERTIFICATE: OperationSchema = OperationSchema {
     name: "ImportCertificate", service: &SERVICE, input: &S_IMPORT_CERTIFICATE_INPUT, output: &S_IMPORT_CERTIFICATE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_TAG_POLICY_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION, &E_INVALID_ARN_EXCEPTION, &E_INVALID_TAG_EXCEPTION, &E_CONFLICT_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for ImportCertificate {
@@ -231,7 +231,7 @@ shape!(ListCertificatesOutput, S_LIST_CERTIFICATES_OUTPUT, M_LIST_CERTIFICATES_O
 pub struct ListCertificates;
 static OP_LIST_CERTIFICATES: OperationSchema = OperationSchema {
     name: "ListCertificates", service: &SERVICE, input: &S_LIST_CERTIFICATES_INPUT, output: &S_LIST_CERTIFICATES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_ARGS_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for ListCertificates {
@@ -267,7 +267,7 @@ shape!(ListTagsForCertificateOutput, S_LIST_TAGS_FOR_CERTIFICATE_OUTPUT, M_LIST_
 pub struct ListTagsForCertificate;
 static OP_LIST_TAGS_FOR_CERTIFICATE: OperationSchema = OperationSchema {
     name: "ListTagsForCertificate", service: &SERVICE, input: &S_LIST_TAGS_FOR_CERTIFICATE_INPUT, output: &S_LIST_TAGS_FOR_CERTIFICATE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_ARN_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for ListTagsForCertificate {
@@ -301,7 +301,7 @@ shape!(RemoveTagsFromCertificateOutput, S_REMOVE_TAGS_FROM_CERTIFICATE_OUTPUT, M
 pub struct RemoveTagsFromCertificate;
 static OP_REMOVE_TAGS_FROM_CERTIFICATE: OperationSchema = OperationSchema {
     name: "RemoveTagsFromCertificate", service: &SERVICE, input: &S_REMOVE_TAGS_FROM_CERTIFICATE_INPUT, output: &S_REMOVE_TAGS_FROM_CERTIFICATE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_TAG_POLICY_EXCEPTION, &E_INVALID_ARN_EXCEPTION, &E_INVALID_TAG_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_THROTTLING_EXCEPTION],
 };
 impl Operation for RemoveTagsFromCertificate {
@@ -355,7 +355,7 @@ shape!(RequestCertificateOutput, S_REQUEST_CERTIFICATE_OUTPUT, M_REQUEST_CERTIFI
 pub struct RequestCertificate;
 static OP_REQUEST_CERTIFICATE: OperationSchema = OperationSchema {
     name: "RequestCertificate", service: &SERVICE, input: &S_REQUEST_CERTIFICATE_INPUT, output: &S_REQUEST_CERTIFICATE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_TAG_POLICY_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION, &E_INVALID_ARN_EXCEPTION, &E_INVALID_TAG_EXCEPTION, &E_INVALID_DOMAIN_VALIDATION_OPTIONS_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION],
 };
 impl Operation for RequestCertificate {
@@ -817,4 +817,5 @@ pub static SERVICE: ServiceSchema = ServiceSchema {
     xml_namespace: "",
     operations: &[&OP_ADD_TAGS_TO_CERTIFICATE, &OP_DELETE_CERTIFICATE, &OP_DESCRIBE_CERTIFICATE, &OP_GET_CERTIFICATE, &OP_IMPORT_CERTIFICATE, &OP_LIST_CERTIFICATES, &OP_LIST_TAGS_FOR_CERTIFICATE, &OP_REMOVE_TAGS_FROM_CERTIFICATE, &OP_REQUEST_CERTIFICATE],
     unserved: &["CreateAcmeDomainValidation", "CreateAcmeEndpoint", "CreateAcmeExternalAccountBinding", "DeleteAcmeDomainValidation", "DeleteAcmeEndpoint", "DeleteAcmeExternalAccountBinding", "DescribeAcmeAccount", "DescribeAcmeDomainValidation", "DescribeAcmeEndpoint", "DescribeAcmeExternalAccountBinding", "ExportCertificate", "GetAccountConfiguration", "GetAcmeExternalAccountBindingCredentials", "ListAcmeAccounts", "ListAcmeDomainValidations", "ListAcmeEndpoints", "ListAcmeExternalAccountBindings", "ListCertificateDomainValidations", "ListTagsForResource", "PutAccountConfiguration", "RenewCertificate", "ResendValidationEmail", "RevokeAcmeAccount", "RevokeAcmeExternalAccountBinding", "RevokeCertificate", "SearchCertificates", "TagResource", "UntagResource", "UpdateAcmeDomainValidation", "UpdateAcmeEndpoint", "UpdateCertificateOptions"],
+    query_compatible: false,
 };

@@ -61,7 +61,7 @@ shape!(AllocateAddressOutput, S_ALLOCATE_ADDRESS_OUTPUT, M_ALLOCATE_ADDRESS_OUTP
 pub struct AllocateAddress;
 static OP_ALLOCATE_ADDRESS: OperationSchema = OperationSchema {
     name: "AllocateAddress", service: &SERVICE, input: &S_ALLOCATE_ADDRESS_INPUT, output: &S_ALLOCATE_ADDRESS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for AllocateAddress {
@@ -111,7 +111,7 @@ shape!(AssignPrivateIpAddressesOutput, S_ASSIGN_PRIVATE_IP_ADDRESSES_OUTPUT, M_A
 pub struct AssignPrivateIpAddresses;
 static OP_ASSIGN_PRIVATE_IP_ADDRESSES: OperationSchema = OperationSchema {
     name: "AssignPrivateIpAddresses", service: &SERVICE, input: &S_ASSIGN_PRIVATE_IP_ADDRESSES_INPUT, output: &S_ASSIGN_PRIVATE_IP_ADDRESSES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for AssignPrivateIpAddresses {
@@ -159,7 +159,7 @@ shape!(AssociateAddressOutput, S_ASSOCIATE_ADDRESS_OUTPUT, M_ASSOCIATE_ADDRESS_O
 pub struct AssociateAddress;
 static OP_ASSOCIATE_ADDRESS: OperationSchema = OperationSchema {
     name: "AssociateAddress", service: &SERVICE, input: &S_ASSOCIATE_ADDRESS_INPUT, output: &S_ASSOCIATE_ADDRESS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for AssociateAddress {
@@ -195,7 +195,7 @@ shape!(AssociateDhcpOptionsOutput, S_ASSOCIATE_DHCP_OPTIONS_OUTPUT, M_ASSOCIATE_
 pub struct AssociateDhcpOptions;
 static OP_ASSOCIATE_DHCP_OPTIONS: OperationSchema = OperationSchema {
     name: "AssociateDhcpOptions", service: &SERVICE, input: &S_ASSOCIATE_DHCP_OPTIONS_INPUT, output: &S_ASSOCIATE_DHCP_OPTIONS_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for AssociateDhcpOptions {
@@ -241,7 +241,7 @@ shape!(AssociateRouteTableOutput, S_ASSOCIATE_ROUTE_TABLE_OUTPUT, M_ASSOCIATE_RO
 pub struct AssociateRouteTable;
 static OP_ASSOCIATE_ROUTE_TABLE: OperationSchema = OperationSchema {
     name: "AssociateRouteTable", service: &SERVICE, input: &S_ASSOCIATE_ROUTE_TABLE_INPUT, output: &S_ASSOCIATE_ROUTE_TABLE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for AssociateRouteTable {
@@ -299,7 +299,7 @@ shape!(AssociateVpcCidrBlockOutput, S_ASSOCIATE_VPC_CIDR_BLOCK_OUTPUT, M_ASSOCIA
 pub struct AssociateVpcCidrBlock;
 static OP_ASSOCIATE_VPC_CIDR_BLOCK: OperationSchema = OperationSchema {
     name: "AssociateVpcCidrBlock", service: &SERVICE, input: &S_ASSOCIATE_VPC_CIDR_BLOCK_INPUT, output: &S_ASSOCIATE_VPC_CIDR_BLOCK_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for AssociateVpcCidrBlock {
@@ -335,7 +335,7 @@ shape!(AttachInternetGatewayOutput, S_ATTACH_INTERNET_GATEWAY_OUTPUT, M_ATTACH_I
 pub struct AttachInternetGateway;
 static OP_ATTACH_INTERNET_GATEWAY: OperationSchema = OperationSchema {
     name: "AttachInternetGateway", service: &SERVICE, input: &S_ATTACH_INTERNET_GATEWAY_INPUT, output: &S_ATTACH_INTERNET_GATEWAY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for AttachInternetGateway {
@@ -391,7 +391,7 @@ shape!(AuthorizeSecurityGroupEgressOutput, S_AUTHORIZE_SECURITY_GROUP_EGRESS_OUT
 pub struct AuthorizeSecurityGroupEgress;
 static OP_AUTHORIZE_SECURITY_GROUP_EGRESS: OperationSchema = OperationSchema {
     name: "AuthorizeSecurityGroupEgress", service: &SERVICE, input: &S_AUTHORIZE_SECURITY_GROUP_EGRESS_INPUT, output: &S_AUTHORIZE_SECURITY_GROUP_EGRESS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for AuthorizeSecurityGroupEgress {
@@ -449,7 +449,7 @@ shape!(AuthorizeSecurityGroupIngressOutput, S_AUTHORIZE_SECURITY_GROUP_INGRESS_O
 pub struct AuthorizeSecurityGroupIngress;
 static OP_AUTHORIZE_SECURITY_GROUP_INGRESS: OperationSchema = OperationSchema {
     name: "AuthorizeSecurityGroupIngress", service: &SERVICE, input: &S_AUTHORIZE_SECURITY_GROUP_INGRESS_INPUT, output: &S_AUTHORIZE_SECURITY_GROUP_INGRESS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for AuthorizeSecurityGroupIngress {
@@ -491,7 +491,7 @@ shape!(CreateDefaultSubnetOutput, S_CREATE_DEFAULT_SUBNET_OUTPUT, M_CREATE_DEFAU
 pub struct CreateDefaultSubnet;
 static OP_CREATE_DEFAULT_SUBNET: OperationSchema = OperationSchema {
     name: "CreateDefaultSubnet", service: &SERVICE, input: &S_CREATE_DEFAULT_SUBNET_INPUT, output: &S_CREATE_DEFAULT_SUBNET_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateDefaultSubnet {
@@ -527,7 +527,7 @@ shape!(CreateDefaultVpcOutput, S_CREATE_DEFAULT_VPC_OUTPUT, M_CREATE_DEFAULT_VPC
 pub struct CreateDefaultVpc;
 static OP_CREATE_DEFAULT_VPC: OperationSchema = OperationSchema {
     name: "CreateDefaultVpc", service: &SERVICE, input: &S_CREATE_DEFAULT_VPC_INPUT, output: &S_CREATE_DEFAULT_VPC_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateDefaultVpc {
@@ -567,7 +567,7 @@ shape!(CreateDhcpOptionsOutput, S_CREATE_DHCP_OPTIONS_OUTPUT, M_CREATE_DHCP_OPTI
 pub struct CreateDhcpOptions;
 static OP_CREATE_DHCP_OPTIONS: OperationSchema = OperationSchema {
     name: "CreateDhcpOptions", service: &SERVICE, input: &S_CREATE_DHCP_OPTIONS_INPUT, output: &S_CREATE_DHCP_OPTIONS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateDhcpOptions {
@@ -605,7 +605,7 @@ shape!(CreateInternetGatewayOutput, S_CREATE_INTERNET_GATEWAY_OUTPUT, M_CREATE_I
 pub struct CreateInternetGateway;
 static OP_CREATE_INTERNET_GATEWAY: OperationSchema = OperationSchema {
     name: "CreateInternetGateway", service: &SERVICE, input: &S_CREATE_INTERNET_GATEWAY_INPUT, output: &S_CREATE_INTERNET_GATEWAY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateInternetGateway {
@@ -653,7 +653,7 @@ shape!(CreateManagedPrefixListOutput, S_CREATE_MANAGED_PREFIX_LIST_OUTPUT, M_CRE
 pub struct CreateManagedPrefixList;
 static OP_CREATE_MANAGED_PREFIX_LIST: OperationSchema = OperationSchema {
     name: "CreateManagedPrefixList", service: &SERVICE, input: &S_CREATE_MANAGED_PREFIX_LIST_INPUT, output: &S_CREATE_MANAGED_PREFIX_LIST_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateManagedPrefixList {
@@ -715,7 +715,7 @@ shape!(CreateNatGatewayOutput, S_CREATE_NAT_GATEWAY_OUTPUT, M_CREATE_NAT_GATEWAY
 pub struct CreateNatGateway;
 static OP_CREATE_NAT_GATEWAY: OperationSchema = OperationSchema {
     name: "CreateNatGateway", service: &SERVICE, input: &S_CREATE_NAT_GATEWAY_INPUT, output: &S_CREATE_NAT_GATEWAY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateNatGateway {
@@ -759,7 +759,7 @@ shape!(CreateNetworkAclOutput, S_CREATE_NETWORK_ACL_OUTPUT, M_CREATE_NETWORK_ACL
 pub struct CreateNetworkAcl;
 static OP_CREATE_NETWORK_ACL: OperationSchema = OperationSchema {
     name: "CreateNetworkAcl", service: &SERVICE, input: &S_CREATE_NETWORK_ACL_INPUT, output: &S_CREATE_NETWORK_ACL_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateNetworkAcl {
@@ -809,7 +809,7 @@ shape!(CreateNetworkAclEntryOutput, S_CREATE_NETWORK_ACL_ENTRY_OUTPUT, M_CREATE_
 pub struct CreateNetworkAclEntry;
 static OP_CREATE_NETWORK_ACL_ENTRY: OperationSchema = OperationSchema {
     name: "CreateNetworkAclEntry", service: &SERVICE, input: &S_CREATE_NETWORK_ACL_ENTRY_INPUT, output: &S_CREATE_NETWORK_ACL_ENTRY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateNetworkAclEntry {
@@ -883,7 +883,7 @@ shape!(CreateNetworkInterfaceOutput, S_CREATE_NETWORK_INTERFACE_OUTPUT, M_CREATE
 pub struct CreateNetworkInterface;
 static OP_CREATE_NETWORK_INTERFACE: OperationSchema = OperationSchema {
     name: "CreateNetworkInterface", service: &SERVICE, input: &S_CREATE_NETWORK_INTERFACE_INPUT, output: &S_CREATE_NETWORK_INTERFACE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateNetworkInterface {
@@ -951,7 +951,7 @@ shape!(CreateRouteOutput, S_CREATE_ROUTE_OUTPUT, M_CREATE_ROUTE_OUTPUT, [0 r#ret
 pub struct CreateRoute;
 static OP_CREATE_ROUTE: OperationSchema = OperationSchema {
     name: "CreateRoute", service: &SERVICE, input: &S_CREATE_ROUTE_INPUT, output: &S_CREATE_ROUTE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateRoute {
@@ -995,7 +995,7 @@ shape!(CreateRouteTableOutput, S_CREATE_ROUTE_TABLE_OUTPUT, M_CREATE_ROUTE_TABLE
 pub struct CreateRouteTable;
 static OP_CREATE_ROUTE_TABLE: OperationSchema = OperationSchema {
     name: "CreateRouteTable", service: &SERVICE, input: &S_CREATE_ROUTE_TABLE_INPUT, output: &S_CREATE_ROUTE_TABLE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateRouteTable {
@@ -1043,7 +1043,7 @@ shape!(CreateSecurityGroupOutput, S_CREATE_SECURITY_GROUP_OUTPUT, M_CREATE_SECUR
 pub struct CreateSecurityGroup;
 static OP_CREATE_SECURITY_GROUP: OperationSchema = OperationSchema {
     name: "CreateSecurityGroup", service: &SERVICE, input: &S_CREATE_SECURITY_GROUP_INPUT, output: &S_CREATE_SECURITY_GROUP_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateSecurityGroup {
@@ -1103,7 +1103,7 @@ shape!(CreateSubnetOutput, S_CREATE_SUBNET_OUTPUT, M_CREATE_SUBNET_OUTPUT, [0 su
 pub struct CreateSubnet;
 static OP_CREATE_SUBNET: OperationSchema = OperationSchema {
     name: "CreateSubnet", service: &SERVICE, input: &S_CREATE_SUBNET_INPUT, output: &S_CREATE_SUBNET_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateSubnet {
@@ -1139,7 +1139,7 @@ shape!(CreateTagsOutput, S_CREATE_TAGS_OUTPUT, M_CREATE_TAGS_OUTPUT, []);
 pub struct CreateTags;
 static OP_CREATE_TAGS: OperationSchema = OperationSchema {
     name: "CreateTags", service: &SERVICE, input: &S_CREATE_TAGS_INPUT, output: &S_CREATE_TAGS_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateTags {
@@ -1199,7 +1199,7 @@ shape!(CreateVpcOutput, S_CREATE_VPC_OUTPUT, M_CREATE_VPC_OUTPUT, [0 vpc]);
 pub struct CreateVpc;
 static OP_CREATE_VPC: OperationSchema = OperationSchema {
     name: "CreateVpc", service: &SERVICE, input: &S_CREATE_VPC_INPUT, output: &S_CREATE_VPC_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateVpc {
@@ -1269,7 +1269,7 @@ shape!(CreateVpcEndpointOutput, S_CREATE_VPC_ENDPOINT_OUTPUT, M_CREATE_VPC_ENDPO
 pub struct CreateVpcEndpoint;
 static OP_CREATE_VPC_ENDPOINT: OperationSchema = OperationSchema {
     name: "CreateVpcEndpoint", service: &SERVICE, input: &S_CREATE_VPC_ENDPOINT_INPUT, output: &S_CREATE_VPC_ENDPOINT_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for CreateVpcEndpoint {
@@ -1303,7 +1303,7 @@ shape!(DeleteDhcpOptionsOutput, S_DELETE_DHCP_OPTIONS_OUTPUT, M_DELETE_DHCP_OPTI
 pub struct DeleteDhcpOptions;
 static OP_DELETE_DHCP_OPTIONS: OperationSchema = OperationSchema {
     name: "DeleteDhcpOptions", service: &SERVICE, input: &S_DELETE_DHCP_OPTIONS_INPUT, output: &S_DELETE_DHCP_OPTIONS_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteDhcpOptions {
@@ -1337,7 +1337,7 @@ shape!(DeleteInternetGatewayOutput, S_DELETE_INTERNET_GATEWAY_OUTPUT, M_DELETE_I
 pub struct DeleteInternetGateway;
 static OP_DELETE_INTERNET_GATEWAY: OperationSchema = OperationSchema {
     name: "DeleteInternetGateway", service: &SERVICE, input: &S_DELETE_INTERNET_GATEWAY_INPUT, output: &S_DELETE_INTERNET_GATEWAY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteInternetGateway {
@@ -1375,7 +1375,7 @@ shape!(DeleteManagedPrefixListOutput, S_DELETE_MANAGED_PREFIX_LIST_OUTPUT, M_DEL
 pub struct DeleteManagedPrefixList;
 static OP_DELETE_MANAGED_PREFIX_LIST: OperationSchema = OperationSchema {
     name: "DeleteManagedPrefixList", service: &SERVICE, input: &S_DELETE_MANAGED_PREFIX_LIST_INPUT, output: &S_DELETE_MANAGED_PREFIX_LIST_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteManagedPrefixList {
@@ -1413,7 +1413,7 @@ shape!(DeleteNatGatewayOutput, S_DELETE_NAT_GATEWAY_OUTPUT, M_DELETE_NAT_GATEWAY
 pub struct DeleteNatGateway;
 static OP_DELETE_NAT_GATEWAY: OperationSchema = OperationSchema {
     name: "DeleteNatGateway", service: &SERVICE, input: &S_DELETE_NAT_GATEWAY_INPUT, output: &S_DELETE_NAT_GATEWAY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteNatGateway {
@@ -1447,7 +1447,7 @@ shape!(DeleteNetworkAclOutput, S_DELETE_NETWORK_ACL_OUTPUT, M_DELETE_NETWORK_ACL
 pub struct DeleteNetworkAcl;
 static OP_DELETE_NETWORK_ACL: OperationSchema = OperationSchema {
     name: "DeleteNetworkAcl", service: &SERVICE, input: &S_DELETE_NETWORK_ACL_INPUT, output: &S_DELETE_NETWORK_ACL_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteNetworkAcl {
@@ -1485,7 +1485,7 @@ shape!(DeleteNetworkAclEntryOutput, S_DELETE_NETWORK_ACL_ENTRY_OUTPUT, M_DELETE_
 pub struct DeleteNetworkAclEntry;
 static OP_DELETE_NETWORK_ACL_ENTRY: OperationSchema = OperationSchema {
     name: "DeleteNetworkAclEntry", service: &SERVICE, input: &S_DELETE_NETWORK_ACL_ENTRY_INPUT, output: &S_DELETE_NETWORK_ACL_ENTRY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteNetworkAclEntry {
@@ -1519,7 +1519,7 @@ shape!(DeleteNetworkInterfaceOutput, S_DELETE_NETWORK_INTERFACE_OUTPUT, M_DELETE
 pub struct DeleteNetworkInterface;
 static OP_DELETE_NETWORK_INTERFACE: OperationSchema = OperationSchema {
     name: "DeleteNetworkInterface", service: &SERVICE, input: &S_DELETE_NETWORK_INTERFACE_INPUT, output: &S_DELETE_NETWORK_INTERFACE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteNetworkInterface {
@@ -1559,7 +1559,7 @@ shape!(DeleteRouteOutput, S_DELETE_ROUTE_OUTPUT, M_DELETE_ROUTE_OUTPUT, []);
 pub struct DeleteRoute;
 static OP_DELETE_ROUTE: OperationSchema = OperationSchema {
     name: "DeleteRoute", service: &SERVICE, input: &S_DELETE_ROUTE_INPUT, output: &S_DELETE_ROUTE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteRoute {
@@ -1593,7 +1593,7 @@ shape!(DeleteRouteTableOutput, S_DELETE_ROUTE_TABLE_OUTPUT, M_DELETE_ROUTE_TABLE
 pub struct DeleteRouteTable;
 static OP_DELETE_ROUTE_TABLE: OperationSchema = OperationSchema {
     name: "DeleteRouteTable", service: &SERVICE, input: &S_DELETE_ROUTE_TABLE_INPUT, output: &S_DELETE_ROUTE_TABLE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteRouteTable {
@@ -1635,7 +1635,7 @@ shape!(DeleteSecurityGroupOutput, S_DELETE_SECURITY_GROUP_OUTPUT, M_DELETE_SECUR
 pub struct DeleteSecurityGroup;
 static OP_DELETE_SECURITY_GROUP: OperationSchema = OperationSchema {
     name: "DeleteSecurityGroup", service: &SERVICE, input: &S_DELETE_SECURITY_GROUP_INPUT, output: &S_DELETE_SECURITY_GROUP_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteSecurityGroup {
@@ -1669,7 +1669,7 @@ shape!(DeleteSubnetOutput, S_DELETE_SUBNET_OUTPUT, M_DELETE_SUBNET_OUTPUT, []);
 pub struct DeleteSubnet;
 static OP_DELETE_SUBNET: OperationSchema = OperationSchema {
     name: "DeleteSubnet", service: &SERVICE, input: &S_DELETE_SUBNET_INPUT, output: &S_DELETE_SUBNET_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteSubnet {
@@ -1705,7 +1705,7 @@ shape!(DeleteTagsOutput, S_DELETE_TAGS_OUTPUT, M_DELETE_TAGS_OUTPUT, []);
 pub struct DeleteTags;
 static OP_DELETE_TAGS: OperationSchema = OperationSchema {
     name: "DeleteTags", service: &SERVICE, input: &S_DELETE_TAGS_INPUT, output: &S_DELETE_TAGS_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteTags {
@@ -1739,7 +1739,7 @@ shape!(DeleteVpcOutput, S_DELETE_VPC_OUTPUT, M_DELETE_VPC_OUTPUT, []);
 pub struct DeleteVpc;
 static OP_DELETE_VPC: OperationSchema = OperationSchema {
     name: "DeleteVpc", service: &SERVICE, input: &S_DELETE_VPC_INPUT, output: &S_DELETE_VPC_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DeleteVpc {
@@ -1777,7 +1777,7 @@ shape!(DescribeAccountAttributesOutput, S_DESCRIBE_ACCOUNT_ATTRIBUTES_OUTPUT, M_
 pub struct DescribeAccountAttributes;
 static OP_DESCRIBE_ACCOUNT_ATTRIBUTES: OperationSchema = OperationSchema {
     name: "DescribeAccountAttributes", service: &SERVICE, input: &S_DESCRIBE_ACCOUNT_ATTRIBUTES_INPUT, output: &S_DESCRIBE_ACCOUNT_ATTRIBUTES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeAccountAttributes {
@@ -1819,7 +1819,7 @@ shape!(DescribeAddressesOutput, S_DESCRIBE_ADDRESSES_OUTPUT, M_DESCRIBE_ADDRESSE
 pub struct DescribeAddresses;
 static OP_DESCRIBE_ADDRESSES: OperationSchema = OperationSchema {
     name: "DescribeAddresses", service: &SERVICE, input: &S_DESCRIBE_ADDRESSES_INPUT, output: &S_DESCRIBE_ADDRESSES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeAddresses {
@@ -1865,7 +1865,7 @@ shape!(DescribeAddressesAttributeOutput, S_DESCRIBE_ADDRESSES_ATTRIBUTE_OUTPUT, 
 pub struct DescribeAddressesAttribute;
 static OP_DESCRIBE_ADDRESSES_ATTRIBUTE: OperationSchema = OperationSchema {
     name: "DescribeAddressesAttribute", service: &SERVICE, input: &S_DESCRIBE_ADDRESSES_ATTRIBUTE_INPUT, output: &S_DESCRIBE_ADDRESSES_ATTRIBUTE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeAddressesAttribute {
@@ -1909,7 +1909,7 @@ shape!(DescribeAvailabilityZonesOutput, S_DESCRIBE_AVAILABILITY_ZONES_OUTPUT, M_
 pub struct DescribeAvailabilityZones;
 static OP_DESCRIBE_AVAILABILITY_ZONES: OperationSchema = OperationSchema {
     name: "DescribeAvailabilityZones", service: &SERVICE, input: &S_DESCRIBE_AVAILABILITY_ZONES_INPUT, output: &S_DESCRIBE_AVAILABILITY_ZONES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeAvailabilityZones {
@@ -1955,7 +1955,7 @@ shape!(DescribeDhcpOptionsOutput, S_DESCRIBE_DHCP_OPTIONS_OUTPUT, M_DESCRIBE_DHC
 pub struct DescribeDhcpOptions;
 static OP_DESCRIBE_DHCP_OPTIONS: OperationSchema = OperationSchema {
     name: "DescribeDhcpOptions", service: &SERVICE, input: &S_DESCRIBE_DHCP_OPTIONS_INPUT, output: &S_DESCRIBE_DHCP_OPTIONS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeDhcpOptions {
@@ -2001,7 +2001,7 @@ shape!(DescribeEgressOnlyInternetGatewaysOutput, S_DESCRIBE_EGRESS_ONLY_INTERNET
 pub struct DescribeEgressOnlyInternetGateways;
 static OP_DESCRIBE_EGRESS_ONLY_INTERNET_GATEWAYS: OperationSchema = OperationSchema {
     name: "DescribeEgressOnlyInternetGateways", service: &SERVICE, input: &S_DESCRIBE_EGRESS_ONLY_INTERNET_GATEWAYS_INPUT, output: &S_DESCRIBE_EGRESS_ONLY_INTERNET_GATEWAYS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeEgressOnlyInternetGateways {
@@ -2047,7 +2047,7 @@ shape!(DescribeInternetGatewaysOutput, S_DESCRIBE_INTERNET_GATEWAYS_OUTPUT, M_DE
 pub struct DescribeInternetGateways;
 static OP_DESCRIBE_INTERNET_GATEWAYS: OperationSchema = OperationSchema {
     name: "DescribeInternetGateways", service: &SERVICE, input: &S_DESCRIBE_INTERNET_GATEWAYS_INPUT, output: &S_DESCRIBE_INTERNET_GATEWAYS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeInternetGateways {
@@ -2093,7 +2093,7 @@ shape!(DescribeManagedPrefixListsOutput, S_DESCRIBE_MANAGED_PREFIX_LISTS_OUTPUT,
 pub struct DescribeManagedPrefixLists;
 static OP_DESCRIBE_MANAGED_PREFIX_LISTS: OperationSchema = OperationSchema {
     name: "DescribeManagedPrefixLists", service: &SERVICE, input: &S_DESCRIBE_MANAGED_PREFIX_LISTS_INPUT, output: &S_DESCRIBE_MANAGED_PREFIX_LISTS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeManagedPrefixLists {
@@ -2139,7 +2139,7 @@ shape!(DescribeNatGatewaysOutput, S_DESCRIBE_NAT_GATEWAYS_OUTPUT, M_DESCRIBE_NAT
 pub struct DescribeNatGateways;
 static OP_DESCRIBE_NAT_GATEWAYS: OperationSchema = OperationSchema {
     name: "DescribeNatGateways", service: &SERVICE, input: &S_DESCRIBE_NAT_GATEWAYS_INPUT, output: &S_DESCRIBE_NAT_GATEWAYS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeNatGateways {
@@ -2185,7 +2185,7 @@ shape!(DescribeNetworkAclsOutput, S_DESCRIBE_NETWORK_ACLS_OUTPUT, M_DESCRIBE_NET
 pub struct DescribeNetworkAcls;
 static OP_DESCRIBE_NETWORK_ACLS: OperationSchema = OperationSchema {
     name: "DescribeNetworkAcls", service: &SERVICE, input: &S_DESCRIBE_NETWORK_ACLS_INPUT, output: &S_DESCRIBE_NETWORK_ACLS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeNetworkAcls {
@@ -2235,7 +2235,7 @@ shape!(DescribeNetworkInterfaceAttributeOutput, S_DESCRIBE_NETWORK_INTERFACE_ATT
 pub struct DescribeNetworkInterfaceAttribute;
 static OP_DESCRIBE_NETWORK_INTERFACE_ATTRIBUTE: OperationSchema = OperationSchema {
     name: "DescribeNetworkInterfaceAttribute", service: &SERVICE, input: &S_DESCRIBE_NETWORK_INTERFACE_ATTRIBUTE_INPUT, output: &S_DESCRIBE_NETWORK_INTERFACE_ATTRIBUTE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeNetworkInterfaceAttribute {
@@ -2283,7 +2283,7 @@ shape!(DescribeNetworkInterfacesOutput, S_DESCRIBE_NETWORK_INTERFACES_OUTPUT, M_
 pub struct DescribeNetworkInterfaces;
 static OP_DESCRIBE_NETWORK_INTERFACES: OperationSchema = OperationSchema {
     name: "DescribeNetworkInterfaces", service: &SERVICE, input: &S_DESCRIBE_NETWORK_INTERFACES_INPUT, output: &S_DESCRIBE_NETWORK_INTERFACES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeNetworkInterfaces {
@@ -2329,7 +2329,7 @@ shape!(DescribePrefixListsOutput, S_DESCRIBE_PREFIX_LISTS_OUTPUT, M_DESCRIBE_PRE
 pub struct DescribePrefixLists;
 static OP_DESCRIBE_PREFIX_LISTS: OperationSchema = OperationSchema {
     name: "DescribePrefixLists", service: &SERVICE, input: &S_DESCRIBE_PREFIX_LISTS_INPUT, output: &S_DESCRIBE_PREFIX_LISTS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribePrefixLists {
@@ -2371,7 +2371,7 @@ shape!(DescribeRegionsOutput, S_DESCRIBE_REGIONS_OUTPUT, M_DESCRIBE_REGIONS_OUTP
 pub struct DescribeRegions;
 static OP_DESCRIBE_REGIONS: OperationSchema = OperationSchema {
     name: "DescribeRegions", service: &SERVICE, input: &S_DESCRIBE_REGIONS_INPUT, output: &S_DESCRIBE_REGIONS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeRegions {
@@ -2417,7 +2417,7 @@ shape!(DescribeRouteTablesOutput, S_DESCRIBE_ROUTE_TABLES_OUTPUT, M_DESCRIBE_ROU
 pub struct DescribeRouteTables;
 static OP_DESCRIBE_ROUTE_TABLES: OperationSchema = OperationSchema {
     name: "DescribeRouteTables", service: &SERVICE, input: &S_DESCRIBE_ROUTE_TABLES_INPUT, output: &S_DESCRIBE_ROUTE_TABLES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeRouteTables {
@@ -2455,7 +2455,7 @@ shape!(DescribeSecurityGroupReferencesOutput, S_DESCRIBE_SECURITY_GROUP_REFERENC
 pub struct DescribeSecurityGroupReferences;
 static OP_DESCRIBE_SECURITY_GROUP_REFERENCES: OperationSchema = OperationSchema {
     name: "DescribeSecurityGroupReferences", service: &SERVICE, input: &S_DESCRIBE_SECURITY_GROUP_REFERENCES_INPUT, output: &S_DESCRIBE_SECURITY_GROUP_REFERENCES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeSecurityGroupReferences {
@@ -2501,7 +2501,7 @@ shape!(DescribeSecurityGroupRulesOutput, S_DESCRIBE_SECURITY_GROUP_RULES_OUTPUT,
 pub struct DescribeSecurityGroupRules;
 static OP_DESCRIBE_SECURITY_GROUP_RULES: OperationSchema = OperationSchema {
     name: "DescribeSecurityGroupRules", service: &SERVICE, input: &S_DESCRIBE_SECURITY_GROUP_RULES_INPUT, output: &S_DESCRIBE_SECURITY_GROUP_RULES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeSecurityGroupRules {
@@ -2549,7 +2549,7 @@ shape!(DescribeSecurityGroupsOutput, S_DESCRIBE_SECURITY_GROUPS_OUTPUT, M_DESCRI
 pub struct DescribeSecurityGroups;
 static OP_DESCRIBE_SECURITY_GROUPS: OperationSchema = OperationSchema {
     name: "DescribeSecurityGroups", service: &SERVICE, input: &S_DESCRIBE_SECURITY_GROUPS_INPUT, output: &S_DESCRIBE_SECURITY_GROUPS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeSecurityGroups {
@@ -2593,7 +2593,7 @@ shape!(DescribeStaleSecurityGroupsOutput, S_DESCRIBE_STALE_SECURITY_GROUPS_OUTPU
 pub struct DescribeStaleSecurityGroups;
 static OP_DESCRIBE_STALE_SECURITY_GROUPS: OperationSchema = OperationSchema {
     name: "DescribeStaleSecurityGroups", service: &SERVICE, input: &S_DESCRIBE_STALE_SECURITY_GROUPS_INPUT, output: &S_DESCRIBE_STALE_SECURITY_GROUPS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeStaleSecurityGroups {
@@ -2639,7 +2639,7 @@ shape!(DescribeSubnetsOutput, S_DESCRIBE_SUBNETS_OUTPUT, M_DESCRIBE_SUBNETS_OUTP
 pub struct DescribeSubnets;
 static OP_DESCRIBE_SUBNETS: OperationSchema = OperationSchema {
     name: "DescribeSubnets", service: &SERVICE, input: &S_DESCRIBE_SUBNETS_INPUT, output: &S_DESCRIBE_SUBNETS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeSubnets {
@@ -2683,7 +2683,7 @@ shape!(DescribeTagsOutput, S_DESCRIBE_TAGS_OUTPUT, M_DESCRIBE_TAGS_OUTPUT, [0 ne
 pub struct DescribeTags;
 static OP_DESCRIBE_TAGS: OperationSchema = OperationSchema {
     name: "DescribeTags", service: &SERVICE, input: &S_DESCRIBE_TAGS_INPUT, output: &S_DESCRIBE_TAGS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeTags {
@@ -2729,7 +2729,7 @@ shape!(DescribeVpcAttributeOutput, S_DESCRIBE_VPC_ATTRIBUTE_OUTPUT, M_DESCRIBE_V
 pub struct DescribeVpcAttribute;
 static OP_DESCRIBE_VPC_ATTRIBUTE: OperationSchema = OperationSchema {
     name: "DescribeVpcAttribute", service: &SERVICE, input: &S_DESCRIBE_VPC_ATTRIBUTE_INPUT, output: &S_DESCRIBE_VPC_ATTRIBUTE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeVpcAttribute {
@@ -2775,7 +2775,7 @@ shape!(DescribeVpcEndpointsOutput, S_DESCRIBE_VPC_ENDPOINTS_OUTPUT, M_DESCRIBE_V
 pub struct DescribeVpcEndpoints;
 static OP_DESCRIBE_VPC_ENDPOINTS: OperationSchema = OperationSchema {
     name: "DescribeVpcEndpoints", service: &SERVICE, input: &S_DESCRIBE_VPC_ENDPOINTS_INPUT, output: &S_DESCRIBE_VPC_ENDPOINTS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeVpcEndpoints {
@@ -2821,7 +2821,7 @@ shape!(DescribeVpcPeeringConnectionsOutput, S_DESCRIBE_VPC_PEERING_CONNECTIONS_O
 pub struct DescribeVpcPeeringConnections;
 static OP_DESCRIBE_VPC_PEERING_CONNECTIONS: OperationSchema = OperationSchema {
     name: "DescribeVpcPeeringConnections", service: &SERVICE, input: &S_DESCRIBE_VPC_PEERING_CONNECTIONS_INPUT, output: &S_DESCRIBE_VPC_PEERING_CONNECTIONS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeVpcPeeringConnections {
@@ -2867,7 +2867,7 @@ shape!(DescribeVpcsOutput, S_DESCRIBE_VPCS_OUTPUT, M_DESCRIBE_VPCS_OUTPUT, [0 ne
 pub struct DescribeVpcs;
 static OP_DESCRIBE_VPCS: OperationSchema = OperationSchema {
     name: "DescribeVpcs", service: &SERVICE, input: &S_DESCRIBE_VPCS_INPUT, output: &S_DESCRIBE_VPCS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeVpcs {
@@ -2903,7 +2903,7 @@ shape!(DetachInternetGatewayOutput, S_DETACH_INTERNET_GATEWAY_OUTPUT, M_DETACH_I
 pub struct DetachInternetGateway;
 static OP_DETACH_INTERNET_GATEWAY: OperationSchema = OperationSchema {
     name: "DetachInternetGateway", service: &SERVICE, input: &S_DETACH_INTERNET_GATEWAY_INPUT, output: &S_DETACH_INTERNET_GATEWAY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DetachInternetGateway {
@@ -2939,7 +2939,7 @@ shape!(DisassociateAddressOutput, S_DISASSOCIATE_ADDRESS_OUTPUT, M_DISASSOCIATE_
 pub struct DisassociateAddress;
 static OP_DISASSOCIATE_ADDRESS: OperationSchema = OperationSchema {
     name: "DisassociateAddress", service: &SERVICE, input: &S_DISASSOCIATE_ADDRESS_INPUT, output: &S_DISASSOCIATE_ADDRESS_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DisassociateAddress {
@@ -2973,7 +2973,7 @@ shape!(DisassociateRouteTableOutput, S_DISASSOCIATE_ROUTE_TABLE_OUTPUT, M_DISASS
 pub struct DisassociateRouteTable;
 static OP_DISASSOCIATE_ROUTE_TABLE: OperationSchema = OperationSchema {
     name: "DisassociateRouteTable", service: &SERVICE, input: &S_DISASSOCIATE_ROUTE_TABLE_INPUT, output: &S_DISASSOCIATE_ROUTE_TABLE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DisassociateRouteTable {
@@ -3013,7 +3013,7 @@ shape!(DisassociateVpcCidrBlockOutput, S_DISASSOCIATE_VPC_CIDR_BLOCK_OUTPUT, M_D
 pub struct DisassociateVpcCidrBlock;
 static OP_DISASSOCIATE_VPC_CIDR_BLOCK: OperationSchema = OperationSchema {
     name: "DisassociateVpcCidrBlock", service: &SERVICE, input: &S_DISASSOCIATE_VPC_CIDR_BLOCK_INPUT, output: &S_DISASSOCIATE_VPC_CIDR_BLOCK_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DisassociateVpcCidrBlock {
@@ -3057,7 +3057,7 @@ shape!(GetManagedPrefixListAssociationsOutput, S_GET_MANAGED_PREFIX_LIST_ASSOCIA
 pub struct GetManagedPrefixListAssociations;
 static OP_GET_MANAGED_PREFIX_LIST_ASSOCIATIONS: OperationSchema = OperationSchema {
     name: "GetManagedPrefixListAssociations", service: &SERVICE, input: &S_GET_MANAGED_PREFIX_LIST_ASSOCIATIONS_INPUT, output: &S_GET_MANAGED_PREFIX_LIST_ASSOCIATIONS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for GetManagedPrefixListAssociations {
@@ -3103,7 +3103,7 @@ shape!(GetManagedPrefixListEntriesOutput, S_GET_MANAGED_PREFIX_LIST_ENTRIES_OUTP
 pub struct GetManagedPrefixListEntries;
 static OP_GET_MANAGED_PREFIX_LIST_ENTRIES: OperationSchema = OperationSchema {
     name: "GetManagedPrefixListEntries", service: &SERVICE, input: &S_GET_MANAGED_PREFIX_LIST_ENTRIES_INPUT, output: &S_GET_MANAGED_PREFIX_LIST_ENTRIES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for GetManagedPrefixListEntries {
@@ -3149,7 +3149,7 @@ shape!(GetSecurityGroupsForVpcOutput, S_GET_SECURITY_GROUPS_FOR_VPC_OUTPUT, M_GE
 pub struct GetSecurityGroupsForVpc;
 static OP_GET_SECURITY_GROUPS_FOR_VPC: OperationSchema = OperationSchema {
     name: "GetSecurityGroupsForVpc", service: &SERVICE, input: &S_GET_SECURITY_GROUPS_FOR_VPC_INPUT, output: &S_GET_SECURITY_GROUPS_FOR_VPC_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for GetSecurityGroupsForVpc {
@@ -3199,7 +3199,7 @@ shape!(ModifyManagedPrefixListOutput, S_MODIFY_MANAGED_PREFIX_LIST_OUTPUT, M_MOD
 pub struct ModifyManagedPrefixList;
 static OP_MODIFY_MANAGED_PREFIX_LIST: OperationSchema = OperationSchema {
     name: "ModifyManagedPrefixList", service: &SERVICE, input: &S_MODIFY_MANAGED_PREFIX_LIST_INPUT, output: &S_MODIFY_MANAGED_PREFIX_LIST_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for ModifyManagedPrefixList {
@@ -3251,7 +3251,7 @@ shape!(ModifyNetworkInterfaceAttributeOutput, S_MODIFY_NETWORK_INTERFACE_ATTRIBU
 pub struct ModifyNetworkInterfaceAttribute;
 static OP_MODIFY_NETWORK_INTERFACE_ATTRIBUTE: OperationSchema = OperationSchema {
     name: "ModifyNetworkInterfaceAttribute", service: &SERVICE, input: &S_MODIFY_NETWORK_INTERFACE_ATTRIBUTE_INPUT, output: &S_MODIFY_NETWORK_INTERFACE_ATTRIBUTE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for ModifyNetworkInterfaceAttribute {
@@ -3291,7 +3291,7 @@ shape!(ModifySecurityGroupRulesOutput, S_MODIFY_SECURITY_GROUP_RULES_OUTPUT, M_M
 pub struct ModifySecurityGroupRules;
 static OP_MODIFY_SECURITY_GROUP_RULES: OperationSchema = OperationSchema {
     name: "ModifySecurityGroupRules", service: &SERVICE, input: &S_MODIFY_SECURITY_GROUP_RULES_INPUT, output: &S_MODIFY_SECURITY_GROUP_RULES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for ModifySecurityGroupRules {
@@ -3343,7 +3343,7 @@ shape!(ModifySubnetAttributeOutput, S_MODIFY_SUBNET_ATTRIBUTE_OUTPUT, M_MODIFY_S
 pub struct ModifySubnetAttribute;
 static OP_MODIFY_SUBNET_ATTRIBUTE: OperationSchema = OperationSchema {
     name: "ModifySubnetAttribute", service: &SERVICE, input: &S_MODIFY_SUBNET_ATTRIBUTE_INPUT, output: &S_MODIFY_SUBNET_ATTRIBUTE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for ModifySubnetAttribute {
@@ -3381,7 +3381,7 @@ shape!(ModifyVpcAttributeOutput, S_MODIFY_VPC_ATTRIBUTE_OUTPUT, M_MODIFY_VPC_ATT
 pub struct ModifyVpcAttribute;
 static OP_MODIFY_VPC_ATTRIBUTE: OperationSchema = OperationSchema {
     name: "ModifyVpcAttribute", service: &SERVICE, input: &S_MODIFY_VPC_ATTRIBUTE_INPUT, output: &S_MODIFY_VPC_ATTRIBUTE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for ModifyVpcAttribute {
@@ -3419,7 +3419,7 @@ shape!(ReleaseAddressOutput, S_RELEASE_ADDRESS_OUTPUT, M_RELEASE_ADDRESS_OUTPUT,
 pub struct ReleaseAddress;
 static OP_RELEASE_ADDRESS: OperationSchema = OperationSchema {
     name: "ReleaseAddress", service: &SERVICE, input: &S_RELEASE_ADDRESS_INPUT, output: &S_RELEASE_ADDRESS_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for ReleaseAddress {
@@ -3459,7 +3459,7 @@ shape!(ReplaceNetworkAclAssociationOutput, S_REPLACE_NETWORK_ACL_ASSOCIATION_OUT
 pub struct ReplaceNetworkAclAssociation;
 static OP_REPLACE_NETWORK_ACL_ASSOCIATION: OperationSchema = OperationSchema {
     name: "ReplaceNetworkAclAssociation", service: &SERVICE, input: &S_REPLACE_NETWORK_ACL_ASSOCIATION_INPUT, output: &S_REPLACE_NETWORK_ACL_ASSOCIATION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for ReplaceNetworkAclAssociation {
@@ -3509,7 +3509,7 @@ shape!(ReplaceNetworkAclEntryOutput, S_REPLACE_NETWORK_ACL_ENTRY_OUTPUT, M_REPLA
 pub struct ReplaceNetworkAclEntry;
 static OP_REPLACE_NETWORK_ACL_ENTRY: OperationSchema = OperationSchema {
     name: "ReplaceNetworkAclEntry", service: &SERVICE, input: &S_REPLACE_NETWORK_ACL_ENTRY_INPUT, output: &S_REPLACE_NETWORK_ACL_ENTRY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for ReplaceNetworkAclEntry {
@@ -3575,7 +3575,7 @@ shape!(ReplaceRouteOutput, S_REPLACE_ROUTE_OUTPUT, M_REPLACE_ROUTE_OUTPUT, []);
 pub struct ReplaceRoute;
 static OP_REPLACE_ROUTE: OperationSchema = OperationSchema {
     name: "ReplaceRoute", service: &SERVICE, input: &S_REPLACE_ROUTE_INPUT, output: &S_REPLACE_ROUTE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for ReplaceRoute {
@@ -3617,7 +3617,7 @@ shape!(ReplaceRouteTableAssociationOutput, S_REPLACE_ROUTE_TABLE_ASSOCIATION_OUT
 pub struct ReplaceRouteTableAssociation;
 static OP_REPLACE_ROUTE_TABLE_ASSOCIATION: OperationSchema = OperationSchema {
     name: "ReplaceRouteTableAssociation", service: &SERVICE, input: &S_REPLACE_ROUTE_TABLE_ASSOCIATION_INPUT, output: &S_REPLACE_ROUTE_TABLE_ASSOCIATION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for ReplaceRouteTableAssociation {
@@ -3653,7 +3653,7 @@ shape!(ResetNetworkInterfaceAttributeOutput, S_RESET_NETWORK_INTERFACE_ATTRIBUTE
 pub struct ResetNetworkInterfaceAttribute;
 static OP_RESET_NETWORK_INTERFACE_ATTRIBUTE: OperationSchema = OperationSchema {
     name: "ResetNetworkInterfaceAttribute", service: &SERVICE, input: &S_RESET_NETWORK_INTERFACE_ATTRIBUTE_INPUT, output: &S_RESET_NETWORK_INTERFACE_ATTRIBUTE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for ResetNetworkInterfaceAttribute {
@@ -3711,7 +3711,7 @@ shape!(RevokeSecurityGroupEgressOutput, S_REVOKE_SECURITY_GROUP_EGRESS_OUTPUT, M
 pub struct RevokeSecurityGroupEgress;
 static OP_REVOKE_SECURITY_GROUP_EGRESS: OperationSchema = OperationSchema {
     name: "RevokeSecurityGroupEgress", service: &SERVICE, input: &S_REVOKE_SECURITY_GROUP_EGRESS_INPUT, output: &S_REVOKE_SECURITY_GROUP_EGRESS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for RevokeSecurityGroupEgress {
@@ -3771,7 +3771,7 @@ shape!(RevokeSecurityGroupIngressOutput, S_REVOKE_SECURITY_GROUP_INGRESS_OUTPUT,
 pub struct RevokeSecurityGroupIngress;
 static OP_REVOKE_SECURITY_GROUP_INGRESS: OperationSchema = OperationSchema {
     name: "RevokeSecurityGroupIngress", service: &SERVICE, input: &S_REVOKE_SECURITY_GROUP_INGRESS_INPUT, output: &S_REVOKE_SECURITY_GROUP_INGRESS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for RevokeSecurityGroupIngress {
@@ -3807,7 +3807,7 @@ shape!(UnassignPrivateIpAddressesOutput, S_UNASSIGN_PRIVATE_IP_ADDRESSES_OUTPUT,
 pub struct UnassignPrivateIpAddresses;
 static OP_UNASSIGN_PRIVATE_IP_ADDRESSES: OperationSchema = OperationSchema {
     name: "UnassignPrivateIpAddresses", service: &SERVICE, input: &S_UNASSIGN_PRIVATE_IP_ADDRESSES_INPUT, output: &S_UNASSIGN_PRIVATE_IP_ADDRESSES_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for UnassignPrivateIpAddresses {
@@ -3851,7 +3851,7 @@ shape!(UpdateSecurityGroupRuleDescriptionsEgressOutput, S_UPDATE_SECURITY_GROUP_
 pub struct UpdateSecurityGroupRuleDescriptionsEgress;
 static OP_UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS: OperationSchema = OperationSchema {
     name: "UpdateSecurityGroupRuleDescriptionsEgress", service: &SERVICE, input: &S_UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_INPUT, output: &S_UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for UpdateSecurityGroupRuleDescriptionsEgress {
@@ -3895,7 +3895,7 @@ shape!(UpdateSecurityGroupRuleDescriptionsIngressOutput, S_UPDATE_SECURITY_GROUP
 pub struct UpdateSecurityGroupRuleDescriptionsIngress;
 static OP_UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS: OperationSchema = OperationSchema {
     name: "UpdateSecurityGroupRuleDescriptionsIngress", service: &SERVICE, input: &S_UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_INPUT, output: &S_UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for UpdateSecurityGroupRuleDescriptionsIngress {
@@ -6368,4 +6368,5 @@ pub static SERVICE: ServiceSchema = ServiceSchema {
     xml_namespace: "http://ec2.amazonaws.com/doc/2016-11-15",
     operations: &[&OP_ALLOCATE_ADDRESS, &OP_ASSIGN_PRIVATE_IP_ADDRESSES, &OP_ASSOCIATE_ADDRESS, &OP_ASSOCIATE_DHCP_OPTIONS, &OP_ASSOCIATE_ROUTE_TABLE, &OP_ASSOCIATE_VPC_CIDR_BLOCK, &OP_ATTACH_INTERNET_GATEWAY, &OP_AUTHORIZE_SECURITY_GROUP_EGRESS, &OP_AUTHORIZE_SECURITY_GROUP_INGRESS, &OP_CREATE_DEFAULT_SUBNET, &OP_CREATE_DEFAULT_VPC, &OP_CREATE_DHCP_OPTIONS, &OP_CREATE_INTERNET_GATEWAY, &OP_CREATE_MANAGED_PREFIX_LIST, &OP_CREATE_NAT_GATEWAY, &OP_CREATE_NETWORK_ACL, &OP_CREATE_NETWORK_ACL_ENTRY, &OP_CREATE_NETWORK_INTERFACE, &OP_CREATE_ROUTE, &OP_CREATE_ROUTE_TABLE, &OP_CREATE_SECURITY_GROUP, &OP_CREATE_SUBNET, &OP_CREATE_TAGS, &OP_CREATE_VPC, &OP_CREATE_VPC_ENDPOINT, &OP_DELETE_DHCP_OPTIONS, &OP_DELETE_INTERNET_GATEWAY, &OP_DELETE_MANAGED_PREFIX_LIST, &OP_DELETE_NAT_GATEWAY, &OP_DELETE_NETWORK_ACL, &OP_DELETE_NETWORK_ACL_ENTRY, &OP_DELETE_NETWORK_INTERFACE, &OP_DELETE_ROUTE, &OP_DELETE_ROUTE_TABLE, &OP_DELETE_SECURITY_GROUP, &OP_DELETE_SUBNET, &OP_DELETE_TAGS, &OP_DELETE_VPC, &OP_DESCRIBE_ACCOUNT_ATTRIBUTES, &OP_DESCRIBE_ADDRESSES, &OP_DESCRIBE_ADDRESSES_ATTRIBUTE, &OP_DESCRIBE_AVAILABILITY_ZONES, &OP_DESCRIBE_DHCP_OPTIONS, &OP_DESCRIBE_EGRESS_ONLY_INTERNET_GATEWAYS, &OP_DESCRIBE_INTERNET_GATEWAYS, &OP_DESCRIBE_MANAGED_PREFIX_LISTS, &OP_DESCRIBE_NAT_GATEWAYS, &OP_DESCRIBE_NETWORK_ACLS, &OP_DESCRIBE_NETWORK_INTERFACE_ATTRIBUTE, &OP_DESCRIBE_NETWORK_INTERFACES, &OP_DESCRIBE_PREFIX_LISTS, &OP_DESCRIBE_REGIONS, &OP_DESCRIBE_ROUTE_TABLES, &OP_DESCRIBE_SECURITY_GROUP_REFERENCES, &OP_DESCRIBE_SECURITY_GROUP_RULES, &OP_DESCRIBE_SECURITY_GROUPS, &OP_DESCRIBE_STALE_SECURITY_GROUPS, &OP_DESCRIBE_SUBNETS, &OP_DESCRIBE_TAGS, &OP_DESCRIBE_VPC_ATTRIBUTE, &OP_DESCRIBE_VPC_ENDPOINTS, &OP_DESCRIBE_VPC_PEERING_CONNECTIONS, &OP_DESCRIBE_VPCS, &OP_DETACH_INTERNET_GATEWAY, &OP_DISASSOCIATE_ADDRESS, &OP_DISASSOCIATE_ROUTE_TABLE, &OP_DISASSOCIATE_VPC_CIDR_BLOCK, &OP_GET_MANAGED_PREFIX_LIST_ASSOCIATIONS, &OP_GET_MANAGED_PREFIX_LIST_ENTRIES, &OP_GET_SECURITY_GROUPS_FOR_VPC, &OP_MODIFY_MANAGED_PREFIX_LIST, &OP_MODIFY_NETWORK_INTERFACE_ATTRIBUTE, &OP_MODIFY_SECURITY_GROUP_RULES, &OP_MODIFY_SUBNET_ATTRIBUTE, &OP_MODIFY_VPC_ATTRIBUTE, &OP_RELEASE_ADDRESS, &OP_REPLACE_NETWORK_ACL_ASSOCIATION, &OP_REPLACE_NETWORK_ACL_ENTRY, &OP_REPLACE_ROUTE, &OP_REPLACE_ROUTE_TABLE_ASSOCIATION, &OP_RESET_NETWORK_INTERFACE_ATTRIBUTE, &OP_REVOKE_SECURITY_GROUP_EGRESS, &OP_REVOKE_SECURITY_GROUP_INGRESS, &OP_UNASSIGN_PRIVATE_IP_ADDRESSES, &OP_UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS, &OP_UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS],
     unserved: &["AcceptVpcEndpointConnections", "AcceptVpcPeeringConnection", "AssignIpv6Addresses", "AssignPrivateNatGatewayAddress", "AssociateIamInstanceProfile", "AssociateNatGatewayAddress", "AssociateSecurityGroupVpc", "AssociateSubnetCidrBlock", "AttachNetworkInterface", "AttachVolume", "CancelImageLaunchPermission", "ConfirmProductInstance", "CopyImage", "CopySnapshot", "CopyVolumes", "CreateEgressOnlyInternetGateway", "CreateImage", "CreateKeyPair", "CreateLaunchTemplate", "CreateLaunchTemplateVersion", "CreateNetworkInterfacePermission", "CreateSnapshot", "CreateSnapshots", "CreateVolume", "CreateVpcPeeringConnection", "DeleteEgressOnlyInternetGateway", "DeleteKeyPair", "DeleteLaunchTemplate", "DeleteLaunchTemplateVersions", "DeleteNetworkInterfacePermission", "DeleteSnapshot", "DeleteVolume", "DeleteVpcEndpoints", "DeleteVpcPeeringConnection", "DeregisterImage", "DeregisterInstanceEventNotificationAttributes", "DescribeIamInstanceProfileAssociations", "DescribeImageAttribute", "DescribeImages", "DescribeInstanceAttribute", "DescribeInstanceEventNotificationAttributes", "DescribeInstanceStatus", "DescribeInstanceTypeOfferings", "DescribeInstanceTypes", "DescribeInstances", "DescribeKeyPairs", "DescribeLaunchTemplateVersions", "DescribeLaunchTemplates", "DescribeMovingAddresses", "DescribeNetworkInterfacePermissions", "DescribeSecurityGroupVpcAssociations", "DescribeSnapshotAttribute", "DescribeSnapshotTierStatus", "DescribeSnapshots", "DescribeVolumeAttribute", "DescribeVolumeStatus", "DescribeVolumes", "DescribeVpcEndpointConnections", "DetachNetworkInterface", "DetachVolume", "DisableImage", "DisableVgwRoutePropagation", "DisassociateIamInstanceProfile", "DisassociateNatGatewayAddress", "DisassociateSecurityGroupVpc", "DisassociateSubnetCidrBlock", "EnableImage", "EnableVgwRoutePropagation", "EnableVolumeIO", "GetImageFindings", "GetInstanceMetadataDefaults", "GetLaunchTemplateData", "ModifyAddressAttribute", "ModifyImageAttribute", "ModifyInstanceAttribute", "ModifyInstanceEventStartTime", "ModifyInstanceMetadataDefaults", "ModifyInstanceMetadataOptions", "ModifyInstanceNetworkPerformanceOptions", "ModifyInstancePlacement", "ModifyLaunchTemplate", "ModifySnapshotAttribute", "ModifySnapshotTier", "ModifyVolume", "ModifyVolumeAttribute", "ModifyVpcEndpoint", "ModifyVpcEndpointPayerResponsibility", "ModifyVpcPeeringConnectionOptions", "ModifyVpcTenancy", "MonitorInstances", "MoveAddressToVpc", "RebootInstances", "RegisterImage", "RegisterInstanceEventNotificationAttributes", "RejectVpcEndpointConnections", "RejectVpcPeeringConnection", "ReplaceIamInstanceProfileAssociation", "ReplaceImageInstanceTypeSpecification", "ReportInstanceStatus", "ResetAddressAttribute", "ResetImageAttribute", "ResetInstanceAttribute", "ResetSnapshotAttribute", "RestoreSnapshotTier", "RunInstances", "StartInstances", "StopInstances", "TerminateInstances", "UnassignIpv6Addresses", "UnassignPrivateNatGatewayAddress", "UnlockSnapshot", "UnmonitorInstances", "ValidateSecurityGroupQuotasForInterface"],
+    query_compatible: false,
 };

@@ -39,7 +39,7 @@ shape!(BatchCheckLayerAvailabilityOutput, S_BATCH_CHECK_LAYER_AVAILABILITY_OUTPU
 pub struct BatchCheckLayerAvailability;
 static OP_BATCH_CHECK_LAYER_AVAILABILITY: OperationSchema = OperationSchema {
     name: "BatchCheckLayerAvailability", service: &SERVICE, input: &S_BATCH_CHECK_LAYER_AVAILABILITY_INPUT, output: &S_BATCH_CHECK_LAYER_AVAILABILITY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_SERVER_EXCEPTION],
 };
 impl Operation for BatchCheckLayerAvailability {
@@ -81,7 +81,7 @@ shape!(BatchDeleteImageOutput, S_BATCH_DELETE_IMAGE_OUTPUT, M_BATCH_DELETE_IMAGE
 pub struct BatchDeleteImage;
 static OP_BATCH_DELETE_IMAGE: OperationSchema = OperationSchema {
     name: "BatchDeleteImage", service: &SERVICE, input: &S_BATCH_DELETE_IMAGE_INPUT, output: &S_BATCH_DELETE_IMAGE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION],
 };
 impl Operation for BatchDeleteImage {
@@ -125,7 +125,7 @@ shape!(BatchGetImageOutput, S_BATCH_GET_IMAGE_OUTPUT, M_BATCH_GET_IMAGE_OUTPUT, 
 pub struct BatchGetImage;
 static OP_BATCH_GET_IMAGE: OperationSchema = OperationSchema {
     name: "BatchGetImage", service: &SERVICE, input: &S_BATCH_GET_IMAGE_INPUT, output: &S_BATCH_GET_IMAGE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_UNABLE_TO_GET_UPSTREAM_IMAGE_EXCEPTION],
 };
 impl Operation for BatchGetImage {
@@ -163,7 +163,7 @@ shape!(BatchGetRepositoryScanningConfigurationOutput, S_BATCH_GET_REPOSITORY_SCA
 pub struct BatchGetRepositoryScanningConfiguration;
 static OP_BATCH_GET_REPOSITORY_SCANNING_CONFIGURATION: OperationSchema = OperationSchema {
     name: "BatchGetRepositoryScanningConfiguration", service: &SERVICE, input: &S_BATCH_GET_REPOSITORY_SCANNING_CONFIGURATION_INPUT, output: &S_BATCH_GET_REPOSITORY_SCANNING_CONFIGURATION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for BatchGetRepositoryScanningConfiguration {
@@ -211,7 +211,7 @@ shape!(CompleteLayerUploadOutput, S_COMPLETE_LAYER_UPLOAD_OUTPUT, M_COMPLETE_LAY
 pub struct CompleteLayerUpload;
 static OP_COMPLETE_LAYER_UPLOAD: OperationSchema = OperationSchema {
     name: "CompleteLayerUpload", service: &SERVICE, input: &S_COMPLETE_LAYER_UPLOAD_INPUT, output: &S_COMPLETE_LAYER_UPLOAD_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_UPLOAD_NOT_FOUND_EXCEPTION, &E_INVALID_LAYER_EXCEPTION, &E_LAYER_PART_TOO_SMALL_EXCEPTION, &E_LAYER_ALREADY_EXISTS_EXCEPTION, &E_EMPTY_UPLOAD_EXCEPTION, &E_KMS_EXCEPTION],
 };
 impl Operation for CompleteLayerUpload {
@@ -273,7 +273,7 @@ shape!(CreatePullThroughCacheRuleOutput, S_CREATE_PULL_THROUGH_CACHE_RULE_OUTPUT
 pub struct CreatePullThroughCacheRule;
 static OP_CREATE_PULL_THROUGH_CACHE_RULE: OperationSchema = OperationSchema {
     name: "CreatePullThroughCacheRule", service: &SERVICE, input: &S_CREATE_PULL_THROUGH_CACHE_RULE_INPUT, output: &S_CREATE_PULL_THROUGH_CACHE_RULE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_PULL_THROUGH_CACHE_RULE_ALREADY_EXISTS_EXCEPTION, &E_UNSUPPORTED_UPSTREAM_REGISTRY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_UNABLE_TO_ACCESS_SECRET_EXCEPTION, &E_SECRET_NOT_FOUND_EXCEPTION, &E_UNABLE_TO_DECRYPT_SECRET_VALUE_EXCEPTION],
 };
 impl Operation for CreatePullThroughCacheRule {
@@ -321,7 +321,7 @@ shape!(CreateRepositoryOutput, S_CREATE_REPOSITORY_OUTPUT, M_CREATE_REPOSITORY_O
 pub struct CreateRepository;
 static OP_CREATE_REPOSITORY: OperationSchema = OperationSchema {
     name: "CreateRepository", service: &SERVICE, input: &S_CREATE_REPOSITORY_INPUT, output: &S_CREATE_REPOSITORY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_TAG_PARAMETER_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION, &E_REPOSITORY_ALREADY_EXISTS_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_KMS_EXCEPTION],
 };
 impl Operation for CreateRepository {
@@ -377,7 +377,7 @@ shape!(CreateRepositoryCreationTemplateOutput, S_CREATE_REPOSITORY_CREATION_TEMP
 pub struct CreateRepositoryCreationTemplate;
 static OP_CREATE_REPOSITORY_CREATION_TEMPLATE: OperationSchema = OperationSchema {
     name: "CreateRepositoryCreationTemplate", service: &SERVICE, input: &S_CREATE_REPOSITORY_CREATION_TEMPLATE_INPUT, output: &S_CREATE_REPOSITORY_CREATION_TEMPLATE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_TEMPLATE_ALREADY_EXISTS_EXCEPTION],
 };
 impl Operation for CreateRepositoryCreationTemplate {
@@ -421,7 +421,7 @@ shape!(DeleteLifecyclePolicyOutput, S_DELETE_LIFECYCLE_POLICY_OUTPUT, M_DELETE_L
 pub struct DeleteLifecyclePolicy;
 static OP_DELETE_LIFECYCLE_POLICY: OperationSchema = OperationSchema {
     name: "DeleteLifecyclePolicy", service: &SERVICE, input: &S_DELETE_LIFECYCLE_POLICY_INPUT, output: &S_DELETE_LIFECYCLE_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_LIFECYCLE_POLICY_NOT_FOUND_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for DeleteLifecyclePolicy {
@@ -471,7 +471,7 @@ shape!(DeletePullThroughCacheRuleOutput, S_DELETE_PULL_THROUGH_CACHE_RULE_OUTPUT
 pub struct DeletePullThroughCacheRule;
 static OP_DELETE_PULL_THROUGH_CACHE_RULE: OperationSchema = OperationSchema {
     name: "DeletePullThroughCacheRule", service: &SERVICE, input: &S_DELETE_PULL_THROUGH_CACHE_RULE_INPUT, output: &S_DELETE_PULL_THROUGH_CACHE_RULE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_PULL_THROUGH_CACHE_RULE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DeletePullThroughCacheRule {
@@ -507,7 +507,7 @@ shape!(DeleteRegistryPolicyOutput, S_DELETE_REGISTRY_POLICY_OUTPUT, M_DELETE_REG
 pub struct DeleteRegistryPolicy;
 static OP_DELETE_REGISTRY_POLICY: OperationSchema = OperationSchema {
     name: "DeleteRegistryPolicy", service: &SERVICE, input: &S_DELETE_REGISTRY_POLICY_INPUT, output: &S_DELETE_REGISTRY_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REGISTRY_POLICY_NOT_FOUND_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for DeleteRegistryPolicy {
@@ -547,7 +547,7 @@ shape!(DeleteRepositoryOutput, S_DELETE_REPOSITORY_OUTPUT, M_DELETE_REPOSITORY_O
 pub struct DeleteRepository;
 static OP_DELETE_REPOSITORY: OperationSchema = OperationSchema {
     name: "DeleteRepository", service: &SERVICE, input: &S_DELETE_REPOSITORY_INPUT, output: &S_DELETE_REPOSITORY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_REPOSITORY_NOT_EMPTY_EXCEPTION, &E_KMS_EXCEPTION],
 };
 impl Operation for DeleteRepository {
@@ -585,7 +585,7 @@ shape!(DeleteRepositoryCreationTemplateOutput, S_DELETE_REPOSITORY_CREATION_TEMP
 pub struct DeleteRepositoryCreationTemplate;
 static OP_DELETE_REPOSITORY_CREATION_TEMPLATE: OperationSchema = OperationSchema {
     name: "DeleteRepositoryCreationTemplate", service: &SERVICE, input: &S_DELETE_REPOSITORY_CREATION_TEMPLATE_INPUT, output: &S_DELETE_REPOSITORY_CREATION_TEMPLATE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_TEMPLATE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DeleteRepositoryCreationTemplate {
@@ -627,7 +627,7 @@ shape!(DeleteRepositoryPolicyOutput, S_DELETE_REPOSITORY_POLICY_OUTPUT, M_DELETE
 pub struct DeleteRepositoryPolicy;
 static OP_DELETE_REPOSITORY_POLICY: OperationSchema = OperationSchema {
     name: "DeleteRepositoryPolicy", service: &SERVICE, input: &S_DELETE_REPOSITORY_POLICY_INPUT, output: &S_DELETE_REPOSITORY_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_REPOSITORY_POLICY_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DeleteRepositoryPolicy {
@@ -671,7 +671,7 @@ shape!(DescribeImageReplicationStatusOutput, S_DESCRIBE_IMAGE_REPLICATION_STATUS
 pub struct DescribeImageReplicationStatus;
 static OP_DESCRIBE_IMAGE_REPLICATION_STATUS: OperationSchema = OperationSchema {
     name: "DescribeImageReplicationStatus", service: &SERVICE, input: &S_DESCRIBE_IMAGE_REPLICATION_STATUS_INPUT, output: &S_DESCRIBE_IMAGE_REPLICATION_STATUS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_IMAGE_NOT_FOUND_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for DescribeImageReplicationStatus {
@@ -725,7 +725,7 @@ shape!(DescribeImageScanFindingsOutput, S_DESCRIBE_IMAGE_SCAN_FINDINGS_OUTPUT, M
 pub struct DescribeImageScanFindings;
 static OP_DESCRIBE_IMAGE_SCAN_FINDINGS: OperationSchema = OperationSchema {
     name: "DescribeImageScanFindings", service: &SERVICE, input: &S_DESCRIBE_IMAGE_SCAN_FINDINGS_INPUT, output: &S_DESCRIBE_IMAGE_SCAN_FINDINGS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_IMAGE_NOT_FOUND_EXCEPTION, &E_SCAN_NOT_FOUND_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for DescribeImageScanFindings {
@@ -773,7 +773,7 @@ shape!(DescribeImagesOutput, S_DESCRIBE_IMAGES_OUTPUT, M_DESCRIBE_IMAGES_OUTPUT,
 pub struct DescribeImages;
 static OP_DESCRIBE_IMAGES: OperationSchema = OperationSchema {
     name: "DescribeImages", service: &SERVICE, input: &S_DESCRIBE_IMAGES_INPUT, output: &S_DESCRIBE_IMAGES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_IMAGE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeImages {
@@ -817,7 +817,7 @@ shape!(DescribePullThroughCacheRulesOutput, S_DESCRIBE_PULL_THROUGH_CACHE_RULES_
 pub struct DescribePullThroughCacheRules;
 static OP_DESCRIBE_PULL_THROUGH_CACHE_RULES: OperationSchema = OperationSchema {
     name: "DescribePullThroughCacheRules", service: &SERVICE, input: &S_DESCRIBE_PULL_THROUGH_CACHE_RULES_INPUT, output: &S_DESCRIBE_PULL_THROUGH_CACHE_RULES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_PULL_THROUGH_CACHE_RULE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribePullThroughCacheRules {
@@ -853,7 +853,7 @@ shape!(DescribeRegistryOutput, S_DESCRIBE_REGISTRY_OUTPUT, M_DESCRIBE_REGISTRY_O
 pub struct DescribeRegistry;
 static OP_DESCRIBE_REGISTRY: OperationSchema = OperationSchema {
     name: "DescribeRegistry", service: &SERVICE, input: &S_DESCRIBE_REGISTRY_INPUT, output: &S_DESCRIBE_REGISTRY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for DescribeRegistry {
@@ -897,7 +897,7 @@ shape!(DescribeRepositoriesOutput, S_DESCRIBE_REPOSITORIES_OUTPUT, M_DESCRIBE_RE
 pub struct DescribeRepositories;
 static OP_DESCRIBE_REPOSITORIES: OperationSchema = OperationSchema {
     name: "DescribeRepositories", service: &SERVICE, input: &S_DESCRIBE_REPOSITORIES_INPUT, output: &S_DESCRIBE_REPOSITORIES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeRepositories {
@@ -941,7 +941,7 @@ shape!(DescribeRepositoryCreationTemplatesOutput, S_DESCRIBE_REPOSITORY_CREATION
 pub struct DescribeRepositoryCreationTemplates;
 static OP_DESCRIBE_REPOSITORY_CREATION_TEMPLATES: OperationSchema = OperationSchema {
     name: "DescribeRepositoryCreationTemplates", service: &SERVICE, input: &S_DESCRIBE_REPOSITORY_CREATION_TEMPLATES_INPUT, output: &S_DESCRIBE_REPOSITORY_CREATION_TEMPLATES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION],
 };
 impl Operation for DescribeRepositoryCreationTemplates {
@@ -977,7 +977,7 @@ shape!(GetAuthorizationTokenOutput, S_GET_AUTHORIZATION_TOKEN_OUTPUT, M_GET_AUTH
 pub struct GetAuthorizationToken;
 static OP_GET_AUTHORIZATION_TOKEN: OperationSchema = OperationSchema {
     name: "GetAuthorizationToken", service: &SERVICE, input: &S_GET_AUTHORIZATION_TOKEN_INPUT, output: &S_GET_AUTHORIZATION_TOKEN_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION],
 };
 impl Operation for GetAuthorizationToken {
@@ -1019,7 +1019,7 @@ shape!(GetDownloadUrlForLayerOutput, S_GET_DOWNLOAD_URL_FOR_LAYER_OUTPUT, M_GET_
 pub struct GetDownloadUrlForLayer;
 static OP_GET_DOWNLOAD_URL_FOR_LAYER: OperationSchema = OperationSchema {
     name: "GetDownloadUrlForLayer", service: &SERVICE, input: &S_GET_DOWNLOAD_URL_FOR_LAYER_INPUT, output: &S_GET_DOWNLOAD_URL_FOR_LAYER_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_LAYERS_NOT_FOUND_EXCEPTION, &E_LAYER_INACCESSIBLE_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_UNABLE_TO_GET_UPSTREAM_LAYER_EXCEPTION],
 };
 impl Operation for GetDownloadUrlForLayer {
@@ -1063,7 +1063,7 @@ shape!(GetLifecyclePolicyOutput, S_GET_LIFECYCLE_POLICY_OUTPUT, M_GET_LIFECYCLE_
 pub struct GetLifecyclePolicy;
 static OP_GET_LIFECYCLE_POLICY: OperationSchema = OperationSchema {
     name: "GetLifecyclePolicy", service: &SERVICE, input: &S_GET_LIFECYCLE_POLICY_INPUT, output: &S_GET_LIFECYCLE_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_LIFECYCLE_POLICY_NOT_FOUND_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for GetLifecyclePolicy {
@@ -1121,7 +1121,7 @@ shape!(GetLifecyclePolicyPreviewOutput, S_GET_LIFECYCLE_POLICY_PREVIEW_OUTPUT, M
 pub struct GetLifecyclePolicyPreview;
 static OP_GET_LIFECYCLE_POLICY_PREVIEW: OperationSchema = OperationSchema {
     name: "GetLifecyclePolicyPreview", service: &SERVICE, input: &S_GET_LIFECYCLE_POLICY_PREVIEW_INPUT, output: &S_GET_LIFECYCLE_POLICY_PREVIEW_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_LIFECYCLE_POLICY_PREVIEW_NOT_FOUND_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for GetLifecyclePolicyPreview {
@@ -1157,7 +1157,7 @@ shape!(GetRegistryPolicyOutput, S_GET_REGISTRY_POLICY_OUTPUT, M_GET_REGISTRY_POL
 pub struct GetRegistryPolicy;
 static OP_GET_REGISTRY_POLICY: OperationSchema = OperationSchema {
     name: "GetRegistryPolicy", service: &SERVICE, input: &S_GET_REGISTRY_POLICY_INPUT, output: &S_GET_REGISTRY_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REGISTRY_POLICY_NOT_FOUND_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for GetRegistryPolicy {
@@ -1193,7 +1193,7 @@ shape!(GetRegistryScanningConfigurationOutput, S_GET_REGISTRY_SCANNING_CONFIGURA
 pub struct GetRegistryScanningConfiguration;
 static OP_GET_REGISTRY_SCANNING_CONFIGURATION: OperationSchema = OperationSchema {
     name: "GetRegistryScanningConfiguration", service: &SERVICE, input: &S_GET_REGISTRY_SCANNING_CONFIGURATION_INPUT, output: &S_GET_REGISTRY_SCANNING_CONFIGURATION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for GetRegistryScanningConfiguration {
@@ -1235,7 +1235,7 @@ shape!(GetRepositoryPolicyOutput, S_GET_REPOSITORY_POLICY_OUTPUT, M_GET_REPOSITO
 pub struct GetRepositoryPolicy;
 static OP_GET_REPOSITORY_POLICY: OperationSchema = OperationSchema {
     name: "GetRepositoryPolicy", service: &SERVICE, input: &S_GET_REPOSITORY_POLICY_INPUT, output: &S_GET_REPOSITORY_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_REPOSITORY_POLICY_NOT_FOUND_EXCEPTION],
 };
 impl Operation for GetRepositoryPolicy {
@@ -1275,7 +1275,7 @@ shape!(InitiateLayerUploadOutput, S_INITIATE_LAYER_UPLOAD_OUTPUT, M_INITIATE_LAY
 pub struct InitiateLayerUpload;
 static OP_INITIATE_LAYER_UPLOAD: OperationSchema = OperationSchema {
     name: "InitiateLayerUpload", service: &SERVICE, input: &S_INITIATE_LAYER_UPLOAD_INPUT, output: &S_INITIATE_LAYER_UPLOAD_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_KMS_EXCEPTION],
 };
 impl Operation for InitiateLayerUpload {
@@ -1323,7 +1323,7 @@ shape!(ListImageReferrersOutput, S_LIST_IMAGE_REFERRERS_OUTPUT, M_LIST_IMAGE_REF
 pub struct ListImageReferrers;
 static OP_LIST_IMAGE_REFERRERS: OperationSchema = OperationSchema {
     name: "ListImageReferrers", service: &SERVICE, input: &S_LIST_IMAGE_REFERRERS_INPUT, output: &S_LIST_IMAGE_REFERRERS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_UNABLE_TO_LIST_UPSTREAM_IMAGE_REFERRERS_EXCEPTION],
 };
 impl Operation for ListImageReferrers {
@@ -1369,7 +1369,7 @@ shape!(ListImagesOutput, S_LIST_IMAGES_OUTPUT, M_LIST_IMAGES_OUTPUT, [0 image_id
 pub struct ListImages;
 static OP_LIST_IMAGES: OperationSchema = OperationSchema {
     name: "ListImages", service: &SERVICE, input: &S_LIST_IMAGES_INPUT, output: &S_LIST_IMAGES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION],
 };
 impl Operation for ListImages {
@@ -1405,7 +1405,7 @@ shape!(ListTagsForResourceOutput, S_LIST_TAGS_FOR_RESOURCE_OUTPUT, M_LIST_TAGS_F
 pub struct ListTagsForResource;
 static OP_LIST_TAGS_FOR_RESOURCE: OperationSchema = OperationSchema {
     name: "ListTagsForResource", service: &SERVICE, input: &S_LIST_TAGS_FOR_RESOURCE_INPUT, output: &S_LIST_TAGS_FOR_RESOURCE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION],
 };
 impl Operation for ListTagsForResource {
@@ -1451,7 +1451,7 @@ shape!(PutImageOutput, S_PUT_IMAGE_OUTPUT, M_PUT_IMAGE_OUTPUT, [0 image]);
 pub struct PutImage;
 static OP_PUT_IMAGE: OperationSchema = OperationSchema {
     name: "PutImage", service: &SERVICE, input: &S_PUT_IMAGE_INPUT, output: &S_PUT_IMAGE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_IMAGE_ALREADY_EXISTS_EXCEPTION, &E_LAYERS_NOT_FOUND_EXCEPTION, &E_REFERENCED_IMAGES_NOT_FOUND_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_IMAGE_TAG_ALREADY_EXISTS_EXCEPTION, &E_IMAGE_DIGEST_DOES_NOT_MATCH_EXCEPTION, &E_KMS_EXCEPTION],
 };
 impl Operation for PutImage {
@@ -1495,7 +1495,7 @@ shape!(PutImageScanningConfigurationOutput, S_PUT_IMAGE_SCANNING_CONFIGURATION_O
 pub struct PutImageScanningConfiguration;
 static OP_PUT_IMAGE_SCANNING_CONFIGURATION: OperationSchema = OperationSchema {
     name: "PutImageScanningConfiguration", service: &SERVICE, input: &S_PUT_IMAGE_SCANNING_CONFIGURATION_INPUT, output: &S_PUT_IMAGE_SCANNING_CONFIGURATION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for PutImageScanningConfiguration {
@@ -1543,7 +1543,7 @@ shape!(PutImageTagMutabilityOutput, S_PUT_IMAGE_TAG_MUTABILITY_OUTPUT, M_PUT_IMA
 pub struct PutImageTagMutability;
 static OP_PUT_IMAGE_TAG_MUTABILITY: OperationSchema = OperationSchema {
     name: "PutImageTagMutability", service: &SERVICE, input: &S_PUT_IMAGE_TAG_MUTABILITY_INPUT, output: &S_PUT_IMAGE_TAG_MUTABILITY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION],
 };
 impl Operation for PutImageTagMutability {
@@ -1587,7 +1587,7 @@ shape!(PutLifecyclePolicyOutput, S_PUT_LIFECYCLE_POLICY_OUTPUT, M_PUT_LIFECYCLE_
 pub struct PutLifecyclePolicy;
 static OP_PUT_LIFECYCLE_POLICY: OperationSchema = OperationSchema {
     name: "PutLifecyclePolicy", service: &SERVICE, input: &S_PUT_LIFECYCLE_POLICY_INPUT, output: &S_PUT_LIFECYCLE_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for PutLifecyclePolicy {
@@ -1625,7 +1625,7 @@ shape!(PutRegistryPolicyOutput, S_PUT_REGISTRY_POLICY_OUTPUT, M_PUT_REGISTRY_POL
 pub struct PutRegistryPolicy;
 static OP_PUT_REGISTRY_POLICY: OperationSchema = OperationSchema {
     name: "PutRegistryPolicy", service: &SERVICE, input: &S_PUT_REGISTRY_POLICY_INPUT, output: &S_PUT_REGISTRY_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for PutRegistryPolicy {
@@ -1663,7 +1663,7 @@ shape!(PutRegistryScanningConfigurationOutput, S_PUT_REGISTRY_SCANNING_CONFIGURA
 pub struct PutRegistryScanningConfiguration;
 static OP_PUT_REGISTRY_SCANNING_CONFIGURATION: OperationSchema = OperationSchema {
     name: "PutRegistryScanningConfiguration", service: &SERVICE, input: &S_PUT_REGISTRY_SCANNING_CONFIGURATION_INPUT, output: &S_PUT_REGISTRY_SCANNING_CONFIGURATION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_BLOCKED_BY_ORGANIZATION_POLICY_EXCEPTION],
 };
 impl Operation for PutRegistryScanningConfiguration {
@@ -1699,7 +1699,7 @@ shape!(PutReplicationConfigurationOutput, S_PUT_REPLICATION_CONFIGURATION_OUTPUT
 pub struct PutReplicationConfiguration;
 static OP_PUT_REPLICATION_CONFIGURATION: OperationSchema = OperationSchema {
     name: "PutReplicationConfiguration", service: &SERVICE, input: &S_PUT_REPLICATION_CONFIGURATION_INPUT, output: &S_PUT_REPLICATION_CONFIGURATION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for PutReplicationConfiguration {
@@ -1745,7 +1745,7 @@ shape!(SetRepositoryPolicyOutput, S_SET_REPOSITORY_POLICY_OUTPUT, M_SET_REPOSITO
 pub struct SetRepositoryPolicy;
 static OP_SET_REPOSITORY_POLICY: OperationSchema = OperationSchema {
     name: "SetRepositoryPolicy", service: &SERVICE, input: &S_SET_REPOSITORY_POLICY_INPUT, output: &S_SET_REPOSITORY_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION],
 };
 impl Operation for SetRepositoryPolicy {
@@ -1791,7 +1791,7 @@ shape!(StartImageScanOutput, S_START_IMAGE_SCAN_OUTPUT, M_START_IMAGE_SCAN_OUTPU
 pub struct StartImageScan;
 static OP_START_IMAGE_SCAN: OperationSchema = OperationSchema {
     name: "StartImageScan", service: &SERVICE, input: &S_START_IMAGE_SCAN_INPUT, output: &S_START_IMAGE_SCAN_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_UNSUPPORTED_IMAGE_TYPE_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_IMAGE_NOT_FOUND_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_IMAGE_ARCHIVED_EXCEPTION],
 };
 impl Operation for StartImageScan {
@@ -1837,7 +1837,7 @@ shape!(StartLifecyclePolicyPreviewOutput, S_START_LIFECYCLE_POLICY_PREVIEW_OUTPU
 pub struct StartLifecyclePolicyPreview;
 static OP_START_LIFECYCLE_POLICY_PREVIEW: OperationSchema = OperationSchema {
     name: "StartLifecyclePolicyPreview", service: &SERVICE, input: &S_START_LIFECYCLE_POLICY_PREVIEW_INPUT, output: &S_START_LIFECYCLE_POLICY_PREVIEW_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_LIFECYCLE_POLICY_NOT_FOUND_EXCEPTION, &E_LIFECYCLE_POLICY_PREVIEW_IN_PROGRESS_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for StartLifecyclePolicyPreview {
@@ -1873,7 +1873,7 @@ shape!(TagResourceOutput, S_TAG_RESOURCE_OUTPUT, M_TAG_RESOURCE_OUTPUT, []);
 pub struct TagResource;
 static OP_TAG_RESOURCE: OperationSchema = OperationSchema {
     name: "TagResource", service: &SERVICE, input: &S_TAG_RESOURCE_INPUT, output: &S_TAG_RESOURCE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_TAG_PARAMETER_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION],
 };
 impl Operation for TagResource {
@@ -1909,7 +1909,7 @@ shape!(UntagResourceOutput, S_UNTAG_RESOURCE_OUTPUT, M_UNTAG_RESOURCE_OUTPUT, []
 pub struct UntagResource;
 static OP_UNTAG_RESOURCE: OperationSchema = OperationSchema {
     name: "UntagResource", service: &SERVICE, input: &S_UNTAG_RESOURCE_INPUT, output: &S_UNTAG_RESOURCE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_TAG_PARAMETER_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION],
 };
 impl Operation for UntagResource {
@@ -1961,7 +1961,7 @@ shape!(UpdatePullThroughCacheRuleOutput, S_UPDATE_PULL_THROUGH_CACHE_RULE_OUTPUT
 pub struct UpdatePullThroughCacheRule;
 static OP_UPDATE_PULL_THROUGH_CACHE_RULE: OperationSchema = OperationSchema {
     name: "UpdatePullThroughCacheRule", service: &SERVICE, input: &S_UPDATE_PULL_THROUGH_CACHE_RULE_INPUT, output: &S_UPDATE_PULL_THROUGH_CACHE_RULE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_UNABLE_TO_ACCESS_SECRET_EXCEPTION, &E_PULL_THROUGH_CACHE_RULE_NOT_FOUND_EXCEPTION, &E_SECRET_NOT_FOUND_EXCEPTION, &E_UNABLE_TO_DECRYPT_SECRET_VALUE_EXCEPTION],
 };
 impl Operation for UpdatePullThroughCacheRule {
@@ -2017,7 +2017,7 @@ shape!(UpdateRepositoryCreationTemplateOutput, S_UPDATE_REPOSITORY_CREATION_TEMP
 pub struct UpdateRepositoryCreationTemplate;
 static OP_UPDATE_REPOSITORY_CREATION_TEMPLATE: OperationSchema = OperationSchema {
     name: "UpdateRepositoryCreationTemplate", service: &SERVICE, input: &S_UPDATE_REPOSITORY_CREATION_TEMPLATE_INPUT, output: &S_UPDATE_REPOSITORY_CREATION_TEMPLATE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_TEMPLATE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for UpdateRepositoryCreationTemplate {
@@ -2069,7 +2069,7 @@ shape!(UploadLayerPartOutput, S_UPLOAD_LAYER_PART_OUTPUT, M_UPLOAD_LAYER_PART_OU
 pub struct UploadLayerPart;
 static OP_UPLOAD_LAYER_PART: OperationSchema = OperationSchema {
     name: "UploadLayerPart", service: &SERVICE, input: &S_UPLOAD_LAYER_PART_INPUT, output: &S_UPLOAD_LAYER_PART_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_LAYER_PART_EXCEPTION, &E_REPOSITORY_NOT_FOUND_EXCEPTION, &E_UPLOAD_NOT_FOUND_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_KMS_EXCEPTION],
 };
 impl Operation for UploadLayerPart {
@@ -2121,7 +2121,7 @@ shape!(ValidatePullThroughCacheRuleOutput, S_VALIDATE_PULL_THROUGH_CACHE_RULE_OU
 pub struct ValidatePullThroughCacheRule;
 static OP_VALIDATE_PULL_THROUGH_CACHE_RULE: OperationSchema = OperationSchema {
     name: "ValidatePullThroughCacheRule", service: &SERVICE, input: &S_VALIDATE_PULL_THROUGH_CACHE_RULE_INPUT, output: &S_VALIDATE_PULL_THROUGH_CACHE_RULE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_VALIDATION_EXCEPTION, &E_PULL_THROUGH_CACHE_RULE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for ValidatePullThroughCacheRule {
@@ -3346,4 +3346,5 @@ pub static SERVICE: ServiceSchema = ServiceSchema {
     xml_namespace: "",
     operations: &[&OP_BATCH_CHECK_LAYER_AVAILABILITY, &OP_BATCH_DELETE_IMAGE, &OP_BATCH_GET_IMAGE, &OP_BATCH_GET_REPOSITORY_SCANNING_CONFIGURATION, &OP_COMPLETE_LAYER_UPLOAD, &OP_CREATE_PULL_THROUGH_CACHE_RULE, &OP_CREATE_REPOSITORY, &OP_CREATE_REPOSITORY_CREATION_TEMPLATE, &OP_DELETE_LIFECYCLE_POLICY, &OP_DELETE_PULL_THROUGH_CACHE_RULE, &OP_DELETE_REGISTRY_POLICY, &OP_DELETE_REPOSITORY, &OP_DELETE_REPOSITORY_CREATION_TEMPLATE, &OP_DELETE_REPOSITORY_POLICY, &OP_DESCRIBE_IMAGE_REPLICATION_STATUS, &OP_DESCRIBE_IMAGE_SCAN_FINDINGS, &OP_DESCRIBE_IMAGES, &OP_DESCRIBE_PULL_THROUGH_CACHE_RULES, &OP_DESCRIBE_REGISTRY, &OP_DESCRIBE_REPOSITORIES, &OP_DESCRIBE_REPOSITORY_CREATION_TEMPLATES, &OP_GET_AUTHORIZATION_TOKEN, &OP_GET_DOWNLOAD_URL_FOR_LAYER, &OP_GET_LIFECYCLE_POLICY, &OP_GET_LIFECYCLE_POLICY_PREVIEW, &OP_GET_REGISTRY_POLICY, &OP_GET_REGISTRY_SCANNING_CONFIGURATION, &OP_GET_REPOSITORY_POLICY, &OP_INITIATE_LAYER_UPLOAD, &OP_LIST_IMAGE_REFERRERS, &OP_LIST_IMAGES, &OP_LIST_TAGS_FOR_RESOURCE, &OP_PUT_IMAGE, &OP_PUT_IMAGE_SCANNING_CONFIGURATION, &OP_PUT_IMAGE_TAG_MUTABILITY, &OP_PUT_LIFECYCLE_POLICY, &OP_PUT_REGISTRY_POLICY, &OP_PUT_REGISTRY_SCANNING_CONFIGURATION, &OP_PUT_REPLICATION_CONFIGURATION, &OP_SET_REPOSITORY_POLICY, &OP_START_IMAGE_SCAN, &OP_START_LIFECYCLE_POLICY_PREVIEW, &OP_TAG_RESOURCE, &OP_UNTAG_RESOURCE, &OP_UPDATE_PULL_THROUGH_CACHE_RULE, &OP_UPDATE_REPOSITORY_CREATION_TEMPLATE, &OP_UPLOAD_LAYER_PART, &OP_VALIDATE_PULL_THROUGH_CACHE_RULE],
     unserved: &["DeleteSigningConfiguration", "DeregisterPullTimeUpdateExclusion", "DescribeImageSigningStatus", "DescribeReplicationBackfillResults", "GetAccountSetting", "GetSigningConfiguration", "ListPullTimeUpdateExclusions", "ListReplicationBackfills", "PutAccountSetting", "PutSigningConfiguration", "RegisterPullTimeUpdateExclusion", "StartReplicationBackfill", "StopReplicationBackfill", "UpdateImageStorageClass"],
+    query_compatible: false,
 };

@@ -45,7 +45,7 @@ shape!(CreateClusterOutput, S_CREATE_CLUSTER_OUTPUT, M_CREATE_CLUSTER_OUTPUT, [0
 pub struct CreateCluster;
 static OP_CREATE_CLUSTER: OperationSchema = OperationSchema {
     name: "CreateCluster", service: &SERVICE, input: &S_CREATE_CLUSTER_INPUT, output: &S_CREATE_CLUSTER_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_NAMESPACE_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for CreateCluster {
@@ -135,7 +135,7 @@ shape!(CreateServiceOutput, S_CREATE_SERVICE_OUTPUT, M_CREATE_SERVICE_OUTPUT, [0
 pub struct CreateService;
 static OP_CREATE_SERVICE: OperationSchema = OperationSchema {
     name: "CreateService", service: &SERVICE, input: &S_CREATE_SERVICE_INPUT, output: &S_CREATE_SERVICE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_PLATFORM_UNKNOWN_EXCEPTION, &E_NAMESPACE_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION, &E_PLATFORM_TASK_DEFINITION_INCOMPATIBILITY_EXCEPTION, &E_UNSUPPORTED_FEATURE_EXCEPTION],
 };
 impl Operation for CreateService {
@@ -173,7 +173,7 @@ shape!(DeleteAccountSettingOutput, S_DELETE_ACCOUNT_SETTING_OUTPUT, M_DELETE_ACC
 pub struct DeleteAccountSetting;
 static OP_DELETE_ACCOUNT_SETTING: OperationSchema = OperationSchema {
     name: "DeleteAccountSetting", service: &SERVICE, input: &S_DELETE_ACCOUNT_SETTING_INPUT, output: &S_DELETE_ACCOUNT_SETTING_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for DeleteAccountSetting {
@@ -211,7 +211,7 @@ shape!(DeleteAttributesOutput, S_DELETE_ATTRIBUTES_OUTPUT, M_DELETE_ATTRIBUTES_O
 pub struct DeleteAttributes;
 static OP_DELETE_ATTRIBUTES: OperationSchema = OperationSchema {
     name: "DeleteAttributes", service: &SERVICE, input: &S_DELETE_ATTRIBUTES_INPUT, output: &S_DELETE_ATTRIBUTES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_TARGET_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DeleteAttributes {
@@ -247,7 +247,7 @@ shape!(DeleteClusterOutput, S_DELETE_CLUSTER_OUTPUT, M_DELETE_CLUSTER_OUTPUT, [0
 pub struct DeleteCluster;
 static OP_DELETE_CLUSTER: OperationSchema = OperationSchema {
     name: "DeleteCluster", service: &SERVICE, input: &S_DELETE_CLUSTER_INPUT, output: &S_DELETE_CLUSTER_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_CLUSTER_CONTAINS_CONTAINER_INSTANCES_EXCEPTION, &E_ACCESS_DENIED_EXCEPTION, &E_CLUSTER_CONTAINS_SERVICES_EXCEPTION, &E_CLUSTER_CONTAINS_CAPACITY_PROVIDER_EXCEPTION, &E_CLUSTER_CONTAINS_TASKS_EXCEPTION, &E_SERVER_EXCEPTION, &E_UPDATE_IN_PROGRESS_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DeleteCluster {
@@ -287,7 +287,7 @@ shape!(DeleteServiceOutput, S_DELETE_SERVICE_OUTPUT, M_DELETE_SERVICE_OUTPUT, [0
 pub struct DeleteService;
 static OP_DELETE_SERVICE: OperationSchema = OperationSchema {
     name: "DeleteService", service: &SERVICE, input: &S_DELETE_SERVICE_INPUT, output: &S_DELETE_SERVICE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_SERVICE_NOT_FOUND_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DeleteService {
@@ -325,7 +325,7 @@ shape!(DeleteTaskDefinitionsOutput, S_DELETE_TASK_DEFINITIONS_OUTPUT, M_DELETE_T
 pub struct DeleteTaskDefinitions;
 static OP_DELETE_TASK_DEFINITIONS: OperationSchema = OperationSchema {
     name: "DeleteTaskDefinitions", service: &SERVICE, input: &S_DELETE_TASK_DEFINITIONS_INPUT, output: &S_DELETE_TASK_DEFINITIONS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for DeleteTaskDefinitions {
@@ -361,7 +361,7 @@ shape!(DeregisterTaskDefinitionOutput, S_DEREGISTER_TASK_DEFINITION_OUTPUT, M_DE
 pub struct DeregisterTaskDefinition;
 static OP_DEREGISTER_TASK_DEFINITION: OperationSchema = OperationSchema {
     name: "DeregisterTaskDefinition", service: &SERVICE, input: &S_DEREGISTER_TASK_DEFINITION_INPUT, output: &S_DEREGISTER_TASK_DEFINITION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for DeregisterTaskDefinition {
@@ -409,7 +409,7 @@ shape!(DescribeCapacityProvidersOutput, S_DESCRIBE_CAPACITY_PROVIDERS_OUTPUT, M_
 pub struct DescribeCapacityProviders;
 static OP_DESCRIBE_CAPACITY_PROVIDERS: OperationSchema = OperationSchema {
     name: "DescribeCapacityProviders", service: &SERVICE, input: &S_DESCRIBE_CAPACITY_PROVIDERS_INPUT, output: &S_DESCRIBE_CAPACITY_PROVIDERS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION, &E_UNSUPPORTED_FEATURE_EXCEPTION],
 };
 impl Operation for DescribeCapacityProviders {
@@ -449,7 +449,7 @@ shape!(DescribeClustersOutput, S_DESCRIBE_CLUSTERS_OUTPUT, M_DESCRIBE_CLUSTERS_O
 pub struct DescribeClusters;
 static OP_DESCRIBE_CLUSTERS: OperationSchema = OperationSchema {
     name: "DescribeClusters", service: &SERVICE, input: &S_DESCRIBE_CLUSTERS_INPUT, output: &S_DESCRIBE_CLUSTERS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for DescribeClusters {
@@ -491,7 +491,7 @@ shape!(DescribeContainerInstancesOutput, S_DESCRIBE_CONTAINER_INSTANCES_OUTPUT, 
 pub struct DescribeContainerInstances;
 static OP_DESCRIBE_CONTAINER_INSTANCES: OperationSchema = OperationSchema {
     name: "DescribeContainerInstances", service: &SERVICE, input: &S_DESCRIBE_CONTAINER_INSTANCES_INPUT, output: &S_DESCRIBE_CONTAINER_INSTANCES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeContainerInstances {
@@ -529,7 +529,7 @@ shape!(DescribeServiceDeploymentsOutput, S_DESCRIBE_SERVICE_DEPLOYMENTS_OUTPUT, 
 pub struct DescribeServiceDeployments;
 static OP_DESCRIBE_SERVICE_DEPLOYMENTS: OperationSchema = OperationSchema {
     name: "DescribeServiceDeployments", service: &SERVICE, input: &S_DESCRIBE_SERVICE_DEPLOYMENTS_INPUT, output: &S_DESCRIBE_SERVICE_DEPLOYMENTS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_SERVICE_NOT_FOUND_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION, &E_UNSUPPORTED_FEATURE_EXCEPTION],
 };
 impl Operation for DescribeServiceDeployments {
@@ -567,7 +567,7 @@ shape!(DescribeServiceRevisionsOutput, S_DESCRIBE_SERVICE_REVISIONS_OUTPUT, M_DE
 pub struct DescribeServiceRevisions;
 static OP_DESCRIBE_SERVICE_REVISIONS: OperationSchema = OperationSchema {
     name: "DescribeServiceRevisions", service: &SERVICE, input: &S_DESCRIBE_SERVICE_REVISIONS_INPUT, output: &S_DESCRIBE_SERVICE_REVISIONS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_SERVICE_NOT_FOUND_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION, &E_UNSUPPORTED_FEATURE_EXCEPTION],
 };
 impl Operation for DescribeServiceRevisions {
@@ -609,7 +609,7 @@ shape!(DescribeServicesOutput, S_DESCRIBE_SERVICES_OUTPUT, M_DESCRIBE_SERVICES_O
 pub struct DescribeServices;
 static OP_DESCRIBE_SERVICES: OperationSchema = OperationSchema {
     name: "DescribeServices", service: &SERVICE, input: &S_DESCRIBE_SERVICES_INPUT, output: &S_DESCRIBE_SERVICES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeServices {
@@ -649,7 +649,7 @@ shape!(DescribeTaskDefinitionOutput, S_DESCRIBE_TASK_DEFINITION_OUTPUT, M_DESCRI
 pub struct DescribeTaskDefinition;
 static OP_DESCRIBE_TASK_DEFINITION: OperationSchema = OperationSchema {
     name: "DescribeTaskDefinition", service: &SERVICE, input: &S_DESCRIBE_TASK_DEFINITION_INPUT, output: &S_DESCRIBE_TASK_DEFINITION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for DescribeTaskDefinition {
@@ -691,7 +691,7 @@ shape!(DescribeTasksOutput, S_DESCRIBE_TASKS_OUTPUT, M_DESCRIBE_TASKS_OUTPUT, [0
 pub struct DescribeTasks;
 static OP_DESCRIBE_TASKS: OperationSchema = OperationSchema {
     name: "DescribeTasks", service: &SERVICE, input: &S_DESCRIBE_TASKS_INPUT, output: &S_DESCRIBE_TASKS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeTasks {
@@ -731,7 +731,7 @@ shape!(GetTaskProtectionOutput, S_GET_TASK_PROTECTION_OUTPUT, M_GET_TASK_PROTECT
 pub struct GetTaskProtection;
 static OP_GET_TASK_PROTECTION: OperationSchema = OperationSchema {
     name: "GetTaskProtection", service: &SERVICE, input: &S_GET_TASK_PROTECTION_INPUT, output: &S_GET_TASK_PROTECTION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION, &E_UNSUPPORTED_FEATURE_EXCEPTION],
 };
 impl Operation for GetTaskProtection {
@@ -779,7 +779,7 @@ shape!(ListAccountSettingsOutput, S_LIST_ACCOUNT_SETTINGS_OUTPUT, M_LIST_ACCOUNT
 pub struct ListAccountSettings;
 static OP_LIST_ACCOUNT_SETTINGS: OperationSchema = OperationSchema {
     name: "ListAccountSettings", service: &SERVICE, input: &S_LIST_ACCOUNT_SETTINGS_INPUT, output: &S_LIST_ACCOUNT_SETTINGS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for ListAccountSettings {
@@ -827,7 +827,7 @@ shape!(ListAttributesOutput, S_LIST_ATTRIBUTES_OUTPUT, M_LIST_ATTRIBUTES_OUTPUT,
 pub struct ListAttributes;
 static OP_LIST_ATTRIBUTES: OperationSchema = OperationSchema {
     name: "ListAttributes", service: &SERVICE, input: &S_LIST_ATTRIBUTES_INPUT, output: &S_LIST_ATTRIBUTES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for ListAttributes {
@@ -867,7 +867,7 @@ shape!(ListClustersOutput, S_LIST_CLUSTERS_OUTPUT, M_LIST_CLUSTERS_OUTPUT, [0 cl
 pub struct ListClusters;
 static OP_LIST_CLUSTERS: OperationSchema = OperationSchema {
     name: "ListClusters", service: &SERVICE, input: &S_LIST_CLUSTERS_INPUT, output: &S_LIST_CLUSTERS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for ListClusters {
@@ -913,7 +913,7 @@ shape!(ListContainerInstancesOutput, S_LIST_CONTAINER_INSTANCES_OUTPUT, M_LIST_C
 pub struct ListContainerInstances;
 static OP_LIST_CONTAINER_INSTANCES: OperationSchema = OperationSchema {
     name: "ListContainerInstances", service: &SERVICE, input: &S_LIST_CONTAINER_INSTANCES_INPUT, output: &S_LIST_CONTAINER_INSTANCES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for ListContainerInstances {
@@ -961,7 +961,7 @@ shape!(ListServiceDeploymentsOutput, S_LIST_SERVICE_DEPLOYMENTS_OUTPUT, M_LIST_S
 pub struct ListServiceDeployments;
 static OP_LIST_SERVICE_DEPLOYMENTS: OperationSchema = OperationSchema {
     name: "ListServiceDeployments", service: &SERVICE, input: &S_LIST_SERVICE_DEPLOYMENTS_INPUT, output: &S_LIST_SERVICE_DEPLOYMENTS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_SERVICE_NOT_FOUND_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION, &E_UNSUPPORTED_FEATURE_EXCEPTION],
 };
 impl Operation for ListServiceDeployments {
@@ -1009,7 +1009,7 @@ shape!(ListServicesOutput, S_LIST_SERVICES_OUTPUT, M_LIST_SERVICES_OUTPUT, [0 se
 pub struct ListServices;
 static OP_LIST_SERVICES: OperationSchema = OperationSchema {
     name: "ListServices", service: &SERVICE, input: &S_LIST_SERVICES_INPUT, output: &S_LIST_SERVICES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for ListServices {
@@ -1051,7 +1051,7 @@ shape!(ListServicesByNamespaceOutput, S_LIST_SERVICES_BY_NAMESPACE_OUTPUT, M_LIS
 pub struct ListServicesByNamespace;
 static OP_LIST_SERVICES_BY_NAMESPACE: OperationSchema = OperationSchema {
     name: "ListServicesByNamespace", service: &SERVICE, input: &S_LIST_SERVICES_BY_NAMESPACE_INPUT, output: &S_LIST_SERVICES_BY_NAMESPACE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_NAMESPACE_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for ListServicesByNamespace {
@@ -1087,7 +1087,7 @@ shape!(ListTagsForResourceOutput, S_LIST_TAGS_FOR_RESOURCE_OUTPUT, M_LIST_TAGS_F
 pub struct ListTagsForResource;
 static OP_LIST_TAGS_FOR_RESOURCE: OperationSchema = OperationSchema {
     name: "ListTagsForResource", service: &SERVICE, input: &S_LIST_TAGS_FOR_RESOURCE_INPUT, output: &S_LIST_TAGS_FOR_RESOURCE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for ListTagsForResource {
@@ -1131,7 +1131,7 @@ shape!(ListTaskDefinitionFamiliesOutput, S_LIST_TASK_DEFINITION_FAMILIES_OUTPUT,
 pub struct ListTaskDefinitionFamilies;
 static OP_LIST_TASK_DEFINITION_FAMILIES: OperationSchema = OperationSchema {
     name: "ListTaskDefinitionFamilies", service: &SERVICE, input: &S_LIST_TASK_DEFINITION_FAMILIES_INPUT, output: &S_LIST_TASK_DEFINITION_FAMILIES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for ListTaskDefinitionFamilies {
@@ -1177,7 +1177,7 @@ shape!(ListTaskDefinitionsOutput, S_LIST_TASK_DEFINITIONS_OUTPUT, M_LIST_TASK_DE
 pub struct ListTaskDefinitions;
 static OP_LIST_TASK_DEFINITIONS: OperationSchema = OperationSchema {
     name: "ListTaskDefinitions", service: &SERVICE, input: &S_LIST_TASK_DEFINITIONS_INPUT, output: &S_LIST_TASK_DEFINITIONS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for ListTaskDefinitions {
@@ -1233,7 +1233,7 @@ shape!(ListTasksOutput, S_LIST_TASKS_OUTPUT, M_LIST_TASKS_OUTPUT, [0 task_arns 1
 pub struct ListTasks;
 static OP_LIST_TASKS: OperationSchema = OperationSchema {
     name: "ListTasks", service: &SERVICE, input: &S_LIST_TASKS_INPUT, output: &S_LIST_TASKS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_SERVICE_NOT_FOUND_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for ListTasks {
@@ -1273,7 +1273,7 @@ shape!(PutAccountSettingOutput, S_PUT_ACCOUNT_SETTING_OUTPUT, M_PUT_ACCOUNT_SETT
 pub struct PutAccountSetting;
 static OP_PUT_ACCOUNT_SETTING: OperationSchema = OperationSchema {
     name: "PutAccountSetting", service: &SERVICE, input: &S_PUT_ACCOUNT_SETTING_INPUT, output: &S_PUT_ACCOUNT_SETTING_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for PutAccountSetting {
@@ -1311,7 +1311,7 @@ shape!(PutAccountSettingDefaultOutput, S_PUT_ACCOUNT_SETTING_DEFAULT_OUTPUT, M_P
 pub struct PutAccountSettingDefault;
 static OP_PUT_ACCOUNT_SETTING_DEFAULT: OperationSchema = OperationSchema {
     name: "PutAccountSettingDefault", service: &SERVICE, input: &S_PUT_ACCOUNT_SETTING_DEFAULT_INPUT, output: &S_PUT_ACCOUNT_SETTING_DEFAULT_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for PutAccountSettingDefault {
@@ -1349,7 +1349,7 @@ shape!(PutAttributesOutput, S_PUT_ATTRIBUTES_OUTPUT, M_PUT_ATTRIBUTES_OUTPUT, [0
 pub struct PutAttributes;
 static OP_PUT_ATTRIBUTES: OperationSchema = OperationSchema {
     name: "PutAttributes", service: &SERVICE, input: &S_PUT_ATTRIBUTES_INPUT, output: &S_PUT_ATTRIBUTES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_TARGET_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION, &E_ATTRIBUTE_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for PutAttributes {
@@ -1389,7 +1389,7 @@ shape!(PutClusterCapacityProvidersOutput, S_PUT_CLUSTER_CAPACITY_PROVIDERS_OUTPU
 pub struct PutClusterCapacityProviders;
 static OP_PUT_CLUSTER_CAPACITY_PROVIDERS: OperationSchema = OperationSchema {
     name: "PutClusterCapacityProviders", service: &SERVICE, input: &S_PUT_CLUSTER_CAPACITY_PROVIDERS_INPUT, output: &S_PUT_CLUSTER_CAPACITY_PROVIDERS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_UPDATE_IN_PROGRESS_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_IN_USE_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for PutClusterCapacityProviders {
@@ -1463,7 +1463,7 @@ shape!(RegisterTaskDefinitionOutput, S_REGISTER_TASK_DEFINITION_OUTPUT, M_REGIST
 pub struct RegisterTaskDefinition;
 static OP_REGISTER_TASK_DEFINITION: OperationSchema = OperationSchema {
     name: "RegisterTaskDefinition", service: &SERVICE, input: &S_REGISTER_TASK_DEFINITION_INPUT, output: &S_REGISTER_TASK_DEFINITION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION],
 };
 impl Operation for RegisterTaskDefinition {
@@ -1537,7 +1537,7 @@ shape!(RunTaskOutput, S_RUN_TASK_OUTPUT, M_RUN_TASK_OUTPUT, [0 tasks 1 failures]
 pub struct RunTask;
 static OP_RUN_TASK: OperationSchema = OperationSchema {
     name: "RunTask", service: &SERVICE, input: &S_RUN_TASK_INPUT, output: &S_RUN_TASK_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_CONFLICT_EXCEPTION, &E_ACCESS_DENIED_EXCEPTION, &E_PLATFORM_UNKNOWN_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_BLOCKED_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION, &E_PLATFORM_TASK_DEFINITION_INCOMPATIBILITY_EXCEPTION, &E_UNSUPPORTED_FEATURE_EXCEPTION],
 };
 impl Operation for RunTask {
@@ -1575,7 +1575,7 @@ shape!(StopServiceDeploymentOutput, S_STOP_SERVICE_DEPLOYMENT_OUTPUT, M_STOP_SER
 pub struct StopServiceDeployment;
 static OP_STOP_SERVICE_DEPLOYMENT: OperationSchema = OperationSchema {
     name: "StopServiceDeployment", service: &SERVICE, input: &S_STOP_SERVICE_DEPLOYMENT_INPUT, output: &S_STOP_SERVICE_DEPLOYMENT_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_CONFLICT_EXCEPTION, &E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_SERVICE_DEPLOYMENT_NOT_FOUND_EXCEPTION, &E_UNSUPPORTED_FEATURE_EXCEPTION],
 };
 impl Operation for StopServiceDeployment {
@@ -1615,7 +1615,7 @@ shape!(StopTaskOutput, S_STOP_TASK_OUTPUT, M_STOP_TASK_OUTPUT, [0 task]);
 pub struct StopTask;
 static OP_STOP_TASK: OperationSchema = OperationSchema {
     name: "StopTask", service: &SERVICE, input: &S_STOP_TASK_INPUT, output: &S_STOP_TASK_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for StopTask {
@@ -1653,7 +1653,7 @@ shape!(SubmitAttachmentStateChangesOutput, S_SUBMIT_ATTACHMENT_STATE_CHANGES_OUT
 pub struct SubmitAttachmentStateChanges;
 static OP_SUBMIT_ATTACHMENT_STATE_CHANGES: OperationSchema = OperationSchema {
     name: "SubmitAttachmentStateChanges", service: &SERVICE, input: &S_SUBMIT_ATTACHMENT_STATE_CHANGES_INPUT, output: &S_SUBMIT_ATTACHMENT_STATE_CHANGES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for SubmitAttachmentStateChanges {
@@ -1703,7 +1703,7 @@ shape!(SubmitContainerStateChangeOutput, S_SUBMIT_CONTAINER_STATE_CHANGE_OUTPUT,
 pub struct SubmitContainerStateChange;
 static OP_SUBMIT_CONTAINER_STATE_CHANGE: OperationSchema = OperationSchema {
     name: "SubmitContainerStateChange", service: &SERVICE, input: &S_SUBMIT_CONTAINER_STATE_CHANGE_INPUT, output: &S_SUBMIT_CONTAINER_STATE_CHANGE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for SubmitContainerStateChange {
@@ -1757,7 +1757,7 @@ shape!(SubmitTaskStateChangeOutput, S_SUBMIT_TASK_STATE_CHANGE_OUTPUT, M_SUBMIT_
 pub struct SubmitTaskStateChange;
 static OP_SUBMIT_TASK_STATE_CHANGE: OperationSchema = OperationSchema {
     name: "SubmitTaskStateChange", service: &SERVICE, input: &S_SUBMIT_TASK_STATE_CHANGE_INPUT, output: &S_SUBMIT_TASK_STATE_CHANGE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for SubmitTaskStateChange {
@@ -1793,7 +1793,7 @@ shape!(TagResourceOutput, S_TAG_RESOURCE_OUTPUT, M_TAG_RESOURCE_OUTPUT, []);
 pub struct TagResource;
 static OP_TAG_RESOURCE: OperationSchema = OperationSchema {
     name: "TagResource", service: &SERVICE, input: &S_TAG_RESOURCE_INPUT, output: &S_TAG_RESOURCE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for TagResource {
@@ -1829,7 +1829,7 @@ shape!(UntagResourceOutput, S_UNTAG_RESOURCE_OUTPUT, M_UNTAG_RESOURCE_OUTPUT, []
 pub struct UntagResource;
 static OP_UNTAG_RESOURCE: OperationSchema = OperationSchema {
     name: "UntagResource", service: &SERVICE, input: &S_UNTAG_RESOURCE_INPUT, output: &S_UNTAG_RESOURCE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for UntagResource {
@@ -1871,7 +1871,7 @@ shape!(UpdateClusterOutput, S_UPDATE_CLUSTER_OUTPUT, M_UPDATE_CLUSTER_OUTPUT, [0
 pub struct UpdateCluster;
 static OP_UPDATE_CLUSTER: OperationSchema = OperationSchema {
     name: "UpdateCluster", service: &SERVICE, input: &S_UPDATE_CLUSTER_INPUT, output: &S_UPDATE_CLUSTER_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_NAMESPACE_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for UpdateCluster {
@@ -1909,7 +1909,7 @@ shape!(UpdateClusterSettingsOutput, S_UPDATE_CLUSTER_SETTINGS_OUTPUT, M_UPDATE_C
 pub struct UpdateClusterSettings;
 static OP_UPDATE_CLUSTER_SETTINGS: OperationSchema = OperationSchema {
     name: "UpdateClusterSettings", service: &SERVICE, input: &S_UPDATE_CLUSTER_SETTINGS_INPUT, output: &S_UPDATE_CLUSTER_SETTINGS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_SERVER_EXCEPTION, &E_UPDATE_IN_PROGRESS_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for UpdateClusterSettings {
@@ -1991,7 +1991,7 @@ shape!(UpdateServiceOutput, S_UPDATE_SERVICE_OUTPUT, M_UPDATE_SERVICE_OUTPUT, [0
 pub struct UpdateService;
 static OP_UPDATE_SERVICE: OperationSchema = OperationSchema {
     name: "UpdateService", service: &SERVICE, input: &S_UPDATE_SERVICE_INPUT, output: &S_UPDATE_SERVICE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_PLATFORM_UNKNOWN_EXCEPTION, &E_NAMESPACE_NOT_FOUND_EXCEPTION, &E_SERVICE_NOT_ACTIVE_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_SERVICE_NOT_FOUND_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION, &E_PLATFORM_TASK_DEFINITION_INCOMPATIBILITY_EXCEPTION, &E_UNSUPPORTED_FEATURE_EXCEPTION],
 };
 impl Operation for UpdateService {
@@ -2035,7 +2035,7 @@ shape!(UpdateTaskProtectionOutput, S_UPDATE_TASK_PROTECTION_OUTPUT, M_UPDATE_TAS
 pub struct UpdateTaskProtection;
 static OP_UPDATE_TASK_PROTECTION: OperationSchema = OperationSchema {
     name: "UpdateTaskProtection", service: &SERVICE, input: &S_UPDATE_TASK_PROTECTION_INPUT, output: &S_UPDATE_TASK_PROTECTION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ACCESS_DENIED_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVER_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_CLIENT_EXCEPTION, &E_CLUSTER_NOT_FOUND_EXCEPTION, &E_UNSUPPORTED_FEATURE_EXCEPTION],
 };
 impl Operation for UpdateTaskProtection {
@@ -5858,4 +5858,5 @@ pub static SERVICE: ServiceSchema = ServiceSchema {
     xml_namespace: "",
     operations: &[&OP_CREATE_CLUSTER, &OP_CREATE_SERVICE, &OP_DELETE_ACCOUNT_SETTING, &OP_DELETE_ATTRIBUTES, &OP_DELETE_CLUSTER, &OP_DELETE_SERVICE, &OP_DELETE_TASK_DEFINITIONS, &OP_DEREGISTER_TASK_DEFINITION, &OP_DESCRIBE_CAPACITY_PROVIDERS, &OP_DESCRIBE_CLUSTERS, &OP_DESCRIBE_CONTAINER_INSTANCES, &OP_DESCRIBE_SERVICE_DEPLOYMENTS, &OP_DESCRIBE_SERVICE_REVISIONS, &OP_DESCRIBE_SERVICES, &OP_DESCRIBE_TASK_DEFINITION, &OP_DESCRIBE_TASKS, &OP_GET_TASK_PROTECTION, &OP_LIST_ACCOUNT_SETTINGS, &OP_LIST_ATTRIBUTES, &OP_LIST_CLUSTERS, &OP_LIST_CONTAINER_INSTANCES, &OP_LIST_SERVICE_DEPLOYMENTS, &OP_LIST_SERVICES, &OP_LIST_SERVICES_BY_NAMESPACE, &OP_LIST_TAGS_FOR_RESOURCE, &OP_LIST_TASK_DEFINITION_FAMILIES, &OP_LIST_TASK_DEFINITIONS, &OP_LIST_TASKS, &OP_PUT_ACCOUNT_SETTING, &OP_PUT_ACCOUNT_SETTING_DEFAULT, &OP_PUT_ATTRIBUTES, &OP_PUT_CLUSTER_CAPACITY_PROVIDERS, &OP_REGISTER_TASK_DEFINITION, &OP_RUN_TASK, &OP_STOP_SERVICE_DEPLOYMENT, &OP_STOP_TASK, &OP_SUBMIT_ATTACHMENT_STATE_CHANGES, &OP_SUBMIT_CONTAINER_STATE_CHANGE, &OP_SUBMIT_TASK_STATE_CHANGE, &OP_TAG_RESOURCE, &OP_UNTAG_RESOURCE, &OP_UPDATE_CLUSTER, &OP_UPDATE_CLUSTER_SETTINGS, &OP_UPDATE_SERVICE, &OP_UPDATE_TASK_PROTECTION],
     unserved: &["AssociateGatewayWithCluster", "ContinueServiceDeployment", "CreateCapacityProvider", "CreateDaemon", "CreateExpressGatewayService", "CreateGateway", "CreateTaskSet", "DeleteCapacityProvider", "DeleteDaemon", "DeleteDaemonTaskDefinition", "DeleteExpressGatewayService", "DeleteGateway", "DeleteTaskSet", "DeregisterContainerInstance", "DescribeDaemon", "DescribeDaemonDeployments", "DescribeDaemonRevisions", "DescribeDaemonTaskDefinition", "DescribeExpressGatewayService", "DescribeGateway", "DescribeGatewayResources", "DescribeGatewayRoute", "DescribeTaskSets", "DisassociateGatewayFromCluster", "DiscoverPollEndpoint", "ExecuteCommand", "ListDaemonDeployments", "ListDaemonTaskDefinitions", "ListDaemons", "ListGatewayClusterAssociations", "ListGatewayRoutes", "ListGateways", "RegisterContainerInstance", "RegisterDaemonTaskDefinition", "StartTask", "UpdateCapacityProvider", "UpdateContainerAgent", "UpdateContainerInstancesState", "UpdateDaemon", "UpdateExpressGatewayService", "UpdateGateway", "UpdateServicePrimaryTaskSet", "UpdateTaskSet"],
+    query_compatible: false,
 };

@@ -35,7 +35,7 @@ shape!(AddListenerCertificatesOutput, S_ADD_LISTENER_CERTIFICATES_OUTPUT, M_ADD_
 pub struct AddListenerCertificates;
 static OP_ADD_LISTENER_CERTIFICATES: OperationSchema = OperationSchema {
     name: "AddListenerCertificates", service: &SERVICE, input: &S_ADD_LISTENER_CERTIFICATES_INPUT, output: &S_ADD_LISTENER_CERTIFICATES_OUTPUT, has_output: true, result_wrapper: Some("AddListenerCertificatesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LISTENER_NOT_FOUND_EXCEPTION, &E_TOO_MANY_CERTIFICATES_EXCEPTION, &E_CERTIFICATE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for AddListenerCertificates {
@@ -71,7 +71,7 @@ shape!(AddTagsOutput, S_ADD_TAGS_OUTPUT, M_ADD_TAGS_OUTPUT, []);
 pub struct AddTags;
 static OP_ADD_TAGS: OperationSchema = OperationSchema {
     name: "AddTags", service: &SERVICE, input: &S_ADD_TAGS_INPUT, output: &S_ADD_TAGS_OUTPUT, has_output: true, result_wrapper: Some("AddTagsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_DUPLICATE_TAG_KEYS_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION, &E_LOAD_BALANCER_NOT_FOUND_EXCEPTION, &E_TARGET_GROUP_NOT_FOUND_EXCEPTION, &E_LISTENER_NOT_FOUND_EXCEPTION, &E_RULE_NOT_FOUND_EXCEPTION, &E_TRUST_STORE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for AddTags {
@@ -123,7 +123,7 @@ shape!(CreateListenerOutput, S_CREATE_LISTENER_OUTPUT, M_CREATE_LISTENER_OUTPUT,
 pub struct CreateListener;
 static OP_CREATE_LISTENER: OperationSchema = OperationSchema {
     name: "CreateListener", service: &SERVICE, input: &S_CREATE_LISTENER_INPUT, output: &S_CREATE_LISTENER_OUTPUT, has_output: true, result_wrapper: Some("CreateListenerResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_DUPLICATE_LISTENER_EXCEPTION, &E_TOO_MANY_LISTENERS_EXCEPTION, &E_TOO_MANY_CERTIFICATES_EXCEPTION, &E_LOAD_BALANCER_NOT_FOUND_EXCEPTION, &E_TARGET_GROUP_NOT_FOUND_EXCEPTION, &E_TARGET_GROUP_ASSOCIATION_LIMIT_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION, &E_INCOMPATIBLE_PROTOCOLS_EXCEPTION, &E_SSL_POLICY_NOT_FOUND_EXCEPTION, &E_CERTIFICATE_NOT_FOUND_EXCEPTION, &E_UNSUPPORTED_PROTOCOL_EXCEPTION, &E_TOO_MANY_REGISTRATIONS_FOR_TARGET_ID_EXCEPTION, &E_TOO_MANY_TARGETS_EXCEPTION, &E_TOO_MANY_ACTIONS_EXCEPTION, &E_INVALID_LOAD_BALANCER_ACTION_EXCEPTION, &E_TOO_MANY_UNIQUE_TARGET_GROUPS_PER_LOAD_BALANCER_EXCEPTION, &E_ALPN_POLICY_NOT_SUPPORTED_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION, &E_TRUST_STORE_NOT_FOUND_EXCEPTION, &E_TRUST_STORE_NOT_READY_EXCEPTION],
 };
 impl Operation for CreateListener {
@@ -179,7 +179,7 @@ shape!(CreateLoadBalancerOutput, S_CREATE_LOAD_BALANCER_OUTPUT, M_CREATE_LOAD_BA
 pub struct CreateLoadBalancer;
 static OP_CREATE_LOAD_BALANCER: OperationSchema = OperationSchema {
     name: "CreateLoadBalancer", service: &SERVICE, input: &S_CREATE_LOAD_BALANCER_INPUT, output: &S_CREATE_LOAD_BALANCER_OUTPUT, has_output: true, result_wrapper: Some("CreateLoadBalancerResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_DUPLICATE_LOAD_BALANCER_NAME_EXCEPTION, &E_TOO_MANY_LOAD_BALANCERS_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION, &E_SUBNET_NOT_FOUND_EXCEPTION, &E_INVALID_SUBNET_EXCEPTION, &E_INVALID_SECURITY_GROUP_EXCEPTION, &E_INVALID_SCHEME_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION, &E_DUPLICATE_TAG_KEYS_EXCEPTION, &E_RESOURCE_IN_USE_EXCEPTION, &E_ALLOCATION_ID_NOT_FOUND_EXCEPTION, &E_AVAILABILITY_ZONE_NOT_SUPPORTED_EXCEPTION, &E_OPERATION_NOT_PERMITTED_EXCEPTION],
 };
 impl Operation for CreateLoadBalancer {
@@ -225,7 +225,7 @@ shape!(CreateRuleOutput, S_CREATE_RULE_OUTPUT, M_CREATE_RULE_OUTPUT, [0 rules]);
 pub struct CreateRule;
 static OP_CREATE_RULE: OperationSchema = OperationSchema {
     name: "CreateRule", service: &SERVICE, input: &S_CREATE_RULE_INPUT, output: &S_CREATE_RULE_OUTPUT, has_output: true, result_wrapper: Some("CreateRuleResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_PRIORITY_IN_USE_EXCEPTION, &E_TOO_MANY_TARGET_GROUPS_EXCEPTION, &E_TOO_MANY_RULES_EXCEPTION, &E_TARGET_GROUP_ASSOCIATION_LIMIT_EXCEPTION, &E_INCOMPATIBLE_PROTOCOLS_EXCEPTION, &E_LISTENER_NOT_FOUND_EXCEPTION, &E_TARGET_GROUP_NOT_FOUND_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION, &E_TOO_MANY_REGISTRATIONS_FOR_TARGET_ID_EXCEPTION, &E_TOO_MANY_TARGETS_EXCEPTION, &E_UNSUPPORTED_PROTOCOL_EXCEPTION, &E_TOO_MANY_ACTIONS_EXCEPTION, &E_INVALID_LOAD_BALANCER_ACTION_EXCEPTION, &E_TOO_MANY_UNIQUE_TARGET_GROUPS_PER_LOAD_BALANCER_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION],
 };
 impl Operation for CreateRule {
@@ -295,7 +295,7 @@ shape!(CreateTargetGroupOutput, S_CREATE_TARGET_GROUP_OUTPUT, M_CREATE_TARGET_GR
 pub struct CreateTargetGroup;
 static OP_CREATE_TARGET_GROUP: OperationSchema = OperationSchema {
     name: "CreateTargetGroup", service: &SERVICE, input: &S_CREATE_TARGET_GROUP_INPUT, output: &S_CREATE_TARGET_GROUP_OUTPUT, has_output: true, result_wrapper: Some("CreateTargetGroupResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_DUPLICATE_TARGET_GROUP_NAME_EXCEPTION, &E_TOO_MANY_TARGET_GROUPS_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION],
 };
 impl Operation for CreateTargetGroup {
@@ -329,7 +329,7 @@ shape!(DeleteListenerOutput, S_DELETE_LISTENER_OUTPUT, M_DELETE_LISTENER_OUTPUT,
 pub struct DeleteListener;
 static OP_DELETE_LISTENER: OperationSchema = OperationSchema {
     name: "DeleteListener", service: &SERVICE, input: &S_DELETE_LISTENER_INPUT, output: &S_DELETE_LISTENER_OUTPUT, has_output: true, result_wrapper: Some("DeleteListenerResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LISTENER_NOT_FOUND_EXCEPTION, &E_RESOURCE_IN_USE_EXCEPTION],
 };
 impl Operation for DeleteListener {
@@ -363,7 +363,7 @@ shape!(DeleteLoadBalancerOutput, S_DELETE_LOAD_BALANCER_OUTPUT, M_DELETE_LOAD_BA
 pub struct DeleteLoadBalancer;
 static OP_DELETE_LOAD_BALANCER: OperationSchema = OperationSchema {
     name: "DeleteLoadBalancer", service: &SERVICE, input: &S_DELETE_LOAD_BALANCER_INPUT, output: &S_DELETE_LOAD_BALANCER_OUTPUT, has_output: true, result_wrapper: Some("DeleteLoadBalancerResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION, &E_OPERATION_NOT_PERMITTED_EXCEPTION, &E_RESOURCE_IN_USE_EXCEPTION],
 };
 impl Operation for DeleteLoadBalancer {
@@ -397,7 +397,7 @@ shape!(DeleteRuleOutput, S_DELETE_RULE_OUTPUT, M_DELETE_RULE_OUTPUT, []);
 pub struct DeleteRule;
 static OP_DELETE_RULE: OperationSchema = OperationSchema {
     name: "DeleteRule", service: &SERVICE, input: &S_DELETE_RULE_INPUT, output: &S_DELETE_RULE_OUTPUT, has_output: true, result_wrapper: Some("DeleteRuleResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RULE_NOT_FOUND_EXCEPTION, &E_OPERATION_NOT_PERMITTED_EXCEPTION],
 };
 impl Operation for DeleteRule {
@@ -431,7 +431,7 @@ shape!(DeleteTargetGroupOutput, S_DELETE_TARGET_GROUP_OUTPUT, M_DELETE_TARGET_GR
 pub struct DeleteTargetGroup;
 static OP_DELETE_TARGET_GROUP: OperationSchema = OperationSchema {
     name: "DeleteTargetGroup", service: &SERVICE, input: &S_DELETE_TARGET_GROUP_INPUT, output: &S_DELETE_TARGET_GROUP_OUTPUT, has_output: true, result_wrapper: Some("DeleteTargetGroupResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_IN_USE_EXCEPTION],
 };
 impl Operation for DeleteTargetGroup {
@@ -467,7 +467,7 @@ shape!(DeregisterTargetsOutput, S_DEREGISTER_TARGETS_OUTPUT, M_DEREGISTER_TARGET
 pub struct DeregisterTargets;
 static OP_DEREGISTER_TARGETS: OperationSchema = OperationSchema {
     name: "DeregisterTargets", service: &SERVICE, input: &S_DEREGISTER_TARGETS_INPUT, output: &S_DEREGISTER_TARGETS_OUTPUT, has_output: true, result_wrapper: Some("DeregisterTargetsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_TARGET_GROUP_NOT_FOUND_EXCEPTION, &E_INVALID_TARGET_EXCEPTION],
 };
 impl Operation for DeregisterTargets {
@@ -507,7 +507,7 @@ shape!(DescribeAccountLimitsOutput, S_DESCRIBE_ACCOUNT_LIMITS_OUTPUT, M_DESCRIBE
 pub struct DescribeAccountLimits;
 static OP_DESCRIBE_ACCOUNT_LIMITS: OperationSchema = OperationSchema {
     name: "DescribeAccountLimits", service: &SERVICE, input: &S_DESCRIBE_ACCOUNT_LIMITS_INPUT, output: &S_DESCRIBE_ACCOUNT_LIMITS_OUTPUT, has_output: true, result_wrapper: Some("DescribeAccountLimitsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for DescribeAccountLimits {
@@ -549,7 +549,7 @@ shape!(DescribeCapacityReservationOutput, S_DESCRIBE_CAPACITY_RESERVATION_OUTPUT
 pub struct DescribeCapacityReservation;
 static OP_DESCRIBE_CAPACITY_RESERVATION: OperationSchema = OperationSchema {
     name: "DescribeCapacityReservation", service: &SERVICE, input: &S_DESCRIBE_CAPACITY_RESERVATION_INPUT, output: &S_DESCRIBE_CAPACITY_RESERVATION_OUTPUT, has_output: true, result_wrapper: Some("DescribeCapacityReservationResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeCapacityReservation {
@@ -585,7 +585,7 @@ shape!(DescribeListenerAttributesOutput, S_DESCRIBE_LISTENER_ATTRIBUTES_OUTPUT, 
 pub struct DescribeListenerAttributes;
 static OP_DESCRIBE_LISTENER_ATTRIBUTES: OperationSchema = OperationSchema {
     name: "DescribeListenerAttributes", service: &SERVICE, input: &S_DESCRIBE_LISTENER_ATTRIBUTES_INPUT, output: &S_DESCRIBE_LISTENER_ATTRIBUTES_OUTPUT, has_output: true, result_wrapper: Some("DescribeListenerAttributesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LISTENER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeListenerAttributes {
@@ -627,7 +627,7 @@ shape!(DescribeListenerCertificatesOutput, S_DESCRIBE_LISTENER_CERTIFICATES_OUTP
 pub struct DescribeListenerCertificates;
 static OP_DESCRIBE_LISTENER_CERTIFICATES: OperationSchema = OperationSchema {
     name: "DescribeListenerCertificates", service: &SERVICE, input: &S_DESCRIBE_LISTENER_CERTIFICATES_INPUT, output: &S_DESCRIBE_LISTENER_CERTIFICATES_OUTPUT, has_output: true, result_wrapper: Some("DescribeListenerCertificatesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LISTENER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeListenerCertificates {
@@ -671,7 +671,7 @@ shape!(DescribeListenersOutput, S_DESCRIBE_LISTENERS_OUTPUT, M_DESCRIBE_LISTENER
 pub struct DescribeListeners;
 static OP_DESCRIBE_LISTENERS: OperationSchema = OperationSchema {
     name: "DescribeListeners", service: &SERVICE, input: &S_DESCRIBE_LISTENERS_INPUT, output: &S_DESCRIBE_LISTENERS_OUTPUT, has_output: true, result_wrapper: Some("DescribeListenersResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LISTENER_NOT_FOUND_EXCEPTION, &E_LOAD_BALANCER_NOT_FOUND_EXCEPTION, &E_UNSUPPORTED_PROTOCOL_EXCEPTION],
 };
 impl Operation for DescribeListeners {
@@ -707,7 +707,7 @@ shape!(DescribeLoadBalancerAttributesOutput, S_DESCRIBE_LOAD_BALANCER_ATTRIBUTES
 pub struct DescribeLoadBalancerAttributes;
 static OP_DESCRIBE_LOAD_BALANCER_ATTRIBUTES: OperationSchema = OperationSchema {
     name: "DescribeLoadBalancerAttributes", service: &SERVICE, input: &S_DESCRIBE_LOAD_BALANCER_ATTRIBUTES_INPUT, output: &S_DESCRIBE_LOAD_BALANCER_ATTRIBUTES_OUTPUT, has_output: true, result_wrapper: Some("DescribeLoadBalancerAttributesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeLoadBalancerAttributes {
@@ -751,7 +751,7 @@ shape!(DescribeLoadBalancersOutput, S_DESCRIBE_LOAD_BALANCERS_OUTPUT, M_DESCRIBE
 pub struct DescribeLoadBalancers;
 static OP_DESCRIBE_LOAD_BALANCERS: OperationSchema = OperationSchema {
     name: "DescribeLoadBalancers", service: &SERVICE, input: &S_DESCRIBE_LOAD_BALANCERS_INPUT, output: &S_DESCRIBE_LOAD_BALANCERS_OUTPUT, has_output: true, result_wrapper: Some("DescribeLoadBalancersResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeLoadBalancers {
@@ -795,7 +795,7 @@ shape!(DescribeRulesOutput, S_DESCRIBE_RULES_OUTPUT, M_DESCRIBE_RULES_OUTPUT, [0
 pub struct DescribeRules;
 static OP_DESCRIBE_RULES: OperationSchema = OperationSchema {
     name: "DescribeRules", service: &SERVICE, input: &S_DESCRIBE_RULES_INPUT, output: &S_DESCRIBE_RULES_OUTPUT, has_output: true, result_wrapper: Some("DescribeRulesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LISTENER_NOT_FOUND_EXCEPTION, &E_RULE_NOT_FOUND_EXCEPTION, &E_UNSUPPORTED_PROTOCOL_EXCEPTION],
 };
 impl Operation for DescribeRules {
@@ -839,7 +839,7 @@ shape!(DescribeSSLPoliciesOutput, S_DESCRIBE_SSL_POLICIES_OUTPUT, M_DESCRIBE_SSL
 pub struct DescribeSSLPolicies;
 static OP_DESCRIBE_SSL_POLICIES: OperationSchema = OperationSchema {
     name: "DescribeSSLPolicies", service: &SERVICE, input: &S_DESCRIBE_SSL_POLICIES_INPUT, output: &S_DESCRIBE_SSL_POLICIES_OUTPUT, has_output: true, result_wrapper: Some("DescribeSSLPoliciesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SSL_POLICY_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeSSLPolicies {
@@ -875,7 +875,7 @@ shape!(DescribeTagsOutput, S_DESCRIBE_TAGS_OUTPUT, M_DESCRIBE_TAGS_OUTPUT, [0 ta
 pub struct DescribeTags;
 static OP_DESCRIBE_TAGS: OperationSchema = OperationSchema {
     name: "DescribeTags", service: &SERVICE, input: &S_DESCRIBE_TAGS_INPUT, output: &S_DESCRIBE_TAGS_OUTPUT, has_output: true, result_wrapper: Some("DescribeTagsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION, &E_TARGET_GROUP_NOT_FOUND_EXCEPTION, &E_LISTENER_NOT_FOUND_EXCEPTION, &E_RULE_NOT_FOUND_EXCEPTION, &E_TRUST_STORE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeTags {
@@ -911,7 +911,7 @@ shape!(DescribeTargetGroupAttributesOutput, S_DESCRIBE_TARGET_GROUP_ATTRIBUTES_O
 pub struct DescribeTargetGroupAttributes;
 static OP_DESCRIBE_TARGET_GROUP_ATTRIBUTES: OperationSchema = OperationSchema {
     name: "DescribeTargetGroupAttributes", service: &SERVICE, input: &S_DESCRIBE_TARGET_GROUP_ATTRIBUTES_INPUT, output: &S_DESCRIBE_TARGET_GROUP_ATTRIBUTES_OUTPUT, has_output: true, result_wrapper: Some("DescribeTargetGroupAttributesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_TARGET_GROUP_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeTargetGroupAttributes {
@@ -957,7 +957,7 @@ shape!(DescribeTargetGroupsOutput, S_DESCRIBE_TARGET_GROUPS_OUTPUT, M_DESCRIBE_T
 pub struct DescribeTargetGroups;
 static OP_DESCRIBE_TARGET_GROUPS: OperationSchema = OperationSchema {
     name: "DescribeTargetGroups", service: &SERVICE, input: &S_DESCRIBE_TARGET_GROUPS_INPUT, output: &S_DESCRIBE_TARGET_GROUPS_OUTPUT, has_output: true, result_wrapper: Some("DescribeTargetGroupsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION, &E_TARGET_GROUP_NOT_FOUND_EXCEPTION],
 };
 impl Operation for DescribeTargetGroups {
@@ -997,7 +997,7 @@ shape!(DescribeTargetHealthOutput, S_DESCRIBE_TARGET_HEALTH_OUTPUT, M_DESCRIBE_T
 pub struct DescribeTargetHealth;
 static OP_DESCRIBE_TARGET_HEALTH: OperationSchema = OperationSchema {
     name: "DescribeTargetHealth", service: &SERVICE, input: &S_DESCRIBE_TARGET_HEALTH_INPUT, output: &S_DESCRIBE_TARGET_HEALTH_OUTPUT, has_output: true, result_wrapper: Some("DescribeTargetHealthResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_TARGET_EXCEPTION, &E_TARGET_GROUP_NOT_FOUND_EXCEPTION, &E_HEALTH_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for DescribeTargetHealth {
@@ -1033,7 +1033,7 @@ shape!(GetResourcePolicyOutput, S_GET_RESOURCE_POLICY_OUTPUT, M_GET_RESOURCE_POL
 pub struct GetResourcePolicy;
 static OP_GET_RESOURCE_POLICY: OperationSchema = OperationSchema {
     name: "GetResourcePolicy", service: &SERVICE, input: &S_GET_RESOURCE_POLICY_INPUT, output: &S_GET_RESOURCE_POLICY_OUTPUT, has_output: true, result_wrapper: Some("GetResourcePolicyResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for GetResourcePolicy {
@@ -1079,7 +1079,7 @@ shape!(ModifyCapacityReservationOutput, S_MODIFY_CAPACITY_RESERVATION_OUTPUT, M_
 pub struct ModifyCapacityReservation;
 static OP_MODIFY_CAPACITY_RESERVATION: OperationSchema = OperationSchema {
     name: "ModifyCapacityReservation", service: &SERVICE, input: &S_MODIFY_CAPACITY_RESERVATION_INPUT, output: &S_MODIFY_CAPACITY_RESERVATION_OUTPUT, has_output: true, result_wrapper: Some("ModifyCapacityReservationResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION, &E_CAPACITY_UNITS_LIMIT_EXCEEDED_EXCEPTION, &E_CAPACITY_RESERVATION_PENDING_EXCEPTION, &E_INSUFFICIENT_CAPACITY_EXCEPTION, &E_CAPACITY_DECREASE_REQUESTS_LIMIT_EXCEEDED_EXCEPTION, &E_PRIOR_REQUEST_NOT_COMPLETE_EXCEPTION, &E_OPERATION_NOT_PERMITTED_EXCEPTION],
 };
 impl Operation for ModifyCapacityReservation {
@@ -1119,7 +1119,7 @@ shape!(ModifyIpPoolsOutput, S_MODIFY_IP_POOLS_OUTPUT, M_MODIFY_IP_POOLS_OUTPUT, 
 pub struct ModifyIpPools;
 static OP_MODIFY_IP_POOLS: OperationSchema = OperationSchema {
     name: "ModifyIpPools", service: &SERVICE, input: &S_MODIFY_IP_POOLS_INPUT, output: &S_MODIFY_IP_POOLS_OUTPUT, has_output: true, result_wrapper: Some("ModifyIpPoolsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION],
 };
 impl Operation for ModifyIpPools {
@@ -1169,7 +1169,7 @@ shape!(ModifyListenerOutput, S_MODIFY_LISTENER_OUTPUT, M_MODIFY_LISTENER_OUTPUT,
 pub struct ModifyListener;
 static OP_MODIFY_LISTENER: OperationSchema = OperationSchema {
     name: "ModifyListener", service: &SERVICE, input: &S_MODIFY_LISTENER_INPUT, output: &S_MODIFY_LISTENER_OUTPUT, has_output: true, result_wrapper: Some("ModifyListenerResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_DUPLICATE_LISTENER_EXCEPTION, &E_TOO_MANY_LISTENERS_EXCEPTION, &E_TOO_MANY_CERTIFICATES_EXCEPTION, &E_LISTENER_NOT_FOUND_EXCEPTION, &E_TARGET_GROUP_NOT_FOUND_EXCEPTION, &E_TARGET_GROUP_ASSOCIATION_LIMIT_EXCEPTION, &E_INCOMPATIBLE_PROTOCOLS_EXCEPTION, &E_SSL_POLICY_NOT_FOUND_EXCEPTION, &E_CERTIFICATE_NOT_FOUND_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION, &E_UNSUPPORTED_PROTOCOL_EXCEPTION, &E_TOO_MANY_REGISTRATIONS_FOR_TARGET_ID_EXCEPTION, &E_TOO_MANY_TARGETS_EXCEPTION, &E_TOO_MANY_ACTIONS_EXCEPTION, &E_INVALID_LOAD_BALANCER_ACTION_EXCEPTION, &E_TOO_MANY_UNIQUE_TARGET_GROUPS_PER_LOAD_BALANCER_EXCEPTION, &E_ALPN_POLICY_NOT_SUPPORTED_EXCEPTION, &E_TRUST_STORE_NOT_FOUND_EXCEPTION, &E_TRUST_STORE_NOT_READY_EXCEPTION],
 };
 impl Operation for ModifyListener {
@@ -1207,7 +1207,7 @@ shape!(ModifyListenerAttributesOutput, S_MODIFY_LISTENER_ATTRIBUTES_OUTPUT, M_MO
 pub struct ModifyListenerAttributes;
 static OP_MODIFY_LISTENER_ATTRIBUTES: OperationSchema = OperationSchema {
     name: "ModifyListenerAttributes", service: &SERVICE, input: &S_MODIFY_LISTENER_ATTRIBUTES_INPUT, output: &S_MODIFY_LISTENER_ATTRIBUTES_OUTPUT, has_output: true, result_wrapper: Some("ModifyListenerAttributesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LISTENER_NOT_FOUND_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION],
 };
 impl Operation for ModifyListenerAttributes {
@@ -1245,7 +1245,7 @@ shape!(ModifyLoadBalancerAttributesOutput, S_MODIFY_LOAD_BALANCER_ATTRIBUTES_OUT
 pub struct ModifyLoadBalancerAttributes;
 static OP_MODIFY_LOAD_BALANCER_ATTRIBUTES: OperationSchema = OperationSchema {
     name: "ModifyLoadBalancerAttributes", service: &SERVICE, input: &S_MODIFY_LOAD_BALANCER_ATTRIBUTES_INPUT, output: &S_MODIFY_LOAD_BALANCER_ATTRIBUTES_OUTPUT, has_output: true, result_wrapper: Some("ModifyLoadBalancerAttributesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION],
 };
 impl Operation for ModifyLoadBalancerAttributes {
@@ -1289,7 +1289,7 @@ shape!(ModifyRuleOutput, S_MODIFY_RULE_OUTPUT, M_MODIFY_RULE_OUTPUT, [0 rules]);
 pub struct ModifyRule;
 static OP_MODIFY_RULE: OperationSchema = OperationSchema {
     name: "ModifyRule", service: &SERVICE, input: &S_MODIFY_RULE_INPUT, output: &S_MODIFY_RULE_OUTPUT, has_output: true, result_wrapper: Some("ModifyRuleResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_TARGET_GROUP_ASSOCIATION_LIMIT_EXCEPTION, &E_INCOMPATIBLE_PROTOCOLS_EXCEPTION, &E_RULE_NOT_FOUND_EXCEPTION, &E_OPERATION_NOT_PERMITTED_EXCEPTION, &E_TOO_MANY_REGISTRATIONS_FOR_TARGET_ID_EXCEPTION, &E_TOO_MANY_TARGETS_EXCEPTION, &E_TARGET_GROUP_NOT_FOUND_EXCEPTION, &E_UNSUPPORTED_PROTOCOL_EXCEPTION, &E_TOO_MANY_ACTIONS_EXCEPTION, &E_INVALID_LOAD_BALANCER_ACTION_EXCEPTION, &E_TOO_MANY_UNIQUE_TARGET_GROUPS_PER_LOAD_BALANCER_EXCEPTION],
 };
 impl Operation for ModifyRule {
@@ -1343,7 +1343,7 @@ shape!(ModifyTargetGroupOutput, S_MODIFY_TARGET_GROUP_OUTPUT, M_MODIFY_TARGET_GR
 pub struct ModifyTargetGroup;
 static OP_MODIFY_TARGET_GROUP: OperationSchema = OperationSchema {
     name: "ModifyTargetGroup", service: &SERVICE, input: &S_MODIFY_TARGET_GROUP_INPUT, output: &S_MODIFY_TARGET_GROUP_OUTPUT, has_output: true, result_wrapper: Some("ModifyTargetGroupResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_TARGET_GROUP_NOT_FOUND_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION],
 };
 impl Operation for ModifyTargetGroup {
@@ -1381,7 +1381,7 @@ shape!(ModifyTargetGroupAttributesOutput, S_MODIFY_TARGET_GROUP_ATTRIBUTES_OUTPU
 pub struct ModifyTargetGroupAttributes;
 static OP_MODIFY_TARGET_GROUP_ATTRIBUTES: OperationSchema = OperationSchema {
     name: "ModifyTargetGroupAttributes", service: &SERVICE, input: &S_MODIFY_TARGET_GROUP_ATTRIBUTES_INPUT, output: &S_MODIFY_TARGET_GROUP_ATTRIBUTES_OUTPUT, has_output: true, result_wrapper: Some("ModifyTargetGroupAttributesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_TARGET_GROUP_NOT_FOUND_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION],
 };
 impl Operation for ModifyTargetGroupAttributes {
@@ -1417,7 +1417,7 @@ shape!(RegisterTargetsOutput, S_REGISTER_TARGETS_OUTPUT, M_REGISTER_TARGETS_OUTP
 pub struct RegisterTargets;
 static OP_REGISTER_TARGETS: OperationSchema = OperationSchema {
     name: "RegisterTargets", service: &SERVICE, input: &S_REGISTER_TARGETS_INPUT, output: &S_REGISTER_TARGETS_OUTPUT, has_output: true, result_wrapper: Some("RegisterTargetsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_TARGET_GROUP_NOT_FOUND_EXCEPTION, &E_TOO_MANY_TARGETS_EXCEPTION, &E_INVALID_TARGET_EXCEPTION, &E_TOO_MANY_REGISTRATIONS_FOR_TARGET_ID_EXCEPTION],
 };
 impl Operation for RegisterTargets {
@@ -1453,7 +1453,7 @@ shape!(RemoveListenerCertificatesOutput, S_REMOVE_LISTENER_CERTIFICATES_OUTPUT, 
 pub struct RemoveListenerCertificates;
 static OP_REMOVE_LISTENER_CERTIFICATES: OperationSchema = OperationSchema {
     name: "RemoveListenerCertificates", service: &SERVICE, input: &S_REMOVE_LISTENER_CERTIFICATES_INPUT, output: &S_REMOVE_LISTENER_CERTIFICATES_OUTPUT, has_output: true, result_wrapper: Some("RemoveListenerCertificatesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LISTENER_NOT_FOUND_EXCEPTION, &E_OPERATION_NOT_PERMITTED_EXCEPTION],
 };
 impl Operation for RemoveListenerCertificates {
@@ -1489,7 +1489,7 @@ shape!(RemoveTagsOutput, S_REMOVE_TAGS_OUTPUT, M_REMOVE_TAGS_OUTPUT, []);
 pub struct RemoveTags;
 static OP_REMOVE_TAGS: OperationSchema = OperationSchema {
     name: "RemoveTags", service: &SERVICE, input: &S_REMOVE_TAGS_INPUT, output: &S_REMOVE_TAGS_OUTPUT, has_output: true, result_wrapper: Some("RemoveTagsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION, &E_TARGET_GROUP_NOT_FOUND_EXCEPTION, &E_LISTENER_NOT_FOUND_EXCEPTION, &E_RULE_NOT_FOUND_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION, &E_TRUST_STORE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for RemoveTags {
@@ -1527,7 +1527,7 @@ shape!(SetIpAddressTypeOutput, S_SET_IP_ADDRESS_TYPE_OUTPUT, M_SET_IP_ADDRESS_TY
 pub struct SetIpAddressType;
 static OP_SET_IP_ADDRESS_TYPE: OperationSchema = OperationSchema {
     name: "SetIpAddressType", service: &SERVICE, input: &S_SET_IP_ADDRESS_TYPE_INPUT, output: &S_SET_IP_ADDRESS_TYPE_OUTPUT, has_output: true, result_wrapper: Some("SetIpAddressTypeResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION, &E_INVALID_SUBNET_EXCEPTION],
 };
 impl Operation for SetIpAddressType {
@@ -1563,7 +1563,7 @@ shape!(SetRulePrioritiesOutput, S_SET_RULE_PRIORITIES_OUTPUT, M_SET_RULE_PRIORIT
 pub struct SetRulePriorities;
 static OP_SET_RULE_PRIORITIES: OperationSchema = OperationSchema {
     name: "SetRulePriorities", service: &SERVICE, input: &S_SET_RULE_PRIORITIES_INPUT, output: &S_SET_RULE_PRIORITIES_OUTPUT, has_output: true, result_wrapper: Some("SetRulePrioritiesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RULE_NOT_FOUND_EXCEPTION, &E_PRIORITY_IN_USE_EXCEPTION, &E_OPERATION_NOT_PERMITTED_EXCEPTION],
 };
 impl Operation for SetRulePriorities {
@@ -1605,7 +1605,7 @@ shape!(SetSecurityGroupsOutput, S_SET_SECURITY_GROUPS_OUTPUT, M_SET_SECURITY_GRO
 pub struct SetSecurityGroups;
 static OP_SET_SECURITY_GROUPS: OperationSchema = OperationSchema {
     name: "SetSecurityGroups", service: &SERVICE, input: &S_SET_SECURITY_GROUPS_INPUT, output: &S_SET_SECURITY_GROUPS_OUTPUT, has_output: true, result_wrapper: Some("SetSecurityGroupsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION, &E_INVALID_SECURITY_GROUP_EXCEPTION],
 };
 impl Operation for SetSecurityGroups {
@@ -1653,7 +1653,7 @@ shape!(SetSubnetsOutput, S_SET_SUBNETS_OUTPUT, M_SET_SUBNETS_OUTPUT, [0 availabi
 pub struct SetSubnets;
 static OP_SET_SUBNETS: OperationSchema = OperationSchema {
     name: "SetSubnets", service: &SERVICE, input: &S_SET_SUBNETS_INPUT, output: &S_SET_SUBNETS_OUTPUT, has_output: true, result_wrapper: Some("SetSubnetsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LOAD_BALANCER_NOT_FOUND_EXCEPTION, &E_INVALID_CONFIGURATION_REQUEST_EXCEPTION, &E_SUBNET_NOT_FOUND_EXCEPTION, &E_INVALID_SUBNET_EXCEPTION, &E_ALLOCATION_ID_NOT_FOUND_EXCEPTION, &E_AVAILABILITY_ZONE_NOT_SUPPORTED_EXCEPTION, &E_CAPACITY_RESERVATION_PENDING_EXCEPTION],
 };
 impl Operation for SetSubnets {
@@ -2826,4 +2826,5 @@ pub static SERVICE: ServiceSchema = ServiceSchema {
     xml_namespace: "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
     operations: &[&OP_ADD_LISTENER_CERTIFICATES, &OP_ADD_TAGS, &OP_CREATE_LISTENER, &OP_CREATE_LOAD_BALANCER, &OP_CREATE_RULE, &OP_CREATE_TARGET_GROUP, &OP_DELETE_LISTENER, &OP_DELETE_LOAD_BALANCER, &OP_DELETE_RULE, &OP_DELETE_TARGET_GROUP, &OP_DEREGISTER_TARGETS, &OP_DESCRIBE_ACCOUNT_LIMITS, &OP_DESCRIBE_CAPACITY_RESERVATION, &OP_DESCRIBE_LISTENER_ATTRIBUTES, &OP_DESCRIBE_LISTENER_CERTIFICATES, &OP_DESCRIBE_LISTENERS, &OP_DESCRIBE_LOAD_BALANCER_ATTRIBUTES, &OP_DESCRIBE_LOAD_BALANCERS, &OP_DESCRIBE_RULES, &OP_DESCRIBE_SSL_POLICIES, &OP_DESCRIBE_TAGS, &OP_DESCRIBE_TARGET_GROUP_ATTRIBUTES, &OP_DESCRIBE_TARGET_GROUPS, &OP_DESCRIBE_TARGET_HEALTH, &OP_GET_RESOURCE_POLICY, &OP_MODIFY_CAPACITY_RESERVATION, &OP_MODIFY_IP_POOLS, &OP_MODIFY_LISTENER, &OP_MODIFY_LISTENER_ATTRIBUTES, &OP_MODIFY_LOAD_BALANCER_ATTRIBUTES, &OP_MODIFY_RULE, &OP_MODIFY_TARGET_GROUP, &OP_MODIFY_TARGET_GROUP_ATTRIBUTES, &OP_REGISTER_TARGETS, &OP_REMOVE_LISTENER_CERTIFICATES, &OP_REMOVE_TAGS, &OP_SET_IP_ADDRESS_TYPE, &OP_SET_RULE_PRIORITIES, &OP_SET_SECURITY_GROUPS, &OP_SET_SUBNETS],
     unserved: &["AddTrustStoreRevocations", "CreateTrustStore", "DeleteSharedTrustStoreAssociation", "DeleteTrustStore", "DescribeTrustStoreAssociations", "DescribeTrustStoreRevocations", "DescribeTrustStores", "GetTrustStoreCaCertificatesBundle", "GetTrustStoreRevocationContent", "ModifyTrustStore", "RemoveTrustStoreRevocations"],
+    query_compatible: false,
 };

@@ -31,7 +31,7 @@ shape!(AddRoleToInstanceProfileOutput, S_ADD_ROLE_TO_INSTANCE_PROFILE_OUTPUT, M_
 pub struct AddRoleToInstanceProfile;
 static OP_ADD_ROLE_TO_INSTANCE_PROFILE: OperationSchema = OperationSchema {
     name: "AddRoleToInstanceProfile", service: &SERVICE, input: &S_ADD_ROLE_TO_INSTANCE_PROFILE_INPUT, output: &S_ADD_ROLE_TO_INSTANCE_PROFILE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_ENTITY_ALREADY_EXISTS_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_UNMODIFIABLE_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for AddRoleToInstanceProfile {
@@ -65,7 +65,7 @@ shape!(AddUserToGroupOutput, S_ADD_USER_TO_GROUP_OUTPUT, M_ADD_USER_TO_GROUP_OUT
 pub struct AddUserToGroup;
 static OP_ADD_USER_TO_GROUP: OperationSchema = OperationSchema {
     name: "AddUserToGroup", service: &SERVICE, input: &S_ADD_USER_TO_GROUP_INPUT, output: &S_ADD_USER_TO_GROUP_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for AddUserToGroup {
@@ -99,7 +99,7 @@ shape!(AttachGroupPolicyOutput, S_ATTACH_GROUP_POLICY_OUTPUT, M_ATTACH_GROUP_POL
 pub struct AttachGroupPolicy;
 static OP_ATTACH_GROUP_POLICY: OperationSchema = OperationSchema {
     name: "AttachGroupPolicy", service: &SERVICE, input: &S_ATTACH_GROUP_POLICY_INPUT, output: &S_ATTACH_GROUP_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_POLICY_NOT_ATTACHABLE_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for AttachGroupPolicy {
@@ -133,7 +133,7 @@ shape!(AttachRolePolicyOutput, S_ATTACH_ROLE_POLICY_OUTPUT, M_ATTACH_ROLE_POLICY
 pub struct AttachRolePolicy;
 static OP_ATTACH_ROLE_POLICY: OperationSchema = OperationSchema {
     name: "AttachRolePolicy", service: &SERVICE, input: &S_ATTACH_ROLE_POLICY_INPUT, output: &S_ATTACH_ROLE_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_UNMODIFIABLE_ENTITY_EXCEPTION, &E_POLICY_NOT_ATTACHABLE_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for AttachRolePolicy {
@@ -167,7 +167,7 @@ shape!(AttachUserPolicyOutput, S_ATTACH_USER_POLICY_OUTPUT, M_ATTACH_USER_POLICY
 pub struct AttachUserPolicy;
 static OP_ATTACH_USER_POLICY: OperationSchema = OperationSchema {
     name: "AttachUserPolicy", service: &SERVICE, input: &S_ATTACH_USER_POLICY_INPUT, output: &S_ATTACH_USER_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_POLICY_NOT_ATTACHABLE_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for AttachUserPolicy {
@@ -203,7 +203,7 @@ shape!(CreateAccessKeyOutput, S_CREATE_ACCESS_KEY_OUTPUT, M_CREATE_ACCESS_KEY_OU
 pub struct CreateAccessKey;
 static OP_CREATE_ACCESS_KEY: OperationSchema = OperationSchema {
     name: "CreateAccessKey", service: &SERVICE, input: &S_CREATE_ACCESS_KEY_INPUT, output: &S_CREATE_ACCESS_KEY_OUTPUT, has_output: true, result_wrapper: Some("CreateAccessKeyResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for CreateAccessKey {
@@ -235,7 +235,7 @@ shape!(CreateAccountAliasOutput, S_CREATE_ACCOUNT_ALIAS_OUTPUT, M_CREATE_ACCOUNT
 pub struct CreateAccountAlias;
 static OP_CREATE_ACCOUNT_ALIAS: OperationSchema = OperationSchema {
     name: "CreateAccountAlias", service: &SERVICE, input: &S_CREATE_ACCOUNT_ALIAS_INPUT, output: &S_CREATE_ACCOUNT_ALIAS_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_CONCURRENT_MODIFICATION_EXCEPTION, &E_ENTITY_ALREADY_EXISTS_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for CreateAccountAlias {
@@ -273,7 +273,7 @@ shape!(CreateGroupOutput, S_CREATE_GROUP_OUTPUT, M_CREATE_GROUP_OUTPUT, [0 group
 pub struct CreateGroup;
 static OP_CREATE_GROUP: OperationSchema = OperationSchema {
     name: "CreateGroup", service: &SERVICE, input: &S_CREATE_GROUP_INPUT, output: &S_CREATE_GROUP_OUTPUT, has_output: true, result_wrapper: Some("CreateGroupResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LIMIT_EXCEEDED_EXCEPTION, &E_ENTITY_ALREADY_EXISTS_EXCEPTION, &E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for CreateGroup {
@@ -313,7 +313,7 @@ shape!(CreateInstanceProfileOutput, S_CREATE_INSTANCE_PROFILE_OUTPUT, M_CREATE_I
 pub struct CreateInstanceProfile;
 static OP_CREATE_INSTANCE_PROFILE: OperationSchema = OperationSchema {
     name: "CreateInstanceProfile", service: &SERVICE, input: &S_CREATE_INSTANCE_PROFILE_INPUT, output: &S_CREATE_INSTANCE_PROFILE_OUTPUT, has_output: true, result_wrapper: Some("CreateInstanceProfileResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_ENTITY_ALREADY_EXISTS_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for CreateInstanceProfile {
@@ -357,7 +357,7 @@ shape!(CreatePolicyOutput, S_CREATE_POLICY_OUTPUT, M_CREATE_POLICY_OUTPUT, [0 po
 pub struct CreatePolicy;
 static OP_CREATE_POLICY: OperationSchema = OperationSchema {
     name: "CreatePolicy", service: &SERVICE, input: &S_CREATE_POLICY_INPUT, output: &S_CREATE_POLICY_OUTPUT, has_output: true, result_wrapper: Some("CreatePolicyResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_INPUT_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_ENTITY_ALREADY_EXISTS_EXCEPTION, &E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for CreatePolicy {
@@ -397,7 +397,7 @@ shape!(CreatePolicyVersionOutput, S_CREATE_POLICY_VERSION_OUTPUT, M_CREATE_POLIC
 pub struct CreatePolicyVersion;
 static OP_CREATE_POLICY_VERSION: OperationSchema = OperationSchema {
     name: "CreatePolicyVersion", service: &SERVICE, input: &S_CREATE_POLICY_VERSION_INPUT, output: &S_CREATE_POLICY_VERSION_OUTPUT, has_output: true, result_wrapper: Some("CreatePolicyVersionResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for CreatePolicyVersion {
@@ -445,7 +445,7 @@ shape!(CreateRoleOutput, S_CREATE_ROLE_OUTPUT, M_CREATE_ROLE_OUTPUT, [0 role]);
 pub struct CreateRole;
 static OP_CREATE_ROLE: OperationSchema = OperationSchema {
     name: "CreateRole", service: &SERVICE, input: &S_CREATE_ROLE_INPUT, output: &S_CREATE_ROLE_OUTPUT, has_output: true, result_wrapper: Some("CreateRoleResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_ENTITY_ALREADY_EXISTS_EXCEPTION, &E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for CreateRole {
@@ -485,7 +485,7 @@ shape!(CreateServiceLinkedRoleOutput, S_CREATE_SERVICE_LINKED_ROLE_OUTPUT, M_CRE
 pub struct CreateServiceLinkedRole;
 static OP_CREATE_SERVICE_LINKED_ROLE: OperationSchema = OperationSchema {
     name: "CreateServiceLinkedRole", service: &SERVICE, input: &S_CREATE_SERVICE_LINKED_ROLE_INPUT, output: &S_CREATE_SERVICE_LINKED_ROLE_OUTPUT, has_output: true, result_wrapper: Some("CreateServiceLinkedRoleResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_INPUT_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for CreateServiceLinkedRole {
@@ -527,7 +527,7 @@ shape!(CreateUserOutput, S_CREATE_USER_OUTPUT, M_CREATE_USER_OUTPUT, [0 user]);
 pub struct CreateUser;
 static OP_CREATE_USER: OperationSchema = OperationSchema {
     name: "CreateUser", service: &SERVICE, input: &S_CREATE_USER_INPUT, output: &S_CREATE_USER_OUTPUT, has_output: true, result_wrapper: Some("CreateUserResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LIMIT_EXCEEDED_EXCEPTION, &E_ENTITY_ALREADY_EXISTS_EXCEPTION, &E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for CreateUser {
@@ -561,7 +561,7 @@ shape!(DeleteAccessKeyOutput, S_DELETE_ACCESS_KEY_OUTPUT, M_DELETE_ACCESS_KEY_OU
 pub struct DeleteAccessKey;
 static OP_DELETE_ACCESS_KEY: OperationSchema = OperationSchema {
     name: "DeleteAccessKey", service: &SERVICE, input: &S_DELETE_ACCESS_KEY_INPUT, output: &S_DELETE_ACCESS_KEY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeleteAccessKey {
@@ -593,7 +593,7 @@ shape!(DeleteAccountAliasOutput, S_DELETE_ACCOUNT_ALIAS_OUTPUT, M_DELETE_ACCOUNT
 pub struct DeleteAccountAlias;
 static OP_DELETE_ACCOUNT_ALIAS: OperationSchema = OperationSchema {
     name: "DeleteAccountAlias", service: &SERVICE, input: &S_DELETE_ACCOUNT_ALIAS_INPUT, output: &S_DELETE_ACCOUNT_ALIAS_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_CONCURRENT_MODIFICATION_EXCEPTION, &E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeleteAccountAlias {
@@ -625,7 +625,7 @@ shape!(DeleteGroupOutput, S_DELETE_GROUP_OUTPUT, M_DELETE_GROUP_OUTPUT, []);
 pub struct DeleteGroup;
 static OP_DELETE_GROUP: OperationSchema = OperationSchema {
     name: "DeleteGroup", service: &SERVICE, input: &S_DELETE_GROUP_INPUT, output: &S_DELETE_GROUP_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_DELETE_CONFLICT_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeleteGroup {
@@ -659,7 +659,7 @@ shape!(DeleteGroupPolicyOutput, S_DELETE_GROUP_POLICY_OUTPUT, M_DELETE_GROUP_POL
 pub struct DeleteGroupPolicy;
 static OP_DELETE_GROUP_POLICY: OperationSchema = OperationSchema {
     name: "DeleteGroupPolicy", service: &SERVICE, input: &S_DELETE_GROUP_POLICY_INPUT, output: &S_DELETE_GROUP_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeleteGroupPolicy {
@@ -691,7 +691,7 @@ shape!(DeleteInstanceProfileOutput, S_DELETE_INSTANCE_PROFILE_OUTPUT, M_DELETE_I
 pub struct DeleteInstanceProfile;
 static OP_DELETE_INSTANCE_PROFILE: OperationSchema = OperationSchema {
     name: "DeleteInstanceProfile", service: &SERVICE, input: &S_DELETE_INSTANCE_PROFILE_INPUT, output: &S_DELETE_INSTANCE_PROFILE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_DELETE_CONFLICT_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeleteInstanceProfile {
@@ -723,7 +723,7 @@ shape!(DeletePolicyOutput, S_DELETE_POLICY_OUTPUT, M_DELETE_POLICY_OUTPUT, []);
 pub struct DeletePolicy;
 static OP_DELETE_POLICY: OperationSchema = OperationSchema {
     name: "DeletePolicy", service: &SERVICE, input: &S_DELETE_POLICY_INPUT, output: &S_DELETE_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_DELETE_CONFLICT_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeletePolicy {
@@ -757,7 +757,7 @@ shape!(DeletePolicyVersionOutput, S_DELETE_POLICY_VERSION_OUTPUT, M_DELETE_POLIC
 pub struct DeletePolicyVersion;
 static OP_DELETE_POLICY_VERSION: OperationSchema = OperationSchema {
     name: "DeletePolicyVersion", service: &SERVICE, input: &S_DELETE_POLICY_VERSION_INPUT, output: &S_DELETE_POLICY_VERSION_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_DELETE_CONFLICT_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeletePolicyVersion {
@@ -789,7 +789,7 @@ shape!(DeleteRoleOutput, S_DELETE_ROLE_OUTPUT, M_DELETE_ROLE_OUTPUT, []);
 pub struct DeleteRole;
 static OP_DELETE_ROLE: OperationSchema = OperationSchema {
     name: "DeleteRole", service: &SERVICE, input: &S_DELETE_ROLE_INPUT, output: &S_DELETE_ROLE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_DELETE_CONFLICT_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_UNMODIFIABLE_ENTITY_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeleteRole {
@@ -821,7 +821,7 @@ shape!(DeleteRolePermissionsBoundaryOutput, S_DELETE_ROLE_PERMISSIONS_BOUNDARY_O
 pub struct DeleteRolePermissionsBoundary;
 static OP_DELETE_ROLE_PERMISSIONS_BOUNDARY: OperationSchema = OperationSchema {
     name: "DeleteRolePermissionsBoundary", service: &SERVICE, input: &S_DELETE_ROLE_PERMISSIONS_BOUNDARY_INPUT, output: &S_DELETE_ROLE_PERMISSIONS_BOUNDARY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_UNMODIFIABLE_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeleteRolePermissionsBoundary {
@@ -855,7 +855,7 @@ shape!(DeleteRolePolicyOutput, S_DELETE_ROLE_POLICY_OUTPUT, M_DELETE_ROLE_POLICY
 pub struct DeleteRolePolicy;
 static OP_DELETE_ROLE_POLICY: OperationSchema = OperationSchema {
     name: "DeleteRolePolicy", service: &SERVICE, input: &S_DELETE_ROLE_POLICY_INPUT, output: &S_DELETE_ROLE_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_UNMODIFIABLE_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeleteRolePolicy {
@@ -891,7 +891,7 @@ shape!(DeleteServiceLinkedRoleOutput, S_DELETE_SERVICE_LINKED_ROLE_OUTPUT, M_DEL
 pub struct DeleteServiceLinkedRole;
 static OP_DELETE_SERVICE_LINKED_ROLE: OperationSchema = OperationSchema {
     name: "DeleteServiceLinkedRole", service: &SERVICE, input: &S_DELETE_SERVICE_LINKED_ROLE_INPUT, output: &S_DELETE_SERVICE_LINKED_ROLE_OUTPUT, has_output: true, result_wrapper: Some("DeleteServiceLinkedRoleResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeleteServiceLinkedRole {
@@ -923,7 +923,7 @@ shape!(DeleteUserOutput, S_DELETE_USER_OUTPUT, M_DELETE_USER_OUTPUT, []);
 pub struct DeleteUser;
 static OP_DELETE_USER: OperationSchema = OperationSchema {
     name: "DeleteUser", service: &SERVICE, input: &S_DELETE_USER_INPUT, output: &S_DELETE_USER_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LIMIT_EXCEEDED_EXCEPTION, &E_NO_SUCH_ENTITY_EXCEPTION, &E_DELETE_CONFLICT_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeleteUser {
@@ -955,7 +955,7 @@ shape!(DeleteUserPermissionsBoundaryOutput, S_DELETE_USER_PERMISSIONS_BOUNDARY_O
 pub struct DeleteUserPermissionsBoundary;
 static OP_DELETE_USER_PERMISSIONS_BOUNDARY: OperationSchema = OperationSchema {
     name: "DeleteUserPermissionsBoundary", service: &SERVICE, input: &S_DELETE_USER_PERMISSIONS_BOUNDARY_INPUT, output: &S_DELETE_USER_PERMISSIONS_BOUNDARY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeleteUserPermissionsBoundary {
@@ -989,7 +989,7 @@ shape!(DeleteUserPolicyOutput, S_DELETE_USER_POLICY_OUTPUT, M_DELETE_USER_POLICY
 pub struct DeleteUserPolicy;
 static OP_DELETE_USER_POLICY: OperationSchema = OperationSchema {
     name: "DeleteUserPolicy", service: &SERVICE, input: &S_DELETE_USER_POLICY_INPUT, output: &S_DELETE_USER_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DeleteUserPolicy {
@@ -1023,7 +1023,7 @@ shape!(DetachGroupPolicyOutput, S_DETACH_GROUP_POLICY_OUTPUT, M_DETACH_GROUP_POL
 pub struct DetachGroupPolicy;
 static OP_DETACH_GROUP_POLICY: OperationSchema = OperationSchema {
     name: "DetachGroupPolicy", service: &SERVICE, input: &S_DETACH_GROUP_POLICY_INPUT, output: &S_DETACH_GROUP_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DetachGroupPolicy {
@@ -1057,7 +1057,7 @@ shape!(DetachRolePolicyOutput, S_DETACH_ROLE_POLICY_OUTPUT, M_DETACH_ROLE_POLICY
 pub struct DetachRolePolicy;
 static OP_DETACH_ROLE_POLICY: OperationSchema = OperationSchema {
     name: "DetachRolePolicy", service: &SERVICE, input: &S_DETACH_ROLE_POLICY_INPUT, output: &S_DETACH_ROLE_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_UNMODIFIABLE_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DetachRolePolicy {
@@ -1091,7 +1091,7 @@ shape!(DetachUserPolicyOutput, S_DETACH_USER_POLICY_OUTPUT, M_DETACH_USER_POLICY
 pub struct DetachUserPolicy;
 static OP_DETACH_USER_POLICY: OperationSchema = OperationSchema {
     name: "DetachUserPolicy", service: &SERVICE, input: &S_DETACH_USER_POLICY_INPUT, output: &S_DETACH_USER_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for DetachUserPolicy {
@@ -1129,7 +1129,7 @@ shape!(GetAccessKeyLastUsedOutput, S_GET_ACCESS_KEY_LAST_USED_OUTPUT, M_GET_ACCE
 pub struct GetAccessKeyLastUsed;
 static OP_GET_ACCESS_KEY_LAST_USED: OperationSchema = OperationSchema {
     name: "GetAccessKeyLastUsed", service: &SERVICE, input: &S_GET_ACCESS_KEY_LAST_USED_INPUT, output: &S_GET_ACCESS_KEY_LAST_USED_OUTPUT, has_output: true, result_wrapper: Some("GetAccessKeyLastUsedResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for GetAccessKeyLastUsed {
@@ -1161,7 +1161,7 @@ shape!(GetAccountSummaryOutput, S_GET_ACCOUNT_SUMMARY_OUTPUT, M_GET_ACCOUNT_SUMM
 pub struct GetAccountSummary;
 static OP_GET_ACCOUNT_SUMMARY: OperationSchema = OperationSchema {
     name: "GetAccountSummary", service: &SERVICE, input: &S_GET_ACCOUNT_SUMMARY_INPUT, output: &S_GET_ACCOUNT_SUMMARY_OUTPUT, has_output: true, result_wrapper: Some("GetAccountSummaryResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for GetAccountSummary {
@@ -1197,7 +1197,7 @@ shape!(GetContextKeysForCustomPolicyOutput, S_GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY
 pub struct GetContextKeysForCustomPolicy;
 static OP_GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY: OperationSchema = OperationSchema {
     name: "GetContextKeysForCustomPolicy", service: &SERVICE, input: &S_GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_INPUT, output: &S_GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_OUTPUT, has_output: true, result_wrapper: Some("GetContextKeysForCustomPolicyResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_INPUT_EXCEPTION],
 };
 impl Operation for GetContextKeysForCustomPolicy {
@@ -1235,7 +1235,7 @@ shape!(GetContextKeysForPrincipalPolicyOutput, S_GET_CONTEXT_KEYS_FOR_PRINCIPAL_
 pub struct GetContextKeysForPrincipalPolicy;
 static OP_GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY: OperationSchema = OperationSchema {
     name: "GetContextKeysForPrincipalPolicy", service: &SERVICE, input: &S_GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_INPUT, output: &S_GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_OUTPUT, has_output: true, result_wrapper: Some("GetContextKeysForPrincipalPolicyResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION],
 };
 impl Operation for GetContextKeysForPrincipalPolicy {
@@ -1281,7 +1281,7 @@ shape!(GetGroupOutput, S_GET_GROUP_OUTPUT, M_GET_GROUP_OUTPUT, [0 group 1 users 
 pub struct GetGroup;
 static OP_GET_GROUP: OperationSchema = OperationSchema {
     name: "GetGroup", service: &SERVICE, input: &S_GET_GROUP_INPUT, output: &S_GET_GROUP_OUTPUT, has_output: true, result_wrapper: Some("GetGroupResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for GetGroup {
@@ -1323,7 +1323,7 @@ shape!(GetGroupPolicyOutput, S_GET_GROUP_POLICY_OUTPUT, M_GET_GROUP_POLICY_OUTPU
 pub struct GetGroupPolicy;
 static OP_GET_GROUP_POLICY: OperationSchema = OperationSchema {
     name: "GetGroupPolicy", service: &SERVICE, input: &S_GET_GROUP_POLICY_INPUT, output: &S_GET_GROUP_POLICY_OUTPUT, has_output: true, result_wrapper: Some("GetGroupPolicyResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for GetGroupPolicy {
@@ -1359,7 +1359,7 @@ shape!(GetInstanceProfileOutput, S_GET_INSTANCE_PROFILE_OUTPUT, M_GET_INSTANCE_P
 pub struct GetInstanceProfile;
 static OP_GET_INSTANCE_PROFILE: OperationSchema = OperationSchema {
     name: "GetInstanceProfile", service: &SERVICE, input: &S_GET_INSTANCE_PROFILE_INPUT, output: &S_GET_INSTANCE_PROFILE_OUTPUT, has_output: true, result_wrapper: Some("GetInstanceProfileResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for GetInstanceProfile {
@@ -1395,7 +1395,7 @@ shape!(GetPolicyOutput, S_GET_POLICY_OUTPUT, M_GET_POLICY_OUTPUT, [0 policy]);
 pub struct GetPolicy;
 static OP_GET_POLICY: OperationSchema = OperationSchema {
     name: "GetPolicy", service: &SERVICE, input: &S_GET_POLICY_INPUT, output: &S_GET_POLICY_OUTPUT, has_output: true, result_wrapper: Some("GetPolicyResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for GetPolicy {
@@ -1433,7 +1433,7 @@ shape!(GetPolicyVersionOutput, S_GET_POLICY_VERSION_OUTPUT, M_GET_POLICY_VERSION
 pub struct GetPolicyVersion;
 static OP_GET_POLICY_VERSION: OperationSchema = OperationSchema {
     name: "GetPolicyVersion", service: &SERVICE, input: &S_GET_POLICY_VERSION_INPUT, output: &S_GET_POLICY_VERSION_OUTPUT, has_output: true, result_wrapper: Some("GetPolicyVersionResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for GetPolicyVersion {
@@ -1469,7 +1469,7 @@ shape!(GetRoleOutput, S_GET_ROLE_OUTPUT, M_GET_ROLE_OUTPUT, [0 role]);
 pub struct GetRole;
 static OP_GET_ROLE: OperationSchema = OperationSchema {
     name: "GetRole", service: &SERVICE, input: &S_GET_ROLE_INPUT, output: &S_GET_ROLE_OUTPUT, has_output: true, result_wrapper: Some("GetRoleResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for GetRole {
@@ -1511,7 +1511,7 @@ shape!(GetRolePolicyOutput, S_GET_ROLE_POLICY_OUTPUT, M_GET_ROLE_POLICY_OUTPUT, 
 pub struct GetRolePolicy;
 static OP_GET_ROLE_POLICY: OperationSchema = OperationSchema {
     name: "GetRolePolicy", service: &SERVICE, input: &S_GET_ROLE_POLICY_INPUT, output: &S_GET_ROLE_POLICY_OUTPUT, has_output: true, result_wrapper: Some("GetRolePolicyResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for GetRolePolicy {
@@ -1549,7 +1549,7 @@ shape!(GetServiceLinkedRoleDeletionStatusOutput, S_GET_SERVICE_LINKED_ROLE_DELET
 pub struct GetServiceLinkedRoleDeletionStatus;
 static OP_GET_SERVICE_LINKED_ROLE_DELETION_STATUS: OperationSchema = OperationSchema {
     name: "GetServiceLinkedRoleDeletionStatus", service: &SERVICE, input: &S_GET_SERVICE_LINKED_ROLE_DELETION_STATUS_INPUT, output: &S_GET_SERVICE_LINKED_ROLE_DELETION_STATUS_OUTPUT, has_output: true, result_wrapper: Some("GetServiceLinkedRoleDeletionStatusResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for GetServiceLinkedRoleDeletionStatus {
@@ -1585,7 +1585,7 @@ shape!(GetUserOutput, S_GET_USER_OUTPUT, M_GET_USER_OUTPUT, [0 user]);
 pub struct GetUser;
 static OP_GET_USER: OperationSchema = OperationSchema {
     name: "GetUser", service: &SERVICE, input: &S_GET_USER_INPUT, output: &S_GET_USER_OUTPUT, has_output: true, result_wrapper: Some("GetUserResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for GetUser {
@@ -1627,7 +1627,7 @@ shape!(GetUserPolicyOutput, S_GET_USER_POLICY_OUTPUT, M_GET_USER_POLICY_OUTPUT, 
 pub struct GetUserPolicy;
 static OP_GET_USER_POLICY: OperationSchema = OperationSchema {
     name: "GetUserPolicy", service: &SERVICE, input: &S_GET_USER_POLICY_INPUT, output: &S_GET_USER_POLICY_OUTPUT, has_output: true, result_wrapper: Some("GetUserPolicyResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for GetUserPolicy {
@@ -1671,7 +1671,7 @@ shape!(ListAccessKeysOutput, S_LIST_ACCESS_KEYS_OUTPUT, M_LIST_ACCESS_KEYS_OUTPU
 pub struct ListAccessKeys;
 static OP_LIST_ACCESS_KEYS: OperationSchema = OperationSchema {
     name: "ListAccessKeys", service: &SERVICE, input: &S_LIST_ACCESS_KEYS_INPUT, output: &S_LIST_ACCESS_KEYS_OUTPUT, has_output: true, result_wrapper: Some("ListAccessKeysResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListAccessKeys {
@@ -1713,7 +1713,7 @@ shape!(ListAccountAliasesOutput, S_LIST_ACCOUNT_ALIASES_OUTPUT, M_LIST_ACCOUNT_A
 pub struct ListAccountAliases;
 static OP_LIST_ACCOUNT_ALIASES: OperationSchema = OperationSchema {
     name: "ListAccountAliases", service: &SERVICE, input: &S_LIST_ACCOUNT_ALIASES_INPUT, output: &S_LIST_ACCOUNT_ALIASES_OUTPUT, has_output: true, result_wrapper: Some("ListAccountAliasesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListAccountAliases {
@@ -1759,7 +1759,7 @@ shape!(ListAttachedGroupPoliciesOutput, S_LIST_ATTACHED_GROUP_POLICIES_OUTPUT, M
 pub struct ListAttachedGroupPolicies;
 static OP_LIST_ATTACHED_GROUP_POLICIES: OperationSchema = OperationSchema {
     name: "ListAttachedGroupPolicies", service: &SERVICE, input: &S_LIST_ATTACHED_GROUP_POLICIES_INPUT, output: &S_LIST_ATTACHED_GROUP_POLICIES_OUTPUT, has_output: true, result_wrapper: Some("ListAttachedGroupPoliciesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListAttachedGroupPolicies {
@@ -1805,7 +1805,7 @@ shape!(ListAttachedRolePoliciesOutput, S_LIST_ATTACHED_ROLE_POLICIES_OUTPUT, M_L
 pub struct ListAttachedRolePolicies;
 static OP_LIST_ATTACHED_ROLE_POLICIES: OperationSchema = OperationSchema {
     name: "ListAttachedRolePolicies", service: &SERVICE, input: &S_LIST_ATTACHED_ROLE_POLICIES_INPUT, output: &S_LIST_ATTACHED_ROLE_POLICIES_OUTPUT, has_output: true, result_wrapper: Some("ListAttachedRolePoliciesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListAttachedRolePolicies {
@@ -1851,7 +1851,7 @@ shape!(ListAttachedUserPoliciesOutput, S_LIST_ATTACHED_USER_POLICIES_OUTPUT, M_L
 pub struct ListAttachedUserPolicies;
 static OP_LIST_ATTACHED_USER_POLICIES: OperationSchema = OperationSchema {
     name: "ListAttachedUserPolicies", service: &SERVICE, input: &S_LIST_ATTACHED_USER_POLICIES_INPUT, output: &S_LIST_ATTACHED_USER_POLICIES_OUTPUT, has_output: true, result_wrapper: Some("ListAttachedUserPoliciesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListAttachedUserPolicies {
@@ -1905,7 +1905,7 @@ shape!(ListEntitiesForPolicyOutput, S_LIST_ENTITIES_FOR_POLICY_OUTPUT, M_LIST_EN
 pub struct ListEntitiesForPolicy;
 static OP_LIST_ENTITIES_FOR_POLICY: OperationSchema = OperationSchema {
     name: "ListEntitiesForPolicy", service: &SERVICE, input: &S_LIST_ENTITIES_FOR_POLICY_INPUT, output: &S_LIST_ENTITIES_FOR_POLICY_OUTPUT, has_output: true, result_wrapper: Some("ListEntitiesForPolicyResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListEntitiesForPolicy {
@@ -1949,7 +1949,7 @@ shape!(ListGroupPoliciesOutput, S_LIST_GROUP_POLICIES_OUTPUT, M_LIST_GROUP_POLIC
 pub struct ListGroupPolicies;
 static OP_LIST_GROUP_POLICIES: OperationSchema = OperationSchema {
     name: "ListGroupPolicies", service: &SERVICE, input: &S_LIST_GROUP_POLICIES_INPUT, output: &S_LIST_GROUP_POLICIES_OUTPUT, has_output: true, result_wrapper: Some("ListGroupPoliciesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListGroupPolicies {
@@ -1993,7 +1993,7 @@ shape!(ListGroupsOutput, S_LIST_GROUPS_OUTPUT, M_LIST_GROUPS_OUTPUT, [0 groups 1
 pub struct ListGroups;
 static OP_LIST_GROUPS: OperationSchema = OperationSchema {
     name: "ListGroups", service: &SERVICE, input: &S_LIST_GROUPS_INPUT, output: &S_LIST_GROUPS_OUTPUT, has_output: true, result_wrapper: Some("ListGroupsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListGroups {
@@ -2037,7 +2037,7 @@ shape!(ListGroupsForUserOutput, S_LIST_GROUPS_FOR_USER_OUTPUT, M_LIST_GROUPS_FOR
 pub struct ListGroupsForUser;
 static OP_LIST_GROUPS_FOR_USER: OperationSchema = OperationSchema {
     name: "ListGroupsForUser", service: &SERVICE, input: &S_LIST_GROUPS_FOR_USER_INPUT, output: &S_LIST_GROUPS_FOR_USER_OUTPUT, has_output: true, result_wrapper: Some("ListGroupsForUserResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListGroupsForUser {
@@ -2081,7 +2081,7 @@ shape!(ListInstanceProfileTagsOutput, S_LIST_INSTANCE_PROFILE_TAGS_OUTPUT, M_LIS
 pub struct ListInstanceProfileTags;
 static OP_LIST_INSTANCE_PROFILE_TAGS: OperationSchema = OperationSchema {
     name: "ListInstanceProfileTags", service: &SERVICE, input: &S_LIST_INSTANCE_PROFILE_TAGS_INPUT, output: &S_LIST_INSTANCE_PROFILE_TAGS_OUTPUT, has_output: true, result_wrapper: Some("ListInstanceProfileTagsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListInstanceProfileTags {
@@ -2125,7 +2125,7 @@ shape!(ListInstanceProfilesOutput, S_LIST_INSTANCE_PROFILES_OUTPUT, M_LIST_INSTA
 pub struct ListInstanceProfiles;
 static OP_LIST_INSTANCE_PROFILES: OperationSchema = OperationSchema {
     name: "ListInstanceProfiles", service: &SERVICE, input: &S_LIST_INSTANCE_PROFILES_INPUT, output: &S_LIST_INSTANCE_PROFILES_OUTPUT, has_output: true, result_wrapper: Some("ListInstanceProfilesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListInstanceProfiles {
@@ -2169,7 +2169,7 @@ shape!(ListInstanceProfilesForRoleOutput, S_LIST_INSTANCE_PROFILES_FOR_ROLE_OUTP
 pub struct ListInstanceProfilesForRole;
 static OP_LIST_INSTANCE_PROFILES_FOR_ROLE: OperationSchema = OperationSchema {
     name: "ListInstanceProfilesForRole", service: &SERVICE, input: &S_LIST_INSTANCE_PROFILES_FOR_ROLE_INPUT, output: &S_LIST_INSTANCE_PROFILES_FOR_ROLE_OUTPUT, has_output: true, result_wrapper: Some("ListInstanceProfilesForRoleResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListInstanceProfilesForRole {
@@ -2219,7 +2219,7 @@ shape!(ListPoliciesOutput, S_LIST_POLICIES_OUTPUT, M_LIST_POLICIES_OUTPUT, [0 po
 pub struct ListPolicies;
 static OP_LIST_POLICIES: OperationSchema = OperationSchema {
     name: "ListPolicies", service: &SERVICE, input: &S_LIST_POLICIES_INPUT, output: &S_LIST_POLICIES_OUTPUT, has_output: true, result_wrapper: Some("ListPoliciesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListPolicies {
@@ -2263,7 +2263,7 @@ shape!(ListPolicyTagsOutput, S_LIST_POLICY_TAGS_OUTPUT, M_LIST_POLICY_TAGS_OUTPU
 pub struct ListPolicyTags;
 static OP_LIST_POLICY_TAGS: OperationSchema = OperationSchema {
     name: "ListPolicyTags", service: &SERVICE, input: &S_LIST_POLICY_TAGS_INPUT, output: &S_LIST_POLICY_TAGS_OUTPUT, has_output: true, result_wrapper: Some("ListPolicyTagsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION, &E_INVALID_INPUT_EXCEPTION],
 };
 impl Operation for ListPolicyTags {
@@ -2307,7 +2307,7 @@ shape!(ListPolicyVersionsOutput, S_LIST_POLICY_VERSIONS_OUTPUT, M_LIST_POLICY_VE
 pub struct ListPolicyVersions;
 static OP_LIST_POLICY_VERSIONS: OperationSchema = OperationSchema {
     name: "ListPolicyVersions", service: &SERVICE, input: &S_LIST_POLICY_VERSIONS_INPUT, output: &S_LIST_POLICY_VERSIONS_OUTPUT, has_output: true, result_wrapper: Some("ListPolicyVersionsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListPolicyVersions {
@@ -2351,7 +2351,7 @@ shape!(ListRolePoliciesOutput, S_LIST_ROLE_POLICIES_OUTPUT, M_LIST_ROLE_POLICIES
 pub struct ListRolePolicies;
 static OP_LIST_ROLE_POLICIES: OperationSchema = OperationSchema {
     name: "ListRolePolicies", service: &SERVICE, input: &S_LIST_ROLE_POLICIES_INPUT, output: &S_LIST_ROLE_POLICIES_OUTPUT, has_output: true, result_wrapper: Some("ListRolePoliciesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListRolePolicies {
@@ -2395,7 +2395,7 @@ shape!(ListRoleTagsOutput, S_LIST_ROLE_TAGS_OUTPUT, M_LIST_ROLE_TAGS_OUTPUT, [0 
 pub struct ListRoleTags;
 static OP_LIST_ROLE_TAGS: OperationSchema = OperationSchema {
     name: "ListRoleTags", service: &SERVICE, input: &S_LIST_ROLE_TAGS_INPUT, output: &S_LIST_ROLE_TAGS_OUTPUT, has_output: true, result_wrapper: Some("ListRoleTagsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListRoleTags {
@@ -2439,7 +2439,7 @@ shape!(ListRolesOutput, S_LIST_ROLES_OUTPUT, M_LIST_ROLES_OUTPUT, [0 roles 1 is_
 pub struct ListRoles;
 static OP_LIST_ROLES: OperationSchema = OperationSchema {
     name: "ListRoles", service: &SERVICE, input: &S_LIST_ROLES_INPUT, output: &S_LIST_ROLES_OUTPUT, has_output: true, result_wrapper: Some("ListRolesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListRoles {
@@ -2483,7 +2483,7 @@ shape!(ListUserPoliciesOutput, S_LIST_USER_POLICIES_OUTPUT, M_LIST_USER_POLICIES
 pub struct ListUserPolicies;
 static OP_LIST_USER_POLICIES: OperationSchema = OperationSchema {
     name: "ListUserPolicies", service: &SERVICE, input: &S_LIST_USER_POLICIES_INPUT, output: &S_LIST_USER_POLICIES_OUTPUT, has_output: true, result_wrapper: Some("ListUserPoliciesResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListUserPolicies {
@@ -2527,7 +2527,7 @@ shape!(ListUserTagsOutput, S_LIST_USER_TAGS_OUTPUT, M_LIST_USER_TAGS_OUTPUT, [0 
 pub struct ListUserTags;
 static OP_LIST_USER_TAGS: OperationSchema = OperationSchema {
     name: "ListUserTags", service: &SERVICE, input: &S_LIST_USER_TAGS_INPUT, output: &S_LIST_USER_TAGS_OUTPUT, has_output: true, result_wrapper: Some("ListUserTagsResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListUserTags {
@@ -2571,7 +2571,7 @@ shape!(ListUsersOutput, S_LIST_USERS_OUTPUT, M_LIST_USERS_OUTPUT, [0 users 1 is_
 pub struct ListUsers;
 static OP_LIST_USERS: OperationSchema = OperationSchema {
     name: "ListUsers", service: &SERVICE, input: &S_LIST_USERS_INPUT, output: &S_LIST_USERS_OUTPUT, has_output: true, result_wrapper: Some("ListUsersResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for ListUsers {
@@ -2607,7 +2607,7 @@ shape!(PutGroupPolicyOutput, S_PUT_GROUP_POLICY_OUTPUT, M_PUT_GROUP_POLICY_OUTPU
 pub struct PutGroupPolicy;
 static OP_PUT_GROUP_POLICY: OperationSchema = OperationSchema {
     name: "PutGroupPolicy", service: &SERVICE, input: &S_PUT_GROUP_POLICY_INPUT, output: &S_PUT_GROUP_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LIMIT_EXCEEDED_EXCEPTION, &E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for PutGroupPolicy {
@@ -2641,7 +2641,7 @@ shape!(PutRolePermissionsBoundaryOutput, S_PUT_ROLE_PERMISSIONS_BOUNDARY_OUTPUT,
 pub struct PutRolePermissionsBoundary;
 static OP_PUT_ROLE_PERMISSIONS_BOUNDARY: OperationSchema = OperationSchema {
     name: "PutRolePermissionsBoundary", service: &SERVICE, input: &S_PUT_ROLE_PERMISSIONS_BOUNDARY_INPUT, output: &S_PUT_ROLE_PERMISSIONS_BOUNDARY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_UNMODIFIABLE_ENTITY_EXCEPTION, &E_POLICY_NOT_ATTACHABLE_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for PutRolePermissionsBoundary {
@@ -2677,7 +2677,7 @@ shape!(PutRolePolicyOutput, S_PUT_ROLE_POLICY_OUTPUT, M_PUT_ROLE_POLICY_OUTPUT, 
 pub struct PutRolePolicy;
 static OP_PUT_ROLE_POLICY: OperationSchema = OperationSchema {
     name: "PutRolePolicy", service: &SERVICE, input: &S_PUT_ROLE_POLICY_INPUT, output: &S_PUT_ROLE_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LIMIT_EXCEEDED_EXCEPTION, &E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_NO_SUCH_ENTITY_EXCEPTION, &E_UNMODIFIABLE_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for PutRolePolicy {
@@ -2711,7 +2711,7 @@ shape!(PutUserPermissionsBoundaryOutput, S_PUT_USER_PERMISSIONS_BOUNDARY_OUTPUT,
 pub struct PutUserPermissionsBoundary;
 static OP_PUT_USER_PERMISSIONS_BOUNDARY: OperationSchema = OperationSchema {
     name: "PutUserPermissionsBoundary", service: &SERVICE, input: &S_PUT_USER_PERMISSIONS_BOUNDARY_INPUT, output: &S_PUT_USER_PERMISSIONS_BOUNDARY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_POLICY_NOT_ATTACHABLE_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for PutUserPermissionsBoundary {
@@ -2747,7 +2747,7 @@ shape!(PutUserPolicyOutput, S_PUT_USER_POLICY_OUTPUT, M_PUT_USER_POLICY_OUTPUT, 
 pub struct PutUserPolicy;
 static OP_PUT_USER_POLICY: OperationSchema = OperationSchema {
     name: "PutUserPolicy", service: &SERVICE, input: &S_PUT_USER_POLICY_INPUT, output: &S_PUT_USER_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_LIMIT_EXCEEDED_EXCEPTION, &E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for PutUserPolicy {
@@ -2781,7 +2781,7 @@ shape!(RemoveRoleFromInstanceProfileOutput, S_REMOVE_ROLE_FROM_INSTANCE_PROFILE_
 pub struct RemoveRoleFromInstanceProfile;
 static OP_REMOVE_ROLE_FROM_INSTANCE_PROFILE: OperationSchema = OperationSchema {
     name: "RemoveRoleFromInstanceProfile", service: &SERVICE, input: &S_REMOVE_ROLE_FROM_INSTANCE_PROFILE_INPUT, output: &S_REMOVE_ROLE_FROM_INSTANCE_PROFILE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_UNMODIFIABLE_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for RemoveRoleFromInstanceProfile {
@@ -2815,7 +2815,7 @@ shape!(RemoveUserFromGroupOutput, S_REMOVE_USER_FROM_GROUP_OUTPUT, M_REMOVE_USER
 pub struct RemoveUserFromGroup;
 static OP_REMOVE_USER_FROM_GROUP: OperationSchema = OperationSchema {
     name: "RemoveUserFromGroup", service: &SERVICE, input: &S_REMOVE_USER_FROM_GROUP_INPUT, output: &S_REMOVE_USER_FROM_GROUP_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for RemoveUserFromGroup {
@@ -2849,7 +2849,7 @@ shape!(SetDefaultPolicyVersionOutput, S_SET_DEFAULT_POLICY_VERSION_OUTPUT, M_SET
 pub struct SetDefaultPolicyVersion;
 static OP_SET_DEFAULT_POLICY_VERSION: OperationSchema = OperationSchema {
     name: "SetDefaultPolicyVersion", service: &SERVICE, input: &S_SET_DEFAULT_POLICY_VERSION_INPUT, output: &S_SET_DEFAULT_POLICY_VERSION_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for SetDefaultPolicyVersion {
@@ -2911,7 +2911,7 @@ shape!(SimulateCustomPolicyOutput, S_SIMULATE_CUSTOM_POLICY_OUTPUT, M_SIMULATE_C
 pub struct SimulateCustomPolicy;
 static OP_SIMULATE_CUSTOM_POLICY: OperationSchema = OperationSchema {
     name: "SimulateCustomPolicy", service: &SERVICE, input: &S_SIMULATE_CUSTOM_POLICY_INPUT, output: &S_SIMULATE_CUSTOM_POLICY_OUTPUT, has_output: true, result_wrapper: Some("SimulateCustomPolicyResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_INPUT_EXCEPTION, &E_POLICY_EVALUATION_EXCEPTION],
 };
 impl Operation for SimulateCustomPolicy {
@@ -2975,7 +2975,7 @@ shape!(SimulatePrincipalPolicyOutput, S_SIMULATE_PRINCIPAL_POLICY_OUTPUT, M_SIMU
 pub struct SimulatePrincipalPolicy;
 static OP_SIMULATE_PRINCIPAL_POLICY: OperationSchema = OperationSchema {
     name: "SimulatePrincipalPolicy", service: &SERVICE, input: &S_SIMULATE_PRINCIPAL_POLICY_INPUT, output: &S_SIMULATE_PRINCIPAL_POLICY_OUTPUT, has_output: true, result_wrapper: Some("SimulatePrincipalPolicyResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_POLICY_EVALUATION_EXCEPTION],
 };
 impl Operation for SimulatePrincipalPolicy {
@@ -3009,7 +3009,7 @@ shape!(TagInstanceProfileOutput, S_TAG_INSTANCE_PROFILE_OUTPUT, M_TAG_INSTANCE_P
 pub struct TagInstanceProfile;
 static OP_TAG_INSTANCE_PROFILE: OperationSchema = OperationSchema {
     name: "TagInstanceProfile", service: &SERVICE, input: &S_TAG_INSTANCE_PROFILE_INPUT, output: &S_TAG_INSTANCE_PROFILE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for TagInstanceProfile {
@@ -3043,7 +3043,7 @@ shape!(TagPolicyOutput, S_TAG_POLICY_OUTPUT, M_TAG_POLICY_OUTPUT, []);
 pub struct TagPolicy;
 static OP_TAG_POLICY: OperationSchema = OperationSchema {
     name: "TagPolicy", service: &SERVICE, input: &S_TAG_POLICY_INPUT, output: &S_TAG_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for TagPolicy {
@@ -3077,7 +3077,7 @@ shape!(TagRoleOutput, S_TAG_ROLE_OUTPUT, M_TAG_ROLE_OUTPUT, []);
 pub struct TagRole;
 static OP_TAG_ROLE: OperationSchema = OperationSchema {
     name: "TagRole", service: &SERVICE, input: &S_TAG_ROLE_INPUT, output: &S_TAG_ROLE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for TagRole {
@@ -3111,7 +3111,7 @@ shape!(TagUserOutput, S_TAG_USER_OUTPUT, M_TAG_USER_OUTPUT, []);
 pub struct TagUser;
 static OP_TAG_USER: OperationSchema = OperationSchema {
     name: "TagUser", service: &SERVICE, input: &S_TAG_USER_INPUT, output: &S_TAG_USER_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for TagUser {
@@ -3145,7 +3145,7 @@ shape!(UntagInstanceProfileOutput, S_UNTAG_INSTANCE_PROFILE_OUTPUT, M_UNTAG_INST
 pub struct UntagInstanceProfile;
 static OP_UNTAG_INSTANCE_PROFILE: OperationSchema = OperationSchema {
     name: "UntagInstanceProfile", service: &SERVICE, input: &S_UNTAG_INSTANCE_PROFILE_INPUT, output: &S_UNTAG_INSTANCE_PROFILE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for UntagInstanceProfile {
@@ -3179,7 +3179,7 @@ shape!(UntagPolicyOutput, S_UNTAG_POLICY_OUTPUT, M_UNTAG_POLICY_OUTPUT, []);
 pub struct UntagPolicy;
 static OP_UNTAG_POLICY: OperationSchema = OperationSchema {
     name: "UntagPolicy", service: &SERVICE, input: &S_UNTAG_POLICY_INPUT, output: &S_UNTAG_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_INVALID_INPUT_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for UntagPolicy {
@@ -3213,7 +3213,7 @@ shape!(UntagRoleOutput, S_UNTAG_ROLE_OUTPUT, M_UNTAG_ROLE_OUTPUT, []);
 pub struct UntagRole;
 static OP_UNTAG_ROLE: OperationSchema = OperationSchema {
     name: "UntagRole", service: &SERVICE, input: &S_UNTAG_ROLE_INPUT, output: &S_UNTAG_ROLE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for UntagRole {
@@ -3247,7 +3247,7 @@ shape!(UntagUserOutput, S_UNTAG_USER_OUTPUT, M_UNTAG_USER_OUTPUT, []);
 pub struct UntagUser;
 static OP_UNTAG_USER: OperationSchema = OperationSchema {
     name: "UntagUser", service: &SERVICE, input: &S_UNTAG_USER_INPUT, output: &S_UNTAG_USER_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for UntagUser {
@@ -3283,7 +3283,7 @@ shape!(UpdateAccessKeyOutput, S_UPDATE_ACCESS_KEY_OUTPUT, M_UPDATE_ACCESS_KEY_OU
 pub struct UpdateAccessKey;
 static OP_UPDATE_ACCESS_KEY: OperationSchema = OperationSchema {
     name: "UpdateAccessKey", service: &SERVICE, input: &S_UPDATE_ACCESS_KEY_INPUT, output: &S_UPDATE_ACCESS_KEY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION, &E_INVALID_INPUT_EXCEPTION],
 };
 impl Operation for UpdateAccessKey {
@@ -3317,7 +3317,7 @@ shape!(UpdateAssumeRolePolicyOutput, S_UPDATE_ASSUME_ROLE_POLICY_OUTPUT, M_UPDAT
 pub struct UpdateAssumeRolePolicy;
 static OP_UPDATE_ASSUME_ROLE_POLICY: OperationSchema = OperationSchema {
     name: "UpdateAssumeRolePolicy", service: &SERVICE, input: &S_UPDATE_ASSUME_ROLE_POLICY_INPUT, output: &S_UPDATE_ASSUME_ROLE_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_UNMODIFIABLE_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for UpdateAssumeRolePolicy {
@@ -3353,7 +3353,7 @@ shape!(UpdateGroupOutput, S_UPDATE_GROUP_OUTPUT, M_UPDATE_GROUP_OUTPUT, []);
 pub struct UpdateGroup;
 static OP_UPDATE_GROUP: OperationSchema = OperationSchema {
     name: "UpdateGroup", service: &SERVICE, input: &S_UPDATE_GROUP_INPUT, output: &S_UPDATE_GROUP_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_ENTITY_ALREADY_EXISTS_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for UpdateGroup {
@@ -3391,7 +3391,7 @@ shape!(UpdateRoleOutput, S_UPDATE_ROLE_OUTPUT, M_UPDATE_ROLE_OUTPUT, []);
 pub struct UpdateRole;
 static OP_UPDATE_ROLE: OperationSchema = OperationSchema {
     name: "UpdateRole", service: &SERVICE, input: &S_UPDATE_ROLE_INPUT, output: &S_UPDATE_ROLE_OUTPUT, has_output: true, result_wrapper: Some("UpdateRoleResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_UNMODIFIABLE_ENTITY_EXCEPTION, &E_NO_SUCH_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for UpdateRole {
@@ -3429,7 +3429,7 @@ shape!(UpdateRoleDescriptionOutput, S_UPDATE_ROLE_DESCRIPTION_OUTPUT, M_UPDATE_R
 pub struct UpdateRoleDescription;
 static OP_UPDATE_ROLE_DESCRIPTION: OperationSchema = OperationSchema {
     name: "UpdateRoleDescription", service: &SERVICE, input: &S_UPDATE_ROLE_DESCRIPTION_INPUT, output: &S_UPDATE_ROLE_DESCRIPTION_OUTPUT, has_output: true, result_wrapper: Some("UpdateRoleDescriptionResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_UNMODIFIABLE_ENTITY_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for UpdateRoleDescription {
@@ -3465,7 +3465,7 @@ shape!(UpdateUserOutput, S_UPDATE_USER_OUTPUT, M_UPDATE_USER_OUTPUT, []);
 pub struct UpdateUser;
 static OP_UPDATE_USER: OperationSchema = OperationSchema {
     name: "UpdateUser", service: &SERVICE, input: &S_UPDATE_USER_INPUT, output: &S_UPDATE_USER_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_NO_SUCH_ENTITY_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_ENTITY_ALREADY_EXISTS_EXCEPTION, &E_ENTITY_TEMPORARILY_UNMODIFIABLE_EXCEPTION, &E_CONCURRENT_MODIFICATION_EXCEPTION, &E_SERVICE_FAILURE_EXCEPTION],
 };
 impl Operation for UpdateUser {
@@ -4150,4 +4150,5 @@ pub static SERVICE: ServiceSchema = ServiceSchema {
     xml_namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
     operations: &[&OP_ADD_ROLE_TO_INSTANCE_PROFILE, &OP_ADD_USER_TO_GROUP, &OP_ATTACH_GROUP_POLICY, &OP_ATTACH_ROLE_POLICY, &OP_ATTACH_USER_POLICY, &OP_CREATE_ACCESS_KEY, &OP_CREATE_ACCOUNT_ALIAS, &OP_CREATE_GROUP, &OP_CREATE_INSTANCE_PROFILE, &OP_CREATE_POLICY, &OP_CREATE_POLICY_VERSION, &OP_CREATE_ROLE, &OP_CREATE_SERVICE_LINKED_ROLE, &OP_CREATE_USER, &OP_DELETE_ACCESS_KEY, &OP_DELETE_ACCOUNT_ALIAS, &OP_DELETE_GROUP, &OP_DELETE_GROUP_POLICY, &OP_DELETE_INSTANCE_PROFILE, &OP_DELETE_POLICY, &OP_DELETE_POLICY_VERSION, &OP_DELETE_ROLE, &OP_DELETE_ROLE_PERMISSIONS_BOUNDARY, &OP_DELETE_ROLE_POLICY, &OP_DELETE_SERVICE_LINKED_ROLE, &OP_DELETE_USER, &OP_DELETE_USER_PERMISSIONS_BOUNDARY, &OP_DELETE_USER_POLICY, &OP_DETACH_GROUP_POLICY, &OP_DETACH_ROLE_POLICY, &OP_DETACH_USER_POLICY, &OP_GET_ACCESS_KEY_LAST_USED, &OP_GET_ACCOUNT_SUMMARY, &OP_GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY, &OP_GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY, &OP_GET_GROUP, &OP_GET_GROUP_POLICY, &OP_GET_INSTANCE_PROFILE, &OP_GET_POLICY, &OP_GET_POLICY_VERSION, &OP_GET_ROLE, &OP_GET_ROLE_POLICY, &OP_GET_SERVICE_LINKED_ROLE_DELETION_STATUS, &OP_GET_USER, &OP_GET_USER_POLICY, &OP_LIST_ACCESS_KEYS, &OP_LIST_ACCOUNT_ALIASES, &OP_LIST_ATTACHED_GROUP_POLICIES, &OP_LIST_ATTACHED_ROLE_POLICIES, &OP_LIST_ATTACHED_USER_POLICIES, &OP_LIST_ENTITIES_FOR_POLICY, &OP_LIST_GROUP_POLICIES, &OP_LIST_GROUPS, &OP_LIST_GROUPS_FOR_USER, &OP_LIST_INSTANCE_PROFILE_TAGS, &OP_LIST_INSTANCE_PROFILES, &OP_LIST_INSTANCE_PROFILES_FOR_ROLE, &OP_LIST_POLICIES, &OP_LIST_POLICY_TAGS, &OP_LIST_POLICY_VERSIONS, &OP_LIST_ROLE_POLICIES, &OP_LIST_ROLE_TAGS, &OP_LIST_ROLES, &OP_LIST_USER_POLICIES, &OP_LIST_USER_TAGS, &OP_LIST_USERS, &OP_PUT_GROUP_POLICY, &OP_PUT_ROLE_PERMISSIONS_BOUNDARY, &OP_PUT_ROLE_POLICY, &OP_PUT_USER_PERMISSIONS_BOUNDARY, &OP_PUT_USER_POLICY, &OP_REMOVE_ROLE_FROM_INSTANCE_PROFILE, &OP_REMOVE_USER_FROM_GROUP, &OP_SET_DEFAULT_POLICY_VERSION, &OP_SIMULATE_CUSTOM_POLICY, &OP_SIMULATE_PRINCIPAL_POLICY, &OP_TAG_INSTANCE_PROFILE, &OP_TAG_POLICY, &OP_TAG_ROLE, &OP_TAG_USER, &OP_UNTAG_INSTANCE_PROFILE, &OP_UNTAG_POLICY, &OP_UNTAG_ROLE, &OP_UNTAG_USER, &OP_UPDATE_ACCESS_KEY, &OP_UPDATE_ASSUME_ROLE_POLICY, &OP_UPDATE_GROUP, &OP_UPDATE_ROLE, &OP_UPDATE_ROLE_DESCRIPTION, &OP_UPDATE_USER],
     unserved: &["AcceptDelegationRequest", "AcquireRole", "AddClientIDToOpenIDConnectProvider", "AssociateDelegationRequest", "ChangePassword", "CreateDelegationRequest", "CreateLoginProfile", "CreateOpenIDConnectProvider", "CreateSAMLProvider", "CreateServiceSpecificCredential", "CreateVirtualMFADevice", "DeactivateMFADevice", "DeleteAccountPasswordPolicy", "DeleteLoginProfile", "DeleteOpenIDConnectProvider", "DeleteSAMLProvider", "DeleteSSHPublicKey", "DeleteServerCertificate", "DeleteServiceSpecificCredential", "DeleteSigningCertificate", "DeleteVirtualMFADevice", "DisableOrganizationsRootCredentialsManagement", "DisableOrganizationsRootSessions", "DisableOutboundWebIdentityFederation", "EnableMFADevice", "EnableOrganizationsRootCredentialsManagement", "EnableOrganizationsRootSessions", "EnableOutboundWebIdentityFederation", "GenerateCredentialReport", "GenerateOrganizationsAccessReport", "GenerateServiceLastAccessedDetails", "GetAccountAuthorizationDetails", "GetAccountPasswordPolicy", "GetAccountProperties", "GetCredentialReport", "GetDelegationRequest", "GetHumanReadableSummary", "GetLoginProfile", "GetMFADevice", "GetOpenIDConnectProvider", "GetOrganizationsAccessReport", "GetOutboundWebIdentityFederationInfo", "GetRoleTemplateVersion", "GetSAMLProvider", "GetSSHPublicKey", "GetServerCertificate", "GetServiceLastAccessedDetails", "GetServiceLastAccessedDetailsWithEntities", "ListDelegationRequests", "ListMFADeviceTags", "ListMFADevices", "ListOpenIDConnectProviderTags", "ListOpenIDConnectProviders", "ListOrganizationsFeatures", "ListPoliciesGrantingServiceAccess", "ListSAMLProviderTags", "ListSAMLProviders", "ListSSHPublicKeys", "ListServerCertificateTags", "ListServerCertificates", "ListServiceSpecificCredentials", "ListSigningCertificates", "ListVirtualMFADevices", "PutAccountProperties", "RejectDelegationRequest", "RemoveClientIDFromOpenIDConnectProvider", "ResetServiceSpecificCredential", "ResyncMFADevice", "SendDelegationToken", "SetSecurityTokenServicePreferences", "TagMFADevice", "TagOpenIDConnectProvider", "TagSAMLProvider", "TagServerCertificate", "UntagMFADevice", "UntagOpenIDConnectProvider", "UntagSAMLProvider", "UntagServerCertificate", "UpdateAccountPasswordPolicy", "UpdateDelegationRequest", "UpdateLoginProfile", "UpdateOpenIDConnectProviderThumbprint", "UpdateSAMLProvider", "UpdateSSHPublicKey", "UpdateServerCertificate", "UpdateServiceSpecificCredential", "UpdateSigningCertificate", "UploadSSHPublicKey", "UploadServerCertificate", "UploadSigningCertificate"],
+    query_compatible: false,
 };

@@ -37,7 +37,7 @@ shape!(CreateLogGroupOutput, S_CREATE_LOG_GROUP_OUTPUT, M_CREATE_LOG_GROUP_OUTPU
 pub struct CreateLogGroup;
 static OP_CREATE_LOG_GROUP: OperationSchema = OperationSchema {
     name: "CreateLogGroup", service: &SERVICE, input: &S_CREATE_LOG_GROUP_INPUT, output: &S_CREATE_LOG_GROUP_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_ALREADY_EXISTS_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_OPERATION_ABORTED_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for CreateLogGroup {
@@ -71,7 +71,7 @@ shape!(CreateLogStreamOutput, S_CREATE_LOG_STREAM_OUTPUT, M_CREATE_LOG_STREAM_OU
 pub struct CreateLogStream;
 static OP_CREATE_LOG_STREAM: OperationSchema = OperationSchema {
     name: "CreateLogStream", service: &SERVICE, input: &S_CREATE_LOG_STREAM_INPUT, output: &S_CREATE_LOG_STREAM_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_ALREADY_EXISTS_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for CreateLogStream {
@@ -103,7 +103,7 @@ shape!(DeleteLogGroupOutput, S_DELETE_LOG_GROUP_OUTPUT, M_DELETE_LOG_GROUP_OUTPU
 pub struct DeleteLogGroup;
 static OP_DELETE_LOG_GROUP: OperationSchema = OperationSchema {
     name: "DeleteLogGroup", service: &SERVICE, input: &S_DELETE_LOG_GROUP_INPUT, output: &S_DELETE_LOG_GROUP_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_OPERATION_ABORTED_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for DeleteLogGroup {
@@ -137,7 +137,7 @@ shape!(DeleteLogStreamOutput, S_DELETE_LOG_STREAM_OUTPUT, M_DELETE_LOG_STREAM_OU
 pub struct DeleteLogStream;
 static OP_DELETE_LOG_STREAM: OperationSchema = OperationSchema {
     name: "DeleteLogStream", service: &SERVICE, input: &S_DELETE_LOG_STREAM_INPUT, output: &S_DELETE_LOG_STREAM_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_OPERATION_ABORTED_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION, &E_VALIDATION_EXCEPTION],
 };
 impl Operation for DeleteLogStream {
@@ -169,7 +169,7 @@ shape!(DeleteRetentionPolicyOutput, S_DELETE_RETENTION_POLICY_OUTPUT, M_DELETE_R
 pub struct DeleteRetentionPolicy;
 static OP_DELETE_RETENTION_POLICY: OperationSchema = OperationSchema {
     name: "DeleteRetentionPolicy", service: &SERVICE, input: &S_DELETE_RETENTION_POLICY_INPUT, output: &S_DELETE_RETENTION_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_OPERATION_ABORTED_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for DeleteRetentionPolicy {
@@ -221,7 +221,7 @@ shape!(DescribeLogGroupsOutput, S_DESCRIBE_LOG_GROUPS_OUTPUT, M_DESCRIBE_LOG_GRO
 pub struct DescribeLogGroups;
 static OP_DESCRIBE_LOG_GROUPS: OperationSchema = OperationSchema {
     name: "DescribeLogGroups", service: &SERVICE, input: &S_DESCRIBE_LOG_GROUPS_INPUT, output: &S_DESCRIBE_LOG_GROUPS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for DescribeLogGroups {
@@ -271,7 +271,7 @@ shape!(DescribeLogStreamsOutput, S_DESCRIBE_LOG_STREAMS_OUTPUT, M_DESCRIBE_LOG_S
 pub struct DescribeLogStreams;
 static OP_DESCRIBE_LOG_STREAMS: OperationSchema = OperationSchema {
     name: "DescribeLogStreams", service: &SERVICE, input: &S_DESCRIBE_LOG_STREAMS_INPUT, output: &S_DESCRIBE_LOG_STREAMS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for DescribeLogStreams {
@@ -333,7 +333,7 @@ shape!(FilterLogEventsOutput, S_FILTER_LOG_EVENTS_OUTPUT, M_FILTER_LOG_EVENTS_OU
 pub struct FilterLogEvents;
 static OP_FILTER_LOG_EVENTS: OperationSchema = OperationSchema {
     name: "FilterLogEvents", service: &SERVICE, input: &S_FILTER_LOG_EVENTS_INPUT, output: &S_FILTER_LOG_EVENTS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for FilterLogEvents {
@@ -389,7 +389,7 @@ shape!(GetLogEventsOutput, S_GET_LOG_EVENTS_OUTPUT, M_GET_LOG_EVENTS_OUTPUT, [0 
 pub struct GetLogEvents;
 static OP_GET_LOG_EVENTS: OperationSchema = OperationSchema {
     name: "GetLogEvents", service: &SERVICE, input: &S_GET_LOG_EVENTS_INPUT, output: &S_GET_LOG_EVENTS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for GetLogEvents {
@@ -443,7 +443,7 @@ shape!(ListLogGroupsOutput, S_LIST_LOG_GROUPS_OUTPUT, M_LIST_LOG_GROUPS_OUTPUT, 
 pub struct ListLogGroups;
 static OP_LIST_LOG_GROUPS: OperationSchema = OperationSchema {
     name: "ListLogGroups", service: &SERVICE, input: &S_LIST_LOG_GROUPS_INPUT, output: &S_LIST_LOG_GROUPS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for ListLogGroups {
@@ -479,7 +479,7 @@ shape!(ListTagsForResourceOutput, S_LIST_TAGS_FOR_RESOURCE_OUTPUT, M_LIST_TAGS_F
 pub struct ListTagsForResource;
 static OP_LIST_TAGS_FOR_RESOURCE: OperationSchema = OperationSchema {
     name: "ListTagsForResource", service: &SERVICE, input: &S_LIST_TAGS_FOR_RESOURCE_INPUT, output: &S_LIST_TAGS_FOR_RESOURCE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for ListTagsForResource {
@@ -515,7 +515,7 @@ shape!(ListTagsLogGroupOutput, S_LIST_TAGS_LOG_GROUP_OUTPUT, M_LIST_TAGS_LOG_GRO
 pub struct ListTagsLogGroup;
 static OP_LIST_TAGS_LOG_GROUP: OperationSchema = OperationSchema {
     name: "ListTagsLogGroup", service: &SERVICE, input: &S_LIST_TAGS_LOG_GROUP_INPUT, output: &S_LIST_TAGS_LOG_GROUP_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for ListTagsLogGroup {
@@ -563,7 +563,7 @@ shape!(PutLogEventsOutput, S_PUT_LOG_EVENTS_OUTPUT, M_PUT_LOG_EVENTS_OUTPUT, [0 
 pub struct PutLogEvents;
 static OP_PUT_LOG_EVENTS: OperationSchema = OperationSchema {
     name: "PutLogEvents", service: &SERVICE, input: &S_PUT_LOG_EVENTS_INPUT, output: &S_PUT_LOG_EVENTS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_SEQUENCE_TOKEN_EXCEPTION, &E_DATA_ALREADY_ACCEPTED_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION, &E_UNRECOGNIZED_CLIENT_EXCEPTION],
 };
 impl Operation for PutLogEvents {
@@ -597,7 +597,7 @@ shape!(PutLogGroupDeletionProtectionOutput, S_PUT_LOG_GROUP_DELETION_PROTECTION_
 pub struct PutLogGroupDeletionProtection;
 static OP_PUT_LOG_GROUP_DELETION_PROTECTION: OperationSchema = OperationSchema {
     name: "PutLogGroupDeletionProtection", service: &SERVICE, input: &S_PUT_LOG_GROUP_DELETION_PROTECTION_INPUT, output: &S_PUT_LOG_GROUP_DELETION_PROTECTION_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_ACCESS_DENIED_EXCEPTION, &E_OPERATION_ABORTED_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION, &E_INVALID_OPERATION_EXCEPTION],
 };
 impl Operation for PutLogGroupDeletionProtection {
@@ -631,7 +631,7 @@ shape!(PutRetentionPolicyOutput, S_PUT_RETENTION_POLICY_OUTPUT, M_PUT_RETENTION_
 pub struct PutRetentionPolicy;
 static OP_PUT_RETENTION_POLICY: OperationSchema = OperationSchema {
     name: "PutRetentionPolicy", service: &SERVICE, input: &S_PUT_RETENTION_POLICY_INPUT, output: &S_PUT_RETENTION_POLICY_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_OPERATION_ABORTED_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for PutRetentionPolicy {
@@ -665,7 +665,7 @@ shape!(TagLogGroupOutput, S_TAG_LOG_GROUP_OUTPUT, M_TAG_LOG_GROUP_OUTPUT, []);
 pub struct TagLogGroup;
 static OP_TAG_LOG_GROUP: OperationSchema = OperationSchema {
     name: "TagLogGroup", service: &SERVICE, input: &S_TAG_LOG_GROUP_INPUT, output: &S_TAG_LOG_GROUP_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION],
 };
 impl Operation for TagLogGroup {
@@ -699,7 +699,7 @@ shape!(TagResourceOutput, S_TAG_RESOURCE_OUTPUT, M_TAG_RESOURCE_OUTPUT, []);
 pub struct TagResource;
 static OP_TAG_RESOURCE: OperationSchema = OperationSchema {
     name: "TagResource", service: &SERVICE, input: &S_TAG_RESOURCE_INPUT, output: &S_TAG_RESOURCE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION, &E_TOO_MANY_TAGS_EXCEPTION],
 };
 impl Operation for TagResource {
@@ -737,7 +737,7 @@ shape!(TestMetricFilterOutput, S_TEST_METRIC_FILTER_OUTPUT, M_TEST_METRIC_FILTER
 pub struct TestMetricFilter;
 static OP_TEST_METRIC_FILTER: OperationSchema = OperationSchema {
     name: "TestMetricFilter", service: &SERVICE, input: &S_TEST_METRIC_FILTER_INPUT, output: &S_TEST_METRIC_FILTER_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for TestMetricFilter {
@@ -771,7 +771,7 @@ shape!(UntagLogGroupOutput, S_UNTAG_LOG_GROUP_OUTPUT, M_UNTAG_LOG_GROUP_OUTPUT, 
 pub struct UntagLogGroup;
 static OP_UNTAG_LOG_GROUP: OperationSchema = OperationSchema {
     name: "UntagLogGroup", service: &SERVICE, input: &S_UNTAG_LOG_GROUP_INPUT, output: &S_UNTAG_LOG_GROUP_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION],
 };
 impl Operation for UntagLogGroup {
@@ -805,7 +805,7 @@ shape!(UntagResourceOutput, S_UNTAG_RESOURCE_OUTPUT, M_UNTAG_RESOURCE_OUTPUT, []
 pub struct UntagResource;
 static OP_UNTAG_RESOURCE: OperationSchema = OperationSchema {
     name: "UntagResource", service: &SERVICE, input: &S_UNTAG_RESOURCE_INPUT, output: &S_UNTAG_RESOURCE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_SERVICE_UNAVAILABLE_EXCEPTION],
 };
 impl Operation for UntagResource {
@@ -1182,4 +1182,5 @@ pub static SERVICE: ServiceSchema = ServiceSchema {
     xml_namespace: "",
     operations: &[&OP_CREATE_LOG_GROUP, &OP_CREATE_LOG_STREAM, &OP_DELETE_LOG_GROUP, &OP_DELETE_LOG_STREAM, &OP_DELETE_RETENTION_POLICY, &OP_DESCRIBE_LOG_GROUPS, &OP_DESCRIBE_LOG_STREAMS, &OP_FILTER_LOG_EVENTS, &OP_GET_LOG_EVENTS, &OP_LIST_LOG_GROUPS, &OP_LIST_TAGS_FOR_RESOURCE, &OP_LIST_TAGS_LOG_GROUP, &OP_PUT_LOG_EVENTS, &OP_PUT_LOG_GROUP_DELETION_PROTECTION, &OP_PUT_RETENTION_POLICY, &OP_TAG_LOG_GROUP, &OP_TAG_RESOURCE, &OP_TEST_METRIC_FILTER, &OP_UNTAG_LOG_GROUP, &OP_UNTAG_RESOURCE],
     unserved: &["AssociateKmsKey", "AssociateSourceToS3TableIntegration", "CancelExportTask", "CancelImportTask", "CreateDelivery", "CreateExportTask", "CreateImportTask", "CreateLogAnomalyDetector", "CreateLookupTable", "CreateScheduledQuery", "DeleteAccountPolicy", "DeleteDataProtectionPolicy", "DeleteDelivery", "DeleteDeliveryDestination", "DeleteDeliveryDestinationPolicy", "DeleteDeliverySource", "DeleteDestination", "DeleteIndexPolicy", "DeleteIntegration", "DeleteLogAnomalyDetector", "DeleteLookupTable", "DeleteMetricFilter", "DeleteQueryDefinition", "DeleteResourcePolicy", "DeleteScheduledQuery", "DeleteSubscriptionFilter", "DeleteSyslogConfiguration", "DeleteTransformer", "DescribeAccountPolicies", "DescribeConfigurationTemplates", "DescribeDeliveries", "DescribeDeliveryDestinations", "DescribeDeliverySources", "DescribeDestinations", "DescribeExportTasks", "DescribeFieldIndexes", "DescribeImportTaskBatches", "DescribeImportTasks", "DescribeIndexPolicies", "DescribeLookupTables", "DescribeMetricFilters", "DescribeQueries", "DescribeQueryDefinitions", "DescribeResourcePolicies", "DescribeSubscriptionFilters", "DisassociateKmsKey", "DisassociateSourceFromS3TableIntegration", "GetDataProtectionPolicy", "GetDelivery", "GetDeliveryDestination", "GetDeliveryDestinationPolicy", "GetDeliverySource", "GetIntegration", "GetLogAnomalyDetector", "GetLogFields", "GetLogGroupFields", "GetLogObject", "GetLogRecord", "GetLookupTable", "GetQueryResults", "GetScheduledQuery", "GetScheduledQueryHistory", "GetStorageTierPolicy", "GetTransformer", "ListAggregateLogGroupSummaries", "ListAnomalies", "ListIntegrations", "ListLogAnomalyDetectors", "ListLogGroupsForQuery", "ListScheduledQueries", "ListSourcesForS3TableIntegration", "ListSyslogConfigurations", "PutAccountPolicy", "PutBearerTokenAuthentication", "PutDataProtectionPolicy", "PutDeliveryDestination", "PutDeliveryDestinationPolicy", "PutDeliverySource", "PutDestination", "PutDestinationPolicy", "PutIndexPolicy", "PutIntegration", "PutMetricFilter", "PutQueryDefinition", "PutResourcePolicy", "PutStorageTierPolicy", "PutSubscriptionFilter", "PutSyslogConfiguration", "PutTransformer", "StartLiveTail", "StartQuery", "StopQuery", "TestTransformer", "UpdateAnomaly", "UpdateDeliveryConfiguration", "UpdateLogAnomalyDetector", "UpdateLookupTable", "UpdateScheduledQuery"],
+    query_compatible: false,
 };

@@ -49,7 +49,7 @@ shape!(GetResourcesOutput, S_GET_RESOURCES_OUTPUT, M_GET_RESOURCES_OUTPUT, [0 pa
 pub struct GetResources;
 static OP_GET_RESOURCES: OperationSchema = OperationSchema {
     name: "GetResources", service: &SERVICE, input: &S_GET_RESOURCES_INPUT, output: &S_GET_RESOURCES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_THROTTLED_EXCEPTION, &E_INTERNAL_SERVICE_EXCEPTION, &E_PAGINATION_TOKEN_EXPIRED_EXCEPTION],
 };
 impl Operation for GetResources {
@@ -87,7 +87,7 @@ shape!(GetTagKeysOutput, S_GET_TAG_KEYS_OUTPUT, M_GET_TAG_KEYS_OUTPUT, [0 pagina
 pub struct GetTagKeys;
 static OP_GET_TAG_KEYS: OperationSchema = OperationSchema {
     name: "GetTagKeys", service: &SERVICE, input: &S_GET_TAG_KEYS_INPUT, output: &S_GET_TAG_KEYS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_THROTTLED_EXCEPTION, &E_INTERNAL_SERVICE_EXCEPTION, &E_PAGINATION_TOKEN_EXPIRED_EXCEPTION],
 };
 impl Operation for GetTagKeys {
@@ -127,7 +127,7 @@ shape!(GetTagValuesOutput, S_GET_TAG_VALUES_OUTPUT, M_GET_TAG_VALUES_OUTPUT, [0 
 pub struct GetTagValues;
 static OP_GET_TAG_VALUES: OperationSchema = OperationSchema {
     name: "GetTagValues", service: &SERVICE, input: &S_GET_TAG_VALUES_INPUT, output: &S_GET_TAG_VALUES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_THROTTLED_EXCEPTION, &E_INTERNAL_SERVICE_EXCEPTION, &E_PAGINATION_TOKEN_EXPIRED_EXCEPTION],
 };
 impl Operation for GetTagValues {
@@ -165,7 +165,7 @@ shape!(TagResourcesOutput, S_TAG_RESOURCES_OUTPUT, M_TAG_RESOURCES_OUTPUT, [0 fa
 pub struct TagResources;
 static OP_TAG_RESOURCES: OperationSchema = OperationSchema {
     name: "TagResources", service: &SERVICE, input: &S_TAG_RESOURCES_INPUT, output: &S_TAG_RESOURCES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_THROTTLED_EXCEPTION, &E_INTERNAL_SERVICE_EXCEPTION],
 };
 impl Operation for TagResources {
@@ -203,7 +203,7 @@ shape!(UntagResourcesOutput, S_UNTAG_RESOURCES_OUTPUT, M_UNTAG_RESOURCES_OUTPUT,
 pub struct UntagResources;
 static OP_UNTAG_RESOURCES: OperationSchema = OperationSchema {
     name: "UntagResources", service: &SERVICE, input: &S_UNTAG_RESOURCES_INPUT, output: &S_UNTAG_RESOURCES_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_THROTTLED_EXCEPTION, &E_INTERNAL_SERVICE_EXCEPTION],
 };
 impl Operation for UntagResources {
@@ -346,4 +346,5 @@ pub static SERVICE: ServiceSchema = ServiceSchema {
     xml_namespace: "",
     operations: &[&OP_GET_RESOURCES, &OP_GET_TAG_KEYS, &OP_GET_TAG_VALUES, &OP_TAG_RESOURCES, &OP_UNTAG_RESOURCES],
     unserved: &["DescribeReportCreation", "GetComplianceSummary", "ListRequiredTags", "StartReportCreation"],
+    query_compatible: false,
 };

@@ -43,7 +43,7 @@ shape!(BatchGetSecretValueOutput, S_BATCH_GET_SECRET_VALUE_OUTPUT, M_BATCH_GET_S
 pub struct BatchGetSecretValue;
 static OP_BATCH_GET_SECRET_VALUE: OperationSchema = OperationSchema {
     name: "BatchGetSecretValue", service: &SERVICE, input: &S_BATCH_GET_SECRET_VALUE_INPUT, output: &S_BATCH_GET_SECRET_VALUE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_REQUEST_EXCEPTION, &E_DECRYPTION_FAILURE, &E_INTERNAL_SERVICE_ERROR, &E_INVALID_NEXT_TOKEN_EXCEPTION],
 };
 impl Operation for BatchGetSecretValue {
@@ -105,7 +105,7 @@ shape!(CreateSecretOutput, S_CREATE_SECRET_OUTPUT, M_CREATE_SECRET_OUTPUT, [0 ar
 pub struct CreateSecret;
 static OP_CREATE_SECRET: OperationSchema = OperationSchema {
     name: "CreateSecret", service: &SERVICE, input: &S_CREATE_SECRET_INPUT, output: &S_CREATE_SECRET_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_REQUEST_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_ENCRYPTION_FAILURE, &E_RESOURCE_EXISTS_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_INTERNAL_SERVICE_ERROR, &E_PRECONDITION_NOT_MET_EXCEPTION, &E_DECRYPTION_FAILURE],
 };
 impl Operation for CreateSecret {
@@ -147,7 +147,7 @@ shape!(DeleteResourcePolicyOutput, S_DELETE_RESOURCE_POLICY_OUTPUT, M_DELETE_RES
 pub struct DeleteResourcePolicy;
 static OP_DELETE_RESOURCE_POLICY: OperationSchema = OperationSchema {
     name: "DeleteResourcePolicy", service: &SERVICE, input: &S_DELETE_RESOURCE_POLICY_INPUT, output: &S_DELETE_RESOURCE_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INTERNAL_SERVICE_ERROR, &E_INVALID_REQUEST_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION],
 };
 impl Operation for DeleteResourcePolicy {
@@ -191,7 +191,7 @@ shape!(DeleteSecretOutput, S_DELETE_SECRET_OUTPUT, M_DELETE_SECRET_OUTPUT, [0 ar
 pub struct DeleteSecret;
 static OP_DELETE_SECRET: OperationSchema = OperationSchema {
     name: "DeleteSecret", service: &SERVICE, input: &S_DELETE_SECRET_INPUT, output: &S_DELETE_SECRET_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_REQUEST_EXCEPTION, &E_INTERNAL_SERVICE_ERROR],
 };
 impl Operation for DeleteSecret {
@@ -271,7 +271,7 @@ shape!(DescribeSecretOutput, S_DESCRIBE_SECRET_OUTPUT, M_DESCRIBE_SECRET_OUTPUT,
 pub struct DescribeSecret;
 static OP_DESCRIBE_SECRET: OperationSchema = OperationSchema {
     name: "DescribeSecret", service: &SERVICE, input: &S_DESCRIBE_SECRET_INPUT, output: &S_DESCRIBE_SECRET_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INTERNAL_SERVICE_ERROR, &E_INVALID_PARAMETER_EXCEPTION],
 };
 impl Operation for DescribeSecret {
@@ -321,7 +321,7 @@ shape!(GetRandomPasswordOutput, S_GET_RANDOM_PASSWORD_OUTPUT, M_GET_RANDOM_PASSW
 pub struct GetRandomPassword;
 static OP_GET_RANDOM_PASSWORD: OperationSchema = OperationSchema {
     name: "GetRandomPassword", service: &SERVICE, input: &S_GET_RANDOM_PASSWORD_INPUT, output: &S_GET_RANDOM_PASSWORD_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_REQUEST_EXCEPTION, &E_INTERNAL_SERVICE_ERROR],
 };
 impl Operation for GetRandomPassword {
@@ -365,7 +365,7 @@ shape!(GetResourcePolicyOutput, S_GET_RESOURCE_POLICY_OUTPUT, M_GET_RESOURCE_POL
 pub struct GetResourcePolicy;
 static OP_GET_RESOURCE_POLICY: OperationSchema = OperationSchema {
     name: "GetResourcePolicy", service: &SERVICE, input: &S_GET_RESOURCE_POLICY_INPUT, output: &S_GET_RESOURCE_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INTERNAL_SERVICE_ERROR, &E_INVALID_REQUEST_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION],
 };
 impl Operation for GetResourcePolicy {
@@ -417,7 +417,7 @@ shape!(GetSecretValueOutput, S_GET_SECRET_VALUE_OUTPUT, M_GET_SECRET_VALUE_OUTPU
 pub struct GetSecretValue;
 static OP_GET_SECRET_VALUE: OperationSchema = OperationSchema {
     name: "GetSecretValue", service: &SERVICE, input: &S_GET_SECRET_VALUE_INPUT, output: &S_GET_SECRET_VALUE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_REQUEST_EXCEPTION, &E_DECRYPTION_FAILURE, &E_INTERNAL_SERVICE_ERROR],
 };
 impl Operation for GetSecretValue {
@@ -465,7 +465,7 @@ shape!(ListSecretVersionIdsOutput, S_LIST_SECRET_VERSION_IDS_OUTPUT, M_LIST_SECR
 pub struct ListSecretVersionIds;
 static OP_LIST_SECRET_VERSION_IDS: OperationSchema = OperationSchema {
     name: "ListSecretVersionIds", service: &SERVICE, input: &S_LIST_SECRET_VERSION_IDS_INPUT, output: &S_LIST_SECRET_VERSION_IDS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_NEXT_TOKEN_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INTERNAL_SERVICE_ERROR, &E_INVALID_PARAMETER_EXCEPTION],
 };
 impl Operation for ListSecretVersionIds {
@@ -513,7 +513,7 @@ shape!(ListSecretsOutput, S_LIST_SECRETS_OUTPUT, M_LIST_SECRETS_OUTPUT, [0 secre
 pub struct ListSecrets;
 static OP_LIST_SECRETS: OperationSchema = OperationSchema {
     name: "ListSecrets", service: &SERVICE, input: &S_LIST_SECRETS_INPUT, output: &S_LIST_SECRETS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_REQUEST_EXCEPTION, &E_INVALID_NEXT_TOKEN_EXCEPTION, &E_INTERNAL_SERVICE_ERROR],
 };
 impl Operation for ListSecrets {
@@ -559,7 +559,7 @@ shape!(PutResourcePolicyOutput, S_PUT_RESOURCE_POLICY_OUTPUT, M_PUT_RESOURCE_POL
 pub struct PutResourcePolicy;
 static OP_PUT_RESOURCE_POLICY: OperationSchema = OperationSchema {
     name: "PutResourcePolicy", service: &SERVICE, input: &S_PUT_RESOURCE_POLICY_INPUT, output: &S_PUT_RESOURCE_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_INTERNAL_SERVICE_ERROR, &E_INVALID_REQUEST_EXCEPTION, &E_PUBLIC_POLICY_EXCEPTION],
 };
 impl Operation for PutResourcePolicy {
@@ -611,7 +611,7 @@ shape!(PutSecretValueOutput, S_PUT_SECRET_VALUE_OUTPUT, M_PUT_SECRET_VALUE_OUTPU
 pub struct PutSecretValue;
 static OP_PUT_SECRET_VALUE: OperationSchema = OperationSchema {
     name: "PutSecretValue", service: &SERVICE, input: &S_PUT_SECRET_VALUE_INPUT, output: &S_PUT_SECRET_VALUE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_REQUEST_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_ENCRYPTION_FAILURE, &E_RESOURCE_EXISTS_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INTERNAL_SERVICE_ERROR, &E_DECRYPTION_FAILURE],
 };
 impl Operation for PutSecretValue {
@@ -649,7 +649,7 @@ shape!(RestoreSecretOutput, S_RESTORE_SECRET_OUTPUT, M_RESTORE_SECRET_OUTPUT, [0
 pub struct RestoreSecret;
 static OP_RESTORE_SECRET: OperationSchema = OperationSchema {
     name: "RestoreSecret", service: &SERVICE, input: &S_RESTORE_SECRET_INPUT, output: &S_RESTORE_SECRET_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_REQUEST_EXCEPTION, &E_INTERNAL_SERVICE_ERROR],
 };
 impl Operation for RestoreSecret {
@@ -683,7 +683,7 @@ shape!(TagResourceOutput, S_TAG_RESOURCE_OUTPUT, M_TAG_RESOURCE_OUTPUT, []);
 pub struct TagResource;
 static OP_TAG_RESOURCE: OperationSchema = OperationSchema {
     name: "TagResource", service: &SERVICE, input: &S_TAG_RESOURCE_INPUT, output: &S_TAG_RESOURCE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INVALID_REQUEST_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_INTERNAL_SERVICE_ERROR],
 };
 impl Operation for TagResource {
@@ -717,7 +717,7 @@ shape!(UntagResourceOutput, S_UNTAG_RESOURCE_OUTPUT, M_UNTAG_RESOURCE_OUTPUT, []
 pub struct UntagResource;
 static OP_UNTAG_RESOURCE: OperationSchema = OperationSchema {
     name: "UntagResource", service: &SERVICE, input: &S_UNTAG_RESOURCE_INPUT, output: &S_UNTAG_RESOURCE_OUTPUT, has_output: false, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INVALID_REQUEST_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_INTERNAL_SERVICE_ERROR],
 };
 impl Operation for UntagResource {
@@ -769,7 +769,7 @@ shape!(UpdateSecretOutput, S_UPDATE_SECRET_OUTPUT, M_UPDATE_SECRET_OUTPUT, [0 ar
 pub struct UpdateSecret;
 static OP_UPDATE_SECRET: OperationSchema = OperationSchema {
     name: "UpdateSecret", service: &SERVICE, input: &S_UPDATE_SECRET_INPUT, output: &S_UPDATE_SECRET_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_REQUEST_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_ENCRYPTION_FAILURE, &E_RESOURCE_EXISTS_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_INTERNAL_SERVICE_ERROR, &E_PRECONDITION_NOT_MET_EXCEPTION, &E_DECRYPTION_FAILURE],
 };
 impl Operation for UpdateSecret {
@@ -813,7 +813,7 @@ shape!(UpdateSecretVersionStageOutput, S_UPDATE_SECRET_VERSION_STAGE_OUTPUT, M_U
 pub struct UpdateSecretVersionStage;
 static OP_UPDATE_SECRET_VERSION_STAGE: OperationSchema = OperationSchema {
     name: "UpdateSecretVersionStage", service: &SERVICE, input: &S_UPDATE_SECRET_VERSION_STAGE_INPUT, output: &S_UPDATE_SECRET_VERSION_STAGE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_INVALID_REQUEST_EXCEPTION, &E_LIMIT_EXCEEDED_EXCEPTION, &E_INTERNAL_SERVICE_ERROR],
 };
 impl Operation for UpdateSecretVersionStage {
@@ -853,7 +853,7 @@ shape!(ValidateResourcePolicyOutput, S_VALIDATE_RESOURCE_POLICY_OUTPUT, M_VALIDA
 pub struct ValidateResourcePolicy;
 static OP_VALIDATE_RESOURCE_POLICY: OperationSchema = OperationSchema {
     name: "ValidateResourcePolicy", service: &SERVICE, input: &S_VALIDATE_RESOURCE_POLICY_INPUT, output: &S_VALIDATE_RESOURCE_POLICY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_RESOURCE_NOT_FOUND_EXCEPTION, &E_INVALID_PARAMETER_EXCEPTION, &E_INTERNAL_SERVICE_ERROR, &E_INVALID_REQUEST_EXCEPTION],
 };
 impl Operation for ValidateResourcePolicy {
@@ -1250,4 +1250,5 @@ pub static SERVICE: ServiceSchema = ServiceSchema {
     xml_namespace: "",
     operations: &[&OP_BATCH_GET_SECRET_VALUE, &OP_CREATE_SECRET, &OP_DELETE_RESOURCE_POLICY, &OP_DELETE_SECRET, &OP_DESCRIBE_SECRET, &OP_GET_RANDOM_PASSWORD, &OP_GET_RESOURCE_POLICY, &OP_GET_SECRET_VALUE, &OP_LIST_SECRET_VERSION_IDS, &OP_LIST_SECRETS, &OP_PUT_RESOURCE_POLICY, &OP_PUT_SECRET_VALUE, &OP_RESTORE_SECRET, &OP_TAG_RESOURCE, &OP_UNTAG_RESOURCE, &OP_UPDATE_SECRET, &OP_UPDATE_SECRET_VERSION_STAGE, &OP_VALIDATE_RESOURCE_POLICY],
     unserved: &["AssociateCrossAccountReplica", "CancelRotateSecret", "DisassociateCrossAccountReplica", "ListResourcePolicies", "RemoveRegionsFromReplication", "ReplicateSecretToRegions", "RotateSecret", "StopReplicationToReplica"],
+    query_compatible: false,
 };

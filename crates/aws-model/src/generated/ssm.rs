@@ -35,7 +35,7 @@ shape!(AddTagsToResourceOutput, S_ADD_TAGS_TO_RESOURCE_OUTPUT, M_ADD_TAGS_TO_RES
 pub struct AddTagsToResource;
 static OP_ADD_TAGS_TO_RESOURCE: OperationSchema = OperationSchema {
     name: "AddTagsToResource", service: &SERVICE, input: &S_ADD_TAGS_TO_RESOURCE_INPUT, output: &S_ADD_TAGS_TO_RESOURCE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_RESOURCE_TYPE, &E_INVALID_RESOURCE_ID, &E_INTERNAL_SERVER_ERROR, &E_TOO_MANY_TAGS_ERROR, &E_TOO_MANY_UPDATES],
 };
 impl Operation for AddTagsToResource {
@@ -69,7 +69,7 @@ shape!(DeleteParameterOutput, S_DELETE_PARAMETER_OUTPUT, M_DELETE_PARAMETER_OUTP
 pub struct DeleteParameter;
 static OP_DELETE_PARAMETER: OperationSchema = OperationSchema {
     name: "DeleteParameter", service: &SERVICE, input: &S_DELETE_PARAMETER_INPUT, output: &S_DELETE_PARAMETER_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INTERNAL_SERVER_ERROR, &E_PARAMETER_NOT_FOUND],
 };
 impl Operation for DeleteParameter {
@@ -107,7 +107,7 @@ shape!(DeleteParametersOutput, S_DELETE_PARAMETERS_OUTPUT, M_DELETE_PARAMETERS_O
 pub struct DeleteParameters;
 static OP_DELETE_PARAMETERS: OperationSchema = OperationSchema {
     name: "DeleteParameters", service: &SERVICE, input: &S_DELETE_PARAMETERS_INPUT, output: &S_DELETE_PARAMETERS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INTERNAL_SERVER_ERROR],
 };
 impl Operation for DeleteParameters {
@@ -153,7 +153,7 @@ shape!(DescribeParametersOutput, S_DESCRIBE_PARAMETERS_OUTPUT, M_DESCRIBE_PARAME
 pub struct DescribeParameters;
 static OP_DESCRIBE_PARAMETERS: OperationSchema = OperationSchema {
     name: "DescribeParameters", service: &SERVICE, input: &S_DESCRIBE_PARAMETERS_INPUT, output: &S_DESCRIBE_PARAMETERS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INTERNAL_SERVER_ERROR, &E_INVALID_FILTER_KEY, &E_INVALID_FILTER_OPTION, &E_INVALID_FILTER_VALUE, &E_INVALID_NEXT_TOKEN],
 };
 impl Operation for DescribeParameters {
@@ -191,7 +191,7 @@ shape!(GetParameterOutput, S_GET_PARAMETER_OUTPUT, M_GET_PARAMETER_OUTPUT, [0 pa
 pub struct GetParameter;
 static OP_GET_PARAMETER: OperationSchema = OperationSchema {
     name: "GetParameter", service: &SERVICE, input: &S_GET_PARAMETER_INPUT, output: &S_GET_PARAMETER_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INTERNAL_SERVER_ERROR, &E_INVALID_KEY_ID, &E_PARAMETER_NOT_FOUND, &E_PARAMETER_VERSION_NOT_FOUND],
 };
 impl Operation for GetParameter {
@@ -235,7 +235,7 @@ shape!(GetParameterHistoryOutput, S_GET_PARAMETER_HISTORY_OUTPUT, M_GET_PARAMETE
 pub struct GetParameterHistory;
 static OP_GET_PARAMETER_HISTORY: OperationSchema = OperationSchema {
     name: "GetParameterHistory", service: &SERVICE, input: &S_GET_PARAMETER_HISTORY_INPUT, output: &S_GET_PARAMETER_HISTORY_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INTERNAL_SERVER_ERROR, &E_PARAMETER_NOT_FOUND, &E_INVALID_NEXT_TOKEN, &E_INVALID_KEY_ID],
 };
 impl Operation for GetParameterHistory {
@@ -275,7 +275,7 @@ shape!(GetParametersOutput, S_GET_PARAMETERS_OUTPUT, M_GET_PARAMETERS_OUTPUT, [0
 pub struct GetParameters;
 static OP_GET_PARAMETERS: OperationSchema = OperationSchema {
     name: "GetParameters", service: &SERVICE, input: &S_GET_PARAMETERS_INPUT, output: &S_GET_PARAMETERS_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_KEY_ID, &E_INTERNAL_SERVER_ERROR],
 };
 impl Operation for GetParameters {
@@ -323,7 +323,7 @@ shape!(GetParametersByPathOutput, S_GET_PARAMETERS_BY_PATH_OUTPUT, M_GET_PARAMET
 pub struct GetParametersByPath;
 static OP_GET_PARAMETERS_BY_PATH: OperationSchema = OperationSchema {
     name: "GetParametersByPath", service: &SERVICE, input: &S_GET_PARAMETERS_BY_PATH_INPUT, output: &S_GET_PARAMETERS_BY_PATH_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INTERNAL_SERVER_ERROR, &E_INVALID_FILTER_KEY, &E_INVALID_FILTER_OPTION, &E_INVALID_FILTER_VALUE, &E_INVALID_KEY_ID, &E_INVALID_NEXT_TOKEN],
 };
 impl Operation for GetParametersByPath {
@@ -365,7 +365,7 @@ shape!(LabelParameterVersionOutput, S_LABEL_PARAMETER_VERSION_OUTPUT, M_LABEL_PA
 pub struct LabelParameterVersion;
 static OP_LABEL_PARAMETER_VERSION: OperationSchema = OperationSchema {
     name: "LabelParameterVersion", service: &SERVICE, input: &S_LABEL_PARAMETER_VERSION_INPUT, output: &S_LABEL_PARAMETER_VERSION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INTERNAL_SERVER_ERROR, &E_TOO_MANY_UPDATES, &E_PARAMETER_NOT_FOUND, &E_PARAMETER_VERSION_NOT_FOUND, &E_PARAMETER_VERSION_LABEL_LIMIT_EXCEEDED],
 };
 impl Operation for LabelParameterVersion {
@@ -403,7 +403,7 @@ shape!(ListTagsForResourceOutput, S_LIST_TAGS_FOR_RESOURCE_OUTPUT, M_LIST_TAGS_F
 pub struct ListTagsForResource;
 static OP_LIST_TAGS_FOR_RESOURCE: OperationSchema = OperationSchema {
     name: "ListTagsForResource", service: &SERVICE, input: &S_LIST_TAGS_FOR_RESOURCE_INPUT, output: &S_LIST_TAGS_FOR_RESOURCE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_RESOURCE_TYPE, &E_INVALID_RESOURCE_ID, &E_INTERNAL_SERVER_ERROR],
 };
 impl Operation for ListTagsForResource {
@@ -461,7 +461,7 @@ shape!(PutParameterOutput, S_PUT_PARAMETER_OUTPUT, M_PUT_PARAMETER_OUTPUT, [0 ve
 pub struct PutParameter;
 static OP_PUT_PARAMETER: OperationSchema = OperationSchema {
     name: "PutParameter", service: &SERVICE, input: &S_PUT_PARAMETER_INPUT, output: &S_PUT_PARAMETER_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INTERNAL_SERVER_ERROR, &E_INVALID_KEY_ID, &E_PARAMETER_LIMIT_EXCEEDED, &E_TOO_MANY_UPDATES, &E_PARAMETER_ALREADY_EXISTS, &E_HIERARCHY_LEVEL_LIMIT_EXCEEDED_EXCEPTION, &E_HIERARCHY_TYPE_MISMATCH_EXCEPTION, &E_INVALID_ALLOWED_PATTERN_EXCEPTION, &E_PARAMETER_MAX_VERSION_LIMIT_EXCEEDED, &E_PARAMETER_PATTERN_MISMATCH_EXCEPTION, &E_UNSUPPORTED_PARAMETER_TYPE, &E_POLICIES_LIMIT_EXCEEDED_EXCEPTION, &E_INVALID_POLICY_TYPE_EXCEPTION, &E_INVALID_POLICY_ATTRIBUTE_EXCEPTION, &E_INCOMPATIBLE_POLICY_EXCEPTION],
 };
 impl Operation for PutParameter {
@@ -499,7 +499,7 @@ shape!(RemoveTagsFromResourceOutput, S_REMOVE_TAGS_FROM_RESOURCE_OUTPUT, M_REMOV
 pub struct RemoveTagsFromResource;
 static OP_REMOVE_TAGS_FROM_RESOURCE: OperationSchema = OperationSchema {
     name: "RemoveTagsFromResource", service: &SERVICE, input: &S_REMOVE_TAGS_FROM_RESOURCE_INPUT, output: &S_REMOVE_TAGS_FROM_RESOURCE_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_RESOURCE_TYPE, &E_INVALID_RESOURCE_ID, &E_INTERNAL_SERVER_ERROR, &E_TOO_MANY_UPDATES],
 };
 impl Operation for RemoveTagsFromResource {
@@ -541,7 +541,7 @@ shape!(UnlabelParameterVersionOutput, S_UNLABEL_PARAMETER_VERSION_OUTPUT, M_UNLA
 pub struct UnlabelParameterVersion;
 static OP_UNLABEL_PARAMETER_VERSION: OperationSchema = OperationSchema {
     name: "UnlabelParameterVersion", service: &SERVICE, input: &S_UNLABEL_PARAMETER_VERSION_INPUT, output: &S_UNLABEL_PARAMETER_VERSION_OUTPUT, has_output: true, result_wrapper: None,
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INTERNAL_SERVER_ERROR, &E_TOO_MANY_UPDATES, &E_PARAMETER_NOT_FOUND, &E_PARAMETER_VERSION_NOT_FOUND],
 };
 impl Operation for UnlabelParameterVersion {
@@ -832,4 +832,5 @@ pub static SERVICE: ServiceSchema = ServiceSchema {
     xml_namespace: "",
     operations: &[&OP_ADD_TAGS_TO_RESOURCE, &OP_DELETE_PARAMETER, &OP_DELETE_PARAMETERS, &OP_DESCRIBE_PARAMETERS, &OP_GET_PARAMETER, &OP_GET_PARAMETER_HISTORY, &OP_GET_PARAMETERS, &OP_GET_PARAMETERS_BY_PATH, &OP_LABEL_PARAMETER_VERSION, &OP_LIST_TAGS_FOR_RESOURCE, &OP_PUT_PARAMETER, &OP_REMOVE_TAGS_FROM_RESOURCE, &OP_UNLABEL_PARAMETER_VERSION],
     unserved: &["AssociateOpsItemRelatedItem", "CancelCommand", "CancelMaintenanceWindowExecution", "CreateActivation", "CreateAssociation", "CreateAssociationBatch", "CreateCloudConnector", "CreateDocument", "CreateMaintenanceWindow", "CreateOpsItem", "CreateOpsMetadata", "CreatePatchBaseline", "CreateResourceDataSync", "DeleteActivation", "DeleteAssociation", "DeleteCloudConnector", "DeleteDocument", "DeleteInventory", "DeleteMaintenanceWindow", "DeleteOpsItem", "DeleteOpsMetadata", "DeletePatchBaseline", "DeleteResourceDataSync", "DeleteResourcePolicy", "DeregisterDefaultHostManagementConfiguration", "DeregisterManagedInstance", "DeregisterPatchBaselineForPatchGroup", "DeregisterTargetFromMaintenanceWindow", "DeregisterTaskFromMaintenanceWindow", "DescribeActivations", "DescribeAssociation", "DescribeAssociationExecutionTargets", "DescribeAssociationExecutions", "DescribeAutomationExecutions", "DescribeAutomationStepExecutions", "DescribeAvailablePatches", "DescribeDocument", "DescribeDocumentPermission", "DescribeEffectiveInstanceAssociations", "DescribeEffectivePatchesForPatchBaseline", "DescribeInstanceAssociationsStatus", "DescribeInstanceInformation", "DescribeInstancePatchStates", "DescribeInstancePatchStatesForPatchGroup", "DescribeInstancePatches", "DescribeInstanceProperties", "DescribeInventoryDeletions", "DescribeMaintenanceWindowExecutionTaskInvocations", "DescribeMaintenanceWindowExecutionTasks", "DescribeMaintenanceWindowExecutions", "DescribeMaintenanceWindowSchedule", "DescribeMaintenanceWindowTargets", "DescribeMaintenanceWindowTasks", "DescribeMaintenanceWindows", "DescribeMaintenanceWindowsForTarget", "DescribeOpsItems", "DescribePatchBaselines", "DescribePatchGroupState", "DescribePatchGroups", "DescribePatchProperties", "DescribeSessions", "DisassociateOpsItemRelatedItem", "GetAccessToken", "GetAutomationExecution", "GetCalendarState", "GetCloudConnector", "GetCommandInvocation", "GetConnectionStatus", "GetDefaultPatchBaseline", "GetDeployablePatchSnapshotForInstance", "GetDocument", "GetExecutionPreview", "GetInventory", "GetInventorySchema", "GetMaintenanceWindow", "GetMaintenanceWindowExecution", "GetMaintenanceWindowExecutionTask", "GetMaintenanceWindowExecutionTaskInvocation", "GetMaintenanceWindowTask", "GetOpsItem", "GetOpsMetadata", "GetOpsSummary", "GetPatchBaseline", "GetPatchBaselineForPatchGroup", "GetResourcePolicies", "GetServiceSetting", "ListAssociationVersions", "ListAssociations", "ListCloudConnectors", "ListCommandInvocations", "ListCommands", "ListComplianceItems", "ListComplianceSummaries", "ListDocumentMetadataHistory", "ListDocumentVersions", "ListDocuments", "ListInventoryEntries", "ListNodes", "ListNodesSummary", "ListOpsItemEvents", "ListOpsItemRelatedItems", "ListOpsMetadata", "ListResourceComplianceSummaries", "ListResourceDataSync", "ModifyDocumentPermission", "PutComplianceItems", "PutInventory", "PutResourcePolicy", "RegisterDefaultHostManagementConfiguration", "RegisterDefaultPatchBaseline", "RegisterPatchBaselineForPatchGroup", "RegisterTargetWithMaintenanceWindow", "RegisterTaskWithMaintenanceWindow", "ResetServiceSetting", "ResumeSession", "SendAutomationSignal", "SendCommand", "StartAccessRequest", "StartAssociationsOnce", "StartAutomationExecution", "StartChangeRequestExecution", "StartExecutionPreview", "StartSession", "StopAutomationExecution", "TerminateSession", "UpdateAssociation", "UpdateAssociationStatus", "UpdateCloudConnector", "UpdateDocument", "UpdateDocumentDefaultVersion", "UpdateDocumentMetadata", "UpdateMaintenanceWindow", "UpdateMaintenanceWindowTarget", "UpdateMaintenanceWindowTask", "UpdateManagedInstanceRole", "UpdateOpsItem", "UpdateOpsMetadata", "UpdatePatchBaseline", "UpdateResourceDataSync", "UpdateServiceSetting", "ValidateCloudConnector"],
+    query_compatible: false,
 };

@@ -67,7 +67,7 @@ shape!(AssumeRoleOutput, S_ASSUME_ROLE_OUTPUT, M_ASSUME_ROLE_OUTPUT, [0 credenti
 pub struct AssumeRole;
 static OP_ASSUME_ROLE: OperationSchema = OperationSchema {
     name: "AssumeRole", service: &SERVICE, input: &S_ASSUME_ROLE_INPUT, output: &S_ASSUME_ROLE_OUTPUT, has_output: true, result_wrapper: Some("AssumeRoleResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_PACKED_POLICY_TOO_LARGE_EXCEPTION, &E_REGION_DISABLED_EXCEPTION, &E_EXPIRED_TOKEN_EXCEPTION],
 };
 impl Operation for AssumeRole {
@@ -103,7 +103,7 @@ shape!(DecodeAuthorizationMessageOutput, S_DECODE_AUTHORIZATION_MESSAGE_OUTPUT, 
 pub struct DecodeAuthorizationMessage;
 static OP_DECODE_AUTHORIZATION_MESSAGE: OperationSchema = OperationSchema {
     name: "DecodeAuthorizationMessage", service: &SERVICE, input: &S_DECODE_AUTHORIZATION_MESSAGE_INPUT, output: &S_DECODE_AUTHORIZATION_MESSAGE_OUTPUT, has_output: true, result_wrapper: Some("DecodeAuthorizationMessageResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_INVALID_AUTHORIZATION_MESSAGE_EXCEPTION],
 };
 impl Operation for DecodeAuthorizationMessage {
@@ -139,7 +139,7 @@ shape!(GetAccessKeyInfoOutput, S_GET_ACCESS_KEY_INFO_OUTPUT, M_GET_ACCESS_KEY_IN
 pub struct GetAccessKeyInfo;
 static OP_GET_ACCESS_KEY_INFO: OperationSchema = OperationSchema {
     name: "GetAccessKeyInfo", service: &SERVICE, input: &S_GET_ACCESS_KEY_INFO_INPUT, output: &S_GET_ACCESS_KEY_INFO_OUTPUT, has_output: true, result_wrapper: Some("GetAccessKeyInfoResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for GetAccessKeyInfo {
@@ -177,7 +177,7 @@ shape!(GetCallerIdentityOutput, S_GET_CALLER_IDENTITY_OUTPUT, M_GET_CALLER_IDENT
 pub struct GetCallerIdentity;
 static OP_GET_CALLER_IDENTITY: OperationSchema = OperationSchema {
     name: "GetCallerIdentity", service: &SERVICE, input: &S_GET_CALLER_IDENTITY_INPUT, output: &S_GET_CALLER_IDENTITY_OUTPUT, has_output: true, result_wrapper: Some("GetCallerIdentityResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[],
 };
 impl Operation for GetCallerIdentity {
@@ -231,7 +231,7 @@ shape!(GetFederationTokenOutput, S_GET_FEDERATION_TOKEN_OUTPUT, M_GET_FEDERATION
 pub struct GetFederationToken;
 static OP_GET_FEDERATION_TOKEN: OperationSchema = OperationSchema {
     name: "GetFederationToken", service: &SERVICE, input: &S_GET_FEDERATION_TOKEN_INPUT, output: &S_GET_FEDERATION_TOKEN_OUTPUT, has_output: true, result_wrapper: Some("GetFederationTokenResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_MALFORMED_POLICY_DOCUMENT_EXCEPTION, &E_PACKED_POLICY_TOO_LARGE_EXCEPTION, &E_REGION_DISABLED_EXCEPTION],
 };
 impl Operation for GetFederationToken {
@@ -277,7 +277,7 @@ shape!(GetSessionTokenOutput, S_GET_SESSION_TOKEN_OUTPUT, M_GET_SESSION_TOKEN_OU
 pub struct GetSessionToken;
 static OP_GET_SESSION_TOKEN: OperationSchema = OperationSchema {
     name: "GetSessionToken", service: &SERVICE, input: &S_GET_SESSION_TOKEN_INPUT, output: &S_GET_SESSION_TOKEN_OUTPUT, has_output: true, result_wrapper: Some("GetSessionTokenResult"),
-    http: Http { method: "POST", path: "/" },
+    http: Http { method: "POST", path: "/", status: 200 },
     errors: &[&E_REGION_DISABLED_EXCEPTION],
 };
 impl Operation for GetSessionToken {
@@ -445,4 +445,5 @@ pub static SERVICE: ServiceSchema = ServiceSchema {
     xml_namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
     operations: &[&OP_ASSUME_ROLE, &OP_DECODE_AUTHORIZATION_MESSAGE, &OP_GET_ACCESS_KEY_INFO, &OP_GET_CALLER_IDENTITY, &OP_GET_FEDERATION_TOKEN, &OP_GET_SESSION_TOKEN],
     unserved: &["AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "AssumeRoot", "GetDelegatedAccessToken", "GetWebIdentityToken"],
+    query_compatible: false,
 };

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use longshore_aws_model::{Kind, Member, Schema, ShapeWriter, Timestamp, TimestampFormat};
 
+use crate::number::write_float;
 use crate::time;
 
 /// Writes into a string it owns.
@@ -83,15 +84,15 @@ impl ShapeWriter for JsonWriter {
         // Writing to a String does not fail.
         let _ = write!(self.out, "{value}");
     }
-    fn float(&mut self, _: &'static Schema, value: f64) {
-        let _ = match value {
-            v if v.is_nan() => write!(self.out, "\"NaN\""),
-            v if v.is_infinite() => {
-                write!(self.out, "\"{}Infinity\"", if v < 0.0 { "-" } else { "" })
-            }
-            // Always with a point, as AWS writes doubles.
-            v => write!(self.out, "{v:?}"),
-        };
+    fn float(&mut self, schema: &'static Schema, value: f64) {
+        let word = !value.is_finite();
+        if word {
+            self.out.push('"');
+        }
+        write_float(&mut self.out, schema, value);
+        if word {
+            self.out.push('"');
+        }
     }
     fn boolean(&mut self, _: &'static Schema, value: bool) {
         self.out.push_str(if value { "true" } else { "false" });

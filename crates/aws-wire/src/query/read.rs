@@ -93,14 +93,12 @@ impl<'a> FormReader<'a> {
 impl ShapeReader for FormReader<'_> {
     fn structure(&mut self, schema: &'static Schema, on: OnMember<'_>) -> Result<(), ReadError> {
         for (i, member) in schema.members().iter().enumerate() {
-            // Elements of a flattened list carry their own name in place of the list's.
-            let name = match member.schema.kind {
-                Kind::List(l) if l.flattened && self.dialect == Dialect::Query => {
-                    l.element_name.unwrap_or(member.query)
-                }
-                _ => member.query,
+            // Elements of a flattened list carry their own name in place of the list's, in the older models.
+            let own = match member.schema.kind {
+                Kind::List(l) if l.flattened && self.dialect == Dialect::Query => l.element_name,
+                _ => None,
             };
-            if let Some(mut child) = self.child(name) {
+            if let Some(mut child) = own.and_then(|name| self.child(name)).or_else(|| self.child(member.query)) {
                 on(i, &mut child)?;
             }
         }

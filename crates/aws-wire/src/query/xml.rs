@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use longshore_aws_model::schema::MapSchema;
-use longshore_aws_model::{Kind, Member, Schema, ShapeWriter, Timestamp, TimestampFormat};
+use longshore_aws_model::schema::{MapSchema, Namespace};
+use longshore_aws_model::{Kind, Member, Place, Schema, ShapeWriter, Timestamp, TimestampFormat};
 
+use crate::number::write_float;
 use crate::time;
 
 /// Writes into a string it owns. What surrounds the shape is written by [`XmlWriter::open`] and [`XmlWriter::leaf`].
@@ -15,6 +16,8 @@ pub(crate) struct XmlWriter {
     /// Element the next value stands in; none for the outermost structure, whose members follow bare.
     next: Option<&'static str>,
     frames: Vec<Frame>,
+    /// The next value is this attribute.
+    attribute: Option<&'static str>,
 }
 
 /// An aggregate that has begun.
@@ -27,11 +30,15 @@ struct Frame {
     map: Option<(MapSchema, &'static str)>,
     /// An entry has begun and not ended.
     in_entry: bool,
+    /// Schema of the map, for its namespace; entries of a flattened one have it.
+    schema: &'static Schema,
+    /// Where the start tag ends, for attributes.
+    tag_end: usize,
 }
 
 impl XmlWriter {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self { out: String::with_capacity(bytes), next: None, frames: Vec::new() }
+        Self { out: String::with_capacity(bytes), next: None, frames: Vec::new(), attribute: None }
     }
 
     pub(crate) fn finish(self) -> String {
@@ -56,24 +63,73 @@ impl XmlWriter {
         self.out.push('>');
     }
 
+    /// Opens an element in the namespace of its schema, if that has one.
+    fn open_in(&mut self, element: &str, schema: &Schema) {
+        self.open(element);
+        if let Some(Namespace { prefix, uri }) = schema.xmlns {
+            self.out.pop();
+            let colon = if prefix.is_empty() { "" } else { ":" };
+            // Namespaces are the model's: nothing to escape.
+            let _ = write!(self.out, " xmlns{colon}{prefix}=\"{uri}\">");
+        }
+    }
+
+    /// Begins a document: its element has the schema's namespace, else the service's.
+    pub(crate) fn root(&mut self, element: &'static str, schema: &'static Schema, namespace: &str) {
+        self.next = Some(element);
+        self.begin_structure(schema);
+        if schema.xmlns.is_none() && !namespace.is_empty() {
+            self.attribute("xmlns", namespace);
+        }
+    }
+
+    /// The next value stands in an element of this name.
+    pub(crate) fn element_named(&mut self, element: &'static str) {
+        self.next = Some(element);
+    }
+
+    /// Puts an attribute into the start tag of the structure that has begun.
+    fn attribute(&mut self, name: &str, value: &str) {
+        let Some(frame) = self.frames.last_mut() else {
+            return;
+        };
+        let mut text = format!(" {name}=\"");
+        escape(&mut text, value);
+        text.push('"');
+        self.out.insert_str(frame.tag_end, &text);
+        frame.tag_end += text.len();
+    }
+
     pub(crate) fn close(&mut self, element: &str) {
         self.out.push_str("</");
         self.out.push_str(element);
         self.out.push('>');
     }
 
-    fn value(&mut self, write: impl FnOnce(&mut String)) {
+    fn value(&mut self, schema: &Schema, write: impl FnOnce(&mut String)) {
+        if let Some(name) = self.attribute.take() {
+            let mut text = String::new();
+            write(&mut text);
+            return self.attribute(name, &text);
+        }
         let element = self.next.take().unwrap_or("member");
-        self.open(element);
+        self.open_in(element, schema);
         write(&mut self.out);
         self.close(element);
     }
 
-    fn begin(&mut self, element: Option<&'static str>, child: &'static str, map: Option<(MapSchema, &'static str)>) {
+    fn begin(
+        &mut self,
+        schema: &'static Schema,
+        element: Option<&'static str>,
+        child: &'static str,
+        map: Option<(MapSchema, &'static str)>,
+    ) {
         if let Some(element) = element {
-            self.open(element);
+            self.open_in(element, schema);
         }
-        self.frames.push(Frame { element, child, map, in_entry: false });
+        let tag_end = self.out.len().saturating_sub(1);
+        self.frames.push(Frame { element, child, map, in_entry: false, schema, tag_end });
     }
 
     fn end(&mut self) {
@@ -90,12 +146,15 @@ impl XmlWriter {
 }
 
 impl ShapeWriter for XmlWriter {
-    fn begin_structure(&mut self, _: &'static Schema) {
+    fn begin_structure(&mut self, schema: &'static Schema) {
         let element = self.next.take();
-        self.begin(element, "", None);
+        self.begin(schema, element, "", None);
     }
     fn member(&mut self, member: &'static Member) {
-        self.next = Some(member.wire);
+        match member.place {
+            Place::Attribute => self.attribute = Some(member.wire),
+            _ => self.next = Some(member.wire),
+        }
     }
     fn end_structure(&mut self) {
         self.end();
@@ -104,10 +163,10 @@ impl ShapeWriter for XmlWriter {
         let element = self.next.take();
         match schema.kind {
             Kind::List(l) if l.flattened => {
-                self.begin(None, l.element_name.or(element).unwrap_or("member"), None);
+                self.begin(schema, None, l.element_name.or(element).unwrap_or("member"), None);
             }
-            Kind::List(l) => self.begin(element, l.element_name.unwrap_or("member"), None),
-            _ => self.begin(element, "member", None),
+            Kind::List(l) => self.begin(schema, element, l.element_name.unwrap_or("member"), None),
+            _ => self.begin(schema, element, "member", None),
         }
     }
     fn element(&mut self) {
@@ -119,9 +178,9 @@ impl ShapeWriter for XmlWriter {
     fn begin_map(&mut self, schema: &'static Schema, _: usize) {
         let element = self.next.take();
         match schema.kind {
-            Kind::Map(m) if m.flattened => self.begin(None, "", Some((m, element.unwrap_or("entry")))),
-            Kind::Map(m) => self.begin(element, "", Some((m, "entry"))),
-            _ => self.begin(element, "", None),
+            Kind::Map(m) if m.flattened => self.begin(schema, None, "", Some((m, element.unwrap_or("entry")))),
+            Kind::Map(m) => self.begin(schema, element, "", Some((m, "entry"))),
+            _ => self.begin(schema, element, "", None),
         }
     }
     fn entry(&mut self, key: &str) {
@@ -131,48 +190,49 @@ impl ShapeWriter for XmlWriter {
         let Some((map, entry)) = frame.map else {
             return;
         };
+        let schema = frame.schema;
         if std::mem::replace(&mut frame.in_entry, true) {
             self.close(entry);
         }
-        self.open(entry);
-        self.leaf(map.key_name, key);
+        match map.flattened {
+            true => self.open_in(entry, schema),
+            false => self.open(entry),
+        }
+        self.open_in(map.key_name, map.key);
+        escape(&mut self.out, key);
+        self.close(map.key_name);
         self.next = Some(map.value_name);
     }
     fn end_map(&mut self) {
         self.end();
     }
-    fn string(&mut self, _: &'static Schema, value: &str) {
-        self.value(|out| escape(out, value));
+    fn string(&mut self, schema: &'static Schema, value: &str) {
+        self.value(schema, |out| escape(out, value));
     }
-    fn integer(&mut self, _: &'static Schema, value: i64) {
-        self.value(|out| {
+    fn integer(&mut self, schema: &'static Schema, value: i64) {
+        self.value(schema, |out| {
             // Writing to a String does not fail.
             let _ = write!(out, "{value}");
         });
     }
-    fn float(&mut self, _: &'static Schema, value: f64) {
-        self.value(|out| {
-            let _ = match value {
-                v if v.is_infinite() => write!(out, "{}Infinity", if v < 0.0 { "-" } else { "" }),
-                v => write!(out, "{v:?}"),
-            };
-        });
+    fn float(&mut self, schema: &'static Schema, value: f64) {
+        self.value(schema, |out| write_float(out, schema, value));
     }
-    fn boolean(&mut self, _: &'static Schema, value: bool) {
-        self.value(|out| out.push_str(if value { "true" } else { "false" }));
+    fn boolean(&mut self, schema: &'static Schema, value: bool) {
+        self.value(schema, |out| out.push_str(if value { "true" } else { "false" }));
     }
     fn timestamp(&mut self, schema: &'static Schema, value: Timestamp) {
         let format = match schema.kind {
             Kind::Timestamp(Some(format)) => format,
             _ => TimestampFormat::Iso8601,
         };
-        self.value(|out| time::write(out, value, format));
+        self.value(schema, |out| time::write(out, value, format));
     }
-    fn blob(&mut self, _: &'static Schema, value: &[u8]) {
-        self.value(|out| BASE64_STANDARD.encode_string(value, out));
+    fn blob(&mut self, schema: &'static Schema, value: &[u8]) {
+        self.value(schema, |out| BASE64_STANDARD.encode_string(value, out));
     }
-    fn document(&mut self, _: &'static Schema, value: &str) {
-        self.value(|out| escape(out, value));
+    fn document(&mut self, schema: &'static Schema, value: &str) {
+        self.value(schema, |out| escape(out, value));
     }
 }
 

@@ -1,1 +1,2 @@
+mod protocols;
 mod sigv4;
