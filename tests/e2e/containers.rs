@@ -103,42 +103,60 @@ pub fn out_of_memory(kit: &Kit) -> anyhow::Result<()> {
     })
 }
 
+/// Runs a command to its end with the log options that are added: the task, and the messages of its log stream.
+fn logged(busybox: &mut Busybox, family: &str, script: &str, options: &Value) -> anyhow::Result<(Value, Value)> {
+    let mut all = json!({
+        "awslogs-group": "/test/log", "awslogs-create-group": "true", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p",
+    });
+    for (key, value) in options.as_object().into_iter().flatten() {
+        all[key] = value.clone();
+    }
+    let container = json!({
+        "command": ["/bin/sh", "-c", script],
+        "logConfiguration": {"logDriver": "awslogs", "options": all},
+    });
+    // Writing to a group needs a role that may.
+    let trust = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}]});
+    let role = busybox.aws.text(
+        &["iam", "create-role", "--role-name", family, "--assume-role-policy-document", &trust.to_string()],
+        "Role.Arn",
+    )?;
+    let mut definition = definition(family, &busybox.image, &container);
+    definition["executionRoleArn"] = json!(role);
+    let definition = register(&mut busybox.api, &definition)?;
+    let task = run_task(&mut busybox.api, &busybox.network, &definition)?;
+    let task = wait_status(&mut busybox.api, &task, "STOPPED")?;
+
+    let id = task["taskArn"].as_str().and_then(|arn| arn.rsplit('/').next()).context("an ARN")?;
+    let stream = format!("p/app/{id}");
+    let of_stream = ["--log-group-name", "/test/log", "--log-stream-name", &stream];
+    let messages = [&["logs", "get-log-events"], &of_stream[..], &["--query", "events[].message"]].concat();
+    let messages = busybox.aws.call(&messages)?;
+    Ok((task, messages))
+}
+
 pub fn exit_code_and_log(kit: &Kit) -> anyhow::Result<()> {
     on_busybox(kit, |busybox| {
-        let container = json!({
-            "command": ["/bin/sh", "-c", "echo one; echo two; exit 7"],
-            "logConfiguration": {"logDriver": "awslogs", "options": {
-                "awslogs-group": "/test/log", "awslogs-create-group": "true", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p",
-            }},
-        });
-        // Writing to a group needs a role that may.
-        let trust = json!({"Version": "2012-10-17", "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}]});
-        let role = busybox.aws.text(
-            &["iam", "create-role", "--role-name", "execution", "--assume-role-policy-document", &trust.to_string()],
-            "Role.Arn",
-        )?;
-        let mut definition = definition("log", &busybox.image, &container);
-        definition["executionRoleArn"] = json!(role);
-        let definition = register(&mut busybox.api, &definition)?;
-        let task = run_task(&mut busybox.api, &busybox.network, &definition)?;
-        let task = wait_status(&mut busybox.api, &task, "STOPPED")?;
+        let (task, lines) = logged(busybox, "log", "echo one; echo; echo two; exit 7", &Value::Null)?;
         ensure!(task["containers"][0]["exitCode"] == 7, "the exit code: {task}");
         ensure!(task["stoppedReason"] == "Essential container in task exited", "the reason: {task}");
+        ensure!(lines == json!(["one", "two"]), "the log has no empty events: {lines}");
+        Ok(())
+    })
+}
 
-        let id = task["taskArn"].as_str().and_then(|arn| arn.rsplit('/').next()).context("an ARN")?;
-        let stream = format!("p/app/{id}");
-        let lines = busybox.aws.call(&[
-            "logs",
-            "get-log-events",
-            "--log-group-name",
-            "/test/log",
-            "--log-stream-name",
-            &stream,
-            "--query",
-            "events[].message",
-        ])?;
-        ensure!(lines == json!(["one", "two"]), "the log: {lines}");
+pub fn lines_are_joined(kit: &Kit) -> anyhow::Result<()> {
+    on_busybox(kit, |busybox| {
+        let script = "echo '[Nov 21, 2026 10:00:01] INFO start'; echo '[Nov 21, 2026 10:00:02] ERROR boom'; echo '  at a()'; echo '  at b()'";
+        let options = json!({"awslogs-datetime-format": r"\[%b %d, %Y %H:%M:%S\]"});
+        let (_, events) = logged(busybox, "trace", script, &options)?;
+        let trace = "[Nov 21, 2026 10:00:02] ERROR boom\n  at a()\n  at b()\n";
+        ensure!(events == json!(["[Nov 21, 2026 10:00:01] INFO start\n", trace]), "a trace is one event: {events}");
+
+        let filter = ["logs", "filter-log-events", "--log-group-name", "/test/log", "--query", "events[].message"];
+        let found = busybox.aws.call(&[&filter[..], &["--filter-pattern", "[day, ..., line = *b*]"]].concat())?;
+        ensure!(found == json!([trace]), "found by its last field: {found}");
         Ok(())
     })
 }

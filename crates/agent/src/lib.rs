@@ -17,6 +17,7 @@ mod link;
 mod local;
 pub mod machine;
 mod metadata;
+mod multiline;
 mod networks;
 mod ranges;
 mod spec;

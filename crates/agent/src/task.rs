@@ -8,6 +8,7 @@
 
 use crate::hub::Hub;
 use crate::machine::{Machine, StartError, SupervisorLink};
+use crate::multiline::Joiner;
 use crate::spec;
 use crate::supervisor::SupervisorError;
 use longshore_runtime::protocol as rt;
@@ -25,6 +26,8 @@ const LOGS_WAIT: Duration = Duration::from_secs(10);
 /// Lines of one container on their way to the control plane; further ones stay with the supervisor.
 const LINES_IN_FLIGHT: usize = 4000;
 const BATCH_LINES: usize = 500;
+/// Bytes of messages from which a batch is full.
+const BATCH_BYTES: usize = 1 << 20;
 /// A pull that takes longer is reported while it goes on.
 const SLOW_PULL: Duration = Duration::from_millis(150);
 /// How long a line waits for others to travel with.
@@ -282,7 +285,13 @@ impl<M: Machine> Shell<M> {
                 }
                 () = due(logs.due_at()) => logs.flush(&self.node),
                 () = due(give_up_logs) => {}
-                event = supervisor.next() => self.handle(event?, &mut logs),
+                event = supervisor.next() => {
+                    self.handle(event?, &mut logs);
+                    if logs.begins_to_leave() {
+                        // What it would send now would only be thrown away here.
+                        supervisor.send(&rt::Command::Subscribe { logs: false }).await?;
+                    }
+                }
             }
         }
     }
@@ -381,10 +390,22 @@ fn stop(cause: &rt::StopCause) -> Option<(StopCode, String)> {
     }
 }
 
+/// How many of the first lines make a batch: at least one.
+fn batch_len(lines: &[rt::LogLine]) -> usize {
+    let mut bytes = 0;
+    let fits = |line: &&rt::LogLine| {
+        bytes += line.message.len();
+        bytes <= BATCH_BYTES
+    };
+    lines.iter().take(BATCH_LINES).take_while(fits).count().max(1)
+}
+
 /// Log lines between supervisor and control plane.
 struct Logs {
     /// Group, stream and the rest of a batch, by container; containers without a log driver are only acknowledged.
     sinks: HashMap<String, Option<LogBatch>>,
+    /// Of containers whose lines make events of several.
+    joiners: HashMap<String, Joiner>,
     waiting: BTreeMap<String, Vec<rt::LogLine>>,
     since: Option<tokio::time::Instant>,
     /// Batch to container, last sequence and number of lines.
@@ -396,7 +417,11 @@ struct Logs {
     last: HashMap<String, (u64, bool)>,
     /// Lines were left with the supervisor, to be asked for again.
     left: bool,
+    /// It was told to keep them.
+    told_to_keep: bool,
     acks: Vec<rt::Command>,
+    /// Batches that were sent to nobody.
+    unsent: u64,
     done_sender: mpsc::UnboundedSender<u64>,
 }
 
@@ -414,7 +439,12 @@ impl Logs {
                 events: vec![],
             })
         };
+        let joiner = |container: &ContainerIntent| {
+            let pattern = container.definition.log.as_ref()?.multiline.as_deref()?;
+            Some((container.definition.name.clone(), Joiner::new(pattern)?))
+        };
         let logs = Self {
+            joiners: intent.containers.iter().filter_map(joiner).collect(),
             sinks: intent.containers.iter().map(|c| (c.definition.name.clone(), sink(c))).collect(),
             waiting: BTreeMap::new(),
             since: None,
@@ -424,7 +454,9 @@ impl Logs {
             received: HashMap::new(),
             last: HashMap::new(),
             left: false,
+            told_to_keep: false,
             acks: vec![],
+            unsent: 0,
             done_sender,
         };
         (logs, done)
@@ -445,39 +477,72 @@ impl Logs {
             return;
         }
         *received = line.sequence;
+        match self.joiners.get_mut(&line.container) {
+            None => self.wait(line),
+            Some(joiner) => {
+                let event = joiner.add(line, tokio::time::Instant::now());
+                event.into_iter().for_each(|event| self.wait(event));
+            }
+        }
+    }
+
+    fn wait(&mut self, line: rt::LogLine) {
         self.in_flight += 1;
         self.since.get_or_insert_with(tokio::time::Instant::now);
-        self.waiting.entry(line.container.clone()).or_default().push(line);
+        match self.waiting.get_mut(&line.container) {
+            Some(lines) => lines.push(line),
+            None => {
+                self.waiting.insert(line.container.clone(), vec![line]);
+            }
+        }
     }
 
     /// When to send what waits.
     fn due_at(&self) -> Option<tokio::time::Instant> {
-        self.since.map(|since| if self.in_flight < BATCH_LINES { since + BATCH_WAIT } else { since })
+        let lines = self.since.map(|since| if self.in_flight < BATCH_LINES { since + BATCH_WAIT } else { since });
+        let events = self.joiners.values().filter_map(Joiner::due_at).min();
+        lines.into_iter().chain(events).min()
     }
 
     fn flush<M: Machine>(&mut self, node: &Hub<M>) {
+        let now = tokio::time::Instant::now();
+        self.close_events(|_, joiner| joiner.due_at().is_some_and(|at| at <= now));
         self.since = None;
-        for (container, lines) in std::mem::take(&mut self.waiting) {
-            for lines in lines.chunks(BATCH_LINES) {
-                let Some(last) = lines.last().map(|line| line.sequence) else { continue };
-                match self.sinks.get(&container).cloned().flatten() {
-                    Some(mut batch) => {
-                        batch.events = lines
-                            .iter()
-                            .map(|line| (Timestamp(line.timestamp_ms as i64), line.message.clone()))
-                            .collect();
-                        let number = node.ship(batch, self.done_sender.clone());
-                        self.sent.insert(number, (container.clone(), last, lines.len()));
-                    }
-                    None => {
-                        // Nobody wants them: the supervisor may forget them at once.
-                        let number = u64::MAX - last;
-                        self.sent.insert(number, (container.clone(), last, lines.len()));
-                        let _ = self.done_sender.send(number);
-                    }
-                }
+        for (container, mut lines) in std::mem::take(&mut self.waiting) {
+            while !lines.is_empty() {
+                let later = lines.split_off(batch_len(&lines));
+                self.send(node, &container, std::mem::replace(&mut lines, later));
             }
         }
+    }
+
+    fn send<M: Machine>(&mut self, node: &Hub<M>, container: &str, lines: Vec<rt::LogLine>) {
+        let Some(last) = lines.last().map(|line| line.sequence) else { return };
+        let count = lines.len();
+        // CloudWatch takes no empty events, and its driver sends none.
+        let events: Vec<_> = lines
+            .into_iter()
+            .filter(|line| !line.message.is_empty())
+            .map(|line| (Timestamp(line.timestamp_ms as i64), line.message))
+            .collect();
+        let number = match self.sinks.get(container).cloned().flatten() {
+            Some(batch) if !events.is_empty() => node.ship(LogBatch { events, ..batch }, self.done_sender.clone()),
+            _ => {
+                // Nobody wants them: the supervisor may forget them at once.
+                self.unsent += 1;
+                let number = u64::MAX - self.unsent;
+                let _ = self.done_sender.send(number);
+                number
+            }
+        };
+        self.sent.insert(number, (container.to_owned(), last, count));
+    }
+
+    /// Ends the events for which no more lines are waited.
+    fn close_events(&mut self, is_over: impl Fn(&str, &Joiner) -> bool) {
+        let over = self.joiners.iter_mut().filter(|(name, joiner)| is_over(name, joiner));
+        let events: Vec<rt::LogLine> = over.filter_map(|(_, joiner)| joiner.take()).collect();
+        events.into_iter().for_each(|event| self.wait(event));
     }
 
     /// What the supervisor may forget now.
@@ -495,16 +560,28 @@ impl Logs {
         std::mem::take(&mut self.acks)
     }
 
+    /// True once when lines begin to be left with the supervisor.
+    fn begins_to_leave(&mut self) -> bool {
+        self.left && !std::mem::replace(&mut self.told_to_keep, true)
+    }
+
     /// There is room again for the lines that were left.
     fn wants_again(&mut self) -> bool {
         let again = self.left && self.in_flight == 0;
         if again {
             self.left = false;
+            self.told_to_keep = false;
         }
         again
     }
 
     fn is_done<M: Machine>(&mut self, node: &Hub<M>) -> bool {
+        if !self.joiners.is_empty() {
+            let (last, received) = (self.last.clone(), self.received.clone());
+            self.close_events(|name, _| {
+                last.get(name).is_some_and(|(last, complete)| *complete && received.get(name).copied() >= Some(*last))
+            });
+        }
         if !self.waiting.is_empty() {
             self.flush(node);
         }

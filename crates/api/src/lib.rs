@@ -21,6 +21,7 @@ pub mod logs;
 pub mod secretsmanager;
 pub mod ssm;
 pub mod sts;
+pub mod tagging;
 
 #[cfg(test)]
 mod testing;
@@ -42,6 +43,7 @@ pub fn routes() -> Routes {
         ssm::routes,
         acm::routes,
         secretsmanager::routes,
+        tagging::routes,
     ]
     .into_iter()
     .fold(Routes::default(), |routes, add| add(routes))

@@ -201,11 +201,11 @@ pub enum Stream {
     Stderr,
 }
 
-/// One line, or a piece of at most 256 KiB of a longer one, without its line feed.
+/// One line, or a piece of a longer one (256 KiB less 26 bytes), without its line feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
     pub container: String,
-    /// Counts from 1 without gaps, but for dropped lines.
+    /// Counts from 1 without gaps; dropped lines have none.
     pub sequence: u64,
     pub stream: Stream,
     pub timestamp_ms: u64,

@@ -141,9 +141,10 @@ impl Supervisor {
                 self.clients.insert(client, Client { events, subscribed: false });
             }
             Message::Command { client, command } => match command {
-                Command::Subscribe { .. } => {
+                Command::Subscribe { logs } => {
                     let state = Event::State(self.state.clone());
-                    let lines: Vec<LogLine> = self.containers.iter().flat_map(|c| c.lines.clone()).collect();
+                    let lines = self.containers.iter().filter(|_| logs).flat_map(|c| c.lines.clone());
+                    let lines: Vec<LogLine> = lines.collect();
                     if let Some(client) = self.clients.get_mut(&client) {
                         client.subscribed = true;
                         let _ = client.events.send(state);

@@ -210,6 +210,9 @@ pub struct AwsLogs {
     pub create_group: bool,
     pub blocking: bool,
     pub max_buffer_bytes: u64,
+    /// A regular expression: lines that do not match it belong to the event of the line before.
+    #[serde(default)]
+    pub multiline: Option<String>,
     /// The options as given, for describing the task definition.
     pub options: BTreeMap<String, String>,
 }

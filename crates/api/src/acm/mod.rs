@@ -10,7 +10,7 @@ mod list_certificates;
 mod names;
 pub mod permissions;
 mod request_certificate;
-mod tags;
+pub(crate) mod tags;
 #[cfg(test)]
 pub(crate) mod testing;
 mod view;

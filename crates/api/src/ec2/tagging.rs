@@ -134,9 +134,27 @@ impl Tagged for Described {
     }
 }
 
+/// Kind, id and tags of everything that can have tags.
+pub fn each(state: &Snapshot, scope: &Scope, see: &mut dyn FnMut(&str, &str, &Tags)) {
+    state.vpcs().prefix(scope).for_each(|vpc| see("vpc", vpc.id.as_str(), &vpc.tags));
+    state.route_tables().prefix(scope).for_each(|row| see("route-table", row.id.as_str(), &row.tags));
+    state.internet_gateways().prefix(scope).for_each(|row| see("internet-gateway", row.id.as_str(), &row.tags));
+    state.nat_gateways().prefix(scope).for_each(|row| see("natgateway", row.id.as_str(), &row.tags));
+    state.elastic_addresses().prefix(scope).for_each(|row| see("elastic-ip", row.allocation.as_str(), &row.tags));
+    state.network_acls().prefix(scope).for_each(|row| see("network-acl", row.id.as_str(), &row.tags));
+    state.prefix_lists().prefix(scope).for_each(|row| see("prefix-list", row.id.as_str(), &row.tags));
+    state.dhcp_options().prefix(scope).for_each(|row| see("dhcp-options", row.id.as_str(), &row.tags));
+    state.subnets().prefix(scope).for_each(|subnet| see("subnet", subnet.id.as_str(), &subnet.tags));
+    for group in state.security_groups().prefix(scope) {
+        see("security-group", group.id.as_str(), &group.tags);
+        group.rules.iter().for_each(|rule| see("security-group-rule", rule.id.as_str(), &rule.tags));
+    }
+    state.network_interfaces().prefix(scope).for_each(|eni| see("network-interface", eni.id.as_str(), &eni.tags));
+}
+
 pub fn describe_tags(state: &Snapshot, cx: &Cx, input: DescribeTagsInput) -> Result<DescribeTagsOutput, AwsError> {
     let mut all = Vec::new();
-    let mut add = |resource_type: &str, id: &str, tags: &Tags| {
+    each(state, &cx.scope, &mut |resource_type: &str, id: &str, tags: &Tags| {
         all.extend(tags.iter().map(|(key, value)| Described {
             description: TagDescription {
                 key: some(key),
@@ -147,22 +165,7 @@ pub fn describe_tags(state: &Snapshot, cx: &Cx, input: DescribeTagsInput) -> Res
             tag: [Tag { key: some(key), value: some(value) }],
             sort_key: Some(format!("{id}\0{key}")),
         }));
-    };
-    let scope = &cx.scope;
-    state.vpcs().prefix(scope).for_each(|vpc| add("vpc", vpc.id.as_str(), &vpc.tags));
-    state.route_tables().prefix(scope).for_each(|row| add("route-table", row.id.as_str(), &row.tags));
-    state.internet_gateways().prefix(scope).for_each(|row| add("internet-gateway", row.id.as_str(), &row.tags));
-    state.nat_gateways().prefix(scope).for_each(|row| add("natgateway", row.id.as_str(), &row.tags));
-    state.elastic_addresses().prefix(scope).for_each(|row| add("elastic-ip", row.allocation.as_str(), &row.tags));
-    state.network_acls().prefix(scope).for_each(|row| add("network-acl", row.id.as_str(), &row.tags));
-    state.prefix_lists().prefix(scope).for_each(|row| add("prefix-list", row.id.as_str(), &row.tags));
-    state.dhcp_options().prefix(scope).for_each(|row| add("dhcp-options", row.id.as_str(), &row.tags));
-    state.subnets().prefix(scope).for_each(|subnet| add("subnet", subnet.id.as_str(), &subnet.tags));
-    for group in state.security_groups().prefix(scope) {
-        add("security-group", group.id.as_str(), &group.tags);
-        group.rules.iter().for_each(|rule| add("security-group-rule", rule.id.as_str(), &rule.tags));
-    }
-    state.network_interfaces().prefix(scope).for_each(|eni| add("network-interface", eni.id.as_str(), &eni.tags));
+    });
     all.sort_by(|a, b| a.sort_key.cmp(&b.sort_key));
 
     let listing = Listing {

@@ -24,7 +24,7 @@ mod put_image;
 mod registry_settings;
 mod repository_policy;
 mod scanning;
-mod tags;
+pub(crate) mod tags;
 #[cfg(test)]
 mod testing;
 pub mod token;

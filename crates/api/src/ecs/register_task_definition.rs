@@ -2,14 +2,14 @@
 
 use super::container_parts::*;
 use super::unsupported::{IsSet, refuse, refuse_on_fargate};
-use super::{environment_files, error, names, secrets, view};
+use super::{environment_files, error, log_options, names, secrets, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{self as wire, RegisterTaskDefinitionInput, RegisterTaskDefinitionOutput};
 use longshore_planner::fargate;
 use longshore_store::Tx;
 use longshore_types::ecs::*;
-use longshore_types::id::{Family, Region, is_ecs_name};
+use longshore_types::id::{Family, is_ecs_name};
 use std::collections::BTreeSet;
 
 pub fn register_task_definition(
@@ -288,7 +288,7 @@ fn container(c: wire::ContainerDefinition, volumes: &[String]) -> Result<Contain
         start_timeout_seconds: timeout("startTimeout", &name, c.start_timeout)?,
         stop_timeout_seconds: timeout("stopTimeout", &name, c.stop_timeout)?,
         health_check: c.health_check.map(|h| health_check(&name, h)).transpose()?.flatten(),
-        log: c.log_configuration.map(|l| log(&name, l)).transpose()?,
+        log: c.log_configuration.map(|l| log_options::parse(&name, l)).transpose()?,
         ulimits: c.ulimits.unwrap_or_default().into_iter().map(ulimit).collect::<Result<_, _>>()?,
         docker_labels: c.docker_labels.unwrap_or_default(),
         capabilities_drop: capabilities.drop.unwrap_or_default(),
@@ -318,61 +318,6 @@ pub fn environment(given: Option<Vec<wire::KeyValuePair>>) -> Result<Vec<(String
         .collect()
 }
 
-fn log(container: &str, l: wire::LogConfiguration) -> Result<AwsLogs, AwsError> {
-    refuse!(l; secret_options);
-    let driver = l.log_driver.unwrap_or_default();
-    if driver != "awslogs" {
-        return Err(error::unsupported(&format!("logConfiguration.logDriver {driver} (container '{container}')")));
-    }
-    let options = l.options.unwrap_or_default();
-    let known =
-        ["awslogs-group", "awslogs-region", "awslogs-stream-prefix", "awslogs-create-group", "mode", "max-buffer-size"];
-    if let Some(other) = options.keys().find(|key| !known.contains(&key.as_str())) {
-        return Err(error::unsupported(&format!("logConfiguration.options {other} (container '{container}')")));
-    }
-    let required = |key: &str| {
-        options
-            .get(key)
-            .filter(|v| !v.is_empty())
-            .cloned()
-            .ok_or_else(|| error::client(format!("Log driver awslogs requires options: {key}")))
-    };
-    let blocking = match options.get("mode").map(String::as_str) {
-        None | Some("non-blocking") => false,
-        Some("blocking") => true,
-        Some(mode) => return Err(error::client(format!("Invalid logging mode '{mode}'."))),
-    };
-    let max_buffer_bytes = match options.get("max-buffer-size") {
-        None => 10 << 20,
-        Some(size) => {
-            parse_size(size).ok_or_else(|| error::client(format!("Invalid 'max-buffer-size' option: {size}")))?
-        }
-    };
-    Ok(AwsLogs {
-        group: required("awslogs-group")?,
-        region: Region::from(required("awslogs-region")?.as_str()),
-        stream_prefix: required("awslogs-stream-prefix")?,
-        create_group: options.get("awslogs-create-group").is_some_and(|v| v == "true"),
-        blocking,
-        max_buffer_bytes,
-        options,
-    })
-}
-
-/// Bytes from `4m`, `512k`, `1024`.
-fn parse_size(text: &str) -> Option<u64> {
-    let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let factor = match &lower[digits.len()..] {
-        "" | "b" => 1,
-        "k" | "kb" => 1 << 10,
-        "m" | "mb" => 1 << 20,
-        "g" | "gb" => 1 << 30,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok().filter(|n| *n > 0).and_then(|n| n.checked_mul(factor))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,14 +333,5 @@ mod tests {
         for bad in ["", "x", "-1", "0", "vCPU", "nanvcpu", "1e9vcpu"] {
             assert!(parse_cpu(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn buffer_sizes_parse() {
-        assert_eq!(
-            (parse_size("4m"), parse_size("25mb"), parse_size("512")),
-            (Some(4 << 20), Some(25 << 20), Some(512))
-        );
-        assert_eq!((parse_size("0"), parse_size("m"), parse_size("1x")), (None, None, None));
     }
 }

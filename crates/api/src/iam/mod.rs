@@ -30,7 +30,7 @@ mod list_roles;
 mod managed_policies;
 mod policy_versions;
 mod simulate;
-mod tagging;
+pub(crate) mod tagging;
 mod update_role;
 mod users;
 

@@ -106,13 +106,14 @@ impl RequestContext<'_> {
 
     /// Key and value of each tag that the request gives, wherever its service has them.
     fn request_tags(&self) -> impl Iterator<Item = (&str, &str)> {
-        const PLACES: [(&str, &str); 5] = [
+        const PLACES: [(&str, &str); 6] = [
             ("tags.key", "tags.value"),
             ("tags.Key", "tags.Value"),
             ("Tags.Key", "Tags.Value"),
             ("TagSpecifications.Tags.Key", "TagSpecifications.Tags.Value"),
-            // CloudWatch Logs has a map.
+            // CloudWatch Logs has a map, and so has the tagging API.
             ("tags.key", "tags"),
+            ("Tags.key", "Tags"),
         ];
         let fields = self.ask.fields;
         PLACES.into_iter().flat_map(|(keys, values)| fields.all(keys).zip(fields.all(values)))

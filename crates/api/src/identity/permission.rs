@@ -76,6 +76,7 @@ pub fn permissions(operation: &OperationSchema) -> Vec<Permission> {
         "logs" => crate::logs::permissions::PERMISSIONS,
         "iam" => crate::iam::permissions::PERMISSIONS,
         "secretsmanager" => crate::secretsmanager::permissions::PERMISSIONS,
+        "resourcegroupstaggingapi" => crate::tagging::permissions::PERMISSIONS,
         "ssm" => crate::ssm::permissions::PERMISSIONS,
         "sts" => crate::sts::permissions::PERMISSIONS,
         _ => &[],

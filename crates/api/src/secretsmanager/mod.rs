@@ -17,7 +17,7 @@ mod put_secret_value;
 mod resource_policy;
 pub mod secrets;
 mod stages;
-mod tags;
+pub(crate) mod tags;
 #[cfg(test)]
 mod testing;
 mod update_secret;

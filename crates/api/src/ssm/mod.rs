@@ -12,7 +12,7 @@ pub(crate) mod names;
 pub mod parameters;
 pub mod permissions;
 mod put_parameter;
-mod tags;
+pub(crate) mod tags;
 #[cfg(test)]
 mod testing;
 mod view;

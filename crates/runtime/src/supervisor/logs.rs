@@ -5,8 +5,8 @@ use crate::protocol::Stream;
 use crate::spec::{LogMode, LogSpec};
 use std::collections::VecDeque;
 
-/// Longest message of one line; what is longer is split.
-pub const LINE_MAX: usize = 256 << 10;
+/// Longest message of one line; what is longer is split, as the `awslogs` driver does: 256 KiB less an event's overhead.
+pub const LINE_MAX: usize = (256 << 10) - 26;
 /// Memory of a line beside its text, roughly.
 const LINE_OVERHEAD: u64 = 64;
 
@@ -56,31 +56,28 @@ impl LogBuffer {
         self.mode == LogMode::Blocking && self.bytes >= self.bytes_max
     }
 
+    /// Takes a line. A non-blocking buffer that has no room for it drops it, as Docker's does: what it holds stays. An
+    /// empty one takes any line.
     pub fn push(&mut self, stream: Stream, timestamp_ms: u64, message: &[u8]) {
-        self.sequence += 1;
-        self.bytes += message.len() as u64 + LINE_OVERHEAD;
-        self.lines.push_back(Line { sequence: self.sequence, stream, timestamp_ms, message: message.into() });
-        if self.mode == LogMode::NonBlocking {
-            while self.bytes > self.bytes_max && self.forget_first() {
-                self.dropped += 1;
-            }
+        let bytes = message.len() as u64 + LINE_OVERHEAD;
+        if self.mode == LogMode::NonBlocking && self.bytes + bytes > self.bytes_max && !self.lines.is_empty() {
+            self.dropped += 1;
+            return;
         }
+        self.sequence += 1;
+        self.bytes += bytes;
+        self.lines.push_back(Line { sequence: self.sequence, stream, timestamp_ms, message: message.into() });
     }
 
     /// Forgets lines up to and including `sequence`.
     pub fn acknowledge(&mut self, sequence: u64) {
         while self.lines.front().is_some_and(|line| line.sequence <= sequence) {
-            self.forget_first();
+            let first = self.lines.pop_front().expect("it was just looked at");
+            self.bytes -= first.message.len() as u64 + LINE_OVERHEAD;
         }
         if self.lines.is_empty() {
             self.lines.shrink_to(0);
         }
-    }
-
-    fn forget_first(&mut self) -> bool {
-        let Some(line) = self.lines.pop_front() else { return false };
-        self.bytes -= line.message.len() as u64 + LINE_OVERHEAD;
-        true
     }
 
     /// The first line after `sequence`.
@@ -120,8 +117,9 @@ impl LineCutter {
         while self.partial.len() + bytes.len() > LINE_MAX {
             let (now, later) = bytes.split_at(LINE_MAX - self.partial.len());
             self.partial.extend_from_slice(now);
-            emit(&self.partial);
-            self.partial.clear();
+            let end = end_of_character(&self.partial, later[0]);
+            emit(&self.partial[..end]);
+            self.partial.drain(..end);
             bytes = later;
         }
         self.partial.extend_from_slice(bytes);
@@ -134,6 +132,16 @@ impl LineCutter {
         }
         self.partial = Vec::new();
     }
+}
+
+/// Where to cut a text that `next` goes on, so that no character of UTF-8 is torn.
+fn end_of_character(text: &[u8], next: u8) -> usize {
+    let is_inside = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
+    if !is_inside(next) {
+        return text.len();
+    }
+    let tail = text.iter().rev().take(3).position(|byte| !is_inside(*byte));
+    tail.map_or(text.len(), |after| text.len() - after - 1)
 }
 
 #[cfg(test)]
@@ -163,6 +171,16 @@ mod tests {
         assert_eq!(cut(&[&long[..LINE_MAX], b"\n"]).len(), 1, "exactly the most is one line");
     }
 
+    #[test]
+    fn no_character_is_torn() {
+        for start in 0..4 {
+            let text = "x".repeat(start) + &"\u{1f980}".repeat(LINE_MAX / 2);
+            let pieces = cut(&[text.as_bytes()]);
+            assert_eq!(pieces.concat(), text);
+            assert!(pieces.iter().all(|piece| piece.len() <= LINE_MAX) && pieces.len() == 3);
+        }
+    }
+
     fn buffer(mode: LogMode, lines: u64) -> LogBuffer {
         LogBuffer::new(&LogSpec { mode, max_buffer_bytes: lines * (LINE_OVERHEAD + 1) })
     }
@@ -176,10 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn a_non_blocking_buffer_loses_the_oldest_and_says_so() {
+    fn a_full_non_blocking_buffer_drops_what_comes_and_says_so() {
         let mut logs = buffer(LogMode::NonBlocking, 3);
         (0..5).for_each(|_| logs.push(Stream::Stdout, 0, b"x"));
-        assert_eq!((sequences(&logs), logs.dropped(), logs.is_full()), (vec![3, 4, 5], 2, false));
+        assert_eq!((sequences(&logs), logs.dropped(), logs.is_full()), (vec![1, 2, 3], 2, false));
+        logs.acknowledge(2);
+        logs.push(Stream::Stdout, 0, b"x");
+        assert_eq!((sequences(&logs), logs.dropped()), (vec![3, 4], 2), "numbers have no gaps");
     }
 
     #[test]
