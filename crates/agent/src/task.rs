@@ -407,6 +407,7 @@ struct Logs {
     /// Of containers whose lines make events of several.
     joiners: HashMap<String, Joiner>,
     waiting: BTreeMap<String, Vec<rt::LogLine>>,
+    waiting_lines: usize,
     since: Option<tokio::time::Instant>,
     /// Batch to container, last sequence and number of lines.
     sent: HashMap<u64, (String, u64, usize)>,
@@ -447,6 +448,7 @@ impl Logs {
             joiners: intent.containers.iter().filter_map(joiner).collect(),
             sinks: intent.containers.iter().map(|c| (c.definition.name.clone(), sink(c))).collect(),
             waiting: BTreeMap::new(),
+            waiting_lines: 0,
             since: None,
             sent: HashMap::new(),
             in_flight: 0,
@@ -488,6 +490,7 @@ impl Logs {
 
     fn wait(&mut self, line: rt::LogLine) {
         self.in_flight += 1;
+        self.waiting_lines += 1;
         self.since.get_or_insert_with(tokio::time::Instant::now);
         match self.waiting.get_mut(&line.container) {
             Some(lines) => lines.push(line),
@@ -499,7 +502,8 @@ impl Logs {
 
     /// When to send what waits.
     fn due_at(&self) -> Option<tokio::time::Instant> {
-        let lines = self.since.map(|since| if self.in_flight < BATCH_LINES { since + BATCH_WAIT } else { since });
+        let is_full = self.waiting_lines >= BATCH_LINES;
+        let lines = self.since.map(|since| if is_full { since } else { since + BATCH_WAIT });
         let events = self.joiners.values().filter_map(Joiner::due_at).min();
         lines.into_iter().chain(events).min()
     }
@@ -508,6 +512,7 @@ impl Logs {
         let now = tokio::time::Instant::now();
         self.close_events(|_, joiner| joiner.due_at().is_some_and(|at| at <= now));
         self.since = None;
+        self.waiting_lines = 0;
         for (container, mut lines) in std::mem::take(&mut self.waiting) {
             while !lines.is_empty() {
                 let later = lines.split_off(batch_len(&lines));
