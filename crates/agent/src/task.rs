@@ -259,6 +259,9 @@ impl<M: Machine> Shell<M> {
                 while let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(2), supervisor.next()).await {}
                 return Ok(());
             }
+            if let Some(logs) = logs.subscribes() {
+                supervisor.send(&rt::Command::Subscribe { logs }).await?;
+            }
             if over && give_up_logs.is_none() {
                 give_up_logs = Some(tokio::time::Instant::now() + LOGS_WAIT);
             }
@@ -279,19 +282,10 @@ impl<M: Machine> Shell<M> {
                     for command in logs.acknowledged(batch) {
                         supervisor.send(&command).await?;
                     }
-                    if logs.wants_again() {
-                        supervisor.send(&rt::Command::Subscribe { logs: true }).await?;
-                    }
                 }
                 () = due(logs.due_at()) => logs.flush(&self.node),
                 () = due(give_up_logs) => {}
-                event = supervisor.next() => {
-                    self.handle(event?, &mut logs);
-                    if logs.begins_to_leave() {
-                        // What it would send now would only be thrown away here.
-                        supervisor.send(&rt::Command::Subscribe { logs: false }).await?;
-                    }
-                }
+                event = supervisor.next() => self.handle(event?, &mut logs),
             }
         }
     }
@@ -299,6 +293,7 @@ impl<M: Machine> Shell<M> {
     fn handle(&mut self, event: rt::Event, logs: &mut Logs) {
         match event {
             rt::Event::State(state) => {
+                logs.subscribed();
                 state.containers.iter().for_each(|container| logs.heard(container));
                 self.merge(&state.task, &state.containers);
                 self.report();
@@ -418,8 +413,10 @@ struct Logs {
     last: HashMap<String, (u64, bool)>,
     /// Lines were left with the supervisor, to be asked for again.
     left: bool,
-    /// It was told to keep them.
+    /// It was told to keep them, instead of sending what would be thrown away here.
     told_to_keep: bool,
+    /// The state that follows a subscription has not come yet: lines that come are of the subscription before.
+    stale: bool,
     acks: Vec<rt::Command>,
     /// Batches that were sent to nobody.
     unsent: u64,
@@ -457,6 +454,7 @@ impl Logs {
             last: HashMap::new(),
             left: false,
             told_to_keep: false,
+            stale: false,
             acks: vec![],
             unsent: 0,
             done_sender,
@@ -469,6 +467,9 @@ impl Logs {
     }
 
     fn add(&mut self, line: rt::LogLine) {
+        if self.stale {
+            return;
+        }
         let received = self.received.entry(line.container.clone()).or_default();
         if line.sequence <= *received {
             return;
@@ -565,32 +566,39 @@ impl Logs {
         std::mem::take(&mut self.acks)
     }
 
-    /// True once when lines begin to be left with the supervisor.
-    fn begins_to_leave(&mut self) -> bool {
-        self.left && !std::mem::replace(&mut self.told_to_keep, true)
+    /// Whether to subscribe anew, and with lines: without, once there is no room for more; with them again when all that
+    /// were under way are stored.
+    fn subscribes(&mut self) -> Option<bool> {
+        if !self.left || self.stale {
+            return None;
+        }
+        if !self.told_to_keep {
+            (self.told_to_keep, self.stale) = (true, true);
+            return Some(false);
+        }
+        if self.in_flight > 0 {
+            return None;
+        }
+        (self.left, self.told_to_keep, self.stale) = (false, false, true);
+        Some(true)
     }
 
-    /// There is room again for the lines that were left.
-    fn wants_again(&mut self) -> bool {
-        let again = self.left && self.in_flight == 0;
-        if again {
-            self.left = false;
-            self.told_to_keep = false;
-        }
-        again
+    /// The supervisor has answered a subscription: from here on lines begin with the first that is not acknowledged.
+    fn subscribed(&mut self) {
+        self.stale = false;
     }
 
     fn is_done<M: Machine>(&mut self, node: &Hub<M>) -> bool {
-        if !self.joiners.is_empty() {
-            let (last, received) = (self.last.clone(), self.received.clone());
-            self.close_events(|name, _| {
-                last.get(name).is_some_and(|(last, complete)| *complete && received.get(name).copied() >= Some(*last))
-            });
+        let is_last = |at: &HashMap<String, u64>, name: &str, (last, complete): &(u64, bool)| {
+            *complete && at.get(name).copied().unwrap_or(0) >= *last
+        };
+        // Only then: as long as lines come, they travel together.
+        if self.last.iter().all(|(name, last)| is_last(&self.received, name, last)) {
+            self.close_events(|_, _| true);
+            if !self.waiting.is_empty() {
+                self.flush(node);
+            }
         }
-        if !self.waiting.is_empty() {
-            self.flush(node);
-        }
-        let stored = |name: &str| self.acked.get(name).copied().unwrap_or(0);
-        self.in_flight == 0 && self.last.iter().all(|(name, (last, complete))| *complete && stored(name) >= *last)
+        self.in_flight == 0 && self.last.iter().all(|(name, last)| is_last(&self.acked, name, last))
     }
 }
