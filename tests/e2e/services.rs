@@ -88,7 +88,7 @@ fn release(api: &mut Api, service: &str, status: &str) -> anyhow::Result<Value> 
 pub fn traffic_is_kept(kit: &Kit) -> anyhow::Result<()> {
     kit.on("builtin", |instance| {
         let mut service = Balanced::start(instance)?;
-        let (load, sockets) = (Load::start(&service, 100), WebSockets::start(&service, 8));
+        let (load, sockets) = (Load::start(&service, 500), WebSockets::start(&service, 50));
         let arns = |service: &mut Balanced| -> anyhow::Result<BTreeSet<String>> {
             Ok(service.tasks()?.into_iter().map(|(arn, _)| arn).collect())
         };

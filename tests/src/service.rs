@@ -142,16 +142,19 @@ pub struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
     failures: Arc<Mutex<Vec<(Instant, String)>>>,
+    started: Instant,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Load {
     pub fn start(service: &Balanced, requests_per_second: u32) -> Self {
-        const THREADS: u32 = 4;
+        // Enough that one slow answer delays no others much, and few connections.
+        const THREADS: u32 = 16;
         let mut load = Self {
             stop: Default::default(),
             answered: Default::default(),
             failures: Default::default(),
+            started: Instant::now(),
             threads: Vec::new(),
         };
         for _ in 0..THREADS {
@@ -197,7 +200,10 @@ impl Load {
     }
 
     pub fn end_without_failures(self) -> anyhow::Result<()> {
+        let started = self.started;
         let (answered, failures) = self.end();
+        let seconds = started.elapsed().as_secs_f64();
+        println!("    {answered} requests in {seconds:.0} s, {:.0} a second", answered as f64 / seconds);
         ensure!(
             failures.is_empty(),
             "{} of {} requests failed, first: {:?}",
