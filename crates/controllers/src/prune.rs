@@ -2,7 +2,7 @@
 //! of services after ninety days, secrets whose recovery window is over; and credentials that are renewed before they end.
 
 use crate::{Environment, history};
-use longshore_api::ecs::launch::{is_due, new_session};
+use longshore_api::ecs::launch::{due_sessions, renew_session};
 use longshore_api::secretsmanager;
 use longshore_store::tables::Tasks;
 use longshore_store::{Snapshot, Store};
@@ -19,7 +19,7 @@ pub async fn pass(store: &Store, environment: &Environment) {
     let state = store.snapshot();
     let tasks = expired_tasks(&state, now);
     let definitions = unused_definitions(&state);
-    let sessions = due_sessions(&state, now);
+    let sessions = due_sessions(&state, &"local".into(), now);
     let secrets = secretsmanager::expired(&state, now);
     let history = history::Expired::of(&state, now);
     if history.is_empty() && tasks.is_empty() && definitions.is_empty() && sessions.is_empty() && secrets.is_empty() {
@@ -39,9 +39,7 @@ pub async fn pass(store: &Store, environment: &Environment) {
                 secretsmanager::purge(tx, key);
             }
             for (cx, key, role) in &contexts {
-                // The old key stays valid until it ends: containers may still hold it.
-                let access_key = new_session(tx, cx, role, &key.1);
-                tx.tasks().update(key, |task| task.access_key_id = Some(access_key));
+                renew_session(tx, cx, key, role);
             }
             Ok::<_, ()>(())
         })
@@ -85,13 +83,4 @@ fn unused_definitions(
             !by_service && !by_task
         })
         .collect()
-}
-
-fn due_sessions(state: &Snapshot, now: Timestamp) -> Vec<(TaskKey, String)> {
-    let live = state.tasks().by_index(&Tasks::BY_NODE, &"local".into()).entries();
-    live.filter_map(|(key, task)| {
-        let session = state.role_sessions().get(task.access_key_id.as_ref()?)?;
-        is_due(session.expires_at, now).then(|| (key, session.role_arn.clone()))
-    })
-    .collect()
 }

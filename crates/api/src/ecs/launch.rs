@@ -6,20 +6,21 @@ use crate::ec2::network::{NewInterface, create_interface, free_addresses};
 use crate::{iam, sts};
 use longshore_aws_model::AwsError;
 use longshore_planner::subnet::{Candidate, choose};
-use longshore_store::Tx;
-use longshore_store::tables::Tasks;
+use longshore_store::tables::{RoleSessions, Tasks};
+use longshore_store::{Snapshot, Tx};
 use longshore_types::arn::{self, Arn};
 use longshore_types::ec2::{EniOwner, Subnet};
 use longshore_types::ecs::*;
 use longshore_types::iam::RoleSession;
 use longshore_types::id::*;
-use longshore_types::{Tags, Timestamp};
+use longshore_types::{Scope, Tags, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Credentials of a task are good for this long; they are renewed before they end.
 pub const CREDENTIALS_LAST: Duration = Duration::from_secs(6 * 3600);
+const RENEWED_BEFORE: Duration = Duration::from_secs(3600);
 
 /// One task to start.
 pub struct Launch<'a> {
@@ -214,7 +215,83 @@ fn container(cx: &Cx, c: &ContainerDefinition, wanted: &Launch<'_>) -> TaskConta
     }
 }
 
-/// Whether credentials that end at `expires_at` should be renewed by `now`.
-pub fn is_due(expires_at: Timestamp, now: Timestamp) -> bool {
-    expires_at.since(now) < Duration::from_secs(3600)
+/// The tasks of a node whose credentials end within the hour, and the roles these are of.
+pub fn due_sessions(state: &Snapshot, node: &NodeId, now: Timestamp) -> Vec<((Scope, TaskId), String)> {
+    let tasks = state.tasks().by_index(&Tasks::BY_NODE, node).entries();
+    tasks
+        .filter_map(|(key, task)| {
+            let session = state.role_sessions().get(task.access_key_id.as_ref()?)?;
+            let is_due = session.expires_at.since(now) < RENEWED_BEFORE;
+            is_due.then(|| (key, session.role_arn.clone()))
+        })
+        .collect()
+}
+
+/// Gives a task new credentials. Those it has stay good until they end, for containers may still hold them; those that have
+/// ended are forgotten.
+pub fn renew_session(tx: &mut Tx, cx: &Cx, key: &(Scope, TaskId), role: &str) {
+    let snapshot = tx.snapshot();
+    for old in snapshot.role_sessions().by_index(&RoleSessions::BY_TASK, &key.1) {
+        if old.expires_at <= cx.now {
+            tx.role_sessions().remove(&old.access_key_id);
+        }
+    }
+    let access_key = new_session(tx, cx, role, &key.1);
+    tx.tasks().update(key, |task| task.access_key_id = Some(access_key));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::*;
+    use longshore_aws_model::iam::CreateRoleInput;
+
+    #[test]
+    fn credentials_are_renewed_before_they_end_and_old_ones_live_until_they_end() {
+        let mut world = World::new();
+        let trust = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+            "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
+        let role = CreateRoleInput {
+            role_name: "app".to_owned(),
+            assume_role_policy_document: trust.to_owned(),
+            ..Default::default()
+        };
+        world.write(|tx, cx| iam::create_role::create_role(tx, cx, role)).expect("a role");
+        let task_role_arn = Some("arn:aws:iam::123456789012:role/app".to_owned());
+        world
+            .run_task(|input| {
+                input.overrides = Some(longshore_aws_model::ecs::TaskOverride { task_role_arn, ..Default::default() })
+            })
+            .expect("it runs");
+        let begin = world.fixture.now;
+        let at = |world: &mut World, minutes: u64| world.fixture.now = begin + Duration::from_secs(60 * minutes);
+        let key_now = |world: &World| {
+            let key = world.read(|state, _| state.tasks().all().next().and_then(|task| task.access_key_id.clone()));
+            key.expect("the task has credentials")
+        };
+        let works = |world: &World, key: &str| world.read(|state, cx| sts::session::find(state, key, cx.now).is_some());
+        let pass = |world: &World| {
+            let due = world.read(|state, cx| due_sessions(state, &"local".into(), cx.now));
+            let number = due.len();
+            world.fixture.write(move |tx, cx| due.iter().for_each(|(key, role)| renew_session(tx, cx, key, role)));
+            number
+        };
+        let first = key_now(&world);
+        at(&mut world, 300);
+        assert_eq!(pass(&world), 0, "an hour is left");
+        at(&mut world, 301);
+        assert_eq!((pass(&world), pass(&world)), (1, 0), "once");
+        let second = key_now(&world);
+        assert!(first != second && works(&world, &first) && works(&world, &second));
+        let ends = world.read(|state, _| state.role_sessions().get(&second).expect("a row").expires_at);
+        assert_eq!(ends, world.fixture.now + CREDENTIALS_LAST);
+        at(&mut world, 360);
+        assert!(!works(&world, &first) && works(&world, &second), "the first have ended");
+        at(&mut world, 602);
+        assert_eq!(pass(&world), 1);
+        let third = key_now(&world);
+        assert!(works(&world, &second) && works(&world, &third));
+        let rows = world.read(|state, _| state.role_sessions().all().count());
+        assert_eq!(rows, 2, "what has ended is forgotten, however long the task runs");
+    }
 }
