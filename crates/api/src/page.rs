@@ -22,8 +22,28 @@ pub fn page<T>(
     token: Option<&str>,
     limit: usize,
 ) -> Result<Page<T>, BadToken> {
+    page_after(items, &key, |key, after| key > after, token, limit)
+}
+
+/// The same of `items` that come in the reverse order of `key`.
+pub fn page_down<T>(
+    items: impl Iterator<Item = T>,
+    key: impl Fn(&T) -> String,
+    token: Option<&str>,
+    limit: usize,
+) -> Result<Page<T>, BadToken> {
+    page_after(items, &key, |key, after| key < after, token, limit)
+}
+
+fn page_after<T>(
+    items: impl Iterator<Item = T>,
+    key: &dyn Fn(&T) -> String,
+    follows: fn(&str, &str) -> bool,
+    token: Option<&str>,
+    limit: usize,
+) -> Result<Page<T>, BadToken> {
     let after = token.map(decode).transpose()?;
-    let mut rest = items.skip_while(|item| after.as_deref().is_some_and(|after| key(item).as_str() <= after));
+    let mut rest = items.skip_while(|item| after.as_deref().is_some_and(|after| !follows(&key(item), after)));
     let items: Vec<T> = rest.by_ref().take(limit.max(1)).collect();
     let more = rest.next().is_some();
     let next_token = items.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(key(last)));
@@ -47,5 +67,9 @@ mod tests {
         let second = page(without_b.iter(), |s| s.to_string(), first.next_token.as_deref(), 2).expect("a page");
         assert_eq!((second.items, second.next_token), (vec![&"c", &"d"], None));
         assert_eq!(page(all.iter(), |s| s.to_string(), Some("%%"), 2), Err(BadToken));
+        let down = page_down(all.iter().rev(), |s| s.to_string(), None, 2).expect("a page");
+        assert_eq!(down.items, [&"d", &"c"]);
+        let down = page_down(without_b.iter().rev(), |s| s.to_string(), down.next_token.as_deref(), 2).expect("a page");
+        assert_eq!((down.items, down.next_token), (vec![&"a"], None));
     }
 }

@@ -1,6 +1,6 @@
 //! Account settings: a principal's own, the root user's for all who have none, and what AWS sets.
 
-use super::error;
+use super::{error, names};
 use crate::{Caller, Cx, page};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::*;
@@ -161,7 +161,7 @@ pub fn list_account_settings(
             && input.value.as_ref().is_none_or(|wanted| *wanted == value);
         wanted.then(|| setting(kind.name, value, who.clone()))
     });
-    let limit = input.max_results.filter(|n| *n > 0).map_or(10, |n| n.clamp(1, 10) as usize);
+    let limit = names::page_size(input.max_results.filter(|n| *n != 0), 10, 10)?;
     let name = |setting: &Setting| setting.name.clone().unwrap_or_default();
     let page = page::page(settings, name, input.next_token.as_deref(), limit).map_err(|_| error::bad_token())?;
     Ok(ListAccountSettingsOutput { settings: Some(page.items), next_token: page.next_token })

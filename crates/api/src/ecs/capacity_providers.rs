@@ -44,7 +44,7 @@ pub fn describe_capacity_providers(
             })
             .collect(),
     };
-    let limit = input.max_results.map_or(10, |n| n.clamp(1, 10) as usize);
+    let limit = names::page_size(input.max_results, 10, 10)?;
     let page = page::page(found.into_iter(), ToString::to_string, input.next_token.as_deref(), limit)
         .map_err(|_| error::bad_token())?;
     let with_tags = input.include.iter().flatten().any(|i| i == "TAGS");

@@ -13,6 +13,7 @@ pub fn list_container_instances(
     input: ListContainerInstancesInput,
 ) -> Result<ListContainerInstancesOutput, AwsError> {
     names::cluster(state, &cx.scope, input.cluster.as_deref())?;
+    names::page_size(input.max_results, 100, 100)?;
     Ok(ListContainerInstancesOutput { container_instance_arns: Some(vec![]), next_token: None })
 }
 
@@ -39,6 +40,7 @@ pub fn list_attributes(
     if input.target_type != "container-instance" {
         return Err(error::invalid(format!("Invalid targetType '{}'.", input.target_type)));
     }
+    names::page_size(input.max_results, 100, 100)?;
     Ok(ListAttributesOutput { attributes: Some(vec![]), next_token: None })
 }
 
@@ -94,11 +96,12 @@ pub fn submit_attachment_state_changes(
     Err(agents_only("SubmitAttachmentStateChanges"))
 }
 
-/// Namespaces come with Service Connect.
+/// Namespaces come with Service Connect: there is none yet.
 pub fn list_services_by_namespace(
     _: &Snapshot,
     _: &Cx,
-    _: ListServicesByNamespaceInput,
+    input: ListServicesByNamespaceInput,
 ) -> Result<ListServicesByNamespaceOutput, AwsError> {
-    Err(error::unsupported("ListServicesByNamespace"))
+    names::page_size(input.max_results, 10, 100)?;
+    Err(AwsError::new("NamespaceNotFoundException", "The specified namespace wasn't found."))
 }

@@ -17,16 +17,20 @@ pub fn describe_services(
         return Err(error::invalid("Services cannot be empty."));
     }
     if input.services.len() > 10 {
-        return Err(error::invalid("Services can have at most 10 items."));
+        return Err(error::invalid("service names can have at most 10 items."));
     }
     let with_tags = input.include.iter().flatten().any(|i| i == "TAGS");
     let (mut services, mut failures) = (Vec::new(), Vec::new());
     for given in &input.services {
-        let name = names::service_name(given);
-        match state.services().get(&(cx.scope.clone(), cluster.name.clone(), name.clone())) {
+        let found = names::service_in(given, &cluster.name)
+            .and_then(|name| state.services().get(&(cx.scope.clone(), cluster.name.clone(), name)));
+        match found {
             Some(service) => services.push(view::service(state, &cx.scope, &service, with_tags)),
             None => failures.push(Failure {
-                arn: Some(arn::service(&cx.scope, &cluster.name, &name)),
+                arn: Some(match given.starts_with("arn:") {
+                    true => given.clone(),
+                    false => arn::service(&cx.scope, &cluster.name, &names::service_name(given)),
+                }),
                 reason: Some("MISSING".to_owned()),
                 detail: None,
             }),

@@ -14,7 +14,7 @@ pub fn describe_tasks(state: &Snapshot, cx: &Cx, input: DescribeTasksInput) -> R
         return Err(error::invalid("Tasks cannot be empty."));
     }
     if input.tasks.len() > 100 {
-        return Err(error::invalid("Tasks can have at most 100 items."));
+        return Err(error::invalid("taskIds can have at most 100 items."));
     }
     let with_tags = input.include.iter().flatten().any(|i| i == "TAGS");
     let (mut tasks, mut failures) = (Vec::new(), Vec::new());

@@ -16,7 +16,7 @@ pub fn list_services(state: &Snapshot, cx: &Cx, input: ListServicesInput) -> Res
             && input.scheduling_strategy.as_deref().is_none_or(|strategy| strategy == "REPLICA")
             && input.resource_management_type.as_deref().is_none_or(|by| by == "CUSTOMER")
     });
-    let limit = input.max_results.map_or(10, |n| n.clamp(1, 100) as usize);
+    let limit = names::page_size(input.max_results, 10, 100)?;
     let page = page::page(rows, |service| service.name.to_string(), input.next_token.as_deref(), limit)
         .map_err(|_| error::bad_token())?;
     let arns = page.items.iter().map(|service| arn::service(&cx.scope, &cluster.name, &service.name)).collect();

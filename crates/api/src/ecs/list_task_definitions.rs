@@ -1,14 +1,15 @@
 //! ListTaskDefinitions and ListTaskDefinitionFamilies.
 
-use super::error;
+use super::{error, names};
 use crate::{Cx, page};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::*;
 use longshore_store::Snapshot;
 use longshore_types::arn;
-use longshore_types::ecs::TaskDefinitionStatus;
+use longshore_types::ecs::{TaskDefinition as Row, TaskDefinitionStatus};
 use longshore_types::id::Family;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub fn list_task_definitions(
     state: &Snapshot,
@@ -17,21 +18,22 @@ pub fn list_task_definitions(
 ) -> Result<ListTaskDefinitionsOutput, AwsError> {
     let status = input.status.as_deref().and_then(TaskDefinitionStatus::parse).unwrap_or(TaskDefinitionStatus::Active);
     let descending = input.sort.as_deref() == Some("DESC");
-    let limit = input.max_results.map_or(100, |n| n.clamp(1, 100) as usize);
+    let limit = names::page_size(input.max_results, 100, 100)?;
     // `familyPrefix` is a family's full name, for all that it is called.
     let mut rows: Vec<_> = match input.family_prefix.map(Family) {
         Some(family) => state.task_definitions().prefix(&(cx.scope.clone(), family)).collect(),
         None => state.task_definitions().prefix(&cx.scope).collect(),
     };
     rows.retain(|row| row.status == status);
-    if descending {
-        rows.reverse();
-    }
-    // Positions, not names, order the pages: they come in either direction.
-    let keyed = rows.into_iter().enumerate();
-    let page = page::page(keyed, |(n, _)| format!("{n:012}"), input.next_token.as_deref(), limit)
-        .map_err(|_| error::bad_token())?;
-    let arns = page.items.iter().map(|(_, row)| arn::task_definition(&cx.scope, &row.family, row.revision)).collect();
+    let place = |row: &Arc<Row>| format!("{}:{:010}", row.family, row.revision);
+    rows.sort_by_cached_key(place);
+    let token = input.next_token.as_deref();
+    let page = match descending {
+        false => page::page(rows.into_iter(), place, token, limit),
+        true => page::page_down(rows.into_iter().rev(), place, token, limit),
+    };
+    let page = page.map_err(|_| error::bad_token())?;
+    let arns = page.items.iter().map(|row| arn::task_definition(&cx.scope, &row.family, row.revision)).collect();
     Ok(ListTaskDefinitionsOutput { task_definition_arns: Some(arns), next_token: page.next_token })
 }
 
@@ -51,7 +53,7 @@ pub fn list_task_definition_families(
         Some("INACTIVE") => !active,
         _ => true,
     };
-    let limit = input.max_results.map_or(100, |n| n.clamp(1, 100) as usize);
+    let limit = names::page_size(input.max_results, 100, 100)?;
     let names = families.into_iter().filter(|(_, active)| wanted(*active)).map(|(name, _)| name);
     let page = page::page(names, String::clone, input.next_token.as_deref(), limit).map_err(|_| error::bad_token())?;
     Ok(ListTaskDefinitionFamiliesOutput { families: Some(page.items), next_token: page.next_token })

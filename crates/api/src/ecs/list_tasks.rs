@@ -12,6 +12,12 @@ use std::sync::Arc;
 
 pub fn list_tasks(state: &Snapshot, cx: &Cx, input: ListTasksInput) -> Result<ListTasksOutput, AwsError> {
     let cluster = names::cluster(state, &cx.scope, input.cluster.as_deref())?;
+    let narrowed = [&input.family, &input.service_name, &input.container_instance, &input.daemon_name];
+    if input.started_by.is_some() && narrowed.iter().any(|filter| filter.is_some()) {
+        return Err(error::invalid(
+            "When you specify startedBy as the filter, it must be the only filter that you use.",
+        ));
+    }
     if input.container_instance.is_some() || input.daemon_name.is_some() {
         return Ok(ListTasksOutput { task_arns: Some(vec![]), next_token: None });
     }
@@ -28,7 +34,7 @@ pub fn list_tasks(state: &Snapshot, cx: &Cx, input: ListTasksInput) -> Result<Li
             && input.launch_type.as_ref().is_none_or(|launch_type| task.launch_type == *launch_type)
     };
     let key = (cx.scope.clone(), cluster.name.clone());
-    let limit = input.max_results.map_or(100, |n| n.clamp(1, 100) as usize);
+    let limit = names::page_size(input.max_results, 100, 100)?;
     let token = input.next_token.as_deref();
     let page = match &input.service_name {
         Some(given) => {

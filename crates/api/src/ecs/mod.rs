@@ -26,6 +26,8 @@ mod list_task_definitions;
 mod list_tasks;
 mod log_options;
 #[cfg(test)]
+mod lists_test;
+#[cfg(test)]
 mod model_test;
 mod names;
 mod network;

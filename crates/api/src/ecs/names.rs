@@ -54,6 +54,24 @@ pub fn task_id(given: &str, cluster: &ClusterName) -> Option<TaskId> {
     (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| TaskId::from(id))
 }
 
+/// How many rows a page has: 1 to `most`.
+pub fn page_size(max_results: Option<i32>, default: usize, most: usize) -> Result<usize, AwsError> {
+    match max_results.map(usize::try_from) {
+        None => Ok(default),
+        Some(Ok(given)) if (1..=most).contains(&given) => Ok(given),
+        Some(_) => Err(error::invalid(format!("maxResults must be between 1 and {most}."))),
+    }
+}
+
+/// The name of a service of a cluster, from a name or an ARN; `None` if the ARN names another cluster.
+pub fn service_in(given: &str, cluster: &ClusterName) -> Option<ServiceName> {
+    let in_cluster = Arn::parse(given).and_then(|arn| arn.resource.strip_prefix("service/")?.split_once('/'));
+    match in_cluster {
+        Some((other, _)) if other != cluster.as_str() => None,
+        _ => Some(service_name(given)),
+    }
+}
+
 /// A service's name from a name or an ARN.
 pub fn service_name(given: &str) -> ServiceName {
     let name = Arn::parse(given).map_or(given, |arn| arn.resource);

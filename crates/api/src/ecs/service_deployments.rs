@@ -39,7 +39,7 @@ pub fn list_service_deployments(
         .collect();
     let order = |row: &Arc<Row>| (Reverse(row.created_at), row.id.clone());
     rows.sort_by_key(order);
-    let limit = input.max_results.map_or(20, |n| n.clamp(1, 100) as usize);
+    let limit = names::page_size(input.max_results, 20, 100)?;
     // Times count down in the list: their distance from the end of time counts up, as pages must.
     let place = |row: &Arc<Row>| format!("{:019}{}", i64::MAX - row.created_at.0, row.id);
     let page =
