@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::multiplexed::Stream;
-use super::upstream::Upstream;
+use super::upstream::{ExchangeError, Upstream};
 use crate::log::Record;
 use crate::target::InFlight;
 use crate::worker::call::{Call, Phase};
@@ -21,6 +21,8 @@ pub(crate) enum BodyError {
     Client(#[source] hyper::Error),
     #[error("the target's body broke off")]
     Target(#[source] hyper::Error),
+    #[error("the target's body broke off")]
+    Exchange(#[source] ExchangeError),
 }
 
 /// A client's body on its way to a target.
@@ -91,9 +93,6 @@ enum Content {
 /// A target's body, with the connection it comes over.
 #[derive(Debug)]
 pub(crate) struct Streamed {
-    /// Came together with the head.
-    first: Option<Frame<Bytes>>,
-    incoming: Incoming,
     source: Source,
     call: Rc<Call>,
     in_flight: InFlight,
@@ -101,11 +100,11 @@ pub(crate) struct Streamed {
 
 /// Where a body comes from.
 #[derive(Debug)]
-pub(super) enum Source {
-    /// A connection that is this exchange's alone, until the body's end.
-    Alone(Option<Box<Upstream>>),
+enum Source {
+    /// A connection that is this exchange's alone, until the body's end; and what came together with the head.
+    Alone([Option<Frame<Bytes>>; 2], Option<Box<Upstream>>),
     /// A stream of a connection that has others.
-    Shared(#[expect(dead_code, reason = "counts as a stream of its connection until it is dropped")] Stream),
+    Shared(Incoming, #[expect(dead_code, reason = "counts as a stream of its connection until it is dropped")] Stream),
 }
 
 impl Body {
@@ -113,16 +112,24 @@ impl Body {
         Body { content: Content::Full(bytes), record: None }
     }
 
-    pub(super) fn streamed(
-        first: Option<Frame<Bytes>>,
-        incoming: Incoming,
-        source: Source,
+    /// Of a target over HTTP/1.1; `held` came together with the head.
+    pub(super) fn alone(
+        held: [Option<Frame<Bytes>>; 2],
+        upstream: Box<Upstream>,
         call: Rc<Call>,
         in_flight: InFlight,
     ) -> Body {
+        Body::streamed(Source::Alone(held, Some(upstream)), call, in_flight)
+    }
+
+    /// Of a target over HTTP/2.
+    pub(super) fn shared(incoming: Incoming, stream: Stream, call: Rc<Call>, in_flight: InFlight) -> Body {
+        Body::streamed(Source::Shared(incoming, stream), call, in_flight)
+    }
+
+    fn streamed(source: Source, call: Rc<Call>, in_flight: InFlight) -> Body {
         call.set_phase(Phase::Streaming);
-        let streamed = Box::new(Streamed { first, incoming, source, call, in_flight });
-        Body { content: Content::Streamed(streamed), record: None }
+        Body { content: Content::Streamed(Box::new(Streamed { source, call, in_flight })), record: None }
     }
 
     pub(super) fn set_record(&mut self, record: Box<Record>) {
@@ -152,67 +159,78 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Full(bytes) => bytes.is_empty(),
-            Content::Streamed(streamed) => streamed.first.is_none() && streamed.incoming.is_end_stream(),
+            Content::Streamed(streamed) => streamed.is_complete(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Streamed(streamed) => {
-                let mut hint = streamed.incoming.size_hint();
-                if let Some(first) = streamed.first.as_ref().and_then(Frame::data_ref) {
-                    let held = first.len() as u64;
-                    match hint.exact() {
-                        Some(rest) => hint = SizeHint::with_exact(rest + held),
-                        None => hint.set_lower(hint.lower() + held),
-                    }
-                }
-                hint
-            }
+            Content::Streamed(streamed) => streamed.size_hint(),
         }
     }
 }
 
 impl Streamed {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(first)));
-        }
-        let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        if polled.is_pending()
-            && let Source::Alone(Some(upstream)) = &mut self.source
-        {
-            upstream.drive(cx);
-            if upstream.take_moved() {
-                self.call.touch();
-            }
-            polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        }
-        match polled {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Source::Shared(_) = self.source {
+        match &mut self.source {
+            Source::Shared(incoming, _) => {
+                let polled = Pin::new(incoming).poll_frame(cx);
+                if let Poll::Ready(Some(Ok(_))) = polled {
                     self.call.touch();
                 }
-                Poll::Ready(Some(Ok(frame)))
+                polled.map_err(BodyError::Target)
             }
-            Poll::Ready(Some(Err(error))) => {
-                if let Source::Alone(upstream) = &mut self.source {
-                    *upstream = None;
+            Source::Alone(held, upstream) => {
+                if let Some(frame) = held.iter_mut().find_map(Option::take) {
+                    return Poll::Ready(Some(Ok(frame)));
                 }
-                Poll::Ready(Some(Err(BodyError::Target(error))))
+                let Some(connection) = upstream else { return Poll::Ready(None) };
+                let polled = connection.poll_frame(cx);
+                if connection.take_moved() {
+                    self.call.touch();
+                }
+                match polled {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+                    Poll::Ready(Some(Err(error))) => {
+                        *upstream = None;
+                        Poll::Ready(Some(Err(BodyError::Exchange(error))))
+                    }
+                    Poll::Ready(None) => {
+                        self.release();
+                        Poll::Ready(None)
+                    }
+                }
             }
-            Poll::Ready(None) => {
-                self.release();
-                Poll::Ready(None)
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        match &self.source {
+            Source::Shared(incoming, _) => incoming.is_end_stream(),
+            Source::Alone(held, upstream) => {
+                held.iter().all(Option::is_none) && upstream.as_ref().is_none_or(|upstream| upstream.is_complete())
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Shared(incoming, _) => incoming.size_hint(),
+            Source::Alone(held, upstream) => {
+                let held = held.iter().flatten().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum::<u64>();
+                match upstream.as_ref().map_or(Some(0), |upstream| upstream.left()) {
+                    Some(left) => SizeHint::with_exact(held + left),
+                    None => SizeHint::default(),
+                }
             }
         }
     }
 
     /// Gives the connection back to its pool, if it is in a state to be used again.
     fn release(&mut self) {
-        if let Source::Alone(upstream) = &mut self.source
+        if let Source::Alone(_, upstream) = &mut self.source
             && let Some(upstream) = upstream.take()
         {
             upstream.release(&self.call.origin.worker, self.in_flight.target());
@@ -223,7 +241,7 @@ impl Streamed {
 impl Drop for Streamed {
     fn drop(&mut self) {
         // The engine drops a body as soon as it knows that it is complete, without asking for its end.
-        if self.first.is_none() && self.incoming.is_end_stream() {
+        if self.is_complete() {
             self.release();
         }
         self.call.set_phase(Phase::Idle);

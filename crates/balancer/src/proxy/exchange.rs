@@ -1,20 +1,20 @@
 //! One request sent to one target, up to the response's first bytes.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
+use bytes::Bytes;
 use http::header::UPGRADE;
 use http::{Request, Response, StatusCode};
-use hyper::body::{Body as HttpBody, Incoming};
-use hyper::client::conn::TrySendError;
+use hyper::body::Frame;
 
 use super::Answer;
-use super::body::{Body, RequestBody, Source};
+use super::body::{Body, RequestBody};
 use super::choose::Choice;
 use super::tunnel::Tunnel;
-use super::upstream::Upstream;
+use super::upstream::{ExchangeError, Upstream};
 use crate::clock;
 use crate::log::Record;
 use crate::target::{InFlight, Target};
@@ -24,7 +24,7 @@ use crate::worker::call::{Call, Phase};
 pub(super) async fn exchange(
     call: &Rc<Call>,
     choice: &Choice,
-    mut request: Request<RequestBody>,
+    request: Request<RequestBody>,
     record: &mut Option<Box<Record>>,
 ) -> Result<Answer, StatusCode> {
     let worker = &call.origin.worker;
@@ -33,81 +33,60 @@ pub(super) async fn exchange(
     let started_ms = clock::coarse_ms();
     let is_idempotent = request.method().is_idempotent();
     let may_upgrade = request.headers().contains_key(UPGRADE);
-    let (mut upstream, response) = loop {
-        let pooled = worker.pool.take(choice.target.id);
-        let is_pooled = pooled.is_some();
-        let mut upstream = match pooled {
-            Some(upstream) => upstream,
-            None => {
-                call.set_phase(Phase::Connecting);
-                let connecting = Upstream::connect(worker, &choice.target, choice.group.is_tls);
-                let connected = bounded(call, &choice.target, connecting).await;
-                connected.inspect_err(|_| choice.count_connection_error())?
-            }
-        };
-        if let Some(record) = record {
-            record.dispatched();
-        }
-        if is_pooled {
+    let (head, body) = request.into_parts();
+    let mut pooled = worker.pool.take(choice.target.id);
+    // The target may have closed what waited.
+    while pooled.as_mut().is_some_and(|upstream| !upstream.is_open()) {
+        pooled = worker.pool.take(choice.target.id);
+    }
+    let mut upstream = match pooled {
+        Some(upstream) => {
             upstream.begin_reused(is_idempotent);
+            upstream
         }
-        call.set_phase(Phase::Waiting);
-        match send(call, &mut upstream, request).await {
-            Ok(response) => break (upstream, response),
-            Err(Unsent::Again(unsent)) if is_pooled => request = *unsent,
-            Err(Unsent::Again(_)) => return Err(StatusCode::BAD_GATEWAY),
-            Err(Unsent::Failed(status)) => return Err(status),
+        None => {
+            call.set_phase(Phase::Connecting);
+            let connecting = Upstream::connect(worker, &choice.target, choice.group.is_tls);
+            let connected = bounded(call, &choice.target, connecting).await;
+            connected.inspect_err(|_| choice.count_connection_error())?
         }
     };
+    if let Some(record) = record {
+        record.dispatched();
+    }
+    call.set_phase(Phase::Waiting);
+    upstream.begin(head, body);
+    let response = response(call, &mut upstream).await?;
     choice.count_response(response.status(), started_ms);
     if let Some(record) = record {
         record.target_answered(response.status());
     }
-    upstream.is_last = call.ends_connections();
-    let (mut head, mut incoming) = response.into_parts();
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+    upstream.is_last |= call.ends_connections();
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         if !may_upgrade {
             return Err(StatusCode::BAD_GATEWAY);
         }
-        // Holds the engine's handle for upgrades, which go their own way here.
-        head.extensions.clear();
-        let (target, early) = upstream.into_tunnel().ok_or(StatusCode::BAD_GATEWAY)?;
+        let (target, early) = upstream.into_tunnel();
         let tunnel = Box::new(Tunnel { target, early, in_flight, record: None });
-        return Ok((Response::from_parts(head, Body::full(bytes::Bytes::new())), Some(tunnel)));
+        return Ok((response.map(|()| Body::full(Bytes::new())), Some(tunnel)));
     }
     // A short body has mostly come with its head. Taking it now gives the connection back before the client
     // has read a byte, and lets head and body leave in one write.
-    let mut first = None;
-    if !incoming.is_end_stream() {
-        let mut polled = poll_once(&mut incoming);
-        if polled.is_pending() {
-            upstream.drive(&mut Context::from_waker(Waker::noop()));
-            polled = poll_once(&mut incoming);
-        }
-        match polled {
-            Poll::Ready(Some(Ok(frame))) => first = Some(frame),
-            // The target sent a head and broke off: nothing has been sent to the client yet.
-            Poll::Ready(Some(Err(_))) => return Err(StatusCode::BAD_GATEWAY),
-            Poll::Ready(None) | Poll::Pending => {}
-        }
+    let broken = |error: ExchangeError| {
+        tracing::debug!(%error, "a target's response broke off with its head");
+        StatusCode::BAD_GATEWAY
+    };
+    let first = upstream.take_frame().map_err(broken)?;
+    // The end of a chunked body is known only once it has been read.
+    let second = if upstream.is_complete() { None } else { upstream.take_frame().map_err(broken)? };
+    if upstream.is_complete() && second.is_none() && first.as_ref().is_none_or(Frame::is_data) {
+        upstream.release(worker, in_flight.target());
+        call.set_phase(Phase::Idle);
+        let bytes = first.and_then(|frame| frame.into_data().ok()).unwrap_or_default();
+        return Ok((response.map(|()| Body::full(bytes)), None));
     }
-    if incoming.is_end_stream() {
-        let is_data = first.as_ref().is_none_or(hyper::body::Frame::is_data);
-        if is_data {
-            upstream.release(worker, in_flight.target());
-            call.set_phase(Phase::Idle);
-            let bytes = first.and_then(|frame| frame.into_data().ok()).unwrap_or_default();
-            return Ok((Response::from_parts(head, Body::full(bytes)), None));
-        }
-    }
-    let body = Body::streamed(first, incoming, Source::Alone(Some(upstream)), call.clone(), in_flight);
-    Ok((Response::from_parts(head, body), None))
-}
-
-type Polled = Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, hyper::Error>>>;
-
-fn poll_once(incoming: &mut Incoming) -> Polled {
-    Pin::new(incoming).poll_frame(&mut Context::from_waker(Waker::noop()))
+    let body = Body::alone([first, second], upstream, call.clone(), in_flight);
+    Ok((response.map(|()| body), None))
 }
 
 /// Waits for a connection as long as connections may take.
@@ -135,49 +114,28 @@ pub(super) async fn bounded<T>(
     .await
 }
 
-/// Why there is no response.
-pub(super) enum Unsent {
-    /// The connection had ended: not a byte was sent.
-    Again(Box<Request<RequestBody>>),
-    Failed(StatusCode),
-}
-
-type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
-
-/// What has become of a request by now, over either version of HTTP.
-pub(super) fn sent(call: &Call, polled: Poll<Sent>) -> Poll<Result<Response<Incoming>, Unsent>> {
-    match polled {
-        Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-        Poll::Ready(Err(mut error)) => Poll::Ready(Err(match error.take_message() {
-            Some(request) => Unsent::Again(Box::new(request)),
-            None if call.body_failed.get() => Unsent::Failed(StatusCode::BAD_REQUEST),
-            None => {
-                tracing::debug!(error = %error.error(), "target gave no response");
-                Unsent::Failed(StatusCode::BAD_GATEWAY)
-            }
-        })),
-        // Whoever owes the next byte is late: the client its body, or the target its answer.
-        Poll::Pending if call.is_expired() => Poll::Ready(Err(Unsent::Failed(if call.body_ended.get() {
-            StatusCode::GATEWAY_TIMEOUT
-        } else {
-            StatusCode::REQUEST_TIMEOUT
-        }))),
-        Poll::Pending => Poll::Pending,
-    }
-}
-
-async fn send(
-    call: &Rc<Call>,
-    upstream: &mut Upstream,
-    request: Request<RequestBody>,
-) -> Result<Response<Incoming>, Unsent> {
-    let mut sending = pin!(upstream.sender.try_send_request(request));
+/// The response's head; the error is the status to answer with.
+async fn response(call: &Rc<Call>, upstream: &mut Upstream) -> Result<Response<()>, StatusCode> {
     poll_fn(|cx| {
-        upstream.drive(cx);
+        let polled = upstream.poll_response(&call.origin.worker, cx);
         if upstream.take_moved() {
             call.touch();
         }
-        sent(call, sending.as_mut().poll(cx))
+        match polled {
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Err(_)) if call.body_failed.get() => Poll::Ready(Err(StatusCode::BAD_REQUEST)),
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "target gave no response");
+                Poll::Ready(Err(StatusCode::BAD_GATEWAY))
+            }
+            Poll::Pending if call.is_expired() => Poll::Ready(Err(late(call))),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await
+}
+
+/// Whoever owes the next byte is late: the client its body, or the target its answer.
+pub(super) fn late(call: &Call) -> StatusCode {
+    if call.body_ended.get() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::REQUEST_TIMEOUT }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod body;
 mod choose;
 mod exchange;
+mod h1;
 mod headers;
 pub(crate) mod host;
 pub(crate) mod multiplexed;
@@ -13,7 +14,7 @@ mod target_io;
 mod target_stream;
 pub(crate) mod trace_id;
 pub(crate) mod tunnel;
-mod upstream;
+pub(crate) mod upstream;
 
 use std::rc::Rc;
 

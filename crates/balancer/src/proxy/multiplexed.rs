@@ -7,15 +7,17 @@ use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::{Request, Response, StatusCode};
-use hyper::body::Body as _;
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2::SendRequest;
 use tokio::task::spawn_local;
 
-use super::body::{Body, RequestBody, Source};
+use super::body::{Body, RequestBody};
 use super::choose::Choice;
-use super::exchange::{Unsent, sent};
+use super::exchange::{bounded, late};
 use super::target_io::{TargetIo, Wire};
 use super::target_stream;
 use crate::log::Record;
@@ -123,7 +125,7 @@ pub(super) async fn exchange(
             None => {
                 call.set_phase(Phase::Connecting);
                 let connecting = connect(&call.origin.worker, &choice.target, choice.group.is_tls);
-                let connection = super::exchange::bounded(call, &choice.target, connecting).await;
+                let connection = bounded(call, &choice.target, connecting).await;
                 connections.add(choice.target.id, connection.inspect_err(|_| choice.count_connection_error())?)
             }
         };
@@ -144,7 +146,7 @@ pub(super) async fn exchange(
         record.target_answered(response.status());
     }
     let (head, incoming) = response.into_parts();
-    let body = Body::streamed(None, incoming, Source::Shared(stream), call.clone(), in_flight);
+    let body = Body::shared(incoming, stream, call.clone(), in_flight);
     Ok(Response::from_parts(head, body))
 }
 
@@ -174,11 +176,7 @@ async fn connect(worker: &Rc<Worker>, target: &Arc<Target>, is_tls: bool) -> io:
     }))
 }
 
-async fn send(
-    call: &Rc<Call>,
-    stream: &Stream,
-    request: Request<RequestBody>,
-) -> Result<Response<hyper::body::Incoming>, Unsent> {
+async fn send(call: &Rc<Call>, stream: &Stream, request: Request<RequestBody>) -> Result<Response<Incoming>, Unsent> {
     if request.body().is_end_stream() {
         call.body_ended.set(true);
     }
@@ -188,4 +186,30 @@ async fn send(
         sent(call, sending.as_mut().poll(cx))
     })
     .await
+}
+
+/// Why there is no response.
+enum Unsent {
+    /// The connection had ended: not a byte was sent.
+    Again(Box<Request<RequestBody>>),
+    Failed(StatusCode),
+}
+
+type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
+
+/// What has become of a request by now.
+fn sent(call: &Call, polled: Poll<Sent>) -> Poll<Result<Response<Incoming>, Unsent>> {
+    match polled {
+        Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+        Poll::Ready(Err(mut error)) => Poll::Ready(Err(match error.take_message() {
+            Some(request) => Unsent::Again(Box::new(request)),
+            None if call.body_failed.get() => Unsent::Failed(StatusCode::BAD_REQUEST),
+            None => {
+                tracing::debug!(error = %error.error(), "target gave no response");
+                Unsent::Failed(StatusCode::BAD_GATEWAY)
+            }
+        })),
+        Poll::Pending if call.is_expired() => Poll::Ready(Err(Unsent::Failed(late(call)))),
+        Poll::Pending => Poll::Pending,
+    }
 }

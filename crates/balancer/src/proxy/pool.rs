@@ -47,7 +47,7 @@ impl Pool {
         }
         self.idle.borrow_mut().retain(|_, connections| {
             connections.retain_mut(|upstream| {
-                now_ms.saturating_sub(upstream.idle_since_ms) < IDLE_MS_MAX && upstream.is_reusable()
+                now_ms.saturating_sub(upstream.idle_since_ms) < IDLE_MS_MAX && upstream.is_open()
             });
             !connections.is_empty()
         });

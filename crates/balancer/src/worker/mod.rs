@@ -14,6 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::TcpListener as StdTcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::counters::LoadBalancerCounts;
 use crate::proxy::multiplexed::Connections;
 use crate::proxy::pool::Pool;
 use crate::proxy::trace_id::TraceIds;
+use crate::proxy::upstream::HEAD_READ_BYTES;
 use crate::tls::Offer;
 use crate::tls::target::TargetTls;
 use call::{Call, Phase};
@@ -43,7 +45,7 @@ use transport::Transport;
 /// The largest head is 64 KiB; bodies are moved in pieces of at most this.
 const BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// Response heads larger than this are a bad gateway.
-const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
+pub(crate) const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// What a target may send over HTTP/2 before we take it.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
@@ -141,7 +143,8 @@ pub(crate) struct Worker {
     pub multiplexed: Connections,
     pub trace_ids: TraceIds,
     pub server: http_server::conn::http1::Builder,
-    pub client: http_client::conn::http1::Builder,
+    /// Heads of targets' responses are read into it.
+    pub head_buffer: RefCell<Box<[MaybeUninit<u8>; HEAD_READ_BYTES]>>,
     pub client2: http_client::conn::http2::Builder<LocalTasks>,
     /// Handshakes with HTTPS targets over HTTP/1.1 and HTTP/2.
     pub target_tls: [TargetTls; 2],
@@ -163,8 +166,6 @@ impl Worker {
     fn new() -> io::Result<Worker> {
         let mut server = http_server::conn::http1::Builder::new();
         server.max_buf_size(BUFFER_BYTES_MAX).header_read_timeout(None);
-        let mut client = http_client::conn::http1::Builder::new();
-        client.max_buf_size(BUFFER_BYTES_MAX).max_header_size(RESPONSE_HEAD_BYTES_MAX);
         let mut client2 = http_client::conn::http2::Builder::new(LocalTasks);
         client2
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -175,7 +176,7 @@ impl Worker {
             multiplexed: Connections::default(),
             trace_ids: TraceIds::new(),
             server,
-            client,
+            head_buffer: RefCell::new(Box::new([MaybeUninit::uninit(); HEAD_READ_BYTES])),
             client2,
             target_tls: [TargetTls::new("http/1.1"), TargetTls::new("h2")],
             now_ms: Cell::new(clock::now_ms()),
