@@ -31,31 +31,25 @@ pub(super) async fn exchange(
     let in_flight = InFlight::new(choice.target.clone());
     choice.count_request();
     let started_ms = clock::coarse_ms();
-    let is_idempotent = request.method().is_idempotent();
     let may_upgrade = request.headers().contains_key(UPGRADE);
-    let (head, body) = request.into_parts();
     let mut pooled = worker.pool.take(choice.target.id);
     // The target may have closed what waited.
     while pooled.as_mut().is_some_and(|upstream| !upstream.is_open()) {
         pooled = worker.pool.take(choice.target.id);
     }
     let mut upstream = match pooled {
-        Some(upstream) => {
-            upstream.begin_reused(is_idempotent);
+        Some(mut upstream) => {
+            upstream.begin_reused(request.method().is_idempotent());
+            upstream.begin(request);
             upstream
         }
-        None => {
-            call.set_phase(Phase::Connecting);
-            let connecting = Upstream::connect(worker, &choice.target, choice.group.is_tls);
-            let connected = bounded(call, &choice.target, connecting).await;
-            connected.inspect_err(|_| choice.count_connection_error())?
-        }
+        // In a box: the state of every request would have room for it, and is moved.
+        None => Box::pin(begin_on_new(call, choice, request)).await?,
     };
     if let Some(record) = record {
         record.dispatched();
     }
     call.set_phase(Phase::Waiting);
-    upstream.begin(head, body);
     let response = response(call, &mut upstream).await?;
     choice.count_response(response.status(), started_ms);
     if let Some(record) = record {
@@ -87,6 +81,20 @@ pub(super) async fn exchange(
     }
     let body = Body::alone([first, second], upstream, call.clone(), in_flight);
     Ok((response.map(|()| body), None))
+}
+
+/// Makes a connection and begins a request on it.
+async fn begin_on_new(
+    call: &Rc<Call>,
+    choice: &Choice,
+    request: Request<RequestBody>,
+) -> Result<Box<Upstream>, StatusCode> {
+    call.set_phase(Phase::Connecting);
+    let connecting = Upstream::connect(&call.origin.worker, &choice.target, choice.group.is_tls);
+    let connected = bounded(call, &choice.target, connecting).await;
+    let mut upstream = connected.inspect_err(|_| choice.count_connection_error())?;
+    upstream.begin(request);
+    Ok(upstream)
 }
 
 /// Waits for a connection as long as connections may take.

@@ -29,6 +29,7 @@ use crate::log::Record;
 use crate::rule::RequestView;
 use crate::worker::call::{Call, Phase};
 use body::{Body, RequestBody};
+use choose::Choice;
 use tunnel::Tunnel;
 
 /// A target that does not take a connection in this time is answered for with 504.
@@ -70,7 +71,13 @@ pub(crate) async fn handle(call: &Rc<Call>, request: Request<Incoming>) -> Resul
     // In the log, a request whose client left before the answer is told of when this future is dropped.
     let mut record = route.load_balancer.access_log.as_ref().map(|log| Record::begin(log, call, &route, &request));
     let is_http2 = request.version() == Version::HTTP_2;
-    let (mut response, mut tunnel) = act(call, &route, request, &mut record).await;
+    let (mut response, mut tunnel) = match decide(call, &route, request, &mut record) {
+        Decided::Answer(response) => (response, None),
+        Decided::Forward(choice, request) => match send_on(call, &choice, request, &mut record).await {
+            Ok(answer) => answer,
+            Err(status) => (failed(call, &route, status), None),
+        },
+    };
     route.decorate(response.headers_mut());
     if is_http2 {
         // Connections end by other means there.
@@ -92,7 +99,14 @@ fn finish(response: &mut Response<Body>, record: Option<Box<Record>>) {
     }
 }
 
-async fn act(call: &Rc<Call>, route: &Route, request: Request<Incoming>, record: &mut Option<Box<Record>>) -> Answer {
+/// What is to be done with a request. Found out apart from doing it, so that what waits for a target holds no more
+/// than it needs: a future is moved with all it may ever hold.
+enum Decided {
+    Answer(Response<Body>),
+    Forward(Choice, Request<RequestBody>),
+}
+
+fn decide(call: &Rc<Call>, route: &Route, request: Request<Incoming>, record: &mut Option<Box<Record>>) -> Decided {
     let counts = &route.load_balancer.counts;
     let host_header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     // A target in absolute form names the host itself, and so does HTTP/2.
@@ -110,15 +124,9 @@ async fn act(call: &Rc<Call>, route: &Route, request: Request<Incoming>, record:
         record.decided(&decision);
     }
     match decision.action {
-        Action::Forward(forward) => match send_on(call, route, forward, &decision, request, record).await {
-            Ok(answer) => answer,
-            Err(status) => {
-                call.set_phase(Phase::Idle);
-                counts.own_response(status);
-                // After a failure of the client's, nobody knows where its next request begins.
-                let is_framing = status.is_client_error() && status.as_u16() != INCOMPATIBLE;
-                (respond::error(status, is_framing), None)
-            }
+        Action::Forward(forward) => match prepare(call, route, forward, &decision, request, record) {
+            Ok((choice, request)) => Decided::Forward(choice, request),
+            Err(status) => Decided::Answer(failed(call, route, status)),
         },
         Action::Redirect(redirect) => {
             let (protocol, port) = (call.origin.scheme(), route.port);
@@ -129,24 +137,34 @@ async fn act(call: &Rc<Call>, route: &Route, request: Request<Incoming>, record:
             }
             counts.redirects.add(1);
             counts.own_response(response.status());
-            (response, None)
+            Decided::Answer(response)
         }
         Action::FixedResponse(fixed) => {
             counts.fixed_responses.add(1);
             counts.own_response(fixed.status);
-            (respond::fixed(fixed), None)
+            Decided::Answer(respond::fixed(fixed))
         }
     }
 }
 
-async fn send_on(
+/// The answer to a request that could not be sent, or had no answer.
+fn failed(call: &Call, route: &Route, status: StatusCode) -> Response<Body> {
+    call.set_phase(Phase::Idle);
+    route.load_balancer.counts.own_response(status);
+    // After a failure of the client's, nobody knows where its next request begins.
+    let is_framing = status.is_client_error() && status.as_u16() != INCOMPATIBLE;
+    respond::error(status, is_framing)
+}
+
+/// Chooses a target and makes the request that it gets.
+fn prepare(
     call: &Rc<Call>,
     route: &Route,
     forward: &Forward,
     decision: &Decision<'_>,
     request: Request<Incoming>,
     record: &mut Option<Box<Record>>,
-) -> Result<Answer, StatusCode> {
+) -> Result<(Choice, Request<RequestBody>), StatusCode> {
     let choice = choose::choose(forward, request.headers(), call.origin.worker.now_ms());
     if let Some(record) = record {
         record.chose_group(match &choice {
@@ -186,20 +204,31 @@ async fn send_on(
     }
     // Holds the engine's handle for upgrades, which go their own way here.
     head.extensions.clear();
-    let answer = if version == ProtocolVersion::Http1 {
+    if version == ProtocolVersion::Http1 {
         if is_http2 {
             join_cookies(&mut head.headers);
         }
         head.version = Version::HTTP_11;
-        let body = RequestBody::new(incoming, call.clone());
-        exchange::exchange(call, &choice, Request::from_parts(head, body), record).await?
     } else {
         head.uri = absolute_form(&head.uri, &mut head.headers, choice.group.is_tls).ok_or(StatusCode::BAD_REQUEST)?;
         head.version = Version::HTTP_2;
-        let body = RequestBody::new(incoming, call.clone());
-        (multiplexed::exchange(call, &choice, Request::from_parts(head, body), record).await?, None)
+    }
+    let body = RequestBody::new(incoming, call.clone());
+    Ok((choice, Request::from_parts(head, body)))
+}
+
+async fn send_on(
+    call: &Rc<Call>,
+    choice: &Choice,
+    request: Request<RequestBody>,
+    record: &mut Option<Box<Record>>,
+) -> Result<Answer, StatusCode> {
+    let (mut response, tunnel) = if choice.group.version == ProtocolVersion::Http1 {
+        exchange::exchange(call, choice, request, record).await?
+    } else {
+        // In a box: it is far larger than the way over HTTP/1.1, and that is moved with each request.
+        (Box::pin(multiplexed::exchange(call, choice, request, record)).await?, None)
     };
-    let (mut response, tunnel) = answer;
     *response.version_mut() = Version::HTTP_11;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         headers::to_client(response.headers_mut());

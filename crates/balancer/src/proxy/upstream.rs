@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, Method, Response, StatusCode, request};
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::{Body as HttpBody, Frame};
 use hyper::rt::{Read, ReadBuf, Write};
 
@@ -113,7 +113,8 @@ impl Upstream {
     }
 
     /// Takes a request; it leaves as the response is polled for.
-    pub(super) fn begin(&mut self, mut head: request::Parts, body: RequestBody) {
+    pub(super) fn begin(&mut self, request: Request<RequestBody>) {
+        let (mut head, body) = request.into_parts();
         let length = (!body.is_end_stream()).then(|| body.size_hint().exact());
         let mut out = Out::default();
         let framing = encode::head(&mut head, length, &mut out.head);

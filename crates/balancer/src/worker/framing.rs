@@ -6,6 +6,8 @@
 //! differently or that exceeds a limit. What is only ambiguous passes with a remark, as the mode has it. Since a head is passed on only when it is complete, a refused one
 //! never reaches the engine. No I/O here.
 
+use std::mem::MaybeUninit;
+
 use http::StatusCode;
 
 use crate::config::DesyncMode;
@@ -185,9 +187,10 @@ fn read_head(bytes: &[u8], known_partial: usize, mode: DesyncMode) -> Head {
     if known_partial > 0 && bytes.len() < HEAD_BYTES_MAX && !may_be_complete(bytes, known_partial) {
         return Head::Partial;
     }
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut headers);
-    match request.parse(bytes) {
+    // Not initialised: that would cost more than reading a usual head.
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(httparse::Status::Complete(length)) => {
             let head = judge(&request, length, mode);
             // Bare newlines are looked for only where they matter.

@@ -1,5 +1,7 @@
 //! Heads of responses.
 
+use std::mem::MaybeUninit;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
@@ -36,9 +38,12 @@ pub(crate) struct Head {
 
 /// Reads a response's head; `None` when it is not complete.
 pub(crate) fn parse(bytes: &[u8], method: &Method) -> Result<Option<Head>, Malformed> {
-    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut parsed = httparse::Response::new(&mut fields);
-    let length = match parsed.parse(bytes).map_err(Malformed::Head)? {
+    // Not initialised: that would cost more than reading a usual head.
+    let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let status = config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields);
+    let length = match status.map_err(Malformed::Head)? {
         httparse::Status::Complete(length) => length,
         httparse::Status::Partial if bytes.len() > RESPONSE_HEAD_BYTES_MAX => return Err(Malformed::TooLong),
         httparse::Status::Partial => return Ok(None),
