@@ -8,6 +8,7 @@ mod containers;
 mod disk;
 mod identity;
 mod kit;
+mod protocols;
 mod registry;
 mod reset;
 mod secrets;
@@ -57,6 +58,11 @@ const TESTS: &[(&str, Test)] = &[
     ("registry::what_skopeo_pushes_runs", registry::skopeo_push),
     ("identity::policies_decide_what_a_key_may", identity::policies_decide),
     ("identity::open_mode_stays_on_loopback", identity::open_mode_stays_on_loopback),
+    (
+        "protocols::protocols_of_one_service_show_the_same_clusters",
+        protocols::protocols_of_one_service_show_the_same_clusters,
+    ),
+    ("protocols::rates_are_kept_when_asked_for", protocols::rates_are_kept_when_asked_for),
     ("vpc::packets_follow_routes_and_acls", vpc::packets_follow_routes_and_acls),
     ("reset::a_reset_ends_everything_and_the_next_walk_starts_afresh", reset::reset),
     ("survival::no_request_fails_while_processes_are_killed", survival::no_request_fails),

@@ -77,4 +77,17 @@ mod tests {
         let files = super::generate(&root).expect("models generate");
         super::check(&root, &files).expect("generated files are fresh");
     }
+
+    #[test]
+    fn models_that_speak_rest_generate_with_the_places_of_their_members() {
+        for name in ["appmesh", "ebs", "efs", "eks", "route53", "xray"] {
+            let text = std::fs::read_to_string(super::root().join(format!("models/{name}.json"))).expect("a model");
+            let model: super::model::Model = serde_json::from_str(&text).expect("a model parses");
+            let all: Vec<String> = model.operations.keys().cloned().collect();
+            let module = super::emit::service(name, &model, &all).expect(name);
+            // X-Ray has everything in its bodies.
+            assert!(module.contains(".at(Place::Label)") || name == "xray", "{name}");
+            assert!(module.contains("https://route53.amazonaws.com/doc/2013-04-01/") == (name == "route53"), "{name}");
+        }
+    }
 }

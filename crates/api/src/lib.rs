@@ -9,6 +9,7 @@ pub mod identity;
 pub mod page;
 pub mod routes;
 pub mod settings;
+pub mod throttle;
 pub mod vault;
 
 pub mod acm;
@@ -29,6 +30,7 @@ mod testing;
 pub use cx::{Caller, Cx, Principal};
 pub use routes::{Backend, Manifests, Routes};
 pub use settings::Settings;
+pub use throttle::Throttle;
 
 /// Every operation that is served.
 pub fn routes() -> Routes {

@@ -60,7 +60,9 @@ enum Style {
 
 impl Style {
     fn of(operation: &OperationSchema, protocol: Protocol) -> Self {
-        match (protocol, operation.service.name) {
+        // CBOR is a newer spelling of what a service says: its words stay its own.
+        let native = operation.service.protocols.first().copied().filter(|_| protocol == Protocol::Cbor);
+        match (native.unwrap_or(protocol), operation.service.name) {
             (Protocol::Ec2, _) => Self::Ec2,
             (Protocol::Query, _) => Self::Coral("ValidationError"),
             (_, "ecr") => Self::Ecr,

@@ -1,6 +1,6 @@
 //! The command line. `--help` teaches; every option is also an environment variable.
 
-use crate::config::{Auth, Config};
+use crate::config::{Auth, Config, Throttling};
 use crate::{agent, balancer, down, env, image, serve, status, up};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -102,6 +102,10 @@ pub struct Options {
     /// Give each task users of its own: root of a container is an unprivileged user on the host.
     #[arg(long, env = "LONGSHORE_USER_NAMESPACES", default_value = "auto")]
     pub user_namespaces: UserNamespaces,
+    /// Hold clients to the request rates that AWS documents: `aws` answers one request too many with the service's
+    /// throttling error, for seeing how a client bears it.
+    #[arg(long, env = "LONGSHORE_THROTTLE", value_enum, default_value = "off")]
+    pub throttle: Throttling,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -21,6 +21,19 @@ pub struct Config {
     pub auth: Auth,
     #[serde(default)]
     pub user_namespaces: UserNamespaces,
+    #[serde(default)]
+    pub throttle: Throttling,
+}
+
+/// Whether clients are held to rates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Throttling {
+    /// As fast as it goes.
+    #[default]
+    Off,
+    /// The rates that AWS documents.
+    Aws,
 }
 
 /// Whether requests are believed.
@@ -78,6 +91,7 @@ impl Config {
             manage_hosts: !options.no_hosts && runtime != Runtime::None,
             runtime,
             auth: options.auth,
+            throttle: options.throttle,
         })
     }
 

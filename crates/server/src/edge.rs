@@ -193,6 +193,14 @@ async fn call(
             }
         },
     };
+    if let Some(throttle) = &server.throttle {
+        let now = started.duration_since(server.started).as_millis() as u64;
+        if let Err(error) = throttle.take(&scope, identified.operation, now) {
+            let request_id = longshore_types::IdSource::new(seed()).uuid();
+            tracing::debug!(service, operation = identified.operation.name, "throttled");
+            return identified.call(&request_id).error(&error);
+        }
+    }
     if matches!(service, "ec2" | "ecs" | "elbv2")
         && let Err(error) = initialize(server, scope.region.clone()).await
     {

@@ -1,6 +1,6 @@
 //! Role `server`: store, API, controllers, registry, and the links to agent and balancer.
 
-use crate::config::{Auth, Config, Runtime};
+use crate::config::{Auth, Config, Runtime, Throttling};
 use crate::threads::Threads;
 use crate::upstream::Upstream;
 use crate::{agent_link, balancer_link, catalogue, credentials, edge, hosts, process, simulated};
@@ -20,7 +20,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 
 /// Everything the server's tasks share.
@@ -32,6 +32,10 @@ pub struct Server {
     pub backend: Backend,
     pub routes: Arc<longshore_api::Routes>,
     pub registry: Registry,
+    /// What the throttle's clock counts from.
+    pub started: Instant,
+    /// None unless asked for.
+    pub throttle: Option<Arc<longshore_api::Throttle>>,
     pub agent: agent_link::Handle,
 }
 
@@ -82,8 +86,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         manifests: Arc::new(catalogue::RegistryManifests::new(registry.clone(), upstream)),
     };
     let (agent, agent_side) = agent_link::Handle::new();
+    let throttle = (config.throttle == Throttling::Aws).then(Arc::default);
     let server = Server {
         config: Arc::new(config),
+        throttle,
+        started: Instant::now(),
         settings,
         environment: environment.clone(),
         backend,

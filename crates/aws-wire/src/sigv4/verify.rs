@@ -114,7 +114,7 @@ impl BadSignature {
 
     /// The error as the protocol's services name it.
     pub fn into_error(self, protocol: Protocol) -> AwsError {
-        let json = !matches!(protocol, Protocol::Query | Protocol::Ec2);
+        let json = !matches!(protocol, Protocol::Query | Protocol::Ec2 | Protocol::RestXml);
         let bad_token = "The security token included in the request is invalid.";
         let pick = |json_code, query_code, ec2_code| match protocol {
             _ if json => json_code,
@@ -151,6 +151,8 @@ impl BadSignature {
             }
         };
         let status = match (json, code) {
+            // REST has a status for it, which JSON and CBOR leave to the code.
+            (true, _) if protocol == Protocol::RestJson => 403,
             (true, _) | (_, "IncompleteSignature" | "RequestExpired") => 400,
             (_, "AuthFailure") => 401,
             _ => 403,
