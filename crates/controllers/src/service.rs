@@ -145,8 +145,8 @@ fn apply(tx: &mut Tx, cx: &Cx, key: &ServiceKey, mut service: Service, plan: &Pl
             Action::StartTasks { deployment, count, replacing } => {
                 start(tx, cx, &mut service, deployment, *count, *replacing);
             }
-            Action::Rebalance { deployment, zone } => {
-                rebalance(tx, cx, &mut service, deployment, &ZoneName::from(zone.as_str()));
+            Action::Rebalance { deployment, zone, provider } => {
+                rebalance(tx, cx, &mut service, deployment, &ZoneName::from(zone.as_str()), *provider);
             }
             Action::StopTask { task, cause } => match stop(tx, cx, &mut service, task, cause) {
                 Some(true) => running.push(task.clone()),
@@ -208,8 +208,15 @@ fn start(tx: &mut Tx, cx: &Cx, service: &mut Service, deployment: &DeploymentId,
     events::add(service, cx, &text);
 }
 
-fn rebalance(tx: &mut Tx, cx: &Cx, service: &mut Service, deployment: &DeploymentId, zone: &ZoneName) {
-    let started = launch_tasks(tx, cx, service, deployment, 1, Some(zone));
+fn rebalance(
+    tx: &mut Tx,
+    cx: &Cx,
+    service: &mut Service,
+    deployment: &DeploymentId,
+    zone: &ZoneName,
+    provider: Option<CapacityProvider>,
+) {
+    let started = launch_tasks(tx, cx, service, deployment, 1, Some((zone, provider)));
     if !started.is_empty() {
         let text = format!("has started {} tasks in {zone} to AZ Rebalance: {}.", started.len(), list(&started));
         events::add(service, cx, &text);
@@ -222,7 +229,7 @@ fn launch_tasks(
     service: &mut Service,
     deployment_id: &DeploymentId,
     count: u32,
-    zone: Option<&ZoneName>,
+    place: Option<(&ZoneName, Option<CapacityProvider>)>,
 ) -> Vec<TaskId> {
     let mut started = Vec::new();
     let Some(deployment) = service.deployments.iter().find(|d| d.id == *deployment_id).cloned() else { return started };
@@ -231,7 +238,10 @@ fn launch_tasks(
     let mut per_provider = live_per_provider(tx, cx, service, deployment_id);
     for _ in 0..count {
         let next = |provider| per_provider.get(&provider).copied().unwrap_or(0);
-        let provider = capacity::next(&deployment.template.capacity, next);
+        let (zone, provider) = match place {
+            Some((zone, provider)) => (Some(zone), provider),
+            None => (None, capacity::next(&deployment.template.capacity, next)),
+        };
         let wanted = Launch {
             cluster: &service.cluster,
             definition: &definition,

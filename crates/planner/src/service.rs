@@ -105,10 +105,12 @@ pub enum Action {
         /// So many of them stand in for unhealthy ones.
         replacing: u32,
     },
-    /// One more task in the emptiest zone; when it is healthy, one of the fullest zone goes.
+    /// One more task in the emptiest zone; when it is healthy, one of the fullest zone goes. It has the capacity provider of
+    /// that one: by the shares alone another might be due, and then the new task would be the one too many.
     Rebalance {
         deployment: DeploymentId,
         zone: String,
+        provider: Option<CapacityProvider>,
     },
     StopTask {
         task: TaskId,
@@ -210,7 +212,7 @@ pub fn plan(service: &ServiceView, now: Timestamp) -> Plan {
     }
     let settled = idle && count.leaving == 0 && count.live == desired && count.new_healthy == desired;
     if settled && !service.draining {
-        settle(service, primary, &standings, &bounds, &mut plan);
+        settle(service, primary, &standings, &bounds, now, &mut plan);
     }
     if service.draining && service.tasks.is_empty() {
         plan.actions.push(Action::Deactivate);
@@ -251,6 +253,7 @@ fn settle(
     primary: &DeploymentView,
     standings: &[(&TaskView, Standing)],
     bounds: &Bounds,
+    now: Timestamp,
     plan: &mut Plan,
 ) {
     if primary.rollout == RolloutState::InProgress {
@@ -260,10 +263,20 @@ fn settle(
     plan.notes.push("has reached a steady state.".to_owned());
     if service.zone_rebalancing && bounds.upper > bounds.desired {
         let zones = zones::counts(service, standings);
-        if let Some(zone) = zones::emptiest_of_uneven(&zones) {
-            plan.notes.push(format!("is not AZ balanced with {}. AZ Rebalancing in progress.", zones::text(&zones)));
-            plan.actions.push(Action::Rebalance { deployment: primary.id.clone(), zone: zone.to_owned() });
-        }
+        let Some(zone) = zones::emptiest_of_uneven(&zones) else { return };
+        let most = zones.values().max();
+        let crowded = || service.tasks.iter().filter(|task| zones.get(&task.zone) == most);
+        let is_free = |task: &&TaskView| task.protected_until.is_none_or(|until| until <= now);
+        let Some(one) = crowded().find(is_free) else {
+            plan.wake_at = plan.wake_at.into_iter().chain(crowded().filter_map(|task| task.protected_until)).min();
+            return;
+        };
+        plan.notes.push(format!("is not AZ balanced with {}. AZ Rebalancing in progress.", zones::text(&zones)));
+        plan.actions.push(Action::Rebalance {
+            deployment: primary.id.clone(),
+            zone: zone.to_owned(),
+            provider: one.provider,
+        });
     }
 }
 

@@ -93,10 +93,14 @@ impl<'a> Stopper<'a> {
         task.deployment == self.primary.id
     }
 
-    /// Old tasks that serve nobody go at once: nothing is lost with them.
+    /// Old tasks that serve nobody go at once: nothing is lost with them. One that is protected goes when it is bad only.
     fn useless_old(&mut self) {
         for (task, standing) in self.standings.iter().filter(|(task, _)| task.deployment != self.primary.id) {
             let cause = match standing {
+                Standing::Coming(_) if task.status < TaskStatus::Running && self.is_protected(task) => {
+                    self.blocked(task);
+                    continue;
+                }
                 Standing::Coming(_) if task.status < TaskStatus::Running => self.scaling(),
                 Standing::Bad(cause) => cause.clone(),
                 _ => continue,
@@ -138,9 +142,13 @@ impl<'a> Stopper<'a> {
                 let over = over.is_some() && task.provider == over;
                 Reverse((*s != Standing::Healthy, over, zone, task.started_at, &task.id))
             });
-            let free = candidates.iter().find(|(task, _)| !self.is_protected(task));
+            // Where those that are not healthy yet are protected, the floor holds until they are.
+            let floor = self.bounds.lower.min(self.bounds.desired);
+            let may_go = |standing: &Standing| *standing != Standing::Healthy || self.count.healthy > floor;
+            let free = candidates.iter().find(|(task, s)| !self.is_protected(task) && may_go(s));
             let Some((task, standing)) = free.copied() else {
-                for (task, _) in candidates.into_iter().take(surplus as usize) {
+                let protected = candidates.into_iter().filter(|(task, _)| self.is_protected(task));
+                for (task, _) in protected.take(surplus as usize).collect::<Vec<_>>() {
                     self.blocked(task);
                 }
                 return;

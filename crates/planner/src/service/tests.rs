@@ -217,6 +217,27 @@ fn protection_outlasts_scale_in_and_deployments_but_not_bad_health() {
     view.tasks[0].protected_until = Some(Timestamp(2_000_000));
     assert_eq!(stopped(&plan(&view, NOW)), 0);
     assert_eq!(stopped(&plan(&view, Timestamp(2_000_000))), 1);
+    // It need not run yet.
+    view.tasks[0].status = TaskStatus::Pending;
+    assert_eq!(stopped(&plan(&view, NOW)), 0);
+    assert_eq!(stopped(&plan(&view, Timestamp(2_000_000))), 1);
+}
+
+#[test]
+fn scale_in_leaves_the_floor_when_what_is_not_healthy_yet_is_protected() {
+    let mut view = service(2, 100, 200);
+    view.tasks = vec![healthy("a", "new"), healthy("b", "new")];
+    for id in ["c", "d"] {
+        let coming = task(id, "new", TaskStatus::Pending, HealthStatus::Unknown);
+        view.tasks.push(TaskView { protected_until: Some(Timestamp(2_000_000)), ..coming });
+    }
+    assert_eq!(stopped(&plan(&view, NOW)), 0);
+    view.tasks[2].status = TaskStatus::Running;
+    view.tasks[2].started_at = Some(Timestamp(0));
+    view.tasks[2].container_health = HealthStatus::Healthy;
+    assert_eq!(stopped(&plan(&view, NOW)), 1);
+    view.tasks[3].protected_until = None;
+    assert_eq!(stopped(&plan(&view, NOW)), 2);
 }
 
 #[test]
@@ -227,7 +248,15 @@ fn zones_are_made_even_one_task_at_a_time() {
     view.tasks = ["1", "2", "3", "4"].map(|id| healthy(id, "new")).into();
     view.tasks[3].zone = "b".into();
     let first = plan(&view, NOW);
-    assert!(first.actions.contains(&Action::Rebalance { deployment: "new".into(), zone: "b".into() }));
+    let rebalance = |provider| Action::Rebalance { deployment: "new".into(), zone: "b".into(), provider };
+    assert!(first.actions.contains(&rebalance(None)));
+    // What cannot be taken away from the fullest zone is not added to the emptiest.
+    for task in &mut view.tasks {
+        task.protected_until = Some(NOW + Duration::from_secs(60));
+    }
+    let kept = plan(&view, NOW);
+    assert_eq!((kept.actions.contains(&rebalance(None)), kept.wake_at), (false, Some(NOW + Duration::from_secs(60))));
+    view.tasks.iter_mut().for_each(|task| task.protected_until = None);
     assert!(
         first.notes.contains(&"is not AZ balanced with 3 tasks in a, 1 tasks in b. AZ Rebalancing in progress.".into())
     );
@@ -238,6 +267,30 @@ fn zones_are_made_even_one_task_at_a_time() {
     let last = plan(&view, NOW);
     let stop = |a: &Action| matches!(a, Action::StopTask { task, .. } if task.as_str() == "3");
     assert!(stopped(&last) == 1 && last.actions.iter().any(stop), "{:?}", last.actions);
+}
+
+/// The fifth task is Spot's by the strategy, and is one that scale-in would take first.
+#[test]
+fn zones_become_even_under_a_strategy_whose_next_task_has_another_provider() {
+    let mut view = service(4, 100, 200);
+    view.zone_rebalancing = true;
+    view.zones = vec!["a".into(), "b".into()];
+    let item = |provider, base| StrategyItem { provider, base, weight: 2 };
+    view.deployments[0].capacity = vec![item(CapacityProvider::Fargate, 3), item(CapacityProvider::FargateSpot, 0)];
+    view.tasks = ["1", "2", "3", "4"].map(|id| healthy(id, "new")).into();
+    view.tasks[3].zone = "b".into();
+    view.tasks.iter_mut().for_each(|task| task.provider = Some(CapacityProvider::Fargate));
+    let plan_of = plan(&view, NOW);
+    let provider = plan_of.actions.iter().find_map(|action| match action {
+        Action::Rebalance { provider, .. } => Some(*provider),
+        _ => None,
+    });
+    assert_eq!(provider, Some(Some(CapacityProvider::Fargate)));
+    let provider = provider.flatten();
+    view.tasks.push(TaskView { zone: "b".into(), provider, ..healthy("5", "new") });
+    let last = plan(&view, NOW).actions;
+    assert!(last.iter().any(|a| matches!(a, Action::StopTask { task, .. } if task.as_str() == "3")), "{last:?}");
+    assert!(!last.iter().any(|a| matches!(a, Action::StopTask { task, .. } if task.as_str() == "5")), "{last:?}");
 }
 
 #[test]
