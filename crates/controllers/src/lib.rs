@@ -2,8 +2,10 @@
 //!
 //! A controller looks at a snapshot, asks `planner` what should happen, and writes it in one transaction, in which it
 //! looks and asks again: a lost race is planned again. [`driver`] is the only loop. What nodes and data planes report
-//! comes in through [`observe`] and [`targets`]; what they should do goes out through [`intent`] and [`feed`].
+//! comes in through [`observe`] and [`targets`]; what they should do goes out through [`intent`] and [`feed`]; [`agent_link`] is the
+//! conversation with a node.
 
+pub mod agent_link;
 pub mod driver;
 pub mod events;
 pub mod feed;

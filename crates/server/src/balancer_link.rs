@@ -1,6 +1,5 @@
 //! The link to the balancer: pushes the whole configuration, takes reports of targets.
 
-use crate::agent_link::Generations;
 use crate::balancer::ResolverConfig;
 use crate::buckets;
 use crate::config::Config;
@@ -9,6 +8,7 @@ use crate::tls_keys;
 use longshore_api::elbv2::listener_attributes as attributes_of_listeners;
 use longshore_balancer::config as lb;
 use longshore_balancer::report::{Report, TargetState as Seen};
+use longshore_controllers::agent_link::Generations;
 use longshore_controllers::networks::{Networks, expanded};
 use longshore_controllers::targets;
 use longshore_dns::DnsConfig;

@@ -1,0 +1,205 @@
+//! The control plane's side of a link to a node's agent: pushes intent, takes observations and log lines, answers what a
+//! starting task asks for.
+//!
+//! What carries messages ([`Incoming`], [`Outgoing`]) and where log lines go ([`Host`]) is the server's: a socket, or what a
+//! simulator makes of one.
+
+use crate::feed::Feed;
+use crate::{Environment, observe, secrets};
+use longshore_api::ecs::environment_files::ObjectError;
+use longshore_store::{Store, StoreError};
+use longshore_types::id::TaskId;
+use longshore_types::link::{ApiAnswer, FromAgent, LogBatch, ProtectionUpdate, ToAgent, Welcome};
+use longshore_types::node::TaskObservation;
+use longshore_types::{Scope, Timestamp};
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+/// Messages of an agent, in order.
+pub trait Incoming: Send {
+    /// `None` when the agent has left. Dropping the future loses nothing.
+    fn next(&mut self) -> impl Future<Output = io::Result<Option<FromAgent>>> + Send;
+}
+
+/// Messages to an agent, in order.
+pub trait Outgoing: Send {
+    fn send(&mut self, messages: &[ToAgent]) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// The control plane that an agent talks to. Cheap to clone.
+pub trait Host: Clone + Send + Sync + 'static {
+    fn store(&self) -> &Store;
+
+    fn environment(&self) -> &Environment;
+
+    fn welcome(&self) -> Welcome;
+
+    /// An object of what stands for S3.
+    fn read_object(&self, bucket: &str, key: &str) -> Result<Vec<u8>, ObjectError>;
+
+    /// An API call that a task makes about itself, with its role's credentials.
+    fn task_protection(
+        &self,
+        scope: Scope,
+        task: TaskId,
+        update: Option<ProtectionUpdate>,
+    ) -> impl Future<Output = ApiAnswer> + Send;
+
+    /// Stores log lines, or drops them for good.
+    fn keep_lines(&self, batch: LogBatch) -> impl Future<Output = ()> + Send;
+
+    fn observed(&self, seen: Vec<TaskObservation>) -> impl Future<Output = Result<(), StoreError>> + Send {
+        observe::apply(self.store(), self.environment(), seen)
+    }
+}
+
+/// Who waits until nothing runs on the node any more.
+pub type Resets = mpsc::UnboundedReceiver<oneshot::Sender<()>>;
+
+/// Generations grow with time, also over a restart with an empty store, so that a data plane never refuses a newer one.
+#[derive(Default)]
+pub struct Generations(AtomicU64);
+
+impl Generations {
+    pub fn next(&self, now: Timestamp) -> u64 {
+        let floor = u64::try_from(now.0).unwrap_or(0) * 1000;
+        let step = |old: u64| Some(floor.max(old + 1));
+        let old = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, step).unwrap_or(0);
+        floor.max(old + 1)
+    }
+}
+
+/// Serves one agent until it leaves.
+pub async fn serve<H: Host>(
+    host: &H,
+    incoming: impl Incoming,
+    outgoing: impl Outgoing,
+    resets: &mut Resets,
+    generations: &Generations,
+) -> io::Result<()> {
+    let (answers, answered) = mpsc::unbounded_channel();
+    let (reset_done, resets_done) = mpsc::unbounded_channel();
+    tokio::select! {
+        biased;
+        result = read(host, incoming, answers, reset_done) => result,
+        result = write(host, outgoing, answered, resets, resets_done, generations) => result,
+    }
+}
+
+async fn read<H: Host>(
+    host: &H,
+    mut incoming: impl Incoming,
+    answers: mpsc::UnboundedSender<ToAgent>,
+    reset_done: mpsc::UnboundedSender<u64>,
+) -> io::Result<()> {
+    let mut tasks = JoinSet::new();
+    let (observations, observed) = mpsc::unbounded_channel();
+    tasks.spawn(store_observations(host.clone(), observed));
+    let (batches, lines) = mpsc::unbounded_channel();
+    tasks.spawn(store_lines(host.clone(), lines, answers.clone()));
+    while let Some(message) = incoming.next().await? {
+        match message {
+            FromAgent::Observed(seen) => {
+                let _ = observations.send(seen);
+            }
+            FromAgent::Logs(batch) => {
+                let _ = batches.send(batch);
+            }
+            FromAgent::ResetDone { token } => {
+                let _ = reset_done.send(token);
+            }
+            FromAgent::Secrets { scope, task } => {
+                let state = host.store().snapshot();
+                let read_object = |bucket: &str, key: &str| host.read_object(bucket, key);
+                let values = secrets::resolve(&state, host.environment(), &scope, &task, &read_object);
+                let _ = answers.send(ToAgent::Secrets { task, values });
+            }
+            FromAgent::TaskProtection { number, scope, task, update } => {
+                let (host, answers) = (host.clone(), answers.clone());
+                tasks.spawn(async move {
+                    let answer = host.task_protection(scope, task, update).await;
+                    let _ = answers.send(ToAgent::TaskProtection { number, answer });
+                });
+                while tasks.try_join_next().is_some() {}
+            }
+            FromAgent::Hello { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes observations in order, all that wait in one transaction. What cannot be written is written later.
+async fn store_observations<H: Host>(host: H, mut observed: mpsc::UnboundedReceiver<Vec<TaskObservation>>) {
+    while let Some(mut seen) = observed.recv().await {
+        while let Ok(more) = observed.try_recv() {
+            seen.extend(more);
+        }
+        while let Err(error) = host.observed(seen.clone()).await {
+            tracing::error!(%error, "observations could not be stored; trying again");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+async fn store_lines<H: Host>(
+    host: H,
+    mut batches: mpsc::UnboundedReceiver<LogBatch>,
+    answers: mpsc::UnboundedSender<ToAgent>,
+) {
+    while let Some(batch) = batches.recv().await {
+        let number = batch.batch;
+        host.keep_lines(batch).await;
+        let _ = answers.send(ToAgent::LogAck { batch: number });
+    }
+}
+
+async fn write<H: Host>(
+    host: &H,
+    mut outgoing: impl Outgoing,
+    mut answers: mpsc::UnboundedReceiver<ToAgent>,
+    resets: &mut Resets,
+    mut resets_done: mpsc::UnboundedReceiver<u64>,
+    generations: &Generations,
+) -> io::Result<()> {
+    let store = host.store();
+    let generation = || generations.next(host.environment().now());
+    let (mut feed, first) = Feed::start(store, &"local".into(), generation);
+    let mut watcher = feed.watch(store);
+    outgoing.send(&[ToAgent::Welcome(host.welcome())]).await?;
+    outgoing.send(&first).await?;
+    let mut waiting: HashMap<u64, oneshot::Sender<()>> = HashMap::new();
+    let mut token = 0;
+    loop {
+        let mut messages = Vec::new();
+        tokio::select! {
+            biased;
+            wake = watcher.changed() => {
+                if wake.is_none() {
+                    return Ok(());
+                }
+                messages.extend(feed.next(store, generation));
+            }
+            Some(answer) = answers.recv() => messages.push(answer),
+            Some(done) = resets.recv() => {
+                token += 1;
+                waiting.insert(token, done);
+                messages.push(ToAgent::Reset { token });
+            }
+            Some(token) = resets_done.recv() => {
+                if let Some(done) = waiting.remove(&token) {
+                    let _ = done.send(());
+                }
+            }
+        }
+        // Whatever it woke for: a busy store does not keep answers waiting.
+        while let Ok(answer) = answers.try_recv() {
+            messages.push(answer);
+        }
+        outgoing.send(&messages).await?;
+    }
+}
