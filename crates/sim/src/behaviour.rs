@@ -7,7 +7,7 @@ use std::time::Duration;
 pub const MISSING: &str = "missing";
 
 /// Images with which a service can become steady once there are no faults.
-pub const SOUND: [&str; 6] = ["good", "slow", "stubborn", "crashy", "hungry", "sick"];
+pub const SOUND: [&str; 7] = ["good", "slow", "stubborn", "crashy", "hungry", "sick", "flaky"];
 /// Images with which it cannot.
 pub const BROKEN: [&str; 3] = [MISSING, "broken", "cannot"];
 
@@ -42,7 +42,7 @@ impl Behaviour {
             stop: ms(0, 3_000),
         };
         let bad = world.policy.bad_containers;
-        match image {
+        match crate::images::kind(image) {
             "slow" => behaviour.start = ms(3_000, 30_000),
             "stubborn" => behaviour.stop = Duration::from_secs(3_600),
             "job" => behaviour.exit = Some((ms(500, 20_000), 0)),
@@ -51,6 +51,11 @@ impl Behaviour {
             "cannot" => behaviour.cannot_start = Some("CannotStartContainerError: exec: not found"),
             "crashy" if bad => {
                 behaviour.exit = Some((ms(500, 240_000), 1));
+                behaviour.is_fault = true;
+            }
+            // Restarted in place, where its definition says so.
+            "flaky" if bad => {
+                behaviour.exit = Some((ms(30_000, 240_000), 2));
                 behaviour.is_fault = true;
             }
             "hungry" if bad => {

@@ -22,10 +22,32 @@ pub enum Bug {
     StaleTarget,
     /// Credentials outlive their task.
     KeptSecrets,
+    /// The scheduler starts tasks and does not look at its ceiling.
+    GreedyScheduler,
+    /// The scheduler does not look at protections.
+    BlindScheduler,
+    /// Tasks get the stop signal before their targets have drained.
+    HastySignal,
+    /// A service deployment that was over goes on.
+    SecondRelease,
+    /// A revision is changed when its service is.
+    EditedRevision,
+    /// A node resolves a tag that its deployment has pinned.
+    MovingTag,
+    /// The base of a strategy gets lost.
+    ForgottenBase,
+    /// A task whose Spot capacity goes does not say so.
+    SilentInterruption,
+    /// An error's text has the value of a secret.
+    LoudSecret,
+    /// Tasks are not spread over zones again.
+    UnevenZones,
+    /// The control plane writes something at each start.
+    RestlessStart,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 9] = [
+    pub const ALL: [Bug; 20] = [
         Bug::LyingDisk,
         Bug::BlindAgent,
         Bug::NaiveMerge,
@@ -35,5 +57,16 @@ impl Bug {
         Bug::ForgottenToken,
         Bug::StaleTarget,
         Bug::KeptSecrets,
+        Bug::GreedyScheduler,
+        Bug::BlindScheduler,
+        Bug::HastySignal,
+        Bug::SecondRelease,
+        Bug::EditedRevision,
+        Bug::MovingTag,
+        Bug::ForgottenBase,
+        Bug::SilentInterruption,
+        Bug::LoudSecret,
+        Bug::UnevenZones,
+        Bug::RestlessStart,
     ];
 }

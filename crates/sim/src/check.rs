@@ -1,9 +1,17 @@
 //! What must hold at every commit, whatever happens.
 
+mod capacity;
+mod releases;
+mod secrets;
+
+pub use secrets::{SECRET, Searching, secrets, written};
+
 use crate::balancer;
 use crate::world::{World, lock};
-use longshore_planner::service::{STEADY, lower_bound, upper_bound};
-use longshore_store::tables::{NetworkInterfaces, RoleSessions, Services, Targets, Tasks};
+use longshore_planner::service::STEADY;
+use longshore_store::tables::{
+    NetworkInterfaces, RoleSessions, ServiceDeployments, ServiceRevisions, Services, Targets, Tasks,
+};
 use longshore_store::{Snapshot, Store};
 use longshore_types::Timestamp;
 use longshore_types::ec2::EniOwner;
@@ -18,14 +26,20 @@ use std::time::Duration;
 #[derive(Default)]
 pub struct Checks {
     /// What readers saw last: all of it is durable.
-    published: Option<Snapshot>,
+    pub published: Option<Snapshot>,
     /// A commit was kept by the disk and reported as failed since: the disk may know more than readers saw.
     pub doubtful: bool,
+    /// Commits that the disk reports as failed are kept, while it fails.
+    pub keeps_failures: bool,
     /// Lines that containers printed, and those the control plane has, by log stream.
     pub lines_printed: BTreeMap<String, Vec<String>>,
     pub lines_kept: BTreeMap<String, Vec<String>>,
     /// What the load balancer wrote down.
     pub balancer_config: balancer::Config,
+    /// Somebody asked for a reset, and it has not been done.
+    pub reset_is_due: bool,
+    /// Values that each parameter and each secret has ever had.
+    pub secret_values: BTreeMap<String, BTreeSet<String>>,
     pub commits: u64,
 }
 
@@ -62,6 +76,15 @@ pub fn restarted(world: &World, state: &Snapshot) {
         task_definitions,
         tasks,
         services,
+        service_deployments,
+        service_revisions,
+        account_settings,
+        repositories,
+        images,
+        parameters,
+        parameter_versions,
+        secrets,
+        secret_versions,
         set_up_scopes,
         vpcs,
         subnets,
@@ -99,7 +122,16 @@ pub fn committed(world: &World, before: &Snapshot, store: &Store, jobs: usize) {
         task(world, old.as_deref(), new.as_deref());
         if let Some(new) = new.as_deref() {
             belongings(world, after, &key.0, new);
+            draining(world, before, after, &key.0, new);
+            capacity::changed(world, before.tasks().get(key).as_deref(), new);
+            releases::pinned(world, after, &key.0, new);
         }
+    }
+    for key in changes.keys::<ServiceDeployments>().unwrap_or_default() {
+        releases::release(world, before, after, &key);
+    }
+    for key in changes.keys::<ServiceRevisions>().unwrap_or_default() {
+        releases::revision(world, before, after, &key);
     }
     for key in changes.keys::<Services>().unwrap_or_default() {
         if let Some(new) = after.services().get(&key) {
@@ -124,7 +156,23 @@ pub fn committed(world: &World, before: &Snapshot, store: &Store, jobs: usize) {
     // What the scheduler did can be judged where a commit has nothing else in it.
     if jobs == 1 {
         scheduler(world, before, after, &tasks);
+        capacity::started(world, before, after, &tasks);
     }
+}
+
+/// Names of the tables that differ, of those that anybody writes without being asked.
+pub fn changed_tables(changes: &longshore_store::Changes) -> String {
+    let any = |keys: Option<usize>| keys != Some(0);
+    let tables = [
+        ("tasks", any(changes.keys::<Tasks>().map(|k| k.len()))),
+        ("services", any(changes.keys::<Services>().map(|k| k.len()))),
+        ("service deployments", any(changes.keys::<ServiceDeployments>().map(|k| k.len()))),
+        ("targets", any(changes.keys::<Targets>().map(|k| k.len()))),
+        ("interfaces", any(changes.keys::<NetworkInterfaces>().map(|k| k.len()))),
+        ("sessions", any(changes.keys::<RoleSessions>().map(|k| k.len()))),
+    ];
+    let names: Vec<&str> = tables.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();
+    if names.is_empty() { "some table".to_owned() } else { names.join(", ") }
 }
 
 fn task(world: &World, old: Option<&Task>, new: Option<&Task>) {
@@ -184,6 +232,8 @@ fn task(world: &World, old: Option<&Task>, new: Option<&Task>) {
         let mut seen = old.clone();
         seen.was_healthy = new.was_healthy;
         seen.access_key_id.clone_from(&new.access_key_id);
+        // GetTaskProtection shows it, DescribeTasks does not.
+        seen.protected_until = new.protected_until;
         seen != *new
     };
     if is_visible && new.version <= old.version {
@@ -213,6 +263,18 @@ fn task(world: &World, old: Option<&Task>, new: Option<&Task>) {
     times(world, &name, &old.times, &new.times);
     if new.is_stopped() {
         stopped_on_node(world, new);
+    }
+}
+
+/// Nobody gets the stop signal while requests may still come to it; Spot capacity goes all the same.
+fn draining(world: &World, before: &Snapshot, after: &Snapshot, scope: &longshore_types::Scope, new: &Task) {
+    let key = (scope.clone(), new.id.clone());
+    let was = before.tasks().get(&key).map(|old| old.last_status);
+    let asked = matches!(new.stop_code, Some(StopCode::UserInitiated | StopCode::ServiceSchedulerInitiated))
+        && new.containers.iter().all(|c| c.status != ContainerStatus::Stopped);
+    let signalled = new.last_status == TaskStatus::Stopping && was.is_some_and(|was| was < TaskStatus::Stopping);
+    if asked && signalled && after.targets().by_index(&Targets::BY_TASK, &key).next().is_some() {
+        violate!(world, "drain", "{} gets the stop signal and is still a target", world.task(&new.id));
     }
 }
 
@@ -357,8 +419,10 @@ fn service(world: &World, old: Option<&Service>, new: &Service) {
             );
         }
         let threshold = longshore_planner::breaker::threshold(new.desired_count, new.circuit_breaker.threshold);
-        let failed_now =
-            deployment.rollout_state == RolloutState::Failed && was_state == Some(RolloutState::InProgress);
+        // StopServiceDeployment needs no failures.
+        let failed_now = deployment.rollout_state == RolloutState::Failed
+            && was_state == Some(RolloutState::InProgress)
+            && !deployment.rollout_reason.contains("StopServiceDeployment");
         if failed_now && (!new.circuit_breaker.enable || deployment.failed_tasks < threshold) {
             violate!(
                 world,
@@ -424,6 +488,10 @@ fn scheduler(world: &World, before: &Snapshot, after: &Snapshot, changed: &[(lon
                     && old.desired_status == DesiredStatus::Running
                     && new.desired_status == DesiredStatus::Stopped
                 {
+                    let draining = before.services().get(&service).is_none_or(|s| s.status != ServiceStatus::Active);
+                    if old.is_protected(world.now()) && new.is_protected(world.now()) && !draining {
+                        violate!(world, "protection", "the scheduler stops {}, which is protected", world.task(id));
+                    }
                     stopped.entry(service).or_default().push(old);
                 }
             }
@@ -438,7 +506,8 @@ fn scheduler(world: &World, before: &Snapshot, after: &Snapshot, changed: &[(lon
             continue;
         }
         let had = before.tasks().by_index(&Tasks::BY_SERVICE, &key).filter(|task| serving(task)).count() as u32;
-        let floor = lower_bound(service.desired_count, service.minimum_healthy_percent);
+        // Rounded up, as ECS does; the ceiling is rounded down.
+        let floor = (service.desired_count * service.minimum_healthy_percent).div_ceil(100);
         if had - lost < floor {
             violate!(
                 world,
@@ -454,7 +523,7 @@ fn scheduler(world: &World, before: &Snapshot, after: &Snapshot, changed: &[(lon
             .tasks()
             .by_index(&Tasks::BY_SERVICE, &key)
             .filter(|task| task.desired_status == DesiredStatus::Running && task.last_status <= TaskStatus::Running);
-        let (live, ceiling) = (live.count() as u32, upper_bound(service.desired_count, service.maximum_percent).max(1));
+        let (live, ceiling) = (live.count() as u32, (service.desired_count * service.maximum_percent / 100).max(1));
         if live > ceiling {
             violate!(
                 world,

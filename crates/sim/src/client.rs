@@ -3,6 +3,13 @@
 //! Each client has a cluster of its own and makes one call at a time, so that its model is exact: what it created is there,
 //! what it deleted is not. An answer that was lost makes the model unsure of that one thing until somebody looks.
 
+mod capacity;
+mod images;
+mod protection;
+mod releases;
+mod secrets;
+mod settings;
+
 use crate::behaviour::{BROKEN, SOUND};
 use crate::control::{NoAnswer, call, scope};
 use crate::world::World;
@@ -28,6 +35,13 @@ pub struct Model {
     load_balancer: Option<String>,
     pub subnets: Vec<String>,
     role: Option<String>,
+    /// Names of parameters and ARNs of secrets that definitions refer to.
+    parameters: Vec<String>,
+    secrets: Vec<String>,
+    /// Tasks whose Spot capacity was taken back.
+    interrupted: BTreeSet<String>,
+    /// Its subnets have eleven addresses each.
+    is_small: bool,
     counter: u32,
 }
 
@@ -37,6 +51,8 @@ pub struct Definition {
     pub is_sound: bool,
     pub has_port: bool,
     pub is_active: bool,
+    /// Its image is in the built-in registry, where it may be pruned.
+    pub from_registry: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +61,8 @@ pub struct Service {
     pub desired: Option<i64>,
     pub definition: Option<String>,
     pub rolls_back: bool,
+    /// Its strategy's base on FARGATE.
+    pub base: Option<usize>,
     pub deleted: Option<bool>,
 }
 
@@ -160,13 +178,17 @@ impl Client {
         self.resets = self.world.resets();
         let cluster = self.model.cluster.clone();
         self.model = Model { cluster: cluster.clone(), counter: self.model.counter, ..Model::default() };
-        let made = self.insist("ecs", "CreateCluster", &json!({"clusterName": cluster})).await;
+        let providers = json!(["FARGATE", "FARGATE_SPOT"]);
+        let body = json!({"clusterName": cluster, "capacityProviders": providers});
+        let made = self.insist("ecs", "CreateCluster", &body).await;
         self.expect("CreateCluster", &made, &[]);
         let mut vpc = Value::Null;
         // The default VPC is made right after the start.
         for _ in 0..100 {
             if let Ok(found) = self.insist("ec2", "DescribeSubnets", &json!({})).await {
-                let subnets = found["subnetSet"].as_array().cloned().unwrap_or_default();
+                // Others have subnets of their own.
+                let mut subnets = found["subnetSet"].as_array().cloned().unwrap_or_default();
+                subnets.retain(|subnet| subnet["defaultForAz"] == json!(true));
                 if let Some(first) = subnets.first() {
                     vpc = first["vpcId"].clone();
                     let ids = subnets.iter().filter_map(|s| s["subnetId"].as_str().map(str::to_owned));
@@ -178,14 +200,26 @@ impl Client {
         }
         let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
             "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}]});
-        let role = format!("role-{cluster}");
+        let role = self.role_name();
         let body = json!({"RoleName": role, "AssumeRolePolicyDocument": trust.to_string()});
         let made = self.insist("iam", "CreateRole", &body).await;
         self.expect("CreateRole", &made, if made.is_ok() { &[] } else { &["EntityAlreadyExists"] });
         self.model.role = Some(format!("arn:aws:iam::{}:role/{role}", scope().account));
-        if self.chance(70) {
+        self.allow(true).await;
+        if self.chance(self.world.policy.small_networks) {
+            self.small_network().await;
+        }
+        if self.chance(70) && !self.model.is_small {
             self.balance(&vpc).await;
         }
+        if self.chance(50) {
+            self.set_up_secrets().await;
+        }
+        self.set_up_images().await;
+    }
+
+    fn role_name(&self) -> String {
+        format!("role-{}", self.model.cluster)
     }
 
     async fn balance(&mut self, vpc: &Value) {
@@ -236,17 +270,28 @@ impl Client {
         if self.model.definitions.is_empty() {
             return self.register().await;
         }
-        match self.below(100) {
+        match self.below(120) {
             0..10 => self.register().await,
-            10..30 => self.run_task().await,
-            30..42 => self.stop_task().await,
-            42..56 => self.create_service().await,
-            56..76 => self.update_service().await,
-            76..81 => self.delete_service().await,
-            81..84 => self.deregister().await,
-            84..90 => self.describe().await,
-            90..93 => self.tag().await,
-            93..95 => self.refused_deletes().await,
+            10..28 => self.run_task().await,
+            28..38 => self.stop_task().await,
+            38..52 => self.create_service().await,
+            52..70 => self.update_service().await,
+            70..72 => {
+                for _ in 0..3 + self.below(5) {
+                    self.update_service().await;
+                }
+            }
+            72..77 => self.delete_service().await,
+            77..80 => self.deregister().await,
+            80..85 => self.describe().await,
+            85..88 => self.tag().await,
+            88..90 => self.refused_deletes().await,
+            90..95 => self.interrupt().await,
+            95..100 => self.protect().await,
+            100..105 => self.stop_release().await,
+            105..109 => self.change_secrets().await,
+            109..113 => self.change_images().await,
+            113..115 => self.change_setting().await,
             _ => self.nonsense().await,
         }
     }
@@ -255,7 +300,10 @@ impl Client {
         let family = format!("f{}-{}", self.below(3), self.model.cluster);
         let is_sound = self.chance(80);
         let from: &[&str] = if is_sound { &SOUND } else { &BROKEN };
-        let image = from[self.below(from.len())];
+        let mut image = from[self.below(from.len())].to_owned();
+        if matches!(image.as_str(), "good" | "crashy") && self.chance(40) {
+            image = self.registry_image(&image);
+        }
         let has_port = self.chance(85);
         let mut web = json!({"name": "web", "image": image, "essential": true, "stopTimeout": 2 + self.below(20)});
         if has_port {
@@ -264,12 +312,30 @@ impl Client {
         if self.chance(40) {
             web["healthCheck"] = json!({"command": ["CMD", "true"], "interval": 5 + self.below(20), "timeout": 2, "retries": 1 + self.below(3)});
         }
+        if image == "flaky" {
+            web["restartPolicy"] = json!({"enabled": true, "restartAttemptPeriod": 60 + self.below(60),
+                "ignoredExitCodes": if self.chance(20) { json!([2]) } else { json!([]) }});
+        }
+        if self.chance(10) {
+            web["versionConsistency"] = json!("disabled");
+        }
+        if self.chance(40) {
+            web["secrets"] = self.references();
+        }
         let mut containers = vec![];
-        if self.chance(25) {
+        if self.chance(15) {
+            // A chain: init has ended, then side is healthy, then web.
+            containers.push(json!({"name": "init", "image": "init", "essential": false}));
+            containers.push(json!({"name": "side", "image": "good", "essential": self.chance(30), "startTimeout": 90,
+                "dependsOn": [{"containerName": "init", "condition": "COMPLETE"}],
+                "healthCheck": {"command": ["CMD", "true"], "interval": 5 + self.below(10), "timeout": 2}}));
+            web["dependsOn"] = json!([{"containerName": "side", "condition": "HEALTHY"},
+                {"containerName": "init", "condition": "START"}]);
+        } else if self.chance(25) {
             web["dependsOn"] = json!([{"containerName": "init", "condition": "SUCCESS"}]);
             containers.push(json!({"name": "init", "image": "init", "essential": false}));
         }
-        if self.chance(25) {
+        if containers.len() < 2 && self.chance(25) {
             containers.push(json!({"name": "side", "image": "good", "essential": self.chance(30)}));
         }
         if self.chance(50) {
@@ -300,7 +366,8 @@ impl Client {
             self.world.violated("answers", format!("{family} has revision {revision} after {last}"));
         }
         self.model.families.insert(family.clone(), revision);
-        let definition = Definition { is_sound, has_port, is_active: true };
+        let from_registry = image.starts_with(crate::images::HOST);
+        let definition = Definition { is_sound, has_port, is_active: true, from_registry };
         self.model.definitions.insert(format!("{family}:{revision}"), definition);
     }
 
@@ -317,9 +384,11 @@ impl Client {
         let Some((definition, _)) = self.a_definition() else { return };
         let count = 1 + self.below(4);
         let token = self.fresh("token");
-        let body = json!({"cluster": self.model.cluster, "taskDefinition": definition, "launchType": "FARGATE",
+        let body = json!({"cluster": self.model.cluster, "taskDefinition": definition,
             "count": count, "networkConfiguration": self.network(), "clientToken": token});
         let mut body = body;
+        let base = self.chance(30).then(|| self.below(3));
+        self.place(&mut body, base);
         if self.world.has(crate::bug::Bug::ForgottenToken) {
             body.as_object_mut().expect("an object").remove("clientToken");
         }
@@ -329,12 +398,15 @@ impl Client {
         let Ok(answer) = answer else { return };
         let arns: Vec<String> = arns(&answer["tasks"], "taskArn");
         let failures = answer["failures"].as_array().map_or(0, Vec::len);
-        if arns.len() + failures != count && self.resets == self.world.resets() {
+        // An answer that was lost told of the failures; what was started is what the token is remembered by.
+        let is_short = arns.len() + failures < count && !self.model.is_small;
+        if (is_short || arns.len() + failures > count) && self.resets == self.world.resets() {
             self.world
                 .violated("answers", format!("RunTask of {count} answers {} tasks, {failures} failures", arns.len()));
         }
         self.model.tasks.extend(arns);
-        if self.world.fault(200, 1000) {
+        // Where nothing was started, there is nothing to remember a token by.
+        if failures < count && self.world.fault(200, 1000) {
             // A client that did not believe its answer.
             let again = self.insist("ecs", "RunTask", &body).await;
             if let Ok(again) = again {
@@ -380,13 +452,18 @@ impl Client {
             return self.update_service().await;
         }
         let Some((definition, kind)) = self.a_definition() else { return };
-        let name = self.fresh("s");
+        let mut name = self.fresh("s");
+        let base = self.chance(40).then(|| self.below(4));
+        if let Some(base) = base {
+            name = format!("{name}-base{base}");
+        }
         let desired = self.below(6) as i64;
         let breaker = self.chance(60);
         let rollback = self.chance(50);
         let mut body = json!({"cluster": self.model.cluster, "serviceName": name, "taskDefinition": definition,
-            "desiredCount": desired, "launchType": "FARGATE", "networkConfiguration": self.network(),
+            "desiredCount": desired, "networkConfiguration": self.network(),
             "clientToken": name, "deploymentConfiguration": self.configuration(breaker, rollback)});
+        self.place(&mut body, base);
         if let Some(group) = &self.model.target_group
             && kind.has_port
             && self.chance(60)
@@ -401,6 +478,7 @@ impl Client {
                 desired: Some(desired),
                 definition: Some(definition),
                 rolls_back: breaker && rollback,
+                base,
                 deleted: Some(false),
             };
             self.model.services.insert(name, service);
@@ -434,7 +512,12 @@ impl Client {
                 body["taskDefinition"] = json!(definition);
                 known.definition = Some(definition);
             }
-            8 => body["forceNewDeployment"] = json!(true),
+            8 => {
+                body["forceNewDeployment"] = json!(true);
+                if let Some(base) = known.base.filter(|_| self.chance(60)) {
+                    body["capacityProviderStrategy"] = self.strategy(base);
+                }
+            }
             _ => {
                 let (breaker, rollback) = (self.chance(60), self.chance(50));
                 body["deploymentConfiguration"] = self.configuration(breaker, rollback);
@@ -562,12 +645,26 @@ impl Client {
 
     /// Makes services that can never be steady such that can: they want no tasks, or have room for a deployment.
     pub async fn quieten(&mut self) {
+        if self.resets == self.world.resets() {
+            self.restore_secrets(true).await;
+            self.restore_images().await;
+            if self.model.is_small {
+                // They would take the addresses that services need.
+                for task in &self.model.tasks {
+                    let _ = self.insist("ecs", "StopTask", &json!({"cluster": self.model.cluster, "task": task})).await;
+                }
+            }
+        }
         for (name, _) in self.model.services.clone() {
             let body = json!({"cluster": self.model.cluster, "services": [name]});
             let Ok(found) = self.insist("ecs", "DescribeServices", &body).await else { continue };
             let service = &found["services"][0];
             let in_use: Vec<&Value> =
                 service["deployments"].as_array().into_iter().flatten().map(|d| &d["taskDefinition"]).collect();
+            let from_registry = in_use.iter().any(|arn| {
+                let name = arn.as_str().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
+                self.model.definitions.get(name).is_none_or(|d| d.from_registry)
+            });
             let sound = in_use.iter().all(|arn| {
                 let name = arn.as_str().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
                 self.model.definitions.get(name).is_some_and(|d| d.is_sound)
@@ -575,16 +672,21 @@ impl Client {
             if service["status"] != "ACTIVE" {
                 continue;
             }
-            // Some bounds leave a deployment no room to move.
-            let mut body = json!({"cluster": self.model.cluster, "service": name,
+            self.unprotect(&name).await;
+            // Some bounds leave a deployment no room to move, and the bytes that a deployment runs may be gone.
+            let even = if self.world.has(crate::bug::Bug::UnevenZones) { "DISABLED" } else { "ENABLED" };
+            let mut body = json!({"cluster": self.model.cluster, "service": name, "availabilityZoneRebalancing": even,
+                "forceNewDeployment": from_registry,
                 "deploymentConfiguration": {"minimumHealthyPercent": 50, "maximumPercent": 200}});
-            if !sound {
-                body["desiredCount"] = json!(0);
+            let few = self.model.is_small && service["desiredCount"].as_u64().is_some_and(|n| n > 1);
+            let wanted = if !sound { Some(0) } else { few.then_some(1) };
+            if let Some(wanted) = wanted {
+                body["desiredCount"] = json!(wanted);
             }
             let answer = self.insist("ecs", "UpdateService", &body).await;
             self.expect("UpdateService after the faults", &answer, &[]);
-            if let Some(known) = self.model.services.get_mut(&name).filter(|_| !sound) {
-                known.desired = Some(0);
+            if let (Some(known), Some(wanted)) = (self.model.services.get_mut(&name), wanted) {
+                known.desired = Some(wanted);
             }
         }
     }
@@ -632,7 +734,31 @@ impl Client {
                 self.world.violated("acknowledged write lost", format!("{task} is not there"));
             }
         }
+        self.compare_interrupted().await;
+        self.compare_releases().await;
+        self.refused_when_settled().await;
         self.page().await;
+    }
+
+    /// What is in use stays.
+    async fn refused_when_settled(&self) {
+        let cluster = json!({"cluster": self.model.cluster});
+        let busy = [("ListTasks", "taskArns"), ("ListServices", "serviceArns")];
+        for (operation, list) in busy {
+            let listed = self.insist("ecs", operation, &cluster).await;
+            if listed.is_ok_and(|listed| !listed[list][0].is_null()) {
+                let answer = self.insist("ecs", "DeleteCluster", &cluster).await;
+                let codes = ["ClusterContainsServicesException", "ClusterContainsTasksException"];
+                self.expect("DeleteCluster in use", &answer, &codes);
+            }
+        }
+        for (name, known) in &self.model.services {
+            if known.deleted == Some(false) && known.desired.is_some_and(|desired| desired > 0) {
+                let body = json!({"cluster": self.model.cluster, "service": name});
+                let answer = self.insist("ecs", "DeleteService", &body).await;
+                self.expect("DeleteService without force", &answer, &["InvalidParameterException"]);
+            }
+        }
     }
 
     /// Pages together hold every item once.

@@ -1,24 +1,29 @@
 //! The control plane: the real store, handlers, controllers and feed. It can be killed between any two steps.
 
 use crate::bug::Bug;
+use crate::images::Registry;
 use crate::pipe::{self, pipe};
 use crate::world::{World, lock};
 use crate::{balancer, check};
-use longshore_api::routes::{Later, LayerUploadError, Manifests, NewImage, PutImage, PutImageError, Request};
+use longshore_api::ecs::environment_files::ObjectError;
+use longshore_api::ecs::spot;
+use longshore_api::identity::{Authority, RootKey};
+use longshore_api::routes::Request;
 use longshore_api::{Backend, Caller, Cx, Routes, Settings, ec2, routes};
 use longshore_aws_model::Protocol;
 use longshore_aws_wire::Response;
-use longshore_controllers::feed::Feed;
+use longshore_controllers::agent_link::{self, Generations, Incoming, Outgoing, Resets};
 use longshore_controllers::{Environment, driver, observe};
 use longshore_store::engine::{Batch, Engine, MemoryEngine, Meta, RowVisitor};
 use longshore_store::{Stepper, Store, StoreError};
 use longshore_telemetry::logs::LogStore;
 use longshore_types::Scope;
-use longshore_types::ecr::PullThroughRule;
-use longshore_types::link::{FromAgent, LogBatch, ToAgent, Welcome};
+use longshore_types::ecs::StopCode;
+use longshore_types::id::TaskId;
+use longshore_types::link::{ApiAnswer, FromAgent, LogBatch, ProtectionUpdate, ToAgent, Welcome};
 use longshore_types::node::TaskObservation;
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -45,20 +50,19 @@ pub fn scope() -> Scope {
     Scope::new("123456789012", "us-east-1")
 }
 
-fn settings() -> Arc<Settings> {
-    static SETTINGS: OnceLock<Arc<Settings>> = OnceLock::new();
-    Arc::clone(SETTINGS.get_or_init(|| {
-        Arc::new(Settings {
-            account: "123456789012".into(),
-            region: "us-east-1".into(),
-            api_url: "http://127.0.0.1:4566".into(),
-            load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
-            public_pool: "198.18.0.0/16".parse().expect("a network"),
-            authority: None,
-            registry_secret: "secret".into(),
-            vault: longshore_api::vault::Vault::new(&[7; 32]),
-        })
-    }))
+fn settings(world: &World) -> Arc<Settings> {
+    let root = || RootKey { access_key_id: "AKIAROOT".to_owned(), secret_access_key: String::new() };
+    Arc::new(Settings {
+        account: "123456789012".into(),
+        region: "us-east-1".into(),
+        api_url: "http://127.0.0.1:4566".into(),
+        load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
+        public_pool: "198.18.0.0/16".parse().expect("a network"),
+        // Clients are the account itself and may do anything; what a task's role may do is asked.
+        authority: world.policy.authority.then(|| Arc::new(Authority::new(root()))),
+        registry_secret: "secret".into(),
+        vault: longshore_api::vault::Vault::new(&[7; 32]),
+    })
 }
 
 fn all_routes() -> &'static Routes {
@@ -87,7 +91,7 @@ pub fn start(world: &Arc<World>) {
     world.note("control", format!("starts at revision {}", store.snapshot().revision()));
     check::restarted(world, &store.snapshot());
     let environment = Environment {
-        settings: settings(),
+        settings: settings(world),
         now: Arc::new({
             let world = Arc::clone(world);
             move || world.now()
@@ -97,18 +101,20 @@ pub fn start(world: &Arc<World>) {
             move || world.seed()
         }),
     };
-    let backend = Backend { store: store.clone(), logs: logs(), manifests: Arc::new(NoImages) };
+    let registry = Registry { world: Arc::clone(world), store: store.clone() };
+    let backend = Backend { store: store.clone(), logs: logs(), manifests: Arc::new(registry) };
     let (agents, new_agents) = mpsc::unbounded_channel();
     let (balancers, new_balancers) = mpsc::unbounded_channel();
     let (resets, wanted_resets) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     tasks.spawn(disk(Arc::clone(world), store.clone(), stepper));
     tasks.spawn(driver::run(store.clone(), environment.clone(), std::future::pending()));
-    tasks.spawn(serve_agents(Arc::clone(world), store.clone(), environment.clone(), new_agents, wanted_resets));
+    let host = Host { world: Arc::clone(world), store: store.clone(), environment: environment.clone() };
+    tasks.spawn(serve_agents(host, new_agents, wanted_resets));
     tasks.spawn(balancer::serve(Arc::clone(world), store.clone(), new_balancers));
     tasks.spawn(set_up(store.clone(), environment.clone()));
-    if world.has(Bug::EagerScheduler) {
-        tasks.spawn(crate::rogue::eager(Arc::clone(world), store.clone()));
+    if let Some(bug) = world.bug {
+        tasks.spawn(crate::rogue::run(bug, Arc::clone(world), store.clone(), environment.clone()));
     }
     *lock(&world.control) = Some(Process { store, environment, backend, tasks, agents, balancers, resets });
 }
@@ -172,140 +178,93 @@ impl Engine for Disk {
         {
             return Ok(());
         }
+        check::written(&self.world, batch);
         let done = self.inner.commit(batch);
         if done.is_err() {
             self.world.note("control", "a commit fails");
+            let mut checks = lock(&self.world.checks);
+            checks.doubtful |= checks.keeps_failures;
         }
         done
     }
 }
 
 /// One agent after the other, as the server does.
-async fn serve_agents(
-    world: Arc<World>,
-    store: Store,
-    environment: Environment,
-    mut agents: mpsc::UnboundedReceiver<Connection>,
-    mut resets: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
-) {
+async fn serve_agents(host: Host, mut agents: mpsc::UnboundedReceiver<Connection>, mut resets: Resets) {
+    let generations = Generations::default();
     while let Some(agent) = agents.recv().await {
-        world.note("control", "the agent is connected");
-        let (acks, acked) = mpsc::unbounded_channel();
-        let (done, resets_done) = mpsc::unbounded_channel();
-        tokio::select! {
-            biased;
-            () = read(&world, &store, &environment, agent.up, acks, done) => {}
-            () = write(&world, &store, &agent.down, acked, &mut resets, resets_done) => {}
-        }
-        world.note("control", "the agent is gone");
+        host.world.note("control", "the agent is connected");
+        let _ = agent_link::serve(&host, Up(agent.up), Down(agent.down), &mut resets, &generations).await;
+        host.world.note("control", "the agent is gone");
     }
 }
 
-async fn read(
-    world: &Arc<World>,
-    store: &Store,
-    environment: &Environment,
-    mut up: mpsc::UnboundedReceiver<FromAgent>,
-    acks: mpsc::UnboundedSender<u64>,
-    resets_done: mpsc::UnboundedSender<u64>,
-) {
-    let (observations, observed) = mpsc::unbounded_channel();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(store_observations(Arc::clone(world), store.clone(), environment.clone(), observed));
-    while let Some(message) = up.recv().await {
-        match message {
-            FromAgent::Observed(seen) => {
-                let _ = observations.send(seen);
-            }
-            FromAgent::Logs(batch) => {
-                let number = batch.batch;
-                keep_lines(world, batch);
-                let _ = acks.send(number);
-            }
-            FromAgent::ResetDone { token } => {
-                let _ = resets_done.send(token);
-            }
-            // The workload has no secrets in its definitions.
-            FromAgent::Hello { .. } | FromAgent::Secrets { .. } | FromAgent::TaskProtection { .. } => {}
-        }
-    }
-}
-
-fn keep_lines(world: &World, batch: LogBatch) {
-    let mut checks = lock(&world.checks);
-    let stream = checks.lines_kept.entry(batch.stream).or_default();
-    stream.extend(batch.events.into_iter().map(|(_, line)| line));
-}
-
-async fn store_observations(
+/// What the real conversation with an agent needs of a server.
+#[derive(Clone)]
+struct Host {
     world: Arc<World>,
     store: Store,
     environment: Environment,
-    mut observed: mpsc::UnboundedReceiver<Vec<TaskObservation>>,
-) {
-    while let Some(mut seen) = observed.recv().await {
-        while let Ok(more) = observed.try_recv() {
-            seen.extend(more);
+}
+
+impl agent_link::Host for Host {
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    fn welcome(&self) -> Welcome {
+        Welcome {
+            api_url: self.environment.settings.api_url.clone(),
+            registry_suffixes: vec![".amazonaws.com".to_owned()],
+            registry_auth: ("AWS".to_owned(), String::new()),
+            hop_password: String::new(),
+            ask_before_start: self.environment.settings.authority.is_some(),
         }
-        let raw = seen.clone();
-        let kept = crate::rogue::before_observations(&world, &store, &raw);
-        while observe::apply(&store, &environment, seen.clone()).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-        crate::rogue::after_observations(&world, &store, raw, kept).await;
+    }
+
+    fn read_object(&self, _: &str, _: &str) -> Result<Vec<u8>, ObjectError> {
+        Err(ObjectError::NoSuchBucket)
+    }
+
+    /// Containers are pretence and ask for nothing.
+    async fn task_protection(&self, _: Scope, _: TaskId, _: Option<ProtectionUpdate>) -> ApiAnswer {
+        ApiAnswer { status: 400, request_id: String::new(), body: String::new() }
+    }
+
+    async fn keep_lines(&self, batch: LogBatch) {
+        self.world.delay((0, 3)).await;
+        let mut checks = lock(&self.world.checks);
+        let stream = checks.lines_kept.entry(batch.stream).or_default();
+        stream.extend(batch.events.into_iter().map(|(_, line)| line));
+    }
+
+    async fn observed(&self, seen: Vec<TaskObservation>) -> Result<(), StoreError> {
+        let kept = crate::rogue::before_observations(&self.world, &self.store, &seen);
+        observe::apply(&self.store, &self.environment, seen.clone()).await?;
+        crate::rogue::after_observations(&self.world, &self.store, seen, kept).await;
+        Ok(())
     }
 }
 
-async fn write(
-    world: &Arc<World>,
-    store: &Store,
-    down: &pipe::Sender<ToAgent>,
-    mut acks: mpsc::UnboundedReceiver<u64>,
-    resets: &mut mpsc::UnboundedReceiver<oneshot::Sender<()>>,
-    mut resets_done: mpsc::UnboundedReceiver<u64>,
-) {
-    let generation = || u64::try_from(world.now().0).unwrap_or(0);
-    let (mut feed, first) = Feed::start(store, &"local".into(), generation);
-    let mut watcher = feed.watch(store);
-    let welcome = Welcome {
-        hop_password: String::new(),
-        api_url: "http://127.0.0.1:4566".to_owned(),
-        registry_suffixes: vec![],
-        registry_auth: ("AWS".to_owned(), String::new()),
-        ask_before_start: false,
-    };
-    down.send(ToAgent::Welcome(welcome));
-    for message in first {
-        down.send(message);
+struct Up(mpsc::UnboundedReceiver<FromAgent>);
+
+impl Incoming for Up {
+    async fn next(&mut self) -> io::Result<Option<FromAgent>> {
+        Ok(self.0.recv().await)
     }
-    let mut waiting: HashMap<u64, oneshot::Sender<()>> = HashMap::new();
-    let mut token = 0;
-    loop {
-        let mut messages = Vec::new();
-        tokio::select! {
-            biased;
-            wake = watcher.changed() => {
-                if wake.is_none() {
-                    return;
-                }
-                messages.extend(feed.next(store, generation));
-            }
-            Some(batch) = acks.recv() => messages.push(ToAgent::LogAck { batch }),
-            Some(done) = resets.recv() => {
-                token += 1;
-                waiting.insert(token, done);
-                messages.push(ToAgent::Reset { token });
-            }
-            Some(token) = resets_done.recv() => {
-                if let Some(done) = waiting.remove(&token) {
-                    let _ = done.send(());
-                }
-            }
-        }
-        for message in messages {
-            if !down.send(message) {
-                return;
-            }
+}
+
+struct Down(pipe::Sender<ToAgent>);
+
+impl Outgoing for Down {
+    async fn send(&mut self, messages: &[ToAgent]) -> io::Result<()> {
+        match messages.iter().all(|message| self.0.send(message.clone())) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 }
@@ -358,6 +317,41 @@ fn run(process: &Process, service: &str, operation: &str, body: &str) -> routes:
     all_routes().run(process.backend.clone(), cx, request)
 }
 
+/// What the developer's endpoint for Spot interruptions does.
+pub async fn interrupt(world: &Arc<World>, task: &str) -> Result<bool, NoAnswer> {
+    let store = lock(&world.control).as_ref().map(|process| process.store.clone()).ok_or(NoAnswer::Down)?;
+    let (id, bug) = (task.rsplit('/').next().unwrap_or(task).to_owned(), world.has(Bug::SilentInterruption));
+    let done = async move {
+        routes::write(&store, move |tx| {
+            spot::interrupt(tx, &scope(), &id)?;
+            if bug {
+                let key = (scope(), id.as_str().into());
+                tx.tasks().update(&key, |task| task.stop_code = Some(StopCode::UserInitiated));
+            }
+            Ok(())
+        })
+        .await
+    };
+    // Dropped with the process, as a connection is.
+    let (reply, answer) = oneshot::channel();
+    if let Some(process) = lock(&world.control).as_mut() {
+        process.tasks.spawn(async move {
+            let _ = reply.send(done.await);
+        });
+    }
+    let done = match answer.await {
+        Ok(Ok(())) => Ok(true),
+        Ok(Err(error)) if error.http_status == Some(500) => Err(NoAnswer::Lost),
+        Ok(Err(_)) => Ok(false),
+        Err(_) => Err(NoAnswer::Lost),
+    };
+    world.note(
+        "world",
+        format!("{} is interrupted: {done:?}", world.task(&task.rsplit('/').next().unwrap_or(task).into())),
+    );
+    done
+}
+
 /// What `POST /_longshore/state/reset` does: every row goes, then everything on the node, and the default VPC is made again.
 pub async fn reset(world: &Arc<World>) {
     let (store, environment, resets) = {
@@ -367,6 +361,7 @@ pub async fn reset(world: &Arc<World>) {
     };
     world.note("client", "resets everything");
     world.count_reset();
+    lock(&world.checks).reset_is_due = true;
     let cleared = store.write(|tx| {
         tx.clear();
         Ok::<_, ()>(())
@@ -380,6 +375,7 @@ pub async fn reset(world: &Arc<World>) {
         let _ = tokio::time::timeout(Duration::from_secs(30), wait).await;
     }
     set_up(store, environment).await;
+    lock(&world.checks).reset_is_due = false;
     world.note("client", "the reset is done");
 }
 
@@ -390,53 +386,4 @@ pub fn connect(world: &Arc<World>) -> Option<(pipe::Sender<FromAgent>, mpsc::Unb
     let (down, from_control) = pipe(world);
     agents.send(Connection { up, down }).ok()?;
     Some((to_control, from_control))
-}
-
-struct NoImages;
-
-impl Manifests for NoImages {
-    fn read<'a>(&'a self, _: &'a Scope, _: &'a str, _: &'a str) -> Later<'a, std::io::Result<Option<Vec<u8>>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    fn put<'a>(&'a self, _: &'a Scope, _: &'a str, _: NewImage) -> Later<'a, Result<PutImage, PutImageError>> {
-        Box::pin(std::future::ready(Err(PutImageError::RepositoryNotFound)))
-    }
-
-    fn blob_size<'a>(&'a self, _: &'a Scope, _: &'a str, _: &'a str) -> Later<'a, std::io::Result<Option<u64>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    fn begin_upload<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, Result<String, LayerUploadError>> {
-        Box::pin(std::future::ready(Err(LayerUploadError::RepositoryNotFound)))
-    }
-
-    fn append_upload<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a str,
-        _: &'a str,
-        _: u64,
-        _: Vec<u8>,
-    ) -> Later<'a, Result<(), LayerUploadError>> {
-        Box::pin(std::future::ready(Err(LayerUploadError::Unknown)))
-    }
-
-    fn finish_upload<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a str,
-        _: &'a str,
-        _: &'a str,
-    ) -> Later<'a, Result<(), LayerUploadError>> {
-        Box::pin(std::future::ready(Err(LayerUploadError::Unknown)))
-    }
-
-    fn check_upstream<'a>(&'a self, _: &'a Scope, _: &'a PullThroughRule) -> Later<'a, Result<(), String>> {
-        Box::pin(std::future::ready(Err("there is no network".to_owned())))
-    }
-
-    fn forget_repository<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, std::io::Result<()>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
 }

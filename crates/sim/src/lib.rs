@@ -16,6 +16,7 @@ pub mod bug;
 mod check;
 mod client;
 mod control;
+mod images;
 mod node;
 mod pipe;
 mod policy;
@@ -80,6 +81,10 @@ pub fn run(options: &Options) -> Outcome {
         .expect("a runtime without I/O needs nothing");
     let outcome = runtime.block_on(async {
         let world = World::new(options.seed, options.bug, options.trace);
+        // Every line of the product's log is read in some runs: it costs time.
+        let log = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
+        let log = log.with_writer(check::Searching(Arc::clone(&world)));
+        let _log = (options.seed % 16 == 3).then(|| tracing::subscriber::set_default(log.finish()));
         world.note("world", format!("seed {}: {:?}", options.seed, world.policy));
         tokio::select! {
             biased;
@@ -147,6 +152,10 @@ async fn scenario(world: &Arc<World>, duration: Duration) {
         }
     }
     heal(world, &mut balancer);
+    // Who asks for a reset asks until it is done: nobody knows what there is after half of one.
+    while lock(&world.checks).reset_is_due {
+        control::reset(world).await;
+    }
     for client in &mut clients {
         client.quieten().await;
     }
@@ -255,6 +264,14 @@ async fn faults(world: &Arc<World>, balancer: &mut tokio::task::AbortHandle) {
             *balancer = balancer::start(world, config);
         }
     };
+    let tags = async {
+        loop {
+            world.until(policy.move_tags).await;
+            let image = behaviour::SOUND[world.draw(|rng| rng.below(behaviour::SOUND.len() as u64)) as usize];
+            *lock(&world.tags).entry(image.to_owned()).or_default() += 1;
+            world.note("fault", format!("the tag of {image} moves"));
+        }
+    };
     let mut all: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + '_>>> = vec![
         Box::pin(control),
         Box::pin(agent),
@@ -264,6 +281,7 @@ async fn faults(world: &Arc<World>, balancer: &mut tokio::task::AbortHandle) {
         Box::pin(disk),
         Box::pin(resets),
         Box::pin(data_plane),
+        Box::pin(tags),
     ];
     together(&mut all).await;
 }
@@ -279,9 +297,7 @@ async fn fail_disk(world: &World) {
     use longshore_store::engine::Failure;
     let kept = world.draw(|rng| rng.chance(1, 3));
     world.note("fault", if kept { "the disk reports failures that are none" } else { "the disk is full" });
-    if kept {
-        lock(&world.checks).doubtful = true;
-    }
+    lock(&world.checks).keeps_failures = kept;
     world.engine.fail(if kept { Failure::KeptButReported } else { Failure::Lost });
     world.delay((500, 20_000)).await;
     world.engine.fail(Failure::None);
@@ -328,8 +344,26 @@ async fn settle(world: &Arc<World>, check: &'static str) -> bool {
         world.violated("stays settled", open.join("; "));
         return false;
     }
-    if let Ok(Some(wake)) = tokio::time::timeout(Duration::ZERO, watcher.changed()).await {
+    let quiet = tokio::time::timeout(Duration::ZERO, watcher.changed()).await;
+    if let Ok(Some(wake)) = quiet {
         world.violated("stays quiet", format!("{:?} change and nobody wanted anything", wake.tables));
+        return false;
+    }
+    drop((watcher, store));
+    forgets_nothing(world).await
+}
+
+/// Who looks at everything anew, as a control plane does that starts, finds nothing to do.
+async fn forgets_nothing(world: &Arc<World>) -> bool {
+    control::crash(world, "to look at everything anew");
+    control::start(world);
+    let Some(store) = lock(&world.control).as_ref().map(|process| process.store.clone()) else { return false };
+    let before = store.snapshot();
+    tokio::time::sleep(STAYS).await;
+    let changes = store.changes_since(before.revision());
+    if changes.snapshot().revision() != before.revision() {
+        let tables = check::changed_tables(&changes);
+        world.violated("second look", format!("a new control plane changes {tables} and nobody wanted anything"));
         return false;
     }
     true

@@ -3,7 +3,9 @@
 
 use crate::behaviour;
 use crate::bug::Bug;
+use crate::check;
 use crate::control;
+use crate::images;
 use crate::supervisor::{self, Supervisor};
 use crate::world::{World, lock};
 use longshore_agent::hub::Hub;
@@ -227,10 +229,11 @@ impl Machine for Hardware {
     async fn pull(&self, container: &ContainerIntent, _: Option<Welcome>) -> Result<String, StartError> {
         let image = &container.definition.image;
         self.world.delay(if self.world.draw(|rng| rng.chance(70, 100)) { (0, 30) } else { (100, 9_000) }).await;
-        if image == behaviour::MISSING || self.world.fault(self.world.policy.failed_starts, 1000) {
-            return Err(StartError(format!("CannotPullContainerError: {image} was not found")));
+        let found = images::resolve(&self.world, container).filter(|_| images::kind(image) != behaviour::MISSING);
+        match found {
+            Some(digest) if !self.world.fault(self.world.policy.failed_starts, 1000) => Ok(digest),
+            _ => Err(StartError(format!("CannotPullContainerError: {image} was not found"))),
         }
-        Ok(format!("sha256:{image}"))
     }
 
     fn digest(image: &String) -> String {
@@ -243,6 +246,9 @@ impl Machine for Hardware {
         self.world.delay((1, 40)).await;
         if self.world.fault(self.world.policy.failed_starts, 1000) {
             return Err(StartError("ResourceInitializationError: the task supervisor could not be started".to_owned()));
+        }
+        if let Some(leaked) = check::secrets(&self.world, intent) {
+            return Err(StartError(leaked));
         }
         let (messages, inbox) = mpsc::unbounded_channel();
         let supervisor = Supervisor::new(&self.world, intent);

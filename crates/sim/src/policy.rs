@@ -33,6 +33,12 @@ pub struct Policy {
     pub break_link: Every,
     pub full_disk: Every,
     pub reset: Every,
+    /// Tags of images move.
+    pub move_tags: Every,
+    /// Policies are evaluated: a task's roles may do what they are allowed.
+    pub authority: bool,
+    /// Of 100 clients, how many have subnets of eleven addresses.
+    pub small_networks: u64,
     /// Containers do not always do what they should.
     pub bad_containers: bool,
     /// The clock of the node runs ahead of the control plane's by this much, or behind.
@@ -48,6 +54,7 @@ impl Policy {
         let (kill_supervisor, lose_node, break_link) =
             (every(40, (20, 200)), every(25, (120, 600)), every(50, (10, 200)));
         let (full_disk, reset) = (every(25, (60, 300)), every(10, (200, 500)));
+        let move_tags = every(50, (5, 120));
         let slow = rng.chance(20, 100);
         Self {
             clients: rng.between(1, 3),
@@ -67,6 +74,9 @@ impl Policy {
             break_link,
             full_disk,
             reset,
+            move_tags,
+            authority: rng.chance(30, 100),
+            small_networks: if rng.chance(30, 100) { 50 } else { 0 },
             bad_containers: rng.chance(70, 100),
             skew_ms: if rng.chance(20, 100) { rng.between(0, 8_000) as i64 - 4_000 } else { 0 },
         }

@@ -2,7 +2,10 @@
 
 use crate::bug::Bug;
 use crate::world::World;
-use longshore_store::tables::{RoleSessions, Targets, Tasks};
+use longshore_api::Cx;
+use longshore_api::ecs::launch::{Launch, launch};
+use longshore_controllers::Environment;
+use longshore_store::tables::{RoleSessions, Targets};
 use longshore_store::{Store, Table, Tx};
 use longshore_types::ecs::*;
 use longshore_types::elbv2::Target;
@@ -11,33 +14,133 @@ use longshore_types::node::{TaskObservation, TaskPhase};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// [`Bug::EagerScheduler`]: in a service that rolls, one old task more goes.
-pub async fn eager(world: Arc<World>, store: Store) {
+/// Does what the bug is, beside everything else, as long as the control plane lives.
+pub async fn run(bug: Bug, world: Arc<World>, store: Store, environment: Environment) {
+    if bug == Bug::RestlessStart {
+        write(&store, |tx| {
+            let keys: Vec<_> = tx.snapshot().services().all().keys().collect();
+            for key in &keys {
+                tx.services().update(key, |service| service.created_by.push('!'));
+            }
+        })
+        .await;
+    }
     loop {
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let rolling = store.read(|state| {
-            let service = state.services().all().entries().find(|(_, s)| s.deployments.len() > 1)?;
-            let old = &service.1.deployments[1];
-            let tasks = state.tasks().by_index(&Tasks::BY_SERVICE, &service.0).entries();
-            let mut running = tasks.filter(|(_, task)| {
-                task.deployment.as_ref() == Some(&old.id)
-                    && task.last_status == TaskStatus::Running
-                    && task.desired_status == DesiredStatus::Running
-            });
-            running.next().map(|(key, _)| key)
-        });
-        let Some(key) = rolling.filter(|_| world.faults()) else { continue };
-        let _ = store
-            .write(move |tx| {
-                tx.tasks().update(&key, |task| {
-                    task.desired_status = DesiredStatus::Stopped;
-                    task.stop_code = Some(StopCode::ServiceSchedulerInitiated);
-                    task.stopped_reason = Some("Scaling activity initiated by (deployment ecs-svc/0)".to_owned());
-                    task.version += 1;
-                });
-                Ok::<_, ()>(())
-            })
+        tokio::time::sleep(if bug == Bug::HastySignal { Duration::from_millis(50) } else { Duration::from_secs(2) })
             .await;
+        if !world.faults() {
+            continue;
+        }
+        match bug {
+            Bug::EagerScheduler => eager(&store).await,
+            Bug::GreedyScheduler => {
+                let cx = environment.cx(crate::control::scope());
+                write(&store, move |tx| greedy(tx, &cx)).await;
+            }
+            Bug::BlindScheduler => {
+                let now = world.now();
+                stop(&store, |task| task.service.is_some() && task.is_protected(now)).await;
+            }
+            Bug::HastySignal => write(&store, hasty).await,
+            Bug::SecondRelease => {
+                write(&store, |tx| {
+                    let state = tx.snapshot();
+                    let over = state.service_deployments().all().entries().find(|(_, release)| !release.is_open());
+                    if let Some((key, _)) = over {
+                        tx.service_deployments().update(&key, |r| r.status = ServiceDeploymentStatus::InProgress);
+                    }
+                })
+                .await;
+            }
+            Bug::EditedRevision => {
+                write(&store, |tx| {
+                    let keys: Vec<_> = tx.snapshot().service_revisions().all().keys().collect();
+                    for key in keys {
+                        tx.service_revisions().update(&key, |row| row.template.platform_version.push('!'));
+                    }
+                })
+                .await;
+            }
+            _ => return,
+        }
+    }
+}
+
+async fn write(store: &Store, change: impl FnOnce(&mut Tx) + Send + 'static) {
+    let done = store.write(move |tx| {
+        change(tx);
+        Ok::<_, ()>(())
+    });
+    let _ = done.await;
+}
+
+/// In a service that rolls, one old task more goes.
+async fn eager(store: &Store) {
+    let rolling = store.read(|state| {
+        let service = state.services().all().find(|s| s.deployments.len() > 1)?;
+        Some(service.deployments[1].id.clone())
+    });
+    if let Some(old) = rolling {
+        stop(store, move |task| task.deployment.as_ref() == Some(&old) && task.protected_until.is_none()).await;
+    }
+}
+
+/// Stops a running task, as the scheduler does.
+async fn stop(store: &Store, which: impl Fn(&Task) -> bool) {
+    let running =
+        |task: &Task| task.last_status == TaskStatus::Running && task.desired_status == DesiredStatus::Running;
+    let key = store.read(|state| {
+        let mut tasks = state.tasks().all().entries();
+        tasks.find(|(_, task)| running(task) && which(task)).map(|(key, _)| key)
+    });
+    let Some(key) = key else { return };
+    write(store, move |tx| {
+        tx.tasks().update(&key, |task| {
+            task.desired_status = DesiredStatus::Stopped;
+            task.stop_code = Some(StopCode::ServiceSchedulerInitiated);
+            task.stopped_reason = Some("Scaling activity initiated by (deployment ecs-svc/0)".to_owned());
+            task.version += 1;
+        });
+    })
+    .await;
+}
+
+/// Starts six tasks more of a service that is complete.
+fn greedy(tx: &mut Tx, cx: &Cx) {
+    let state = tx.snapshot();
+    let complete = |s: &Service| s.deployments.first().is_some_and(|d| d.rollout_state == RolloutState::Completed);
+    let Some(service) = state.services().all().find(|s| s.desired_count > 0 && complete(s)) else { return };
+    let deployment = &service.deployments[0];
+    let (family, revision) = deployment.template.task_definition.clone();
+    let Some(definition) = state.task_definitions().get(&(cx.scope.clone(), family, revision)) else { return };
+    for _ in 0..6 {
+        let wanted = Launch {
+            cluster: &service.cluster,
+            definition: &definition,
+            network: &deployment.template.network,
+            group: format!("service:{}", service.name),
+            started_by: None,
+            service: Some(service.name.clone()),
+            deployment: Some(deployment.id.clone()),
+            capacity_provider: None,
+            overrides: TaskOverride::default(),
+            tags: Default::default(),
+            client_token: None,
+            image_digests: &deployment.image_digests,
+            zone: None,
+        };
+        let _ = launch(tx, cx, wanted);
+    }
+}
+
+fn hasty(tx: &mut Tx) {
+    let state = tx.snapshot();
+    let waiting = state.tasks().all().entries().filter(|(_, task)| task.last_status == TaskStatus::Deactivating);
+    for (key, _) in waiting {
+        tx.tasks().update(&key, |task| {
+            task.last_status = TaskStatus::Stopping;
+            task.version += 1;
+        });
     }
 }
 

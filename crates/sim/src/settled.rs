@@ -3,10 +3,12 @@
 use crate::world::{World, lock};
 use longshore_store::Snapshot;
 use longshore_store::tables::{RoleSessions, Targets, Tasks};
+use longshore_types::Scope;
 use longshore_types::ec2::EniOwner;
 use longshore_types::ecs::*;
 use longshore_types::elbv2::TargetState;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Why the system is not settled yet; empty when it is.
 pub fn unsettled(world: &World) -> Vec<String> {
@@ -49,6 +51,7 @@ fn services(world: &World, state: &Snapshot, open: &mut Vec<String>) {
             if good != service.desired_count as usize || tasks.len() != good {
                 open.push(format!("service {name} wants {}, has {good} of {}", service.desired_count, tasks.len()));
             }
+            zones(state, &key.0, service.as_ref(), &tasks, open);
             if service.deployments.len() > 1 {
                 open.push(format!("service {name} has {} deployments", service.deployments.len()));
             }
@@ -68,6 +71,23 @@ fn services(world: &World, state: &Snapshot, open: &mut Vec<String>) {
                 open.push(format!("the target of {} is {}", world.task(&task.id), target.health.state.as_str()));
             }
         }
+    }
+}
+
+/// Tasks are spread over the zones of their subnets; where addresses are few, as these let.
+fn zones(state: &Snapshot, scope: &Scope, service: &Service, tasks: &[Arc<Task>], open: &mut Vec<String>) {
+    let subnets = service.template.network.subnets.iter();
+    let subnets: Vec<_> = subnets.filter_map(|id| state.subnets().get(&(scope.clone(), id.clone()))).collect();
+    if subnets.iter().any(|subnet| subnet.cidr.prefix() >= 28) {
+        return;
+    }
+    let mut zones: BTreeMap<String, u32> = subnets.iter().map(|subnet| (subnet.zone.to_string(), 0)).collect();
+    for task in tasks {
+        *zones.entry(task.zone.to_string()).or_default() += 1;
+    }
+    let (most, fewest) = (zones.values().max().copied().unwrap_or(0), zones.values().min().copied().unwrap_or(0));
+    if most - fewest > 1 {
+        open.push(format!("the tasks of {} are not even over zones: {zones:?}", service.name));
     }
 }
 
@@ -128,9 +148,9 @@ fn leftovers(world: &World, state: &Snapshot, open: &mut Vec<String>) {
     for task in sessions.filter(|task| !live.contains(task)) {
         open.push(format!("the credentials of {} are still valid", world.task(&task)));
     }
-    for id in &live {
-        let has_role = state.tasks().all().any(|task| task.id == *id && task.access_key_id.is_some());
-        if has_role && state.role_sessions().by_index(&RoleSessions::BY_TASK, id).next().is_none() {
+    for task in state.tasks().all().filter(|task| !task.is_stopped() && task.access_key_id.is_some()) {
+        let id = &task.id;
+        if state.role_sessions().by_index(&RoleSessions::BY_TASK, id).next().is_none() {
             open.push(format!("{} has no credentials", world.task(id)));
         }
     }

@@ -5,7 +5,7 @@ use crate::world::{World, lock};
 use longshore_runtime::protocol::{
     Command, ContainerState, ContainerStatus, Event, Health, LogLine, State, StopCause, Stream, TaskPhase, TaskState,
 };
-use longshore_runtime::spec::{Condition, Dependency};
+use longshore_runtime::spec::{Condition, Dependency, RestartPolicy};
 use longshore_runtime::supervisor::plan::{self, Progress, Readiness, View};
 use longshore_types::ecs::DependencyCondition;
 use longshore_types::id::TaskId;
@@ -46,9 +46,12 @@ struct Container {
     check: Option<Duration>,
     stop_timeout: Duration,
     start_timeout_ms: Option<u64>,
+    restart: Option<RestartPolicy>,
     /// Its command will run at this time.
     starts_at: Option<Instant>,
+    /// For the first time.
     started: Option<Instant>,
+    started_last: Option<Instant>,
     exits_at: Option<(Instant, i32, bool)>,
     checked_at: Option<Instant>,
     signalled: bool,
@@ -77,8 +80,13 @@ impl Container {
             check: definition.health_check.as_ref().map(|c| Duration::from_secs(u64::from(c.interval_seconds))),
             stop_timeout: Duration::from_secs(u64::from(definition.stop_timeout_seconds.unwrap_or(30))),
             start_timeout_ms: definition.start_timeout_seconds.map(|s| u64::from(s) * 1000),
+            restart: definition.restart_policy.as_ref().filter(|policy| policy.enabled).map(|policy| RestartPolicy {
+                ignored_exit_codes: policy.ignored_exit_codes.clone(),
+                attempt_period_ms: u64::from(policy.attempt_period_seconds) * 1000,
+            }),
             starts_at: None,
             started: None,
+            started_last: None,
             exits_at: None,
             checked_at: None,
             signalled: false,
@@ -325,7 +333,8 @@ impl Supervisor {
         }
         let started_at_ms = self.node_time_ms();
         let container = &mut self.containers[n];
-        container.started = Some(now);
+        container.started.get_or_insert(now);
+        container.started_last = Some(now);
         container.checked_at = container.check.map(|_| now);
         container.exits_at =
             container.behaviour.exit.map(|(after, code)| (now + after, code, container.behaviour.out_of_memory));
@@ -340,6 +349,11 @@ impl Supervisor {
         let name = self.containers[n].name.clone();
         self.world.note("container", format!("{} of {} ends with {code}", name, self.world.task(&self.task)));
         self.print(n, "ends");
+        let ran_for = self.containers[n].started_last.map_or(Duration::ZERO, |at| at.elapsed());
+        let stopping = self.state.task.phase != TaskPhase::Running || self.containers[n].signalled;
+        if !stopping && plan::restarts(self.containers[n].restart.as_ref(), code, ran_for.as_millis() as u64) {
+            return self.restart(n, code, out_of_memory);
+        }
         let finished = self.node_time_ms();
         let state = &mut self.state.containers[n];
         state.status = ContainerStatus::Stopped;
@@ -354,10 +368,30 @@ impl Supervisor {
         self.serving();
     }
 
+    /// In place, as `runtime::supervisor` does it: dependencies are not asked again.
+    fn restart(&mut self, n: usize, code: i32, out_of_memory: bool) {
+        let starts_at = Instant::now() + self.containers[n].behaviour.start;
+        let finished = self.node_time_ms();
+        let container = &mut self.containers[n];
+        container.starts_at = Some(starts_at);
+        container.checked_at = None;
+        let state = &mut self.state.containers[n];
+        state.status = ContainerStatus::Pending;
+        state.restart_count += 1;
+        state.exit_code = Some(code);
+        state.reason = plan::exit_reason(code, u64::from(out_of_memory));
+        state.health = Health::Unknown;
+        state.finished_at_ms = Some(finished);
+        let key = (self.task.clone(), state.name.clone());
+        // What follows is no second start.
+        lock(&self.world.node).starts.entry(key).and_modify(|count| *count -= 1);
+        self.serving();
+    }
+
     fn check_health(&mut self, n: usize) {
         let now = Instant::now();
         let container = &mut self.containers[n];
-        let (Some(at), Some(interval), Some(started)) = (container.checked_at, container.check, container.started)
+        let (Some(at), Some(interval), Some(started)) = (container.checked_at, container.check, container.started_last)
         else {
             return;
         };

@@ -9,6 +9,7 @@ use crate::rng::Rng;
 use crate::trace::{EPOCH, Names, Trace};
 use longshore_store::engine::MemoryEngine;
 use longshore_types::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct World {
     /// The control plane while it lives.
     pub control: Mutex<Option<Process>>,
     pub checks: Mutex<Checks>,
+    /// How often the tag of an image of other registries has moved.
+    pub tags: Mutex<BTreeMap<String, u32>>,
     /// Breaks the connections between processes that are there now.
     pub breaker: Arc<Notify>,
     /// Set at the first violation.
@@ -61,6 +64,7 @@ impl World {
             node: Mutex::default(),
             control: Mutex::default(),
             checks: Mutex::default(),
+            tags: Mutex::default(),
             breaker: Arc::default(),
             over: Notify::new(),
             started: Instant::now(),

@@ -2,18 +2,37 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use longshore_sim::{Bug, Options, run};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// What `docs/simulation.md` says that each test run runs.
+const SEEDS: u64 = 64;
 
 fn options(seed: u64, bug: Option<Bug>) -> Options {
     Options { seed, duration: Duration::from_secs(60), bug, trace: false }
 }
 
+/// On all processors, each taking the next one. What panics in a thread fails the test.
+fn on_all_processors<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    let jobs = std::thread::available_parallelism().map_or(1, Into::into);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    work(item);
+                }
+            });
+        }
+    });
+}
+
 #[test]
-fn a_few_seeds_pass() {
-    for seed in 0..5 {
-        let outcome = run(&options(seed, None));
+fn seeds_pass() {
+    on_all_processors(&(0..SEEDS).collect::<Vec<_>>(), |seed| {
+        let outcome = run(&options(*seed, None));
         assert_eq!(outcome.violation, None, "`cargo xtask sim --seed {seed} --for 60s` shows it");
-    }
+    });
 }
 
 #[test]
@@ -34,7 +53,7 @@ fn find(bug: Bug) -> (u64, &'static str) {
 
 #[test]
 fn each_planted_bug_is_found_by_the_checker_that_is_for_it() {
-    let expected: [(Bug, &[&str]); 9] = [
+    let expected: [(Bug, &[&str]); Bug::ALL.len()] = [
         (Bug::LyingDisk, &["acknowledged write lost"]),
         (Bug::BlindAgent, &["started twice", "address used twice", "stopped and running"]),
         (Bug::NaiveMerge, &["states"]),
@@ -44,11 +63,22 @@ fn each_planted_bug_is_found_by_the_checker_that_is_for_it() {
         (Bug::ForgottenToken, &["idempotency"]),
         (Bug::StaleTarget, &["settles", "ends"]),
         (Bug::KeptSecrets, &["kept credentials", "settles", "ends"]),
+        (Bug::GreedyScheduler, &["ceiling"]),
+        (Bug::BlindScheduler, &["protection"]),
+        (Bug::HastySignal, &["drain"]),
+        (Bug::SecondRelease, &["releases"]),
+        (Bug::EditedRevision, &["revisions"]),
+        (Bug::MovingTag, &["pinned"]),
+        (Bug::ForgottenBase, &["base"]),
+        (Bug::SilentInterruption, &["spot"]),
+        (Bug::LoudSecret, &["secrets"]),
+        (Bug::UnevenZones, &["settles", "stays settled"]),
+        (Bug::RestlessStart, &["second look"]),
     ];
     assert_eq!(expected.map(|(bug, _)| bug), Bug::ALL);
-    for (bug, checks) in expected {
-        let (seed, check) = find(bug);
+    on_all_processors(&expected, |(bug, checks)| {
+        let (seed, check) = find(*bug);
         println!("{bug:?}: seed {seed}, {check}");
         assert!(checks.contains(&check), "{bug:?} was found by `{check}`");
-    }
+    });
 }
