@@ -38,6 +38,16 @@ async fn bodies_of_every_framing_arrive_whole() {
 }
 
 #[tokio::test]
+async fn a_get_keeps_its_chunked_body() {
+    let a = echo("a").await;
+    let rig = Rig::forwarding(vec![group("g", &[&a])]).await;
+    let request = "GET /search HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let answer = once(rig.address, request).await;
+    assert_eq!(answer.received("transfer-encoding").as_deref(), Some("chunked"));
+    assert!(answer.text().ends_with("\nabc"), "{}", answer.text());
+}
+
+#[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let (a, b) = (echo("a").await, echo("b").await);
     a.behaviour.delay_ms.store(30, Ordering::SeqCst);
