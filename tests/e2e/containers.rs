@@ -213,3 +213,45 @@ pub fn metadata(kit: &Kit) -> anyhow::Result<()> {
         })
     })
 }
+
+/// Exit codes, stop codes and reasons, in one table.
+pub fn ends(kit: &Kit) -> anyhow::Result<()> {
+    on_busybox(kit, |busybox| {
+        let shell = |script: &str| json!({"command": ["/bin/sh", "-c", script], "stopTimeout": 2});
+        // Beside an init, for the first process of a container is not ended by signals of its own.
+        let signalled = |script: &str| {
+            let mut container = shell(script);
+            container["linuxParameters"] = json!({"initProcessEnabled": true});
+            container
+        };
+        let exited = ("EssentialContainerExited", "Essential container in task exited");
+        let stopped = ("UserInitiated", "Task stopped by user");
+        let cases = [
+            ("zero", shell("exit 0"), false, exited, 0),
+            ("code", shell("exit 255"), false, exited, 255),
+            ("term", signalled("kill -TERM $$"), false, exited, 143),
+            ("kill", signalled("kill -KILL $$"), false, exited, 137),
+            ("segv", signalled("kill -SEGV $$"), false, exited, 139),
+            ("stop-term", signalled("exec sleep 1000"), true, stopped, 143),
+            ("stop-kill", shell("trap '' TERM; while :; do sleep 0.1; done"), true, stopped, 137),
+            ("stop-zero", shell("trap 'exit 0' TERM; while :; do sleep 0.1; done"), true, stopped, 0),
+        ];
+        let mut running = Vec::new();
+        for (name, container, stop, reason, code) in cases {
+            let definition = register(&mut busybox.api, &definition(name, &busybox.image, &container))?;
+            let task = run_task(&mut busybox.api, &busybox.network, &definition)?;
+            if stop {
+                wait_status(&mut busybox.api, &task, "RUNNING")?;
+                busybox.api.ecs("StopTask", &json!({"task": task}))?;
+            }
+            running.push((name, task, reason, code));
+        }
+        for (name, task, (code, reason), exit_code) in running {
+            let task = wait_status(&mut busybox.api, &task, "STOPPED")?;
+            let container = &task["containers"][0];
+            ensure!(task["stopCode"] == code && task["stoppedReason"] == reason, "{name}: {task}");
+            ensure!(container["exitCode"] == exit_code && container["reason"].is_null(), "{name}: {task}");
+        }
+        Ok(())
+    })
+}

@@ -36,6 +36,7 @@ const TESTS: &[(&str, Test)] = &[
     ("containers::too_much_memory_ends_with_137_and_the_reason", containers::out_of_memory),
     ("containers::a_command_ends_with_its_exit_code_and_its_output_is_logged", containers::exit_code_and_log),
     ("containers::lines_of_one_event_are_joined_and_found", containers::lines_are_joined),
+    ("containers::every_end_has_its_codes_and_its_reason", containers::ends),
     ("containers::stop_task_stops_it_with_the_callers_reason", containers::stop_task),
     ("containers::tasks_see_their_metadata_and_their_roles_credentials", containers::metadata),
     ("services::a_service_replaces_a_task_whose_health_check_fails", services::health_check_that_fails),

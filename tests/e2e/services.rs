@@ -40,11 +40,12 @@ pub fn health_check_that_fails(kit: &Kit) -> anyhow::Result<()> {
             let events = services["services"][0]["events"].to_string();
             let stopped: Vec<String> = seen.iter().cloned().collect();
             let tasks = busybox.api.ecs("DescribeTasks", &json!({"tasks": stopped})).map_err(|e| e.to_string())?;
-            let unhealthy = tasks["tasks"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .any(|task| task["healthStatus"] == "UNHEALTHY" && task["desiredStatus"] == "STOPPED");
+            let unhealthy = tasks["tasks"].as_array().into_iter().flatten().any(|task| {
+                task["healthStatus"] == "UNHEALTHY"
+                    && task["desiredStatus"] == "STOPPED"
+                    && task["stopCode"] == "ServiceSchedulerInitiated"
+                    && task["stoppedReason"] == "Task failed container health checks"
+            });
             match unhealthy && seen.len() >= 2 && events.contains("failed container health checks") {
                 true => Ok(()),
                 false => Err(format!("{} tasks, events {events}, {tasks}", seen.len())),
@@ -109,6 +110,14 @@ pub fn traffic_is_kept(kit: &Kit) -> anyhow::Result<()> {
         steady(&mut service.api, "web", 4)?;
         service.api.ecs("UpdateService", &json!({"service": "web", "desiredCount": 2}))?;
         steady(&mut service.api, "web", 2)?;
+
+        let gone = service.api.ecs("ListTasks", &json!({"serviceName": "web", "desiredStatus": "STOPPED"}))?;
+        let gone = service.api.ecs("DescribeTasks", &json!({"tasks": gone["taskArns"]}))?;
+        for task in gone["tasks"].as_array().into_iter().flatten() {
+            let reason = task["stoppedReason"].as_str().unwrap_or_default();
+            says(reason, &["Scaling activity initiated by (deployment ecs-svc/"])?;
+            ensure!(task["stopCode"] == "ServiceSchedulerInitiated", "{task}");
+        }
 
         let kept = arns(&mut service)?;
         let bad = service.register(&json!({"entryPoint": ["/nothing/here"]}))?;
