@@ -7,6 +7,9 @@
 //!                     clients ──► accept ─► client task (framing, hyper, rules, pool)┘   one thread a worker
 //! ```
 //!
+//! Clients are served by hyper. HTTP/2 to targets is hyper's too; HTTP/1.1 to targets is `proxy::h1`, polled from the
+//! client's own task.
+//!
 //! - [`config`] is what to serve, [`report`] what is observed. A configuration comes whole and swaps between
 //!   two requests; sockets, connections, pools and health of what did not change stay.
 //! - `compile` turns a configuration into routes; `rule`, `action`, `pick` and `health` are the decisions,

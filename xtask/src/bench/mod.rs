@@ -43,6 +43,9 @@ pub struct Args {
     /// Tasks that the control plane's figures are among
     #[arg(long, default_value_t = 10_000)]
     stored: usize,
+    /// Measure the load balancer alone, and print that
+    #[arg(long)]
+    balancer_only: bool,
     /// Print the page instead of writing docs/benchmarks.md
     #[arg(long)]
     print: bool,
@@ -63,6 +66,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Need { program: "nginx", package: "nginx-light" },
         Need { program: "haproxy", package: "haproxy" },
         Need { program: "wrk", package: "wrk" },
+        Need { program: "openssl", package: "openssl" },
         Need { program: "nsenter", package: "util-linux" },
     ])?;
     let binary = match &args.binary {
@@ -76,6 +80,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut instance = Instance::started(&binary, "builtin")?;
     let mut ours = longshore::Longshore::new(&instance)?;
     let mut page = report::Page::new(&binary, &args)?;
+    if args.balancer_only {
+        page.balancer = proxy::compare(&mut ours, &instance, &work.dir, args.seconds)?;
+        drop(ours);
+        instance.down()?;
+        let mut text = String::new();
+        page.render_balancer(&mut text);
+        println!("{text}");
+        return Ok(());
+    }
     page.idle.longshore =
         memory::pss_of(&memory::processes(|command| command.contains(&instance.dir.display().to_string())));
     terminal::note("starts");
@@ -83,7 +96,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     terminal::note("sleeping tasks");
     page.memory.longshore = memory::longshore(&mut ours, &instance, 2 * args.tasks)?;
     terminal::note("proxies");
-    page.proxies = proxy::compare(&mut ours, &instance, &work.dir, args.seconds)?;
+    page.balancer = proxy::compare(&mut ours, &instance, &work.dir, args.seconds)?;
     terminal::note("many at once");
     let (burst, rate) = growth::launch(&mut ours, args.burst)?;
     page.burst.longshore = rate;

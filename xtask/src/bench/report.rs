@@ -3,7 +3,7 @@
 use super::control::Control;
 use super::growth::Level;
 use super::memory::PerTask;
-use super::proxy::Proxy;
+use super::proxy::{self, Measured};
 use super::{Args, start, version};
 use crate::shell;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ pub struct Page {
     pub idle: Idle,
     pub start: Start,
     pub memory: Memory,
-    pub proxies: Vec<Proxy>,
+    pub balancer: Measured,
     pub burst: Burst,
     pub growth: Vec<Level>,
     pub control: Control,
@@ -55,6 +55,11 @@ pub struct Start {
 pub struct Memory {
     pub longshore: PerTask,
     pub docker: PerTask,
+}
+
+/// How many times more the other needs.
+fn ratio(ours: f64, theirs: f64) -> String {
+    if ours > 0.0 { format!("{:.1}", theirs / ours) } else { "–".to_owned() }
 }
 
 impl Page {
@@ -90,8 +95,6 @@ impl Page {
 
     pub fn render(&self) -> String {
         let mut page = String::new();
-        let ratio =
-            |ours: f64, theirs: f64| if ours > 0.0 { format!("{:.1}", theirs / ours) } else { "–".to_owned() };
         let _ = write!(
             page,
             "# Benchmarks\n\n\
@@ -149,14 +152,21 @@ impl Page {
             2 * self.tasks
         );
 
+        self.render_balancer(&mut page);
+        self.render_burst(&mut page);
+        self.render_control(&mut page);
+        self.render_growth(&mut page);
+        page
+    }
+
+    pub fn render_balancer(&self, page: &mut String) {
         let _ = write!(
             page,
             "\n## Load balancer\n\n| | bytes | CPU a request, µs | × | requests a second |\n|---|--:|--:|--:|--:|\n"
         );
         let mut base = 0.0;
-        for proxy in &self.proxies {
-            // Longshore comes first of each size.
-            if proxy.name == "longshore" {
+        for proxy in &self.balancer.proxies {
+            if proxy.is_base {
                 base = proxy.cpu_per_request;
             }
             let _ = writeln!(
@@ -175,13 +185,12 @@ impl Page {
              that alternate, after one that does not count. All three run in the VPC's network namespace, listen on the load \
              balancer's private address, keep their connections to the target, and add the X-Forwarded headers. nginx has one worker and haproxy \
              one thread. CPU is user and system time of the process in `/proc`; requests a second depend on the \
-             client and the target, which share the cores.\n",
-            self.seconds
+             client and the target, which share the cores. TLS is with a P-256 certificate; wrk resumes no session.\n\n\
+             {} clients that asked once and then rest cost the balancer {:.0} MiB (growth of PSS).\n",
+            self.seconds,
+            proxy::IDLE_CLIENTS,
+            self.balancer.idle_clients as f64 / 1024.0
         );
-        self.render_burst(&mut page);
-        self.render_control(&mut page);
-        self.render_growth(&mut page);
-        page
     }
 
     fn render_burst(&self, page: &mut String) {
