@@ -426,7 +426,6 @@ struct Logs {
 impl Logs {
     /// With the numbers of batches that have become durable.
     fn new(intent: &TaskIntent) -> (Self, mpsc::UnboundedReceiver<u64>) {
-        let (done_sender, done) = mpsc::unbounded_channel();
         let sink = |container: &ContainerIntent| {
             container.definition.log.as_ref().map(|log| LogBatch {
                 batch: 0,
@@ -441,9 +440,20 @@ impl Logs {
             let pattern = container.definition.log.as_ref()?.multiline.as_deref()?;
             Some((container.definition.name.clone(), Joiner::new(pattern)?))
         };
+        Self::of(
+            intent.containers.iter().map(|c| (c.definition.name.clone(), sink(c))).collect(),
+            intent.containers.iter().filter_map(joiner).collect(),
+        )
+    }
+
+    fn of(
+        sinks: HashMap<String, Option<LogBatch>>,
+        joiners: HashMap<String, Joiner>,
+    ) -> (Self, mpsc::UnboundedReceiver<u64>) {
+        let (done_sender, done) = mpsc::unbounded_channel();
         let logs = Self {
-            joiners: intent.containers.iter().filter_map(joiner).collect(),
-            sinks: intent.containers.iter().map(|c| (c.definition.name.clone(), sink(c))).collect(),
+            sinks,
+            joiners,
             waiting: BTreeMap::new(),
             waiting_lines: 0,
             since: None,
@@ -600,5 +610,47 @@ impl Logs {
             }
         }
         self.in_flight == 0 && self.last.iter().all(|(name, last)| is_last(&self.acked, name, last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(sequence: u64, message: &str) -> rt::LogLine {
+        let (container, message) = ("app".to_owned(), message.to_owned());
+        rt::LogLine { container, sequence, stream: rt::Stream::Stdout, timestamp_ms: sequence, message }
+    }
+
+    #[test]
+    fn lines_of_an_earlier_subscription_are_not_taken_for_the_next_ones() {
+        let (mut logs, _done) = Logs::of(HashMap::from([("app".to_owned(), None)]), HashMap::new());
+        let most = LINES_IN_FLIGHT as u64;
+        (1..=most).for_each(|sequence| logs.add(line(sequence, "x")));
+        assert_eq!(logs.subscribes(), None);
+        logs.add(line(most + 1, "x"));
+        assert_eq!(logs.subscribes(), Some(false), "there is no room: the supervisor keeps the rest");
+        logs.add(line(most + 2, "x"));
+        logs.subscribed();
+        assert_eq!(logs.subscribes(), None, "those under way come first");
+
+        logs.sent.insert(1, ("app".to_owned(), most, LINES_IN_FLIGHT));
+        let acknowledged = logs.acknowledged(1);
+        assert!(matches!(&acknowledged[..], [rt::Command::LogAck { sequence, .. }] if *sequence == most));
+        assert_eq!(logs.subscribes(), Some(true));
+        logs.add(line(most + 2, "x"));
+        assert_eq!(logs.received["app"], most, "sent before the supervisor was asked again");
+        logs.subscribed();
+        logs.add(line(most + 1, "x"));
+        assert_eq!((logs.received["app"], logs.in_flight), (most + 1, 1));
+    }
+
+    #[test]
+    fn batches_are_bound_by_lines_and_bytes() {
+        let lines = |count: u64, bytes: usize| (0..count).map(|n| line(n, &"x".repeat(bytes))).collect::<Vec<_>>();
+        assert_eq!(batch_len(&lines(3, 10)), 3);
+        assert_eq!(batch_len(&lines(2000, 1)), BATCH_LINES);
+        assert_eq!(batch_len(&lines(5, BATCH_BYTES / 2)), 2);
+        assert_eq!(batch_len(&lines(2, BATCH_BYTES + 1)), 1);
     }
 }

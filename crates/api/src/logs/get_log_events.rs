@@ -18,7 +18,7 @@ pub async fn get_log_events(
     let group = names::chosen(&cx.scope, input.log_group_name, input.log_group_identifier)?;
     backend.store.read(|state| names::stream(state, &cx.scope, &group, &input.log_stream_name))?;
     let start = match &input.next_token {
-        Some(token) => parse(token).ok_or_else(|| error::bad_token())?,
+        Some(token) => parse(token).ok_or_else(error::bad_token)?,
         None if input.start_from_head == Some(true) => Start::Head,
         None => Start::Tail,
     };
