@@ -3,15 +3,7 @@
 use crate::kit::Kit;
 use anyhow::{Context, ensure};
 use longshore_tests::aws::Aws;
-use longshore_tests::instance::Instance;
 use serde_json::{Value, json};
-
-/// The CLI with the account's own key, as `longshore env` tells it.
-fn root(instance: &Instance) -> anyhow::Result<Aws> {
-    let variables: Value = serde_json::from_str(&instance.command(&["env", "--format", "json"])?)?;
-    let get = |name: &str| variables[name].as_str().map(str::to_owned).with_context(|| format!("{name} is not told"));
-    Ok(Aws::new(instance).with_key(&get("AWS_ACCESS_KEY_ID")?, &get("AWS_SECRET_ACCESS_KEY")?, None))
-}
 
 fn text<'a>(value: &'a Value, pointer: &str) -> anyhow::Result<&'a str> {
     value.pointer(pointer).and_then(Value::as_str).with_context(|| format!("{pointer} of {value}"))
@@ -34,7 +26,7 @@ fn says(result: anyhow::Result<Value>, expected: &str) -> anyhow::Result<()> {
 pub fn policies_decide(kit: &Kit) -> anyhow::Result<()> {
     kit.on_with("none", &["--auth", "iam"], |instance| {
         let account = instance.account.clone();
-        let root = root(instance)?;
+        let root = Aws::root(instance)?;
         let anybody = Aws::new(instance);
         says(anybody.call(&["ecs", "list-clusters"]), "UnrecognizedClientException")?;
         says(anybody.call(&["sts", "get-caller-identity"]), "InvalidClientTokenId")?;

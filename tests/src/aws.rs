@@ -31,6 +31,13 @@ impl Aws {
         self
     }
 
+    /// The CLI with the account's own key, as `longshore env` tells it.
+    pub fn root(instance: &Instance) -> anyhow::Result<Self> {
+        let variables: Value = serde_json::from_str(&instance.command(&["env", "--format", "json"])?)?;
+        let get = |name: &str| variables[name].as_str().with_context(|| format!("{name} is not told"));
+        Ok(Self::new(instance).with_key(get("AWS_ACCESS_KEY_ID")?, get("AWS_SECRET_ACCESS_KEY")?, None))
+    }
+
     /// The same CLI with another's credentials.
     pub fn with_key(&self, id: &str, secret: &str, session_token: Option<&str>) -> Self {
         Self { key: (id.to_owned(), secret.to_owned(), session_token.map(str::to_owned)), ..self.clone() }

@@ -1,13 +1,17 @@
 //! The control plane alone (`--runtime none`, simulated tasks): what its calls cost, and how soon a full one is back.
 
 use super::memory;
+use crate::shell;
 use anyhow::Context;
 use longshore_tests::api::Api;
 use longshore_tests::aws::Aws;
+use longshore_tests::http::Connection;
 use longshore_tests::instance::Instance;
 use longshore_tests::wait;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +26,8 @@ pub struct Control {
     /// CPU time of the server for one DescribeTasks of ten, and one ListTasks page of a hundred, microseconds.
     pub describe: f64,
     pub list: f64,
+    /// DescribeTasks again, signed by a user of `--auth iam` whom AmazonECS_FullAccess lets do it.
+    pub describe_as_user: f64,
     /// `longshore up` executed, to the first healthy answer, milliseconds.
     pub ready: f64,
     /// PSS of all processes after that, KiB.
@@ -50,12 +56,57 @@ pub fn measure(binary: &Path, tasks: usize) -> anyhow::Result<Control> {
     memory::settle();
     let dir = instance.dir.display().to_string();
     let pss = memory::pss_of(&memory::processes(|command| command.contains(&dir)));
+    instance.interrupt()?;
+    instance.options = ["--auth", "iam"].map(str::to_owned).to_vec();
+    instance.up()?;
+    let describe_as_user = describe_as_user(&instance, &ten)?;
+    instance.interrupt()?;
+    instance.options.clear();
+    instance.up()?;
     // Last: thousands of definitions would weigh more than the tasks.
     let clients = 64;
     let registered = register(&instance, clients, Duration::from_secs(5))?;
     instance.down()?;
-    Ok(Control { registered, clients, tasks, launched, describe, list, ready, pss })
+    Ok(Control { registered, clients, tasks, launched, describe, list, describe_as_user, ready, pss })
 }
+
+/// Microseconds of a call that is verified and allowed.
+fn describe_as_user(instance: &Instance, tasks: &[&str]) -> anyhow::Result<f64> {
+    let venv = crate::machine::venv(&["awscli"])?;
+    let root = Aws::root(instance)?.with_program(&venv.join("bin/aws").display().to_string(), false);
+    root.call(&["iam", "create-user", "--user-name", "ann"])?;
+    let policy = "arn:aws:iam::aws:policy/AmazonECS_FullAccess";
+    root.call(&["iam", "attach-user-policy", "--user-name", "ann", "--policy-arn", policy])?;
+    let key = root.call(&["iam", "create-access-key", "--user-name", "ann"])?;
+    let body = json!({"tasks": tasks}).to_string();
+    let text = |name: &str| key["AccessKey"][name].as_str().context("a key");
+    // One signature is good for minutes, as on AWS, so that one call can be sent again and again.
+    let mut python = Command::new(venv.join("bin/python"));
+    python.arg("-c").arg(SIGN).arg(instance.listen.to_string());
+    python.args([text("AccessKeyId")?, text("SecretAccessKey")?, &body]);
+    let signed: BTreeMap<String, String> = serde_json::from_str(&shell::read(&mut python)?)?;
+    let headers: Vec<_> = signed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut connection = Connection::open(instance.listen, &instance.listen.to_string())?;
+    let server = instance.pid("server").context("a server")?;
+    cpu_per_call(server, 3000, || {
+        let answer = connection.request("POST", "/", &headers, body.as_bytes())?;
+        anyhow::ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
+        Ok(())
+    })
+}
+
+/// Prints the headers of a DescribeTasks as botocore signs it: address, key, secret, body.
+const SIGN: &str = "
+import json, sys
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+address, key, secret, body = sys.argv[1:]
+headers = {'X-Amz-Target': 'AmazonEC2ContainerServiceV20141113.DescribeTasks', 'Content-Type': 'application/x-amz-json-1.1'}
+request = AWSRequest('POST', f'http://{address}/', headers=headers, data=body)
+SigV4Auth(Credentials(key, secret), 'ecs', 'us-east-1').add_auth(request)
+print(json.dumps(dict(request.headers)))
+";
 
 fn definition(family: &str) -> Value {
     json!({

@@ -19,38 +19,48 @@ pub struct Docker {
 }
 
 impl Docker {
+    /// With a bridge and the sample application's image.
     pub fn start(work: &Path) -> anyhow::Result<Self> {
-        let dir = work.join("docker");
-        std::fs::create_dir_all(dir.join("image"))?;
-        let log = std::fs::File::create(dir.join("log"))?;
         // Its bridge and its iptables rules are in the namespace and go with it.
-        let mut command = Command::new("unshare");
-        command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh", "dockerd", "--host"]);
-        command.arg(format!("unix://{}", dir.join("docker.sock").display()));
-        command.arg("--data-root").arg(dir.join("data")).arg("--exec-root").arg(dir.join("exec"));
-        command
-            .arg("--pidfile")
-            .arg(dir.join("pid"))
-            .arg("--cgroup-parent")
-            .arg(CGROUP)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let docker = Self { daemon: command.spawn().context("start dockerd")?, dir };
+        let in_namespace = ["unshare", "--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh", "dockerd"];
+        let docker = Self::launch(&work.join("docker"), &in_namespace)?;
+        let context = docker.dir.join("image");
+        std::fs::create_dir_all(&context)?;
+        std::fs::copy(work.join("web"), context.join("web"))?;
+        std::fs::copy(longshore_tests::root().join("demo/web/Dockerfile"), context.join("Dockerfile"))?;
+        shell::run(docker.cli(&["build", "--quiet", "--tag", "web"]).arg(context).stdout(Stdio::null()))?;
+        Ok(docker)
+    }
+
+    /// In the host's network, which it leaves as it is: good for pulls from a registry there.
+    pub fn on_host(work: &Path) -> anyhow::Result<Self> {
+        let untouched = ["--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"];
+        Self::launch(&work.join("docker-on-host"), &[&["dockerd"], untouched.as_slice()].concat())
+    }
+
+    fn launch(dir: &Path, command: &[&str]) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let log = std::fs::File::create(dir.join("log"))?;
+        let mut daemon = Command::new(command[0]);
+        daemon.args(&command[1..]).arg("--host").arg(format!("unix://{}", dir.join("docker.sock").display()));
+        daemon.arg("--data-root").arg(dir.join("data")).arg("--exec-root").arg(dir.join("exec"));
+        daemon.arg("--pidfile").arg(dir.join("pid")).arg("--cgroup-parent").arg(CGROUP);
+        daemon.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let docker = Self { daemon: daemon.spawn().context("start dockerd")?, dir: dir.to_owned() };
         wait::until("dockerd answers", Duration::from_secs(30), || match docker.call("GET", "/_ping", &Value::Null) {
             Ok(_) => Ok(()),
             Err(error) => Err(format!("{error:#}")),
         })
         .with_context(|| std::fs::read_to_string(docker.dir.join("log")).unwrap_or_default())?;
-        std::fs::copy(work.join("web"), docker.dir.join("image/web"))?;
-        std::fs::copy(longshore_tests::root().join("demo/web/Dockerfile"), docker.dir.join("image/Dockerfile"))?;
-        shell::run(
-            docker.cli(&["build", "--quiet", "--tag", "web"]).arg(docker.dir.join("image")).stdout(Stdio::null()),
-        )?;
         Ok(docker)
     }
 
-    fn cli(&self, arguments: &[&str]) -> Command {
+    /// Of dockerd: what starts it has become it.
+    pub fn pid(&self) -> u32 {
+        self.daemon.id()
+    }
+
+    pub fn cli(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("docker");
         command.arg("--host").arg(format!("unix://{}", self.dir.join("docker.sock").display())).args(arguments);
         command.env("DOCKER_CONFIG", &self.dir);

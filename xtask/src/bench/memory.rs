@@ -75,6 +75,17 @@ pub fn pss_of(pids: &[u32]) -> u64 {
     pids.iter().copied().map(pss).sum()
 }
 
+/// Begins a process's peak of resident memory anew.
+pub fn forget_peak(pid: u32) {
+    // Where the kernel cannot, the figure is the peak of its whole life.
+    let _ = std::fs::write(format!("/proc/{pid}/clear_refs"), "5");
+}
+
+/// Most that a process had resident, KiB.
+pub fn peak(pid: u32) -> u64 {
+    field(&std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default(), "VmHWM:")
+}
+
 /// MemAvailable in KiB.
 pub fn available() -> u64 {
     field(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default(), "MemAvailable:")

@@ -16,6 +16,7 @@ mod growth;
 mod longshore;
 mod memory;
 mod proxy;
+mod pull;
 mod report;
 mod runc;
 mod start;
@@ -43,12 +44,23 @@ pub struct Args {
     /// Tasks that the control plane's figures are among
     #[arg(long, default_value_t = 10_000)]
     stored: usize,
-    /// Measure the load balancer alone, and print that
+    /// Measure one part, print its figures and write nothing
     #[arg(long)]
-    balancer_only: bool,
+    only: Option<Part>,
     /// Print the page instead of writing docs/benchmarks.md
     #[arg(long)]
     print: bool,
+}
+
+/// Parts that stand alone.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Part {
+    /// The load balancer beside nginx and HAProxy
+    Balancer,
+    /// What calls cost, and how soon a full control plane is back
+    Control,
+    /// A large image
+    Pull,
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {
@@ -75,20 +87,30 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let work = Work::new()?;
     sample::compile_web(&work.dir.join("web"))?;
-
-    terminal::step("Longshore");
-    let mut instance = Instance::started(&binary, "builtin")?;
-    let mut ours = longshore::Longshore::new(&instance)?;
-    let mut page = report::Page::new(&binary, &args)?;
-    if args.balancer_only {
-        page.balancer = proxy::compare(&mut ours, &instance, &work.dir, args.seconds)?;
-        drop(ours);
-        instance.down()?;
-        let mut text = String::new();
-        page.render_balancer(&mut text);
-        println!("{text}");
-        return Ok(());
+    match args.only {
+        Some(Part::Balancer) => {
+            let mut instance = Instance::started(&binary, "builtin")?;
+            let mut ours = longshore::Longshore::new(&instance)?;
+            let mut page = report::Page::new(&binary, &args)?;
+            page.balancer = proxy::compare(&mut ours, &instance, &work.dir, args.seconds)?;
+            drop(ours);
+            instance.down()?;
+            let mut text = String::new();
+            page.render_balancer(&mut text);
+            println!("{text}");
+        }
+        Some(Part::Control) => println!("{:#?}", control::measure(&binary, args.stored)?),
+        Some(Part::Pull) => println!("{:#?}", pull::measure(&binary, &work.dir)?),
+        None => return all(&args, &binary, &work),
     }
+    Ok(())
+}
+
+fn all(args: &Args, binary: &Path, work: &Work) -> anyhow::Result<()> {
+    terminal::step("Longshore");
+    let mut instance = Instance::started(binary, "builtin")?;
+    let mut ours = longshore::Longshore::new(&instance)?;
+    let mut page = report::Page::new(binary, args)?;
     page.idle.longshore =
         memory::pss_of(&memory::processes(|command| command.contains(&instance.dir.display().to_string())));
     terminal::note("starts");
@@ -108,7 +130,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     drop(instance);
 
     terminal::step("Longshore's control plane");
-    page.control = control::measure(&binary, args.stored)?;
+    page.control = control::measure(binary, args.stored)?;
+
+    terminal::step("A large image");
+    page.pull = pull::measure(binary, &work.dir)?;
 
     terminal::step("runc");
     page.start.runc = runc::starts(&work.dir, args.tasks)?;

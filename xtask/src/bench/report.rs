@@ -4,6 +4,7 @@ use super::control::Control;
 use super::growth::Level;
 use super::memory::PerTask;
 use super::proxy::{self, Measured};
+use super::pull::Pull;
 use super::{Args, start, version};
 use crate::shell;
 use std::fmt::Write as _;
@@ -26,6 +27,7 @@ pub struct Page {
     pub burst: Burst,
     pub growth: Vec<Level>,
     pub control: Control,
+    pub pull: Pull,
 }
 
 /// Containers a second, many at once.
@@ -153,6 +155,7 @@ impl Page {
         );
 
         self.render_balancer(&mut page);
+        self.render_pull(&mut page);
         self.render_burst(&mut page);
         self.render_control(&mut page);
         self.render_growth(&mut page);
@@ -193,6 +196,24 @@ impl Page {
         );
     }
 
+    fn render_pull(&self, page: &mut String) {
+        let Pull { compressed_megabytes, megabytes, longshore, docker } = self.pull;
+        let _ = write!(
+            page,
+            "\n## A large image\n\n| pull and unpack, {megabytes} MB in ten layers | Longshore | Docker | × |\n|---|--:|--:|--:|\n\
+             | seconds | {:.1} | {:.1} | {:.1} |\n| most resident memory of the process that pulls, MiB | {} | {} | {:.1} |\n\n\
+             {compressed_megabytes} MB as pushed, ten thousand files, from Longshore's registry to nodes that have nothing of it: \
+             `pullStartedAt` to `pullStoppedAt` of a task, and `docker pull` with overlay2. Three rounds in turn, each with an \
+             image of its own.\n",
+            longshore.seconds,
+            docker.seconds,
+            docker.seconds / longshore.seconds,
+            longshore.resident >> 10,
+            docker.resident >> 10,
+            docker.resident as f64 / longshore.resident as f64,
+        );
+    }
+
     fn render_burst(&self, page: &mut String) {
         let (ours, docker) = (self.burst.longshore, self.burst.docker);
         let _ = write!(
@@ -213,6 +234,7 @@ impl Page {
              | `RegisterTaskDefinition`, durable, {} clients | {:.0} a second |\n\
              | tasks started in tens (simulated, so only the API, the store and the controllers) | {:.0} a second |\n\
              | `DescribeTasks` of ten among {} tasks, CPU of the server | {:.0} µs |\n\
+             | the same with `--auth iam`, by a user with AmazonECS_FullAccess | {:.0} µs |\n\
              | `ListTasks`, a page of 100 of them | {:.0} µs |\n\
              | `longshore up` with them in its store, from exec to the first healthy answer | {:.0} ms |\n\
              | PSS of all processes after it | {} MiB |\n\n\
@@ -223,6 +245,7 @@ impl Page {
             c.launched,
             c.tasks,
             c.describe,
+            c.describe_as_user,
             c.list,
             c.ready,
             c.pss >> 10

@@ -24,9 +24,9 @@ mod list_clusters;
 mod list_services;
 mod list_task_definitions;
 mod list_tasks;
-mod log_options;
 #[cfg(test)]
 mod lists_test;
+mod log_options;
 #[cfg(test)]
 mod model_test;
 mod names;
