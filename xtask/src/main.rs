@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod codegen;
 mod demo;
+mod fuzz;
 mod guest;
 mod machine;
 mod shell;
@@ -37,6 +38,8 @@ enum Command {
     Guest(guest::Args),
     /// Run the control plane and the agent on a virtual clock under faults
     Sim(sim::Args),
+    /// Give every parser of foreign bytes what a fuzzer makes up; keep the cases that reach far
+    Fuzz(fuzz::Args),
     /// Write crates/aws-model/src/generated from models/
     Codegen(codegen::Args),
 }
@@ -50,6 +53,7 @@ fn main() -> std::process::ExitCode {
         Command::Soak(args) => soak::run(args),
         Command::Guest(args) => guest::run(args),
         Command::Sim(args) => sim::run(args),
+        Command::Fuzz(args) => fuzz::run(args),
         Command::Codegen(args) => codegen::run(args),
     };
     match result {

@@ -27,6 +27,19 @@ pub mod tagging;
 #[cfg(test)]
 mod testing;
 
+/// What the fuzz targets reach and nobody else needs.
+#[doc(hidden)]
+pub mod fuzzing {
+    /// See `acm::certificate::read`.
+    pub fn certificate(
+        body: &[u8],
+        chain: Option<&[u8]>,
+        key: &[u8],
+    ) -> Result<impl std::fmt::Debug, longshore_aws_model::AwsError> {
+        crate::acm::certificate::read(body, chain, key)
+    }
+}
+
 pub use cx::{Caller, Cx, Principal};
 pub use routes::{Backend, Manifests, Routes};
 pub use settings::Settings;

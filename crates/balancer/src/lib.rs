@@ -31,6 +31,8 @@ mod control;
 mod counters;
 mod desync;
 mod egress;
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 pub mod link;
 mod log;

@@ -66,7 +66,7 @@ async fn exchange(upstream: SocketAddr, query: &Message) -> io::Result<Message> 
 }
 
 /// The question with an id of our own, which a forger would have to guess together with the port.
-fn question(query: &Message) -> Message {
+pub fn question(query: &Message) -> Message {
     let mut question = Message::query();
     question.metadata.recursion_desired = true;
     question.metadata.checking_disabled = query.metadata.checking_disabled;
@@ -104,7 +104,7 @@ async fn exchange_tcp(upstream: SocketAddr, question: &Message, bytes: &[u8]) ->
     read_reply(&buffer, question).ok_or_else(|| io::Error::other("not an answer to the question"))
 }
 
-fn read_reply(bytes: &[u8], question: &Message) -> Option<Message> {
+pub fn read_reply(bytes: &[u8], question: &Message) -> Option<Message> {
     // A response repeats one question; more of them is nothing the parser should make room for.
     if bytes.get(4..6)? != [0, 1] {
         return None;
@@ -115,7 +115,7 @@ fn read_reply(bytes: &[u8], question: &Message) -> Option<Message> {
 }
 
 /// The upstream's records in a response to our client.
-fn relay(query: &Message, reply: Message) -> Message {
+pub fn relay(query: &Message, reply: Message) -> Message {
     let mut answer = response(query, reply.metadata.response_code);
     answer.add_answers(reply.answers);
     answer.add_authorities(reply.authorities);

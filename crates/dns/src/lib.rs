@@ -17,6 +17,13 @@ mod wire;
 mod zone;
 
 pub use answer::{Decision, decide};
+
+/// What the fuzz targets reach and nobody else needs.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::forward::{question, read_reply, relay};
+    pub use crate::wire::{read_query, udp_limit, write};
+}
 pub use config::{Block, DnsConfig, Host};
 pub use server::{Sockets, run};
 pub use zone::{BadName, Found, Names};

@@ -15,6 +15,8 @@
 pub mod build;
 mod config;
 mod digest;
+#[doc(hidden)]
+pub mod fuzzing;
 mod image;
 mod import;
 mod ingest;

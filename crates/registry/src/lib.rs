@@ -13,6 +13,8 @@ mod blobs;
 mod body;
 mod catalogue;
 mod digest;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gc;
 mod manifest;
 pub mod memory;

@@ -18,6 +18,8 @@ pub mod capability;
 pub mod cgroup;
 pub mod cleanup;
 pub mod engine;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod protocol;
 pub mod rootfs;
 pub mod seccomp;

@@ -1,7 +1,7 @@
 //! Certificate Manager: certificates that are imported, and self-signed ones made on request. Load balancers'
 //! HTTPS listeners use them.
 
-mod certificate;
+pub(crate) mod certificate;
 mod delete_certificate;
 mod describe_certificate;
 mod error;

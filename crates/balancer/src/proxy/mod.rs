@@ -3,7 +3,7 @@
 pub(crate) mod body;
 mod choose;
 mod exchange;
-mod h1;
+pub(crate) mod h1;
 mod headers;
 pub(crate) mod host;
 pub(crate) mod multiplexed;

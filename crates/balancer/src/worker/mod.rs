@@ -3,7 +3,7 @@
 
 pub(crate) mod call;
 pub(crate) mod client;
-mod framing;
+pub(crate) mod framing;
 mod http2;
 mod intake;
 pub(crate) mod origin;

@@ -16,6 +16,7 @@
 mod cache;
 mod copy;
 mod error;
+pub(crate) mod fuzzing;
 mod ignore;
 mod instruction;
 mod layer;

@@ -79,7 +79,7 @@ impl Hierarchies {
         Self::parse(&mountinfo).ok_or(CgroupError::NotMounted)
     }
 
-    fn parse(mountinfo: &str) -> Option<Self> {
+    pub(crate) fn parse(mountinfo: &str) -> Option<Self> {
         let mut hierarchies = Vec::new();
         let mut others = Vec::new();
         let mut v2 = None;

@@ -32,7 +32,7 @@ pub fn find(root: &Root, user: &str) -> Result<User, UserError> {
     resolve(user, &passwd, &group)
 }
 
-fn resolve(user: &str, passwd: &str, group: &str) -> Result<User, UserError> {
+pub(crate) fn resolve(user: &str, passwd: &str, group: &str) -> Result<User, UserError> {
     let (name, group_name) = match user.split_once(':') {
         Some((name, group)) => (name, Some(group).filter(|group| !group.is_empty())),
         None => (user, None),

@@ -94,7 +94,9 @@ fn framing(
     let is_bodiless = status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         || *method == Method::HEAD;
-    if headers.get(TRANSFER_ENCODING).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let only = encodings.next().filter(|_| encodings.next().is_none());
+    if only.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"identity")) {
         // An old word for none.
         headers.remove(TRANSFER_ENCODING);
     }
