@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 
 use super::DockerfileError;
 use crate::digest::{Digest, Hasher};
+use crate::registry::provide_cryptography;
 use crate::store::session::TempPath;
 use crate::store::{Inner, StoreError};
 
@@ -34,6 +35,7 @@ pub(super) async fn download(
         })
         .transpose()?;
     let failed = |e: reqwest::Error| refused(format!("cannot download {url}: {}", chain(&e)));
+    provide_cryptography();
     let client = reqwest::Client::builder()
         .user_agent(concat!("longshore/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(std::time::Duration::from_secs(10))

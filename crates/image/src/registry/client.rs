@@ -111,10 +111,15 @@ impl Clients {
     }
 }
 
-fn connect(host: &str, endpoint: Option<&Endpoint>) -> Result<Client, Cause> {
+/// To be called before any HTTP client is built: each needs to know who does the cryptography.
+pub(crate) fn provide_cryptography() {
     static PROVIDER: Once = Once::new();
     // The process may have installed one already: then that one serves.
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+}
+
+fn connect(host: &str, endpoint: Option<&Endpoint>) -> Result<Client, Cause> {
+    provide_cryptography();
     let mut config = ClientConfig {
         // One PUT with the whole blob: every registry takes it, and a blob is one request.
         use_monolithic_push: true,

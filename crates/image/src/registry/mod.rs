@@ -17,6 +17,7 @@ mod source;
 
 pub use cause::Cause;
 pub(crate) use client::Clients;
+pub(crate) use client::provide_cryptography;
 pub use client::{Auth, Endpoint, EndpointError};
 pub use error::{PullError, PullErrorKind, PushError};
 pub(crate) use pull::blocking;
