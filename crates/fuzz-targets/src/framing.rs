@@ -55,7 +55,9 @@ pub fn response(data: &[u8]) {
     if method == http::Method::HEAD || status < 200 || [204, 304].contains(&status) {
         return;
     }
-    match strict::message(bytes) {
+    // Empty lines before a status line are skipped.
+    let start = bytes.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(bytes.len());
+    match strict::message(&bytes[start..]) {
         Ok((message, _)) => {
             let has_length =
                 message.values("content-length").chain(message.values("transfer-encoding")).next().is_some();

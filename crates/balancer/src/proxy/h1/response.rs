@@ -200,6 +200,7 @@ mod tests {
             ("Transfer-Encoding: gzip", Malformed::Encoding),
             ("Transfer-Encoding: gzip, chunked", Malformed::Encoding),
             ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", Malformed::Encoding),
+            ("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", Malformed::Encoding),
             ("a b: c", Malformed::Head(httparse::Error::HeaderName)),
             ("a: b\r\n folded: c", Malformed::Head(httparse::Error::HeaderName)),
         ] {
