@@ -12,7 +12,10 @@ const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 pub(crate) fn write(out: &mut String, t: Timestamp, format: TimestampFormat) {
     // Writing to a String does not fail.
     let _ = match format {
-        TimestampFormat::Epoch => epoch(out, t.0),
+        TimestampFormat::Epoch => {
+            epoch(out, t.0);
+            Ok(())
+        }
         TimestampFormat::Iso8601 => {
             let (y, m, d) = civil(t.0.div_euclid(DAY));
             let (h, min, s, ms) = clock(t.0);
@@ -32,16 +35,17 @@ pub(crate) fn write(out: &mut String, t: Timestamp, format: TimestampFormat) {
 }
 
 /// Seconds, with as many digits after the point as the milliseconds need.
-fn epoch(out: &mut String, ms: i64) -> std::fmt::Result {
-    let (seconds, rest) = (ms / 1000, (ms % 1000).unsigned_abs());
+fn epoch(out: &mut String, ms: i64) {
+    let (seconds, rest) = (ms / 1000, (ms % 1000).unsigned_abs() as u16);
     if ms < 0 && seconds == 0 {
         out.push('-');
     }
-    match rest {
-        0 => write!(out, "{seconds}"),
-        r if r % 100 == 0 => write!(out, "{seconds}.{}", r / 100),
-        r if r % 10 == 0 => write!(out, "{seconds}.{:02}", r / 10),
-        r => write!(out, "{seconds}.{r:03}"),
+    out.push_str(itoa::Buffer::new().format(seconds));
+    if rest > 0 {
+        let digits = [rest / 100, rest / 10 % 10, rest % 10].map(|digit| char::from(b'0' + digit as u8));
+        let needed = 3 - digits.iter().rev().take_while(|digit| **digit == '0').count();
+        out.push('.');
+        out.extend(&digits[..needed]);
     }
 }
 

@@ -14,6 +14,7 @@ use longshore_store::Store;
 use longshore_store::tables::{LoadBalancers, Repositories};
 use longshore_telemetry::logs::LogStore;
 use longshore_types::Timestamp;
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -54,10 +55,19 @@ pub fn now() -> Timestamp {
     Timestamp(since.as_millis() as i64)
 }
 
+/// Random numbers, of which a thread asks the kernel for many at a time: every call needs one.
 pub fn seed() -> u128 {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the kernel has randomness");
-    u128::from_ne_bytes(bytes)
+    thread_local!(static DRAWN: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) });
+    DRAWN.with_borrow_mut(|drawn| {
+        if let Some(seed) = drawn.pop() {
+            return seed;
+        }
+        let mut bytes = [0; 1024];
+        getrandom::fill(&mut bytes).expect("the kernel has randomness");
+        let (seeds, _) = bytes.as_chunks();
+        drawn.extend(seeds[1..].iter().map(|seed| u128::from_ne_bytes(*seed)));
+        u128::from_ne_bytes(seeds[0])
+    })
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

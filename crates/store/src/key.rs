@@ -13,7 +13,8 @@ pub trait Key: Ord + Clone + Send + Sync + 'static {
 
     /// The encoding alone.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        // As long as an account, a region and a name, so that few keys are moved while they are written.
+        let mut out = Vec::with_capacity(96);
         self.encode(&mut out);
         out
     }

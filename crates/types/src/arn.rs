@@ -23,53 +23,58 @@ impl<'a> Arn<'a> {
     }
 }
 
-fn arn(service: &str, scope: &Scope, resource: std::fmt::Arguments<'_>) -> String {
-    format!("arn:aws:{service}:{}:{}:{resource}", scope.region, scope.account)
+/// In one piece: every list and description is full of these, and a text that grows as it is formatted is moved on its way.
+fn arn<const N: usize>(service: &str, scope: &Scope, resource: [&str; N]) -> String {
+    let head = ["arn:aws:", service, ":", scope.region.as_str(), ":", scope.account.as_str(), ":"];
+    let parts = || head.iter().chain(&resource);
+    let mut text = String::with_capacity(parts().map(|part| part.len()).sum());
+    parts().for_each(|part| text.push_str(part));
+    text
 }
 
 pub fn cluster(scope: &Scope, name: &ClusterName) -> String {
-    arn("ecs", scope, format_args!("cluster/{name}"))
+    arn("ecs", scope, ["cluster/", name.as_str()])
 }
 
 pub fn service(scope: &Scope, cluster: &ClusterName, name: &ServiceName) -> String {
-    arn("ecs", scope, format_args!("service/{cluster}/{name}"))
+    arn("ecs", scope, ["service/", cluster.as_str(), "/", name.as_str()])
 }
 
 pub fn service_deployment(scope: &Scope, cluster: &ClusterName, service: &ServiceName, id: &str) -> String {
-    arn("ecs", scope, format_args!("service-deployment/{cluster}/{service}/{id}"))
+    arn("ecs", scope, ["service-deployment/", cluster.as_str(), "/", service.as_str(), "/", id])
 }
 
 pub fn service_revision(scope: &Scope, cluster: &ClusterName, service: &ServiceName, number: u64) -> String {
-    arn("ecs", scope, format_args!("service-revision/{cluster}/{service}/{number}"))
+    arn("ecs", scope, ["service-revision/", cluster.as_str(), "/", service.as_str(), "/", &number.to_string()])
 }
 
 pub fn capacity_provider(scope: &Scope, name: &str) -> String {
-    arn("ecs", scope, format_args!("capacity-provider/{name}"))
+    arn("ecs", scope, ["capacity-provider/", name])
 }
 
 pub fn task(scope: &Scope, cluster: &ClusterName, id: &TaskId) -> String {
-    arn("ecs", scope, format_args!("task/{cluster}/{id}"))
+    arn("ecs", scope, ["task/", cluster.as_str(), "/", id.as_str()])
 }
 
 pub fn container(scope: &Scope, cluster: &ClusterName, task: &TaskId, id: &str) -> String {
-    arn("ecs", scope, format_args!("container/{cluster}/{task}/{id}"))
+    arn("ecs", scope, ["container/", cluster.as_str(), "/", task.as_str(), "/", id])
 }
 
 pub fn task_definition(scope: &Scope, family: &Family, revision: u32) -> String {
-    arn("ecs", scope, format_args!("task-definition/{family}:{revision}"))
+    arn("ecs", scope, ["task-definition/", family.as_str(), ":", &revision.to_string()])
 }
 
 pub fn ec2(scope: &Scope, kind: &str, id: &str) -> String {
-    arn("ec2", scope, format_args!("{kind}/{id}"))
+    arn("ec2", scope, [kind, "/", id])
 }
 
 pub fn ecr_repository(scope: &Scope, name: &str) -> String {
-    arn("ecr", scope, format_args!("repository/{name}"))
+    arn("ecr", scope, ["repository/", name])
 }
 
 /// Without the trailing `:*` that DescribeLogGroups adds to `arn`.
 pub fn log_group(scope: &Scope, name: &str) -> String {
-    arn("logs", scope, format_args!("log-group:{name}"))
+    arn("logs", scope, ["log-group:", name])
 }
 
 pub fn role(account: &AccountId, path: &str, name: &str) -> String {
@@ -82,7 +87,7 @@ pub fn iam(account: &AccountId, kind: &str, path: &str, name: &str) -> String {
 }
 
 pub fn elbv2(scope: &Scope, resource: &str) -> String {
-    arn("elasticloadbalancing", scope, format_args!("{resource}"))
+    arn("elasticloadbalancing", scope, [resource])
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub fn describe_tasks(state: &Snapshot, cx: &Cx, input: DescribeTasksInput) -> R
         return Err(error::invalid("taskIds can have at most 100 items."));
     }
     let with_tags = input.include.iter().flatten().any(|i| i == "TAGS");
-    let (mut tasks, mut failures) = (Vec::new(), Vec::new());
+    let (mut tasks, mut failures) = (Vec::with_capacity(input.tasks.len()), Vec::new());
     for given in &input.tasks {
         let found = names::task_id(given, &cluster.name)
             .and_then(|id| state.tasks().get(&(cx.scope.clone(), id)))

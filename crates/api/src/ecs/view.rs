@@ -258,6 +258,7 @@ fn container_definition(c: &ContainerDefinition) -> wire::ContainerDefinition {
 
 pub fn task(scope: &Scope, t: &Task, with_tags: bool) -> wire::Task {
     let task_arn = arn::task(scope, &t.cluster, &t.id);
+    let address = t.network.address.to_string();
     let attachment = wire::Attachment {
         id: Some(t.network.attachment.clone()),
         r#type: Some("ElasticNetworkInterface".to_owned()),
@@ -267,7 +268,7 @@ pub fn task(scope: &Scope, t: &Task, with_tags: bool) -> wire::Task {
             pair("networkInterfaceId", t.network.eni.as_str()),
             pair("macAddress", &t.network.mac),
             pair("privateDnsName", &t.network.private_dns_name),
-            pair("privateIPv4Address", &t.network.address.to_string()),
+            pair("privateIPv4Address", &address),
         ]),
     };
     wire::Task {
@@ -282,7 +283,7 @@ pub fn task(scope: &Scope, t: &Task, with_tags: bool) -> wire::Task {
         cluster_arn: Some(arn::cluster(scope, &t.cluster)),
         connectivity: t.times.connectivity_at.map(|_| "CONNECTED".to_owned()),
         connectivity_at: t.times.connectivity_at.map(time),
-        containers: list(t.containers.iter().map(|c| container(scope, t, c, &task_arn)).collect()),
+        containers: list(t.containers.iter().map(|c| container(scope, t, c, &task_arn, &address)).collect()),
         cpu: Some(t.cpu_units.to_string()),
         created_at: Some(time(t.times.created_at)),
         desired_status: Some(t.desired_status.to_string()),
@@ -331,10 +332,10 @@ fn attachment_status(status: TaskStatus) -> &'static str {
     }
 }
 
-fn container(scope: &Scope, t: &Task, c: &TaskContainer, task_arn: &str) -> wire::Container {
+fn container(scope: &Scope, t: &Task, c: &TaskContainer, task_arn: &str, address: &str) -> wire::Container {
     let interface = wire::NetworkInterface {
         attachment_id: Some(t.network.attachment.clone()),
-        private_ipv4_address: Some(t.network.address.to_string()),
+        private_ipv4_address: Some(address.to_owned()),
         ..Default::default()
     };
     wire::Container {

@@ -112,8 +112,9 @@ fn parse_query(query: &[Pair]) -> Result<Option<Credential>, AwsError> {
 }
 
 fn from_parts(scope: &str, headers: &str, signature: &str) -> Result<Credential, AwsError> {
-    let parts: Vec<&str> = scope.split('/').collect();
-    let [access_key, date, region, service, "aws4_request"] = parts[..] else {
+    let mut parts = scope.split('/');
+    let parts: [Option<&str>; 6] = std::array::from_fn(|_| parts.next());
+    let [Some(access_key), Some(date), Some(region), Some(service), Some("aws4_request"), None] = parts else {
         let text = "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term";
         return Err(incomplete(format!("{text}, got '{scope}'")));
     };
