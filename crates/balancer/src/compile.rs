@@ -18,6 +18,7 @@ use crate::counters::LoadBalancerCounts;
 use crate::health::Matcher;
 use crate::log::{Kind, LogStream};
 use crate::rule::cidr::Cidr;
+use crate::rule::gate::{Gate, Glance};
 use crate::rule::transform::Transforms;
 use crate::rule::{Condition, ConditionError, RequestView};
 use crate::target::{GroupLive, tag};
@@ -98,6 +99,8 @@ pub(crate) struct Route {
     keeps_server_header: bool,
     response_headers: Vec<(HeaderName, HeaderValue)>,
     rules: Vec<Rule>,
+    /// Of each rule.
+    gates: Vec<Gate>,
     default: Action,
 }
 
@@ -173,7 +176,10 @@ pub(crate) struct Group {
 impl Route {
     /// The action of the first rule that holds, or the default.
     pub(crate) fn decide(&self, request: &RequestView<'_>) -> Decision<'_> {
-        let rule = self.rules.iter().find(|rule| rule.conditions.iter().all(|condition| condition.holds(request)));
+        let glance = Glance::at(request);
+        let mut open =
+            self.gates.iter().zip(&self.rules).filter(|(gate, _)| gate.passes(&glance)).map(|(_, rule)| rule);
+        let rule = open.find(|rule| rule.conditions.iter().all(|condition| condition.holds(request)));
         match rule {
             Some(rule) => {
                 Decision { priority: rule.priority, action: &rule.action, transforms: rule.transforms.as_ref() }
@@ -318,6 +324,7 @@ fn compile_listener(
             Ok(Rule { priority: rule.priority, conditions, transforms, action })
         })
         .collect::<Result<Vec<_>, CompileError>>()?;
+    let gates = rules.iter().map(|rule: &Rule| Gate::of(&rule.conditions)).collect();
     let header_error =
         |header: &str| CompileError::Header { listener: listener.arn.clone(), header: header.to_owned() };
     let header_name = |name: &String| HeaderName::try_from(name.as_str()).map_err(|_| header_error(name));
@@ -340,6 +347,7 @@ fn compile_listener(
         port: listener.port,
         port_value: HeaderValue::from(listener.port),
         rules,
+        gates,
         default: compile_action(&listener.arn, &listener.default_actions, groups)?,
     })
 }

@@ -1,5 +1,7 @@
 //! Patterns with `*` (any run) and `?` (exactly one byte), compiled to tokens.
 
+use super::gate::Beginning;
+
 /// Whether a comparison looks at case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Case {
@@ -37,6 +39,16 @@ impl Glob {
             });
         }
         Glob { tokens: tokens.into(), case }
+    }
+
+    /// What every text that matches begins with.
+    pub(super) fn beginning(&self) -> Beginning {
+        let literal = self.tokens.iter().map_while(|token| match token {
+            Token::Byte(byte) => Some(*byte),
+            _ => None,
+        });
+        let literal: Vec<u8> = literal.collect();
+        Beginning::new(&literal, literal.len() == self.tokens.len())
     }
 
     /// Whether the whole text matches.

@@ -4,6 +4,7 @@
 //! of its values matches. Everything here is a function of the request's parts: no clock, no socket.
 
 pub(crate) mod cidr;
+pub(crate) mod gate;
 pub(crate) mod glob;
 mod host_header;
 mod http_header;

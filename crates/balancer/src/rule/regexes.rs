@@ -29,6 +29,10 @@ impl Regexes {
         set.map(|set| Regexes(Some(set))).map_err(|error| ConditionError::Regex(values.join(" "), error.to_string()))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     pub(super) fn find_in(&self, text: &[u8]) -> bool {
         self.0.as_ref().is_some_and(|set| set.is_match(text))
     }
