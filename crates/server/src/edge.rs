@@ -2,6 +2,7 @@
 
 use crate::serve::{Server, now, seed};
 use crate::threads::Threads;
+use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -17,27 +18,32 @@ use longshore_aws_wire::{Identified, Parts, Refused, identify};
 use longshore_registry::Body;
 use longshore_types::{Region, Scope};
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 /// A PutLogEvents call has at most one MiB; a task definition 64 KiB.
 const BODY_MAX: usize = 16 << 20;
 
-/// Accepts connections, for the threads to serve, until the server ends.
-pub async fn run(threads: Threads, listener: TcpListener) {
-    loop {
-        let accepted = match listener.accept().await {
-            Ok((stream, _)) => threads.serve(stream),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = accepted {
-            // Out of descriptors, most likely: wait for some to close.
-            tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+/// Accepts connections, for the threads to serve, as long as the process lives. On a thread of its own, so that no controller
+/// that looks at ten thousand tasks keeps a client waiting.
+pub fn accept(threads: Threads, listener: TcpListener) -> anyhow::Result<()> {
+    let run = move || {
+        loop {
+            let accepted = match listener.accept() {
+                Ok((stream, _)) => threads.serve(stream),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = accepted {
+                // Out of descriptors, most likely: wait for some to close.
+                tracing::warn!(%error, "a connection could not be accepted");
+                std::thread::sleep(Duration::from_millis(50));
+            }
         }
-    }
+    };
+    std::thread::Builder::new().name("accept".to_owned()).spawn(run).context("cannot start a thread")?;
+    Ok(())
 }
 
 /// Serves one connection to its end.

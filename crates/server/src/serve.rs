@@ -17,6 +17,7 @@ use longshore_types::Timestamp;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;
+use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -85,6 +86,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         vault: vault(&config.data_dir)?,
     });
     let environment = Environment { settings: Arc::clone(&settings), now: Arc::new(now), seed: Arc::new(seed) };
+    // Before anything is opened that another server may have open.
+    let listener = TcpListener::bind(config.listen).with_context(|| {
+        format!("cannot listen on {}: is another Longshore, or LocalStack, running?", config.listen)
+    })?;
     let store = Store::open(config.data_dir.join("store.redb"))?;
     let logs = Arc::new(LogStore::open(&config.data_dir.join("logs"))?);
     let upstream = Upstream::new(store.clone());
@@ -109,6 +114,27 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         agent,
     };
 
+    let mut ids = longshore_types::IdSource::new((server.environment.seed)());
+    let completed = routes::write(&server.backend.store, move |tx| {
+        longshore_api::ec2::default_vpc::make_implied_rows(tx, &mut ids);
+        Ok(())
+    });
+    completed.await?;
+    edge::initialize(&server, server.settings.region.clone()).await?;
+    let answering = server.clone();
+    let threads = Threads::start(EDGE_THREADS, move |stream| edge::serve(answering.clone(), stream))?;
+    edge::accept(threads.clone(), listener)?;
+    if server.config.runtime != Runtime::None {
+        let address = server.config.registry_address();
+        match TcpListener::bind((address, 80)) {
+            Ok(listener) => edge::accept(threads, listener)?,
+            Err(error) => {
+                tracing::warn!(%error, "the registry's own address {address}:80 is taken; use {}/<repository> instead", server.config.listen)
+            }
+        }
+    }
+
+    // Clients are answered from here on; what there is to do after a restart is done beside that.
     let mut tasks = JoinSet::new();
     tasks.spawn(driver::run(store.clone(), environment, std::future::pending()));
     if server.config.runtime == Runtime::None {
@@ -122,30 +148,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tasks.spawn(async move { registry.run(std::future::pending()).await });
     if server.config.manage_hosts {
         tasks.spawn(keep_hosts(server.clone()));
-    }
-    let mut ids = longshore_types::IdSource::new((server.environment.seed)());
-    let completed = routes::write(&server.backend.store, move |tx| {
-        longshore_api::ec2::default_vpc::make_implied_rows(tx, &mut ids);
-        Ok(())
-    });
-    completed.await?;
-    edge::initialize(&server, server.settings.region.clone()).await?;
-    let listener = tokio::net::TcpListener::bind(server.config.listen).await.with_context(|| {
-        format!("cannot listen on {}: is another Longshore, or LocalStack, running?", server.config.listen)
-    })?;
-    let answering = server.clone();
-    let threads = Threads::start(EDGE_THREADS, move |stream| edge::serve(answering.clone(), stream))?;
-    tasks.spawn(edge::run(threads.clone(), listener));
-    if server.config.runtime != Runtime::None {
-        let address = server.config.registry_address();
-        match tokio::net::TcpListener::bind((address, 80)).await {
-            Ok(listener) => {
-                tasks.spawn(edge::run(threads, listener));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the registry's own address {address}:80 is taken; use {}/<repository> instead", server.config.listen)
-            }
-        }
     }
     tokio::select! {
         () = process::asked_to_stop() => {}

@@ -32,8 +32,8 @@ impl Threads {
     }
 
     /// Gives a connection to the thread that has the fewest.
-    pub fn serve(&self, stream: tokio::net::TcpStream) -> io::Result<()> {
-        let stream = stream.into_std()?;
+    pub fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        stream.set_nonblocking(true)?;
         let Some(thread) = self.0.iter().min_by_key(|thread| thread.open.load(Ordering::Relaxed)) else {
             return Err(io::Error::other("there is no thread to serve it"));
         };
@@ -87,6 +87,7 @@ impl Drop for Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// Answers with the name of the thread.
@@ -99,9 +100,9 @@ mod tests {
         assert!(!matches!(asked, Ok(1)), "asked to panic");
     }
 
-    async fn connect(threads: &Threads, listener: &tokio::net::TcpListener) -> (tokio::net::TcpStream, String) {
+    async fn connect(threads: &Threads, listener: &TcpListener) -> (tokio::net::TcpStream, String) {
         let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        threads.serve(listener.accept().await.unwrap().0).unwrap();
+        threads.serve(listener.accept().unwrap().0).unwrap();
         let mut name = [0; 6];
         client.read_exact(&mut name).await.unwrap();
         (client, String::from_utf8(name.to_vec()).unwrap())
@@ -120,7 +121,7 @@ mod tests {
     #[tokio::test]
     async fn connections_are_shared_out_evenly_and_forgotten_when_they_end() {
         let threads = Threads::start(2, name).unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (first, first_thread) = connect(&threads, &listener).await;
         let (mut second, second_thread) = connect(&threads, &listener).await;
         assert_ne!(first_thread, second_thread);
