@@ -66,6 +66,7 @@ const TESTS: &[(&str, Test)] = &[
     ("protocols::rates_are_kept_when_asked_for", protocols::rates_are_kept_when_asked_for),
     ("vpc::packets_follow_routes_and_acls", vpc::packets_follow_routes_and_acls),
     ("reset::a_reset_ends_everything_and_the_next_walk_starts_afresh", reset::reset),
+    ("survival::a_port_that_is_taken_is_told", survival::a_taken_port_is_told),
     ("survival::no_request_fails_while_processes_are_killed", survival::no_request_fails),
     ("survival::acknowledged_calls_survive_kill_9", survival::acknowledged_calls_survive),
     ("disk::a_full_disk_is_an_error_and_passes", disk::full),

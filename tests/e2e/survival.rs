@@ -40,6 +40,21 @@ pub fn no_request_fails(kit: &Kit) -> anyhow::Result<()> {
     })
 }
 
+/// Otherwise the other one would answer in its place, and it would call itself ready.
+pub fn a_taken_port_is_told(kit: &Kit) -> anyhow::Result<()> {
+    kit.on("none", |first| {
+        let mut second = Instance::new(&kit.binary, "none")?;
+        second.listen = first.listen;
+        second.spawn()?;
+        let text = format!("cannot listen on {}", first.listen);
+        wait::until("it says so", Duration::from_secs(20), || match second.log_tail() {
+            told if told.contains(&text) => Ok(()),
+            other => Err(other),
+        })?;
+        second.down()
+    })
+}
+
 pub fn acknowledged_calls_survive(kit: &Kit) -> anyhow::Result<()> {
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos() as u64;
     let result = kit.on("builtin", |instance| kill_between_calls(instance, seed));

@@ -7,6 +7,7 @@ use crate::process;
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
@@ -26,6 +27,7 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot write to {}", directory.display()))?;
     }
     let _lock = lock(&config)?;
+    ensure_port(&config)?;
     config.write()?;
     process::write_pid(&config.run_dir, "up")?;
     process::current_thread()?.block_on(supervise(config))
@@ -39,6 +41,23 @@ fn lock(config: &Config) -> anyhow::Result<File> {
         Ok(()) => Ok(file),
         Err(_) => {
             bail!("Longshore is already running here ({}); `longshore status` shows it", config.run_dir.display())
+        }
+    }
+}
+
+/// Somebody else's server would answer in our place. One of ours, whose `up` was killed, ends at once.
+fn ensure_port(config: &Config) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    loop {
+        match std::net::TcpListener::bind(config.listen) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => {
+                let cause = "is another Longshore, or LocalStack, running? `--listen` takes another address";
+                bail!("cannot listen on {}: {error}; {cause}", config.listen);
+            }
         }
     }
 }
