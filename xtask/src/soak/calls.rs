@@ -24,6 +24,8 @@ pub struct Calls {
     tasks: Vec<String>,
     pub made: u64,
     pub lost: u64,
+    /// Tasks, definitions and clusters that were made, each a row that the server keeps for an hour at least.
+    pub rows: u64,
 }
 
 impl Calls {
@@ -32,7 +34,7 @@ impl Calls {
         let mut api = Api::open(instance.listen)?;
         let image = sample::web(instance)?;
         api.ecs("RegisterTaskDefinition", &definition("extra", &image, &json!({"stopTimeout": 2})))?;
-        Ok(Self { api, network, image, clusters: BTreeMap::new(), tasks: Vec::new(), made: 0, lost: 0 })
+        Ok(Self { api, network, image, clusters: BTreeMap::new(), tasks: Vec::new(), made: 0, lost: 0, rows: 0 })
     }
 
     /// One call, and a short pause.
@@ -92,7 +94,10 @@ impl Calls {
     fn call(&mut self, instance: &Instance, operation: &str, input: &Value) -> anyhow::Result<Option<Value>> {
         self.made += 1;
         match self.api.ecs(operation, input) {
-            Ok(answer) => Ok(Some(answer)),
+            Ok(answer) => {
+                self.rows += u64::from(matches!(operation, "RunTask" | "RegisterTaskDefinition" | "CreateCluster"));
+                Ok(Some(answer))
+            }
             Err(Failure::Lost(_)) => {
                 self.lost += 1;
                 self.api = wait::until("it answers again", Duration::from_secs(30), || {

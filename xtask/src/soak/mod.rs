@@ -112,7 +112,7 @@ fn soak(args: &Args, instance: &mut Instance, mut random: Random) -> anyhow::Res
     let counts =
         VICTIMS.map(|victim| format!("{victim} {}", kills.iter().filter(|kill| kill.victim == victim).count()));
     terminal::note(&format!("{} kills: {}", kills.len(), counts.join(", ")));
-    terminal::note(&format!("{} calls, the answers of {} lost", calls.made, calls.lost));
+    terminal::note(&format!("{} calls, the answers of {} lost, {} rows made", calls.made, calls.lost, calls.rows));
     terminal::note(&format!(
         "{answered} requests answered; {} failed when a balancer or a container was killed, {} else",
         failures.len() - unexplained.len(),
@@ -125,7 +125,7 @@ fn soak(args: &Args, instance: &mut Instance, mut random: Random) -> anyhow::Res
         unexplained.first()
     );
     calls.check(instance)?;
-    last.compare(&first)
+    last.compare(&first, calls.rows)
 }
 
 /// Kills one process at random; waits until its place is taken.
