@@ -10,6 +10,7 @@ pub mod page;
 pub mod routes;
 pub mod settings;
 pub mod throttle;
+mod tokens;
 pub mod vault;
 
 pub mod acm;
@@ -41,7 +42,7 @@ pub mod fuzzing {
 }
 
 pub use cx::{Caller, Cx, Principal};
-pub use routes::{Backend, Manifests, Routes};
+pub use routes::{Backend, Manifests, NoManifests, Routes};
 pub use settings::Settings;
 pub use throttle::Throttle;
 

@@ -46,12 +46,14 @@ fn page_after<T>(
     let mut rest = items.skip_while(|item| after.as_deref().is_some_and(|after| !follows(&key(item), after)));
     let items: Vec<T> = rest.by_ref().take(limit.max(1)).collect();
     let more = rest.next().is_some();
-    let next_token = items.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(key(last)));
+    let next_token = items.last().filter(|_| more).map(|last| format!(".{}", URL_SAFE_NO_PAD.encode(key(last))));
     Ok(Page { items, next_token })
 }
 
+/// The dot is what a token with a seal (see [`crate::tokens`]) does not begin with.
 fn decode(token: &str) -> Result<String, BadToken> {
-    URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(BadToken)
+    let key = token.strip_prefix('.').ok_or(BadToken)?;
+    URL_SAFE_NO_PAD.decode(key).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(BadToken)
 }
 
 #[cfg(test)]
@@ -66,7 +68,9 @@ mod tests {
         let without_b = ["a", "c", "d"];
         let second = page(without_b.iter(), |s| s.to_string(), first.next_token.as_deref(), 2).expect("a page");
         assert_eq!((second.items, second.next_token), (vec![&"c", &"d"], None));
-        assert_eq!(page(all.iter(), |s| s.to_string(), Some("%%"), 2), Err(BadToken));
+        for bad in ["%%", ".%%", "YQ"] {
+            assert_eq!(page(all.iter(), |s| s.to_string(), Some(bad), 2), Err(BadToken));
+        }
         let down = page_down(all.iter().rev(), |s| s.to_string(), None, 2).expect("a page");
         assert_eq!(down.items, [&"d", &"c"]);
         let down = page_down(without_b.iter().rev(), |s| s.to_string(), down.next_token.as_deref(), 2).expect("a page");

@@ -2,13 +2,16 @@
 
 use crate::cx::Cx;
 use crate::identity;
+use crate::tokens::{self, Tokens};
 use longshore_aws_model::{AwsError, Operation, OperationSchema, Protocol, ServiceSchema};
 use longshore_aws_wire::{Call, Head, Response};
 use longshore_store::{Snapshot, Store, Tx};
 use longshore_telemetry::logs::LogStore;
 use longshore_types::Scope;
+use longshore_types::ecr::PullThroughRule;
 use std::collections::HashMap;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -23,57 +26,85 @@ pub struct Backend {
 /// A boxed future, for traits that are used as objects.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The registry's bytes, as the ECR operations need them. Implemented by the server over the registry.
+/// The registry's bytes, as the ECR operations need them. Implemented by the server over the registry. What is not implemented
+/// answers as a registry without bytes does, which is what tests and simulations have: [`NoManifests`].
 pub trait Manifests: Send + Sync {
     /// The manifest of an image that the repository has.
     fn read<'a>(
         &'a self,
-        scope: &'a Scope,
-        repository: &'a str,
-        digest: &'a str,
-    ) -> Later<'a, std::io::Result<Option<Vec<u8>>>>;
+        _: &'a Scope,
+        _repository: &'a str,
+        _digest: &'a str,
+    ) -> Later<'a, io::Result<Option<Vec<u8>>>> {
+        ready(Ok(None))
+    }
+
     /// PutImage: takes a manifest in, with its image's row and tag, durably.
     fn put<'a>(
         &'a self,
-        scope: &'a Scope,
-        repository: &'a str,
-        image: NewImage,
-    ) -> Later<'a, Result<PutImage, PutImageError>>;
+        _: &'a Scope,
+        _repository: &'a str,
+        _image: NewImage,
+    ) -> Later<'a, Result<PutImage, PutImageError>> {
+        ready(Err(PutImageError::RepositoryNotFound))
+    }
+
     /// Size of a layer or configuration, if the repository has it.
     fn blob_size<'a>(
         &'a self,
-        scope: &'a Scope,
-        repository: &'a str,
-        digest: &'a str,
-    ) -> Later<'a, std::io::Result<Option<u64>>>;
+        _: &'a Scope,
+        _repository: &'a str,
+        _digest: &'a str,
+    ) -> Later<'a, io::Result<Option<u64>>> {
+        ready(Ok(None))
+    }
+
     /// Begins an upload of a layer; its id has the form of a UUID.
-    fn begin_upload<'a>(&'a self, scope: &'a Scope, repository: &'a str)
-    -> Later<'a, Result<String, LayerUploadError>>;
+    fn begin_upload<'a>(&'a self, _: &'a Scope, _repository: &'a str) -> Later<'a, Result<String, LayerUploadError>> {
+        ready(Err(LayerUploadError::RepositoryNotFound))
+    }
+
     /// Appends bytes that must begin where the upload stands.
     fn append_upload<'a>(
         &'a self,
-        scope: &'a Scope,
-        repository: &'a str,
-        upload: &'a str,
-        first_byte: u64,
-        bytes: Vec<u8>,
-    ) -> Later<'a, Result<(), LayerUploadError>>;
+        _: &'a Scope,
+        _repository: &'a str,
+        _upload: &'a str,
+        _first_byte: u64,
+        _bytes: Vec<u8>,
+    ) -> Later<'a, Result<(), LayerUploadError>> {
+        ready(Err(LayerUploadError::Unknown))
+    }
+
     /// Makes what was uploaded a layer of the repository, if it has this digest.
     fn finish_upload<'a>(
         &'a self,
-        scope: &'a Scope,
-        repository: &'a str,
-        upload: &'a str,
-        digest: &'a str,
-    ) -> Later<'a, Result<(), LayerUploadError>>;
+        _: &'a Scope,
+        _repository: &'a str,
+        _upload: &'a str,
+        _digest: &'a str,
+    ) -> Later<'a, Result<(), LayerUploadError>> {
+        ready(Err(LayerUploadError::Unknown))
+    }
+
     /// Whether the upstream registry of a rule can be reached with the rule's credentials; if not, why.
-    fn check_upstream<'a>(
-        &'a self,
-        scope: &'a Scope,
-        rule: &'a longshore_types::ecr::PullThroughRule,
-    ) -> Later<'a, Result<(), String>>;
+    fn check_upstream<'a>(&'a self, _: &'a Scope, _rule: &'a PullThroughRule) -> Later<'a, Result<(), String>> {
+        ready(Err("there is no network".to_owned()))
+    }
+
     /// A repository was deleted: its bytes may go.
-    fn forget_repository<'a>(&'a self, scope: &'a Scope, repository: &'a str) -> Later<'a, std::io::Result<()>>;
+    fn forget_repository<'a>(&'a self, _: &'a Scope, _repository: &'a str) -> Later<'a, io::Result<()>> {
+        ready(Ok(()))
+    }
+}
+
+/// A registry without bytes.
+pub struct NoManifests;
+
+impl Manifests for NoManifests {}
+
+fn ready<'a, T: Send + 'a>(answer: T) -> Later<'a, T> {
+    Box::pin(std::future::ready(answer))
 }
 
 /// Why an upload does not go on.
@@ -157,11 +188,12 @@ pub struct Routes {
 impl Routes {
     /// An operation that only reads.
     pub fn read<O: Operation>(self, handler: ReadFn<O>) -> Self {
+        let tokens = Tokens::of::<O>();
         self.add::<O>(Box::new(move |backend, cx, request| {
             let answer = request.call(&cx.request_id).answer::<O>(|input| {
                 backend.store.read(|state| {
                     identity::check(state, &cx, O::SCHEMA, &input)?;
-                    handler(state, &cx, input)
+                    tokens::through::<O>(tokens, &cx, input, |input| handler(state, &cx, input))
                 })
             });
             Box::pin(std::future::ready(answer))
@@ -189,16 +221,22 @@ impl Routes {
         O: Operation,
         F: Future<Output = Result<O::Output, AwsError>> + Send + 'static,
     {
+        let tokens = Tokens::of::<O>();
         self.add::<O>(Box::new(move |backend, cx, request| {
             Box::pin(async move {
                 let request_id = cx.request_id.clone();
                 let answer = match request.call(&request_id).decode::<O>() {
-                    Ok(input) => {
+                    Ok(mut input) => {
                         let allowed = backend.store.read(|state| identity::check(state, &cx, O::SCHEMA, &input));
-                        match allowed {
+                        let seal = tokens.map(|tokens| (tokens, tokens.open::<O>(&cx, &mut input)));
+                        let mut answer = match allowed {
                             Ok(()) => handler(backend, cx, input).await,
                             Err(error) => Err(error),
+                        };
+                        if let (Some((tokens, seal)), Ok(output)) = (seal, &mut answer) {
+                            tokens.close::<O>(&seal, output);
                         }
+                        answer
                     }
                     Err(error) => Err(error),
                 };

@@ -3,14 +3,13 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use longshore_api::routes::{Later, LayerUploadError, Manifests, NewImage, PutImage, PutImageError, Request};
-use longshore_api::{Backend, Caller, Cx, Routes, Settings, ec2, routes};
+use longshore_api::routes::Request;
+use longshore_api::{Backend, Caller, Cx, NoManifests, Routes, Settings, ec2, routes};
 use longshore_aws_model::{Protocol, SERVICES};
 use longshore_aws_wire::{Head, Response};
 use longshore_store::engine::MemoryEngine;
 use longshore_store::{Stepper, Store};
 use longshore_telemetry::logs::LogStore;
-use longshore_types::ecr::PullThroughRule;
 use longshore_types::{Scope, Timestamp};
 
 use crate::input::{FIELD, Input};
@@ -146,7 +145,7 @@ impl World {
             Store::stepped(MemoryEngine::default(), longshore_store::tables::schema()).expect("empty");
         let (logs, directory) = logs(data);
         World {
-            backend: Backend { store, logs, manifests: Arc::new(NoImages) },
+            backend: Backend { store, logs, manifests: Arc::new(NoManifests) },
             stepper,
             settings,
             seed: 1,
@@ -176,54 +175,4 @@ fn open() -> (tempfile::TempDir, Arc<LogStore>) {
     let directory = crate::scratch();
     let store = LogStore::open(directory.path()).expect("an empty directory");
     (directory, Arc::new(store))
-}
-
-/// Where ECR's images would be.
-struct NoImages;
-
-impl Manifests for NoImages {
-    fn read<'a>(&'a self, _: &'a Scope, _: &'a str, _: &'a str) -> Later<'a, std::io::Result<Option<Vec<u8>>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    fn put<'a>(&'a self, _: &'a Scope, _: &'a str, _: NewImage) -> Later<'a, Result<PutImage, PutImageError>> {
-        Box::pin(std::future::ready(Err(PutImageError::RepositoryNotFound)))
-    }
-
-    fn blob_size<'a>(&'a self, _: &'a Scope, _: &'a str, _: &'a str) -> Later<'a, std::io::Result<Option<u64>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    fn begin_upload<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, Result<String, LayerUploadError>> {
-        Box::pin(std::future::ready(Err(LayerUploadError::RepositoryNotFound)))
-    }
-
-    fn append_upload<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a str,
-        _: &'a str,
-        _: u64,
-        _: Vec<u8>,
-    ) -> Later<'a, Result<(), LayerUploadError>> {
-        Box::pin(std::future::ready(Err(LayerUploadError::Unknown)))
-    }
-
-    fn finish_upload<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a str,
-        _: &'a str,
-        _: &'a str,
-    ) -> Later<'a, Result<(), LayerUploadError>> {
-        Box::pin(std::future::ready(Err(LayerUploadError::Unknown)))
-    }
-
-    fn check_upstream<'a>(&'a self, _: &'a Scope, _: &'a PullThroughRule) -> Later<'a, Result<(), String>> {
-        Box::pin(std::future::ready(Err("there is no network".to_owned())))
-    }
-
-    fn forget_repository<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, std::io::Result<()>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
 }

@@ -3,14 +3,13 @@
 use crate::bug::Bug;
 use crate::control::scope;
 use crate::world::{World, lock};
-use longshore_api::routes::{Later, LayerUploadError, Manifests, NewImage, PutImage, PutImageError};
+use longshore_api::routes::{Later, Manifests, NewImage, PutImage, PutImageError};
 use longshore_store::tables::Images;
 use longshore_store::{Store, Tx};
-use longshore_types::ecr::{Image, PullThroughRule};
+use longshore_types::ecr::Image;
 use longshore_types::node::ContainerIntent;
 use longshore_types::{Scope, Timestamp};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
 use std::sync::Arc;
 
 /// Host of the built-in registry.
@@ -46,10 +45,6 @@ pub struct Registry {
 }
 
 impl Manifests for Registry {
-    fn read<'a>(&'a self, _: &'a Scope, _: &'a str, _: &'a str) -> Later<'a, io::Result<Option<Vec<u8>>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
     fn put<'a>(
         &'a self,
         scope: &'a Scope,
@@ -61,43 +56,6 @@ impl Manifests for Registry {
             let written = self.store.write(move |tx| put(tx, &scope, &name, &image, now)).await;
             written.unwrap_or_else(|error| Err(PutImageError::Failed(error.to_string())))
         })
-    }
-
-    fn blob_size<'a>(&'a self, _: &'a Scope, _: &'a str, _: &'a str) -> Later<'a, io::Result<Option<u64>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    fn begin_upload<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, Result<String, LayerUploadError>> {
-        Box::pin(std::future::ready(Err(LayerUploadError::RepositoryNotFound)))
-    }
-
-    fn append_upload<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a str,
-        _: &'a str,
-        _: u64,
-        _: Vec<u8>,
-    ) -> Later<'a, Result<(), LayerUploadError>> {
-        Box::pin(std::future::ready(Err(LayerUploadError::Unknown)))
-    }
-
-    fn finish_upload<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a str,
-        _: &'a str,
-        _: &'a str,
-    ) -> Later<'a, Result<(), LayerUploadError>> {
-        Box::pin(std::future::ready(Err(LayerUploadError::Unknown)))
-    }
-
-    fn check_upstream<'a>(&'a self, _: &'a Scope, _: &'a PullThroughRule) -> Later<'a, Result<(), String>> {
-        Box::pin(std::future::ready(Err("there is no network".to_owned())))
-    }
-
-    fn forget_repository<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, io::Result<()>> {
-        Box::pin(std::future::ready(Ok(())))
     }
 }
 

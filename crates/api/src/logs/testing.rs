@@ -1,13 +1,12 @@
 //! What tests of handlers that reach further than the store share: a [`Backend`] with logs in a directory of its own.
 
-use crate::routes::{Backend, Later, LayerUploadError, Manifests, NewImage, PutImage, PutImageError};
+use crate::routes::{Backend, Manifests, NoManifests};
 use crate::testing::Fixture;
 use crate::{Cx, logs};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::logs::{CreateLogGroupInput, CreateLogStreamInput};
 use longshore_telemetry::logs::LogStore;
-use longshore_types::{Scope, Timestamp};
-use std::io;
+use longshore_types::Timestamp;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,58 +92,4 @@ impl Drop for Bench {
 /// `Code: text` of a refusal.
 pub fn refusal<O: std::fmt::Debug>(result: Result<O, AwsError>) -> String {
     result.expect_err("it is refused").to_string()
-}
-
-/// A registry without bytes.
-struct NoManifests;
-
-impl Manifests for NoManifests {
-    fn read<'a>(&'a self, _: &'a Scope, _: &'a str, _: &'a str) -> Later<'a, io::Result<Option<Vec<u8>>>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn put<'a>(&'a self, _: &'a Scope, _: &'a str, _: NewImage) -> Later<'a, Result<PutImage, PutImageError>> {
-        Box::pin(async { Err(PutImageError::Failed("there is no registry".to_owned())) })
-    }
-
-    fn blob_size<'a>(&'a self, _: &'a Scope, _: &'a str, _: &'a str) -> Later<'a, io::Result<Option<u64>>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn begin_upload<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, Result<String, LayerUploadError>> {
-        Box::pin(async { Err(LayerUploadError::Unknown) })
-    }
-
-    fn append_upload<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a str,
-        _: &'a str,
-        _: u64,
-        _: Vec<u8>,
-    ) -> Later<'a, Result<(), LayerUploadError>> {
-        Box::pin(async { Err(LayerUploadError::Unknown) })
-    }
-
-    fn finish_upload<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a str,
-        _: &'a str,
-        _: &'a str,
-    ) -> Later<'a, Result<(), LayerUploadError>> {
-        Box::pin(async { Err(LayerUploadError::Unknown) })
-    }
-
-    fn check_upstream<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a longshore_types::ecr::PullThroughRule,
-    ) -> Later<'a, Result<(), String>> {
-        Box::pin(async { Err("there is no registry".to_owned()) })
-    }
-
-    fn forget_repository<'a>(&'a self, _: &'a Scope, _: &'a str) -> Later<'a, io::Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
 }
