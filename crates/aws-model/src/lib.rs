@@ -14,7 +14,7 @@ pub mod schema;
 mod value;
 
 pub use generated::*;
-pub use operation::{AwsError, Operation};
+pub use operation::{AwsError, ErrorMember, Operation};
 pub use schema::{
     ErrorSchema, Http, Kind, Member, OperationSchema, Place, Protocol, Schema, ServiceSchema, TimestampFormat,
 };

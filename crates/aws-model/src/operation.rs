@@ -25,12 +25,23 @@ pub struct AwsError {
     pub http_status: Option<u16>,
     /// False when the fault is ours: status 500 unless one is given.
     pub sender_fault: bool,
+    /// Members of the error's shape besides its text. Only JSON and CBOR have any; in the models of the XML services, no
+    /// error that we make has one.
+    pub members: Vec<(&'static str, ErrorMember)>,
+}
+
+/// A member of an error's shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ErrorMember {
+    Text(String),
+    Number(i64),
+    Texts(Vec<String>),
 }
 
 impl AwsError {
     /// An error of the caller's making; its status is the model's, else 400.
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), http_status: None, sender_fault: true }
+        Self { code: code.into(), message: message.into(), http_status: None, sender_fault: true, members: Vec::new() }
     }
 
     /// An error of our making, status 500 unless the model says otherwise.
@@ -41,6 +52,12 @@ impl AwsError {
     /// The same error with another HTTP status than the model's.
     pub fn with_status(mut self, status: u16) -> Self {
         self.http_status = Some(status);
+        self
+    }
+
+    /// The same error with a member of its shape.
+    pub fn with(mut self, name: &'static str, member: ErrorMember) -> Self {
+        self.members.push((name, member));
         self
     }
 

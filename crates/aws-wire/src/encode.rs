@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use longshore_aws_model::{AwsError, Operation, OperationSchema, Protocol, ServiceSchema, Shape, ShapeWriter};
+use longshore_aws_model::{
+    AwsError, ErrorMember, Operation, OperationSchema, Protocol, ServiceSchema, Shape, ShapeWriter,
+};
 
 use crate::cbor::CborWriter;
 use crate::json::{JsonWriter, write_string};
@@ -200,7 +202,7 @@ pub fn encode_error(
         Protocol::Cbor => {
             let namespace = service.map_or("longshore", |s| s.name);
             let mut w = CborWriter::with_capacity(256);
-            w.error(&format!("com.amazonaws.{namespace}#{name}"), &error.message);
+            w.error(&format!("com.amazonaws.{namespace}#{name}"), error);
             w.finish()
         }
         Protocol::Json10 | Protocol::Json11 | Protocol::RestJson => {
@@ -212,6 +214,12 @@ pub fn encode_error(
             }
             body.push_str("\"message\":");
             write_string(&mut body, &error.message);
+            for (name, member) in &error.members {
+                body.push(',');
+                write_string(&mut body, name);
+                body.push(':');
+                write_error_member(&mut body, member);
+            }
             body.push('}');
             body.into_bytes()
         }
@@ -221,6 +229,23 @@ pub fn encode_error(
         response.more.push((Cow::Borrowed("x-amzn-errortype"), name.to_owned()));
     }
     response
+}
+
+fn write_error_member(body: &mut String, member: &ErrorMember) {
+    match member {
+        ErrorMember::Text(text) => write_string(body, text),
+        ErrorMember::Number(number) => body.push_str(&number.to_string()),
+        ErrorMember::Texts(texts) => {
+            body.push('[');
+            for (i, text) in texts.iter().enumerate() {
+                if i > 0 {
+                    body.push(',');
+                }
+                write_string(body, text);
+            }
+            body.push(']');
+        }
+    }
 }
 
 #[cfg(test)]
@@ -324,6 +349,17 @@ mod tests {
             500,
             r#"{"__type":"ServerException","message":"x"}"#,
         );
+        let conflict = AwsError::new("ConflictException", "used")
+            .with("resourceIds", ErrorMember::Texts(vec!["a\"".to_owned(), "b".to_owned()]))
+            .with("n", ErrorMember::Number(-1))
+            .with("t", ErrorMember::Text("x".to_owned()));
+        let body = r#"{"__type":"ConflictException","message":"used","resourceIds":["a\"","b"],"n":-1,"t":"x"}"#;
+        check(Protocol::Json11, ecs::RunTask::SCHEMA, conflict.clone(), 400, body);
+        let cbor =
+            encode_error(Protocol::Cbor, Some(&ecs::SERVICE), Some(ecs::RunTask::SCHEMA), &conflict, "id-1").body;
+        let members = b"\x6bresourceIds\x82\x62a\"\x61b\x61n\x20\x61t\x61x";
+        assert_eq!(cbor[0], 0xa5, "a map of five");
+        assert!(cbor.ends_with(members), "{cbor:?}");
         check(
             Protocol::Ec2,
             ec2::DeleteVpc::SCHEMA,

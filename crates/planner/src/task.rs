@@ -179,6 +179,7 @@ mod tests {
             tags: Default::default(),
             access_key_id: None,
             client_token: None,
+            failed_beside: 0,
             protected_until: None,
             was_healthy: false,
         }

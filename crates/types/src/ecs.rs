@@ -315,6 +315,9 @@ pub struct Task {
     pub access_key_id: Option<String>,
     /// RunTask's idempotency token, and a digest of the request that came with it.
     pub client_token: Option<(String, u64)>,
+    /// Tasks that the call with the token could not start besides this one.
+    #[serde(default)]
+    pub failed_beside: u32,
     /// Scale-in and deployments leave it alone until then.
     #[serde(default)]
     pub protected_until: Option<Timestamp>,

@@ -3,8 +3,8 @@
 use super::{error, names};
 use crate::Cx;
 use crate::routes::{Backend, LayerUploadError};
-use longshore_aws_model::AwsError;
 use longshore_aws_model::ecr::*;
+use longshore_aws_model::{AwsError, ErrorMember};
 
 /// What a part should have: with base64 it fits in the 16 MiB that the API takes in one request.
 const PART_BYTES: i64 = 10 << 20;
@@ -27,8 +27,10 @@ pub async fn upload_layer_part(
     let name = find(&backend, &cx, input.registry_id.as_deref(), &input.repository_name)?;
     let (first, last) = (input.part_first_byte, input.part_last_byte);
     if first < 0 || last < first || last - first + 1 != input.layer_part_blob.len() as i64 {
-        return Err(AwsError::new(
-            "InvalidLayerPartException",
+        return Err(bad_part(
+            &cx,
+            &name,
+            &input.upload_id,
             "Layer part's length does not match the byte range specified",
         ));
     }
@@ -74,6 +76,13 @@ fn find(backend: &Backend, cx: &Cx, registry: Option<&str>, name: &str) -> Resul
     backend.store.read(|state| names::repository(state, &cx.scope, registry, name)).map(|row| row.name.clone())
 }
 
+fn bad_part(cx: &Cx, name: &str, upload: &str, text: impl Into<String>) -> AwsError {
+    AwsError::new("InvalidLayerPartException", text)
+        .with("registryId", ErrorMember::Text(cx.scope.account.to_string()))
+        .with("repositoryName", ErrorMember::Text(name.to_owned()))
+        .with("uploadId", ErrorMember::Text(upload.to_owned()))
+}
+
 fn refused(cx: &Cx, name: &str, upload: &str, failure: LayerUploadError) -> AwsError {
     let account = &cx.scope.account;
     match failure {
@@ -84,13 +93,15 @@ fn refused(cx: &Cx, name: &str, upload: &str, failure: LayerUploadError) -> AwsE
                 "The upload with id '{upload}' does not exist in the repository with name '{name}' in registry with id '{account}'"
             ),
         ),
-        LayerUploadError::OutOfOrder { offset } => AwsError::new(
-            "InvalidLayerPartException",
-            format!(
-                "The layer part does not begin where the upload with id '{upload}' stands. Last valid byte received: {}",
-                offset as i64 - 1
-            ),
-        ),
+        LayerUploadError::OutOfOrder { offset } => {
+            let last = offset as i64 - 1;
+            let text = format!(
+                "The layer part does not begin where the upload with id '{upload}' stands. Last valid byte received: {last}"
+            );
+            let error = bad_part(cx, name, upload, text);
+            // An upload without a byte has no last one.
+            if offset > 0 { error.with("lastValidByteReceived", ErrorMember::Number(last)) } else { error }
+        }
         LayerUploadError::Empty => {
             AwsError::new("EmptyUploadException", format!("The upload with id '{upload}' has no layer parts"))
         }
@@ -141,6 +152,15 @@ mod tests {
         assert!(refusal(complete(&digest('1'))).starts_with("EmptyUploadException: "));
         assert_eq!(part(0, 2, b"abc").expect("taken").last_byte_received, Some(2));
         assert!(refusal(part(0, 2, b"abc")).ends_with("Last valid byte received: 2"));
+        let error = part(0, 2, b"abc").expect_err("it was received");
+        let text = |text: &str| ErrorMember::Text(text.to_owned());
+        let expected = [
+            ("registryId", text("123456789012")),
+            ("repositoryName", text("web")),
+            ("uploadId", text(&upload_id)),
+            ("lastValidByteReceived", ErrorMember::Number(2)),
+        ];
+        assert_eq!(error.members, expected);
         assert!(refusal(part(3, 9, b"d")).starts_with("InvalidLayerPartException: "));
         part(3, 3, b"d").expect("taken");
         assert!(refusal(complete(LAYER)).starts_with("LayerAlreadyExistsException: "));

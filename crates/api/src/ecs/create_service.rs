@@ -14,6 +14,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Of a cluster: <https://docs.aws.amazon.com/general/latest/gr/ecs-service.html>.
 const SERVICES_MAX: usize = 5000;
+/// Characters of an idempotency token.
+const CLIENT_TOKEN_MAX: usize = 36;
 
 pub fn create_service(tx: &mut Tx, cx: &Cx, input: CreateServiceInput) -> Result<CreateServiceOutput, AwsError> {
     refuse!(input; service_registries, role, placement_constraints, placement_strategy, enable_execute_command,
@@ -27,6 +29,7 @@ pub fn create_service(tx: &mut Tx, cx: &Cx, input: CreateServiceInput) -> Result
             "Service names must contain only letters, numbers, hyphens and underscores, and at most 255 of them.",
         ));
     }
+    let client_token = names::client_token(input.client_token.as_deref(), CLIENT_TOKEN_MAX)?.map(str::to_owned);
     let name = ServiceName::from(input.service_name.as_str());
     let key = (cx.scope.clone(), cluster.name.clone(), name.clone());
     match tx.services().get(&key).map(|existing| (existing.status, existing)) {
@@ -35,8 +38,8 @@ pub fn create_service(tx: &mut Tx, cx: &Cx, input: CreateServiceInput) -> Result
             return Err(error::invalid("Unable to Start a service that is still Draining."));
         }
         Some((ServiceStatus::Active, existing)) => {
-            let again = input.client_token.is_some()
-                && existing.client_token == input.client_token
+            let again = client_token.is_some()
+                && existing.client_token == client_token
                 && existing.request_digest == request_digest;
             return match again {
                 true => Ok(CreateServiceOutput { service: Some(view::service(tx, &cx.scope, &existing, true)) }),
@@ -89,7 +92,7 @@ pub fn create_service(tx: &mut Tx, cx: &Cx, input: CreateServiceInput) -> Result
         created_by: cx.caller.arn.clone(),
         tags: names::tags(input.tags)?,
         launch_backoff: LaunchBackoff::default(),
-        client_token: input.client_token,
+        client_token,
         request_digest,
     };
     configure(&mut service, input.deployment_configuration)?;

@@ -114,6 +114,7 @@ pub fn launch(tx: &mut Tx, cx: &Cx, wanted: Launch<'_>) -> Result<Task, LaunchEr
         tags: wanted.tags,
         access_key_id,
         client_token: wanted.client_token,
+        failed_beside: 0,
         protected_until: None,
         was_healthy: false,
         id: id.clone(),

@@ -125,6 +125,17 @@ pub fn runnable(state: &Snapshot, scope: &Scope, given: &str) -> Result<Arc<Task
     Ok(found)
 }
 
+/// An idempotency token of a call, which can have up to `max` characters; an empty one is none.
+pub fn client_token(given: Option<&str>, max: usize) -> Result<Option<&str>, AwsError> {
+    let given = given.filter(|token| !token.is_empty());
+    match given.is_none_or(|token| token.len() <= max && token.bytes().all(|byte| byte.is_ascii_graphic())) {
+        true => Ok(given),
+        false => {
+            Err(error::invalid(format!("clientToken can have up to {max} ASCII characters in the range of 33-126.")))
+        }
+    }
+}
+
 /// Tags of a create call.
 pub fn tags(given: Option<Vec<wire::Tag>>) -> Result<Tags, AwsError> {
     let mut tags = Tags::default();

@@ -5,8 +5,8 @@ use super::register_task_definition::{check_shares, environment, ephemeral_gib, 
 use super::unsupported::refuse;
 use super::{capacity, environment_files, error, names, network, secrets, view};
 use crate::Cx;
-use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{self as wire, Failure, RunTaskInput, RunTaskOutput};
+use longshore_aws_model::{AwsError, ErrorMember};
 use longshore_planner::{capacity as shares, fargate};
 use longshore_store::Tx;
 use longshore_store::tables::Tasks;
@@ -14,15 +14,21 @@ use longshore_types::ecs::*;
 use longshore_types::{Tags, arn};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+/// Characters of an idempotency token.
+const CLIENT_TOKEN_MAX: usize = 64;
+const CLIENT_TOKEN_LASTS: Duration = Duration::from_secs(24 * 3600);
 
 pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutput, AwsError> {
     refuse!(input; enable_execute_command, placement_constraints, placement_strategy, volume_configurations, reference_id);
+    let client_token = names::client_token(input.client_token.as_deref(), CLIENT_TOKEN_MAX)?.map(str::to_owned);
     let digest = digest(&input);
     let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
-    if let Some(token) = &input.client_token
-        && let Some(tasks) = already_run(tx, cx, &cluster, token, digest)?
+    if let Some(token) = &client_token
+        && let Some(output) = already_run(tx, cx, &cluster, token, digest)?
     {
-        return Ok(RunTaskOutput { tasks: Some(tasks), failures: Some(vec![]) });
+        return Ok(output);
     }
     let count = input.count.unwrap_or(1);
     if !(1..=10).contains(&count) {
@@ -47,7 +53,7 @@ pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutp
     }
     let group = input.group.unwrap_or_else(|| format!("family:{}", definition.family));
 
-    let (mut tasks, mut failures) = (Vec::new(), Vec::new());
+    let (mut tasks, mut failures) = (Vec::new(), 0);
     let mut per_provider: BTreeMap<CapacityProvider, u32> = BTreeMap::new();
     for _ in 0..count {
         let provider = shares::next(&strategy, |provider| per_provider.get(&provider).copied().unwrap_or(0));
@@ -65,21 +71,34 @@ pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutp
             capacity_provider: provider,
             overrides: overrides.clone(),
             tags: tags.clone(),
-            client_token: input.client_token.clone().map(|token| (token, digest)),
+            client_token: client_token.clone().map(|token| (token, digest)),
             image_digests: &BTreeMap::new(),
             zone: None,
         };
         match launch(tx, cx, wanted) {
-            Ok(task) => tasks.push(view::task(&cx.scope, &task, true)),
+            Ok(task) => tasks.push(task),
             Err(LaunchError::Refused(error)) => return Err(error),
-            Err(LaunchError::NoAddress) => failures.push(Failure {
-                arn: Some(arn::cluster(&cx.scope, &cluster.name)),
-                reason: Some("RESOURCE:ENI".to_owned()),
-                detail: Some("None of the subnets has a free address.".to_owned()),
-            }),
+            Err(LaunchError::NoAddress) => failures += 1,
         }
     }
-    Ok(RunTaskOutput { tasks: Some(tasks), failures: Some(failures) })
+    if failures > 0 && client_token.is_some() {
+        for task in &tasks {
+            tx.tasks().update(&(cx.scope.clone(), task.id.clone()), |task| task.failed_beside = failures);
+        }
+    }
+    Ok(output(cx, &cluster, tasks.iter(), failures))
+}
+
+fn output<'a>(cx: &Cx, cluster: &Cluster, tasks: impl Iterator<Item = &'a Task>, failures: u32) -> RunTaskOutput {
+    let failure = Failure {
+        arn: Some(arn::cluster(&cx.scope, &cluster.name)),
+        reason: Some("RESOURCE:ENI".to_owned()),
+        detail: Some("None of the subnets has a free address.".to_owned()),
+    };
+    RunTaskOutput {
+        tasks: Some(tasks.map(|task| view::task(&cx.scope, task, true)).collect()),
+        failures: Some(vec![failure; failures as usize]),
+    }
 }
 
 /// Distinguishes requests that come with the same idempotency token.
@@ -89,21 +108,27 @@ fn digest(input: &RunTaskInput) -> u64 {
     hasher.finish()
 }
 
+/// What the call that used the token first was answered: its tasks, and how many it could not start. A token belongs to the
+/// tasks that it started, for a day or as long as they are known. One that started nothing belongs to nothing: a call that
+/// changed nothing may be tried again.
 fn already_run(
     tx: &Tx,
     cx: &Cx,
     cluster: &Cluster,
     token: &str,
     digest: u64,
-) -> Result<Option<Vec<wire::Task>>, AwsError> {
+) -> Result<Option<RunTaskOutput>, AwsError> {
     let state: &longshore_store::Snapshot = tx;
     let key = (cx.scope.clone(), cluster.name.clone(), token.to_owned());
     let tasks: Vec<_> = state.tasks().by_index(&Tasks::BY_CLIENT_TOKEN, &key).collect();
+    let tasks: Vec<_> =
+        tasks.into_iter().filter(|task| cx.now.since(task.times.created_at) < CLIENT_TOKEN_LASTS).collect();
     if tasks.iter().any(|task| task.client_token.as_ref().is_some_and(|(_, other)| *other != digest)) {
         let text = "The RunTask request could not be processed due to conflicts. The provided clientToken is already in use by another request with different parameters.";
-        return Err(AwsError::new("ConflictException", text));
+        let arns = tasks.iter().map(|task| arn::task(&cx.scope, &task.cluster, &task.id)).collect();
+        return Err(AwsError::new("ConflictException", text).with("resourceIds", ErrorMember::Texts(arns)));
     }
-    Ok((!tasks.is_empty()).then(|| tasks.iter().map(|task| view::task(&cx.scope, task, true)).collect()))
+    Ok(tasks.first().map(|first| output(cx, cluster, tasks.iter().map(AsRef::as_ref), first.failed_beside)))
 }
 
 pub fn check_platform_version(version: Option<&str>) -> Result<(), AwsError> {
@@ -169,4 +194,86 @@ fn overrides(given: wire::TaskOverride, definition: &TaskDefinition) -> Result<T
         execution_role_arn: given.execution_role_arn,
         ephemeral_gib: ephemeral_gib(given.ephemeral_storage)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ec2::network::delete_interface;
+    use crate::ecs::testing::World;
+    use longshore_types::ec2::EniOwner;
+
+    /// Eleven addresses are free, in one subnet.
+    fn small() -> World {
+        let mut world = World::new();
+        world.subnets.truncate(1);
+        let subnet = world.subnets[0].clone();
+        world.fixture.write(move |tx, cx| {
+            let small = "172.31.0.0/28".parse().expect("a network");
+            tx.subnets().update(&(cx.scope.clone(), subnet), |subnet| subnet.cidr = small);
+        });
+        world
+    }
+
+    fn run(world: &World, token: &str, count: i32) -> Result<(Vec<String>, usize), AwsError> {
+        let input = RunTaskInput {
+            cluster: Some("web".into()),
+            task_definition: "web".into(),
+            launch_type: Some("FARGATE".into()),
+            network_configuration: Some(world.network()),
+            client_token: Some(token.into()),
+            count: Some(count),
+            ..Default::default()
+        };
+        let output = world.write(|tx, cx| run_task(tx, cx, input))?;
+        let mut arns: Vec<_> = output.tasks.expect("tasks").into_iter().filter_map(|task| task.task_arn).collect();
+        arns.sort();
+        Ok((arns, output.failures.expect("failures").len()))
+    }
+
+    #[test]
+    fn a_token_brings_back_what_its_first_call_was_answered() {
+        let mut world = small();
+        let (first, failures) = run(&world, "a", 9).expect("it runs");
+        assert_eq!((first.len(), failures), (9, 0));
+        let partly = run(&world, "b", 5).expect("it runs");
+        assert_eq!((partly.0.len(), partly.1), (2, 3));
+        assert_eq!(run(&world, "b", 5).expect("the same"), partly);
+        assert_eq!(run(&world, "a", 9).expect("the same"), (first.clone(), 0));
+        let error = run(&world, "a", 8).expect_err("other parameters");
+        assert_eq!(error.code, "ConflictException");
+        let [("resourceIds", ErrorMember::Texts(arns))] = &error.members[..] else { panic!("{error:?}") };
+        let mut arns = arns.clone();
+        arns.sort();
+        assert_eq!(arns, first);
+        // After a day it is a new token.
+        world.fixture.now = world.fixture.now + CLIENT_TOKEN_LASTS;
+        assert_eq!(run(&world, "a", 1).expect("a new call").1, 1, "there is no address");
+    }
+
+    #[test]
+    fn a_token_whose_call_started_nothing_may_be_tried_again() {
+        let world = small();
+        run(&world, "a", 10).expect("it runs");
+        run(&world, "b", 1).expect("it runs");
+        assert_eq!(run(&world, "c", 2).expect("an answer"), (vec![], 2));
+        assert_eq!(run(&world, "c", 2).expect("an answer"), (vec![], 2));
+        world.fixture.write(|tx, cx| {
+            let all: Vec<_> = tx.snapshot().network_interfaces().prefix(&cx.scope).collect();
+            let one = all.iter().find(|eni| matches!(eni.owner, EniOwner::Task { .. })).expect("a task's");
+            delete_interface(tx, &cx.scope, &one.id);
+        });
+        let now = run(&world, "c", 2).expect("it runs");
+        assert_eq!((now.0.len(), now.1), (1, 1));
+        assert_eq!(run(&world, "c", 2).expect("the same"), now);
+    }
+
+    #[test]
+    fn tokens_have_64_visible_characters_at_most() {
+        let world = World::new();
+        for bad in ["x".repeat(65), "a b".to_owned(), "\u{e9}".to_owned()] {
+            assert_eq!(run(&world, &bad, 1).expect_err("refused").code, "InvalidParameterException", "{bad}");
+        }
+        run(&world, &"~".repeat(64), 1).expect("it runs");
+    }
 }

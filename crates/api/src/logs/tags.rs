@@ -2,8 +2,8 @@
 
 use super::{error, names};
 use crate::Cx;
-use longshore_aws_model::AwsError;
 use longshore_aws_model::logs::*;
+use longshore_aws_model::{AwsError, ErrorMember};
 use longshore_store::{Snapshot, Tx};
 use longshore_types::{Scope, Tags};
 use std::collections::BTreeMap;
@@ -39,8 +39,13 @@ fn check_count(tags: &Tags) -> Result<(), AwsError> {
 }
 
 pub fn tag_resource(tx: &mut Tx, cx: &Cx, input: TagResourceInput) -> Result<TagResourceOutput, AwsError> {
-    let tags = parse(input.tags)?;
-    change(tx, cx, group(&cx.scope, &input.resource_arn)?, |row| row.merge(&tags))?;
+    let arn = input.resource_arn;
+    let tagged = group(&cx.scope, &arn)
+        .and_then(|group| parse(input.tags).and_then(|tags| change(tx, cx, group, |row| row.merge(&tags))));
+    tagged.map_err(|error| match error.code.as_ref() {
+        "TooManyTagsException" => error.with("resourceName", ErrorMember::Text(arn)),
+        _ => error,
+    })?;
     Ok(TagResourceOutput::default())
 }
 
@@ -110,6 +115,10 @@ mod tests {
         let tags = BTreeMap::from([("AWS:x".to_owned(), String::new())]);
         let input = TagResourceInput { resource_arn: arn.clone(), tags };
         assert!(refusal(bench.try_write(|tx, cx| tag_resource(tx, cx, input))).contains("reserved"));
+        let tags = (0..60).map(|n| (format!("k{n}"), String::new())).collect();
+        let input = TagResourceInput { resource_arn: arn.clone(), tags };
+        let error = bench.try_write(|tx, cx| tag_resource(tx, cx, input)).expect_err("too many");
+        assert_eq!(error.members, [("resourceName", ErrorMember::Text(arn.clone()))]);
         assert_eq!(
             refusal(list(format!("{arn}2"))),
             "ResourceNotFoundException: The specified log group does not exist."

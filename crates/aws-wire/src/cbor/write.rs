@@ -2,7 +2,7 @@
 //! the order of their schema.
 
 use ciborium_ll::{Encoder, Header, simple};
-use longshore_aws_model::{Member, Schema, ShapeWriter, Timestamp};
+use longshore_aws_model::{AwsError, ErrorMember, Member, Schema, ShapeWriter, Timestamp};
 
 /// Tag of seconds since 1970.
 const EPOCH: u64 = 1;
@@ -28,11 +28,29 @@ impl CborWriter {
     }
 
     /// An error's whole body.
-    pub(crate) fn error(&mut self, shape: &str, message: &str) {
-        self.push(Header::Map(Some(2)));
-        for text in ["__type", shape, "message", message] {
+    pub(crate) fn error(&mut self, shape: &str, error: &AwsError) {
+        self.push(Header::Map(Some(2 + error.members.len())));
+        for text in ["__type", shape, "message", &error.message] {
             self.text(text);
         }
+        for (name, member) in &error.members {
+            self.text(name);
+            match member {
+                ErrorMember::Text(text) => self.text(text),
+                ErrorMember::Number(number) => self.number(*number),
+                ErrorMember::Texts(texts) => {
+                    self.push(Header::Array(Some(texts.len())));
+                    texts.iter().for_each(|text| self.text(text));
+                }
+            }
+        }
+    }
+
+    fn number(&mut self, value: i64) {
+        self.push(match u64::try_from(value) {
+            Ok(n) => Header::Positive(n),
+            Err(_) => Header::Negative(!value as u64),
+        });
     }
 
     fn text(&mut self, text: &str) {
@@ -77,10 +95,7 @@ impl ShapeWriter for CborWriter {
         self.text(value);
     }
     fn integer(&mut self, _: &'static Schema, value: i64) {
-        self.push(match u64::try_from(value) {
-            Ok(n) => Header::Positive(n),
-            Err(_) => Header::Negative(!value as u64),
-        });
+        self.number(value);
     }
     fn float(&mut self, _: &'static Schema, value: f64) {
         self.push(Header::Float(value));
