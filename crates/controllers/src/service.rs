@@ -94,12 +94,12 @@ fn observe(state: &Snapshot, key: &ServiceKey, service: &Service) -> ServiceView
         zone_rebalancing: service.zone_rebalancing,
         zones: zones.into_iter().collect(),
         retry_at: service.launch_backoff.retry_at,
-        deployments: service.deployments.iter().map(|d| deployment_view(state, scope, d, &tasks)).collect(),
+        deployments: service.deployments.iter().map(|d| deployment_view(state, scope, d)).collect(),
         tasks,
     }
 }
 
-fn deployment_view(state: &Snapshot, scope: &Scope, d: &Deployment, tasks: &[TaskView]) -> DeploymentView {
+fn deployment_view(state: &Snapshot, scope: &Scope, d: &Deployment) -> DeploymentView {
     let (family, revision) = d.template.task_definition.clone();
     let definition = state.task_definitions().get(&(scope.clone(), family, revision));
     let containers = definition.as_ref().map(|d| d.containers.as_slice()).unwrap_or_default();
@@ -110,9 +110,7 @@ fn deployment_view(state: &Snapshot, scope: &Scope, d: &Deployment, tasks: &[Tas
         failed_tasks: d.failed_tasks,
         has_load_balancer: !d.template.load_balancers.is_empty(),
         has_container_check: containers.iter().any(|c| c.essential && c.health_check.is_some()),
-        // A node that runs a task and does not say from which bytes never will.
-        is_pinned: containers.iter().all(resolved)
-            || tasks.iter().any(|task| task.deployment == d.id && task.status >= TaskStatus::Running),
+        is_pinned: containers.iter().all(resolved),
         capacity: d.template.capacity.clone(),
     }
 }

@@ -154,6 +154,17 @@ pub enum StopCause {
     ContainerHealth,
 }
 
+/// How many tasks may start as far as digests go. Until one task has found out what its images' tags name, no other starts: not
+/// even while that one leaves, because its node may have looked the tag up already, and would tell when another has found
+/// something else.
+fn may_find_out(service: &ServiceView, primary: &DeploymentView) -> u32 {
+    let mut own = service.tasks.iter().filter(|task| task.deployment == primary.id).peekable();
+    let is_first = own.peek().is_none();
+    // A node that runs a task and does not say from which bytes never will.
+    let never_told = own.any(|task| task.status == TaskStatus::Running && !task.stopping);
+    if primary.is_pinned || never_told { u32::MAX } else { u32::from(is_first) }
+}
+
 /// One pass over one service.
 pub fn plan(service: &ServiceView, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
@@ -188,9 +199,7 @@ pub fn plan(service: &ServiceView, now: Timestamp) -> Plan {
     let wanted = desired.saturating_sub(count.new_good);
     let room = bounds.upper.saturating_sub(count.live);
     let may_start = primary.rollout != RolloutState::Failed && service.retry_at.is_none_or(|at| at <= now);
-    // Until the first task has found out what its images' tags name, no other starts.
-    let unpinned = if primary.is_pinned { u32::MAX } else { 1u32.saturating_sub(count.new_good) };
-    let starts = if may_start { wanted.min(room).min(unpinned) } else { 0 };
+    let starts = if may_start { wanted.min(room).min(may_find_out(service, primary)) } else { 0 };
     let stuck = stops.is_empty() && wanted > 0 && room == 0 && count.old_live > 0 && !count.changing && may_start;
     if stuck {
         plan.notes.push(

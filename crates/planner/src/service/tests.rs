@@ -200,6 +200,32 @@ fn one_task_goes_ahead_until_tags_are_resolved() {
 }
 
 #[test]
+fn no_other_task_looks_tags_up_while_the_first_may_still_tell_what_it_found() {
+    let mut view = service(4, 100, 200);
+    view.deployments[0].is_pinned = false;
+    // StopTask before its node said a word; it is stopped step by step, and has never run.
+    for status in [TaskStatus::Pending, TaskStatus::Stopping, TaskStatus::Deprovisioning] {
+        view.tasks = vec![TaskView { stopping: true, ..task("first", "new", status, HealthStatus::Unknown) }];
+        assert_eq!(starts(&plan(&view, NOW)), 0, "{status:?}");
+    }
+    // It told in time: all others run what it found. It never told: the next one is the first.
+    view.deployments[0].is_pinned = true;
+    assert_eq!(starts(&plan(&view, NOW)), 4);
+    view.deployments[0].is_pinned = false;
+    view.tasks.clear();
+    assert_eq!(starts(&plan(&view, NOW)), 1);
+    // Nor do tasks of another deployment matter, nor does one wait for what a node will never say.
+    view = rolling(2, 0, 200);
+    view.deployments[0].is_pinned = false;
+    let own = view.tasks.iter().filter(|task| task.deployment == view.deployments[0].id).count();
+    assert_eq!((own, starts(&plan(&view, NOW))), (0, 1));
+    view = service(4, 100, 200);
+    view.deployments[0].is_pinned = false;
+    view.tasks = vec![healthy("first", "new")];
+    assert_eq!(starts(&plan(&view, NOW)), 3);
+}
+
+#[test]
 fn protection_outlasts_scale_in_and_deployments_but_not_bad_health() {
     let mut view = service(1, 100, 200);
     view.tasks = vec![healthy("a", "new"), healthy("b", "new")];
