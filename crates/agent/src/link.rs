@@ -34,7 +34,8 @@ pub async fn run(node: Arc<Node>) {
 async fn serve(node: &Arc<Node>, stream: UnixStream, endpoints: &mut Endpoints) -> io::Result<()> {
     let (reader, writer) = stream.into_split();
     let (outbox, inbox) = mpsc::unbounded_channel();
-    let hello = FromAgent::Hello { node: "local".into(), cpu_units: 0, memory_mib: 0 };
+    let network_generation = node.machine.network.generation().await.map_err(io::Error::other)?;
+    let hello = FromAgent::Hello { node: "local".into(), cpu_units: 0, memory_mib: 0, network_generation };
     let _ = outbox.send(hello);
     node.connected(outbox);
     tokio::select! {

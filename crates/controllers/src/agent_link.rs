@@ -61,38 +61,51 @@ pub trait Host: Clone + Send + Sync + 'static {
 /// Who waits until nothing runs on the node any more.
 pub type Resets = mpsc::UnboundedReceiver<oneshot::Sender<()>>;
 
-/// Generations grow with time, also over a restart with an empty store, so that a data plane never refuses a newer one.
+/// Generations of what one kind of receiver is told. A receiver refuses what is older than what it has, and it outlives us,
+/// our store and the clock that we had then: so it is asked what it has before it is told anything, and hears only later ones.
 #[derive(Default)]
 pub struct Generations(AtomicU64);
 
 impl Generations {
-    pub fn next(&self, now: Timestamp) -> u64 {
-        let floor = u64::try_from(now.0).unwrap_or(0) * 1000;
-        let step = |old: u64| Some(floor.max(old + 1));
-        let old = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, step).unwrap_or(0);
-        floor.max(old + 1)
+    /// Those of a server that starts now. The time is for receivers of an earlier version, which do not say what they have.
+    pub fn starting(now: Timestamp) -> Self {
+        Self(AtomicU64::new(u64::try_from(now.0).unwrap_or(0) * 1000))
+    }
+
+    /// A receiver has this one: the next is later.
+    pub fn learn(&self, has: u64) {
+        self.0.fetch_max(has, Ordering::SeqCst);
+    }
+
+    pub fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::SeqCst) + 1
     }
 }
 
-/// Serves one agent until it leaves.
+/// Serves one agent until it leaves. It speaks first.
 pub async fn serve<H: Host>(
     host: &H,
-    incoming: impl Incoming,
+    mut incoming: impl Incoming,
     outgoing: impl Outgoing,
     resets: &mut Resets,
     generations: &Generations,
 ) -> io::Result<()> {
+    let first = incoming.next().await?;
+    if let Some(FromAgent::Hello { network_generation, .. }) = &first {
+        generations.learn(*network_generation);
+    }
     let (answers, answered) = mpsc::unbounded_channel();
     let (reset_done, resets_done) = mpsc::unbounded_channel();
     tokio::select! {
         biased;
-        result = read(host, incoming, answers, reset_done) => result,
+        result = read(host, first, incoming, answers, reset_done) => result,
         result = write(host, outgoing, answered, resets, resets_done, generations) => result,
     }
 }
 
 async fn read<H: Host>(
     host: &H,
+    first: Option<FromAgent>,
     mut incoming: impl Incoming,
     answers: mpsc::UnboundedSender<ToAgent>,
     reset_done: mpsc::UnboundedSender<u64>,
@@ -102,7 +115,8 @@ async fn read<H: Host>(
     tasks.spawn(store_observations(host.clone(), observed));
     let (batches, lines) = mpsc::unbounded_channel();
     tasks.spawn(store_lines(host.clone(), lines, answers.clone()));
-    while let Some(message) = incoming.next().await? {
+    let mut next = first;
+    while let Some(message) = next {
         match message {
             FromAgent::Observed(seen) => {
                 let _ = observations.send(seen);
@@ -129,6 +143,7 @@ async fn read<H: Host>(
             }
             FromAgent::Hello { .. } => {}
         }
+        next = incoming.next().await?;
     }
     Ok(())
 }
@@ -167,7 +182,7 @@ async fn write<H: Host>(
     generations: &Generations,
 ) -> io::Result<()> {
     let store = host.store();
-    let generation = || generations.next(host.environment().now());
+    let generation = || generations.next();
     let (mut feed, first) = Feed::start(store, &"local".into(), generation);
     let mut watcher = feed.watch(store);
     outgoing.send(&[ToAgent::Welcome(host.welcome())]).await?;

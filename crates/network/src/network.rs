@@ -52,6 +52,11 @@ impl Network {
         self.call(move |plane| plane.apply(config)).await
     }
 
+    /// The generation in effect: no earlier one is taken. Zero before the first.
+    pub async fn generation(&self) -> Result<u64, NetworkError> {
+        self.call(|plane| Ok(plane.generation())).await
+    }
+
     /// Connects a task: `eth0` with its address, MAC and default route appears in the network namespace of process
     /// `pid`, which must be its own and without `eth0`. Its groups must be in the configuration. What was attached under the id before is replaced.
     pub async fn attach(&self, vpc: &str, eni: &Eni, pid: u32) -> Result<(), NetworkError> {

@@ -59,7 +59,7 @@ pub fn run(server: Server, mut side: Side) -> anyhow::Result<impl Future<Output 
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
     Ok(async move {
-        let generations = Generations::default();
+        let generations = Generations::starting(crate::serve::now());
         loop {
             let Ok((stream, _)) = listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(50)).await;

@@ -54,6 +54,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             () = &mut shutdown => break,
             event = link.next() => match event {
                 Event::Connected(peer) => {
+                    link.send(peer, None, &resolvers.line());
                     let line = report_line(&reports.borrow_and_update());
                     link.send(peer, REPORT_SLOT, &line);
                 }
@@ -92,6 +93,11 @@ impl Resolvers {
         let file = std::fs::read(run_dir.join("dns.json")).ok();
         let config = file.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         Self { run_dir: run_dir.to_owned(), config, running: HashMap::new(), upstreams: upstreams() }
+    }
+
+    /// What a control plane hears first: later names must be of a later generation.
+    fn line(&self) -> Arc<str> {
+        serde_json::json!({ "dns": { "generation": self.config.generation } }).to_string().into()
     }
 
     fn apply(&mut self, config: ResolverConfig) {

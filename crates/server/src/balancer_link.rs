@@ -17,6 +17,7 @@ use longshore_store::tables::*;
 use longshore_types::Scope;
 use longshore_types::ec2::{RulePeer, SecurityGroupRule};
 use longshore_types::elbv2::{self, Action, Condition, TargetHealth, TargetState};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ use tokio::net::UnixStream;
 /// Keeps one connection, for ever.
 pub async fn run(server: Server) {
     let path = server.config.run_dir.join("balancer.sock");
-    let generations = Generations::default();
+    let generations = Generations::starting(crate::serve::now());
     loop {
         match UnixStream::connect(&path).await {
             Ok(stream) => {
@@ -45,6 +46,17 @@ pub async fn run(server: Server) {
 async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
+    // It speaks first, and says what it has: names, then its report.
+    let report = loop {
+        let Some(line) = lines.next_line().await? else { return Ok(()) };
+        match parse(&line) {
+            Some(Heard::Names { generation }) => generations.learn(generation),
+            Some(Heard::Report(report)) => break report,
+            Some(Heard::Refused { .. }) | None => {}
+        }
+    };
+    generations.learn(report.generation);
+    take(server, report, &(0, vec![])).await;
     let store = &server.backend.store;
     let mut watcher = store
         .watch()
@@ -76,7 +88,7 @@ async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -
         config.generation = generation;
         if sent.as_ref() != Some(&config) {
             provide_keys(server, &state)?;
-            config.generation = generations.next(crate::serve::now());
+            config.generation = generations.next();
             let mut line = serde_json::to_vec(&serde_json::json!({ "config": &config }))?;
             line.push(b'\n');
             writer.write_all(&line).await?;
@@ -86,7 +98,7 @@ async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -
         let mut names = resolvers(state, &networks);
         names.generation = sent_names.generation;
         if sent_names != names {
-            names.generation = generations.next(crate::serve::now());
+            names.generation = generations.next();
             let mut message = names.clone();
             message.vpcs.values_mut().for_each(|vpc| vpc.generation = names.generation);
             let mut line = serde_json::to_vec(&serde_json::json!({ "dns": &message }))?;
@@ -99,17 +111,36 @@ async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -
             wake = watcher.changed() => if wake.is_none() { return Ok(()) },
             line = lines.next_line() => {
                 let Some(line) = line? else { return Ok(()) };
-                if let Some(report) = parse(&line) {
-                    take(server, report, &known).await;
+                match parse(&line) {
+                    Some(Heard::Report(report)) => take(server, report, &known).await,
+                    Some(Heard::Refused { generation, reason }) => {
+                        tracing::error!(generation, reason, "the balancer refuses its configuration");
+                    }
+                    Some(Heard::Names { .. }) | None => {}
                 }
             }
         }
     }
 }
 
-fn parse(line: &str) -> Option<Report> {
-    let mut value: serde_json::Value = serde_json::from_str(line).ok()?;
-    serde_json::from_value(value.get_mut("report")?.take()).ok()
+/// What a balancer says: one key.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Heard {
+    Report(Report),
+    /// Of the names that it answers with.
+    #[serde(rename = "dns")]
+    Names {
+        generation: u64,
+    },
+    Refused {
+        generation: Option<u64>,
+        reason: String,
+    },
+}
+
+fn parse(line: &str) -> Option<Heard> {
+    serde_json::from_str(line).ok()
 }
 
 async fn take(server: &Server, report: Report, known: &(u64, Vec<String>)) {

@@ -3,6 +3,7 @@
 
 use crate::pipe::{self, pipe};
 use crate::world::{World, lock};
+use longshore_controllers::agent_link::Generations;
 use longshore_controllers::targets;
 use longshore_store::tables::{Listeners, LoadBalancers, Rules, TargetGroups, Targets};
 use longshore_store::{Snapshot, Store};
@@ -48,8 +49,12 @@ pub struct Connection {
 }
 
 /// The control plane's side: pushes what changed, stores what it hears.
-pub async fn serve(world: Arc<World>, store: Store, mut balancers: mpsc::UnboundedReceiver<Connection>) {
+pub async fn serve(store: Store, mut balancers: mpsc::UnboundedReceiver<Connection>) {
+    let generations = Generations::default();
     while let Some(mut balancer) = balancers.recv().await {
+        let Some(first) = balancer.up.recv().await else { continue };
+        generations.learn(first.generation);
+        take(&store, &first, &[]).await;
         let mut watcher = store.watch().on::<LoadBalancers>().on::<TargetGroups>().on::<Targets>();
         watcher = watcher.on::<Listeners>().on::<Rules>();
         let mut sent = Config::default();
@@ -57,7 +62,7 @@ pub async fn serve(world: Arc<World>, store: Store, mut balancers: mpsc::Unbound
             let mut config = configuration(&store.snapshot());
             config.generation = sent.generation;
             if config != sent || sent.generation == 0 {
-                config.generation = (sent.generation + 1).max(world.now().0.unsigned_abs());
+                config.generation = generations.next();
                 if !balancer.down.send(config.clone()) {
                     break;
                 }
@@ -67,14 +72,18 @@ pub async fn serve(world: Arc<World>, store: Store, mut balancers: mpsc::Unbound
                 biased;
                 report = balancer.up.recv() => {
                     let Some(report) = report else { break };
-                    let active = if report.generation >= sent.generation { sent.load_balancers.clone() } else { vec![] };
-                    while targets::apply(&store, report.targets.clone(), active.clone()).await.is_err() {
-                        tokio::time::sleep(Duration::from_millis(500)).await;
-                    }
+                    let knows = report.generation >= sent.generation;
+                    take(&store, &report, if knows { &sent.load_balancers } else { &[] }).await;
                 }
                 wake = watcher.changed() => if wake.is_none() { return },
             }
         }
+    }
+}
+
+async fn take(store: &Store, report: &Report, active: &[String]) {
+    while targets::apply(store, report.targets.clone(), active.to_vec()).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
@@ -168,7 +177,8 @@ struct Balancer {
 impl Balancer {
     fn configure(&mut self, config: Config) {
         if config.generation < self.generation {
-            return;
+            let text = format!("a configuration of generation {} comes after {}", config.generation, self.generation);
+            return self.world.violated("generations", text);
         }
         self.generation = config.generation;
         self.seen.retain(|key, _| config.targets.contains_key(key));

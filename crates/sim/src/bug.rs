@@ -44,10 +44,12 @@ pub enum Bug {
     UnevenZones,
     /// The control plane writes something at each start.
     RestlessStart,
+    /// The agent does not say which networks it has.
+    SilentAgent,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 20] = [
+    pub const ALL: [Bug; 21] = [
         Bug::LyingDisk,
         Bug::BlindAgent,
         Bug::NaiveMerge,
@@ -68,5 +70,6 @@ impl Bug {
         Bug::LoudSecret,
         Bug::UnevenZones,
         Bug::RestlessStart,
+        Bug::SilentAgent,
     ];
 }

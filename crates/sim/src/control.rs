@@ -111,7 +111,7 @@ pub fn start(world: &Arc<World>) {
     tasks.spawn(driver::run(store.clone(), environment.clone(), std::future::pending()));
     let host = Host { world: Arc::clone(world), store: store.clone(), environment: environment.clone() };
     tasks.spawn(serve_agents(host, new_agents, wanted_resets));
-    tasks.spawn(balancer::serve(Arc::clone(world), store.clone(), new_balancers));
+    tasks.spawn(balancer::serve(store.clone(), new_balancers));
     tasks.spawn(set_up(store.clone(), environment.clone()));
     if let Some(bug) = world.bug {
         tasks.spawn(crate::rogue::run(bug, Arc::clone(world), store.clone(), environment.clone()));
@@ -191,6 +191,7 @@ impl Engine for Disk {
 
 /// One agent after the other, as the server does.
 async fn serve_agents(host: Host, mut agents: mpsc::UnboundedReceiver<Connection>, mut resets: Resets) {
+    // As one begins whose clock is wrong by all of its time.
     let generations = Generations::default();
     while let Some(agent) = agents.recv().await {
         host.world.note("control", "the agent is connected");

@@ -31,6 +31,8 @@ pub struct Node {
     /// How tasks ended.
     pub ends: BTreeMap<TaskId, TaskObservation>,
     pub agent: Option<Agent>,
+    /// Of the networks that it was last told.
+    pub network_generation: u64,
     /// How often each container's command began since the machine was started.
     pub starts: BTreeMap<(TaskId, String), u32>,
 }
@@ -97,6 +99,7 @@ pub fn lose(world: &World) {
     node.interfaces.clear();
     node.ends.clear();
     node.starts.clear();
+    node.network_generation = 0;
 }
 
 /// Kills the supervisor of some task that has one, and its containers with it.
@@ -120,7 +123,9 @@ async fn talk(world: Arc<World>, hub: Arc<Hub<Hardware>>) {
     loop {
         if let Some((to_control, mut from_control)) = control::connect(&world) {
             let (outbox, mut inbox) = mpsc::unbounded_channel();
-            let _ = outbox.send(FromAgent::Hello { node: "local".into(), cpu_units: 0, memory_mib: 0 });
+            let network_generation = if world.has(Bug::SilentAgent) { 0 } else { lock(&world.node).network_generation };
+            let hello = FromAgent::Hello { node: "local".into(), cpu_units: 0, memory_mib: 0, network_generation };
+            let _ = outbox.send(hello);
             hub.connected(outbox);
             let up = async {
                 while let Some(message) = inbox.recv().await {
@@ -147,6 +152,15 @@ async fn talk(world: Arc<World>, hub: Arc<Hub<Hardware>>) {
 }
 
 fn told(world: &World, message: &ToAgent) {
+    if let ToAgent::Network { generation, .. } = message {
+        let mut node = lock(&world.node);
+        if *generation < node.network_generation {
+            let text = format!("networks of generation {generation} come after {}", node.network_generation);
+            drop(node);
+            return world.violated("generations", text);
+        }
+        node.network_generation = *generation;
+    }
     let ToAgent::Tasks { whole, upsert, remove } = message else { return };
     let names = |ids: Vec<&TaskId>| ids.into_iter().map(|id| world.task(id)).collect::<Vec<_>>().join(" ");
     let text = format!(

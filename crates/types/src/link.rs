@@ -69,10 +69,14 @@ pub struct ApiAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromAgent {
+    /// First: who it is.
     Hello {
         node: NodeId,
         cpu_units: u32,
         memory_mib: u64,
+        /// Of the networks in effect: those that come next must have a later one.
+        #[serde(default)]
+        network_generation: u64,
     },
     Observed(Vec<TaskObservation>),
     Logs(LogBatch),

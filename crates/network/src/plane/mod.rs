@@ -89,6 +89,10 @@ impl Plane {
         self.sync_public_routes()
     }
 
+    pub fn generation(&self) -> u64 {
+        self.state.config.generation
+    }
+
     /// Makes the network as `config` says. The same generation may come again; an older one is refused.
     pub fn apply(&mut self, config: NetworkConfig) -> Result<(), NetworkError> {
         config.check()?;

@@ -74,6 +74,7 @@ fn each_planted_bug_is_found_by_the_checker_that_is_for_it() {
         (Bug::LoudSecret, &["secrets"]),
         (Bug::UnevenZones, &["settles", "stays settled"]),
         (Bug::RestlessStart, &["second look"]),
+        (Bug::SilentAgent, &["generations"]),
     ];
     assert_eq!(expected.map(|(bug, _)| bug), Bug::ALL);
     on_all_processors(&expected, |(bug, checks)| {
