@@ -83,6 +83,12 @@ pub fn list_instance_profiles_for_role(
     })
 }
 
+/// The profiles that give a role, as they are sent.
+pub fn of_role(state: &Snapshot, cx: &Cx, role: &str) -> impl Iterator<Item = InstanceProfile> {
+    let rows = state.instance_profiles().prefix(&cx.scope.account);
+    rows.filter(move |row| row.role.as_deref() == Some(role)).map(move |row| sent(state, cx, &row))
+}
+
 pub fn delete_instance_profile(
     tx: &mut Tx,
     cx: &Cx,

@@ -16,9 +16,11 @@ mod roles;
 mod tags;
 mod view;
 
+mod absent;
 mod access_keys;
 mod account;
 mod attached_policies;
+mod authorization_details;
 mod boundaries;
 pub(crate) mod create_role;
 mod delete_role;
@@ -147,6 +149,18 @@ fn instance_profiles_of(routes: Routes) -> Routes {
 fn account_of(routes: Routes) -> Routes {
     routes
         .read::<GetAccountSummary>(account::get_account_summary)
+        .read::<GetAccountAuthorizationDetails>(authorization_details::get_account_authorization_details)
+        .read::<GetAccountPasswordPolicy>(absent::get_account_password_policy)
+        .read::<GetLoginProfile>(absent::get_login_profile)
+        .write::<DeleteLoginProfile>(absent::delete_login_profile)
+        .read::<ListMFADevices>(absent::list_mfa_devices)
+        .read::<ListVirtualMFADevices>(absent::list_virtual_mfa_devices)
+        .read::<ListSSHPublicKeys>(absent::list_ssh_public_keys)
+        .read::<ListSigningCertificates>(absent::list_signing_certificates)
+        .read::<ListServiceSpecificCredentials>(absent::list_service_specific_credentials)
+        .read::<ListServerCertificates>(absent::list_server_certificates)
+        .read::<ListSAMLProviders>(absent::list_saml_providers)
+        .read::<ListOpenIDConnectProviders>(absent::list_open_id_connect_providers)
         .read::<SimulatePrincipalPolicy>(simulate::simulate_principal_policy)
         .read::<SimulateCustomPolicy>(simulate::simulate_custom_policy)
         .read::<GetContextKeysForPrincipalPolicy>(simulate::get_context_keys_for_principal_policy)

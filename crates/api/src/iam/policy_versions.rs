@@ -64,19 +64,25 @@ pub fn get_policy_version(
 ) -> Result<GetPolicyVersionOutput, AwsError> {
     let arn = &input.policy_arn;
     let missing = || error::no_such_version(arn, &input.version_id);
-    let wanted = number(arn, &input.version_id)?;
-    let version = match policies::get(state, cx, arn)? {
-        // Of AWS's policies the version in force is all that we know.
-        AnyPolicy::Aws(policy) if policy.version == wanted => {
-            sent(wanted, true, policy.updated_at.0, Some(policy.document))
-        }
-        AnyPolicy::Aws(_) => return Err(missing()),
-        AnyPolicy::Own(policy) => {
-            let version = policy.versions.get(&wanted).ok_or_else(missing)?;
-            sent(wanted, policy.default_version == wanted, version.created_at.0, Some(&version.document))
-        }
-    };
+    let name = Some(format!("v{}", number(arn, &input.version_id)?));
+    let versions = all(&policies::get(state, cx, arn)?);
+    let version = versions.into_iter().find(|version| version.version_id == name).ok_or_else(missing)?;
     Ok(GetPolicyVersionOutput { policy_version: Some(version) })
+}
+
+/// All versions with their documents, the latest first.
+pub fn all(policy: &AnyPolicy) -> Vec<PolicyVersion> {
+    match policy {
+        // Of AWS's policies the version in force is all that we know.
+        AnyPolicy::Aws(policy) => vec![sent(policy.version, true, policy.updated_at.0, Some(policy.document))],
+        AnyPolicy::Own(policy) => {
+            let latest_first = policy.versions.iter().rev();
+            let one = |(number, version): (&u32, &Version)| {
+                sent(*number, *number == policy.default_version, version.created_at.0, Some(&version.document))
+            };
+            latest_first.map(one).collect()
+        }
+    }
 }
 
 /// The latest comes first.
@@ -85,17 +91,11 @@ pub fn list_policy_versions(
     cx: &Cx,
     input: ListPolicyVersionsInput,
 ) -> Result<ListPolicyVersionsOutput, AwsError> {
-    let versions: Vec<PolicyVersion> = match policies::get(state, cx, &input.policy_arn)? {
-        AnyPolicy::Aws(policy) => vec![sent(policy.version, true, policy.updated_at.0, None)],
-        AnyPolicy::Own(policy) => {
-            let all = policy.versions.iter().rev();
-            all.map(|(number, version)| sent(*number, *number == policy.default_version, version.created_at.0, None))
-                .collect()
-        }
-    };
+    let policy = policies::get(state, cx, &input.policy_arn)?;
+    let versions = all(&policy).into_iter().map(|version| PolicyVersion { document: None, ..version });
     // At most five, whose order is not that of their names: pages go by how far from the first they are.
     let key = |(i, _): &(usize, PolicyVersion)| i.to_string();
-    let page = roles::list(versions.into_iter().enumerate(), key, input.marker.as_deref(), input.max_items)?;
+    let page = roles::list(versions.enumerate(), key, input.marker.as_deref(), input.max_items)?;
     Ok(ListPolicyVersionsOutput {
         versions: Some(page.items.into_iter().map(|(_, version)| version).collect()),
         is_truncated: Some(page.next_token.is_some()),
