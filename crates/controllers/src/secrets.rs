@@ -39,7 +39,8 @@ pub fn resolve(
                 "ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that the role being passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this role."
             )
         })?;
-    let acting = |scope: Scope| identity::acting_as(state, environment.cx(scope), &role, task.as_str());
+    let address = row.network.address;
+    let acting = |scope: Scope| identity::acting_as(state, environment.cx(scope), &role, task.as_str(), address);
     if is_checked {
         execution_role::check(state, &acting, scope, task, &containers)?;
     }

@@ -87,6 +87,8 @@ pub struct AccessRequest<'a> {
     pub action: Action,
     /// What it acts on; `None` for [`Action::Ping`].
     pub repository: Option<&'a RepositoryName>,
+    /// The rest of it: other headers, and what the server knows of the connection (`extensions`).
+    pub parts: &'a http::request::Parts,
 }
 
 /// What a request does, as finely as IAM tells it.

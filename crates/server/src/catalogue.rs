@@ -2,7 +2,7 @@
 
 use crate::upstream::Upstream;
 use longshore_api::ecr;
-use longshore_api::identity::{self, Authority};
+use longshore_api::identity::{self, Authority, Enforced, Source};
 use longshore_api::routes::{self as api, Later, NewImage, PutImage};
 use longshore_api::{Cx, Manifests, Principal, Settings};
 use longshore_registry::{
@@ -32,7 +32,7 @@ impl StoreCatalogue {
     /// Whether identity and repository policies let the password's holder do this, now.
     fn check(
         &self,
-        authority: &Authority,
+        authority: &Arc<Authority>,
         granted: &ecr::token::Granted,
         scope: &Scope,
         request: &AccessRequest<'_>,
@@ -49,7 +49,11 @@ impl StoreCatalogue {
             return Ok(());
         }
         let (Some(action), Some(name)) = (request.action.iam_action(), request.repository) else { return Ok(()) };
-        let cx = Cx::new(scope.clone(), now, caller, Arc::clone(&self.settings), 0);
+        let mut cx = Cx::new(scope.clone(), now, caller, Arc::clone(&self.settings), 0);
+        let agent = request.parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+        cx.enforced = request.parts.extensions.get::<Source>().map(|source| {
+            Arc::new(Enforced { user_agent: agent.map(str::to_owned), ..Enforced::new(authority, *source) })
+        });
         let resource = longshore_types::arn::ecr_repository(scope, name.as_str());
         identity::allows(&state, cx, action, &resource)
             .map_err(|refused| Denied::Forbidden { message: refused.message })

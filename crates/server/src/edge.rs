@@ -10,7 +10,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use longshore_api::ecs::spot;
-use longshore_api::identity::{self, Authority, Enforced};
+use longshore_api::identity::{self, Authority, Enforced, Source};
 use longshore_api::{Caller, Cx, ec2, routes, sts};
 use longshore_aws_model::AwsError;
 use longshore_aws_wire::sigv4::{BadSignature, SignedRequest};
@@ -63,9 +63,11 @@ pub async fn serve(server: Server, stream: TcpStream) {
     }
 }
 
-async fn answer(server: Server, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+async fn answer(server: Server, mut request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
     let path = request.uri().path();
     if path == "/v2" || path.starts_with("/v2/") {
+        let source = source(&server, request.headers_mut(), peer);
+        request.extensions_mut().insert(source);
         return server.registry.handle(request).await;
     }
     if let Some(own) = path.strip_prefix("/_longshore/") {
@@ -88,7 +90,7 @@ fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) 
 
 async fn aws(server: Server, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
     let (mut head, body) = request.into_parts();
-    let peer = source(&server, &mut head.headers, peer);
+    let source = source(&server, &mut head.headers, peer);
     let body = match Limited::new(body, BODY_MAX).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => {
@@ -113,7 +115,7 @@ async fn aws(server: Server, request: Request<Incoming>, peer: IpAddr) -> Respon
         );
     };
     let response = match identified {
-        Ok(identified) => call(&server, identified, &head, &body, peer).await,
+        Ok(identified) => call(&server, identified, &head, &body, source).await,
         Err(refused) => {
             let request_id = longshore_types::IdSource::new(seed()).uuid();
             tracing::debug!(error = %refused.error, "request refused");
@@ -138,10 +140,11 @@ async fn aws(server: Server, request: Request<Incoming>, peer: IpAddr) -> Respon
 }
 
 /// Who has sent a request: the peer, or the task that the node's door says it speaks for. The header is nobody else's affair.
-fn source(server: &Server, headers: &mut http::HeaderMap, peer: IpAddr) -> IpAddr {
-    let Some(value) = headers.remove(identity::hop::HEADER) else { return peer };
-    let told = value.to_str().ok().and_then(|value| identity::hop::source(&server.settings.registry_secret, value));
-    told.unwrap_or(peer)
+fn source(server: &Server, headers: &mut http::HeaderMap, peer: IpAddr) -> Source {
+    let told = headers.remove(identity::hop::HEADER).and_then(|value| {
+        value.to_str().ok().and_then(|value| identity::hop::source(&server.settings.registry_secret, value))
+    });
+    told.map_or(Source::Client(peer), Source::Task)
 }
 
 /// `None` for what is no AWS call at all.
@@ -176,7 +179,7 @@ async fn call(
     identified: Identified<'_>,
     head: &http::request::Parts,
     body: &[u8],
-    peer: IpAddr,
+    source: Source,
 ) -> longshore_aws_wire::Response {
     let region =
         identified.credential.as_ref().map_or(server.settings.region.clone(), |c| Region::from(c.region.as_str()));
@@ -190,7 +193,7 @@ async fn call(
                 let user_agent = head.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
                 let user_agent = user_agent.map(str::to_owned);
                 let authority = Arc::clone(authority);
-                (caller, Some(Arc::new(Enforced { authority, source_ip: peer, user_agent })))
+                (caller, Some(Arc::new(Enforced { authority, source, user_agent })))
             }
             Err(refused) => {
                 let request_id = longshore_types::IdSource::new(seed()).uuid();

@@ -1,7 +1,7 @@
 //! What a task asks of its own protection at `$ECS_AGENT_URI`: an API call as its task role.
 
 use crate::serve::{Server, now, seed};
-use longshore_api::identity::Enforced;
+use longshore_api::identity::{Enforced, Source};
 use longshore_api::{Cx, routes, sts};
 use longshore_aws_model::{AwsError, Operation, Protocol, ecs};
 use longshore_aws_wire::Head;
@@ -24,9 +24,11 @@ pub async fn call(server: &Server, scope: &Scope, task: &TaskId, update: Option<
         return ApiAnswer { status: 400, request_id: longshore_types::IdSource::new(seed()).uuid(), body };
     };
     let mut cx = Cx::new(scope.clone(), now(), caller, Arc::clone(&server.settings), seed());
-    cx.enforced = server.settings.authority.as_ref().map(|authority| {
-        Arc::new(Enforced { authority: Arc::clone(authority), source_ip: IpAddr::V4(address), user_agent: None })
-    });
+    cx.enforced = server
+        .settings
+        .authority
+        .as_ref()
+        .map(|authority| Arc::new(Enforced::new(authority, Source::Task(IpAddr::V4(address)))));
     let mut input = json!({"cluster": cluster, "tasks": [arn::task(scope, &cluster, task)]});
     let operation = match update {
         None => ecs::GetTaskProtection::SCHEMA,

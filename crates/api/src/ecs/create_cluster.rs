@@ -50,7 +50,8 @@ pub fn providers(
     Ok((providers, default))
 }
 
-/// `containerInsights` is the only setting there is; `insights` is its value where none is given.
+/// `containerInsights` is the only setting there is; `insights` is its value where none is given. It is kept and shown and does
+/// nothing else: there are no metrics yet. It is not refused, because most infrastructure code sets it.
 pub fn settings(given: Vec<ClusterSetting>, insights: &str) -> Result<BTreeMap<String, String>, AwsError> {
     let mut settings = BTreeMap::from([("containerInsights".to_owned(), insights.to_owned())]);
     for setting in given {

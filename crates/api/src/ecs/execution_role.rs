@@ -105,8 +105,9 @@ mod tests {
         fixture.settings = Arc::new(Settings { authority, ..Settings::clone(&fixture.settings) });
         let policy = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy";
         assert!(managed::find(policy).is_some());
-        let verdict = |attached: &[&str]| {
+        let verdict_with = |attached: &[&str], inline: Option<&str>| {
             let attached: Vec<String> = attached.iter().map(|arn| (*arn).to_owned()).collect();
+            let inline = inline.map(|text| ("inline".to_owned(), text.to_owned()));
             fixture.write(move |tx, cx| {
                 let role = Role {
                     name: "exec".to_owned(),
@@ -118,7 +119,7 @@ mod tests {
                     created_at: cx.now,
                     tags: Default::default(),
                     attached_policies: attached.into_iter().collect(),
-                    inline_policies: Default::default(),
+                    inline_policies: inline.into_iter().collect(),
                     permissions_boundary: None,
                     linked_service: None,
                     last_used: None,
@@ -130,16 +131,28 @@ mod tests {
                 let role = state.roles().get(&(scope.account.clone(), "exec".to_owned())).expect("the role");
                 let acting = |scope: Scope| {
                     let cx = crate::Cx::new(scope, cx.now, cx.caller.clone(), Arc::clone(&cx.settings), 1);
-                    identity::acting_as(state, cx, &role, "0123")
+                    identity::acting_as(state, cx, &role, "0123", std::net::Ipv4Addr::new(172, 31, 0, 9))
                 };
                 let may = |action, resource| identity::allows(state, acting(scope.clone()), action, resource);
                 may("ecr:GetAuthorizationToken", "*").map_err(|error| told(&error))
             })
         };
+        let verdict = |attached: &[&str]| verdict_with(attached, None);
         assert_eq!(
             verdict(&[]).expect_err("it has no policy"),
             "AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/exec/0123 is not authorized to perform: ecr:GetAuthorizationToken on resource: * because no identity-based policy allows the ecr:GetAuthorizationToken action"
         );
         assert_eq!(verdict(&[policy]), Ok(()));
+        // ECS calls through the task's interface, over TLS.
+        let deny = |operator: &str, key: &str, value: &str| {
+            let text = format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Action":"*","Resource":"*","Condition":{{"{operator}":{{"{key}":"{value}"}}}}}}]}}"#
+            );
+            verdict_with(&[policy], Some(&text)).is_err()
+        };
+        assert!(deny("IpAddress", "aws:SourceIp", "172.31.0.9"));
+        assert!(deny("IpAddress", "aws:VpcSourceIp", "172.31.0.0/16"));
+        assert!(!deny("IpAddress", "aws:SourceIp", "127.0.0.0/8"));
+        assert!(!deny("Bool", "aws:SecureTransport", "false"));
     }
 }

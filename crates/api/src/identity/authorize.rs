@@ -2,7 +2,7 @@
 
 use super::context::RequestContext;
 use super::denied::denied;
-use super::{Ask, Enforced, Fields, Permission, Resources, permissions, resource_policy};
+use super::{Ask, Enforced, Fields, Permission, Resources, Source, permissions, resource_policy};
 use crate::sts::session;
 use crate::{Caller, Cx, Principal};
 use longshore_aws_model::{AwsError, OperationSchema, Shape};
@@ -10,6 +10,7 @@ use longshore_policy::{self as policy, Decision, Grants, Policy, Request};
 use longshore_store::Snapshot;
 use longshore_types::arn;
 use longshore_types::iam::{Role, SessionOf};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// Whether the caller may run an operation on this input. Yes, in open mode.
@@ -108,22 +109,23 @@ fn principal<'a>(cx: &'a Cx, caller: &'a Caller) -> policy::Principal<'a> {
 }
 
 /// Whether the caller of a context may do one thing, apart from any operation: what a registry's client does, or what ECS
-/// does with an execution role. Yes, in open mode.
+/// does with an execution role. Yes, in open mode. A context that does not say where it comes from is of this machine.
 pub fn allows(state: &Snapshot, mut cx: Cx, action: &str, resource: &str) -> Result<(), AwsError> {
     let Some(authority) = &cx.settings.authority else { return Ok(()) };
     if matches!(cx.caller.principal, Principal::Root | Principal::Service) {
         return Ok(());
     }
-    let enforced = Arc::new(Enforced::by(authority));
+    let here = || Arc::new(Enforced::new(authority, Source::Client(Ipv4Addr::LOCALHOST.into())));
+    let enforced = cx.enforced.take().unwrap_or_else(here);
     cx.enforced = Some(Arc::clone(&enforced));
     let ask = Ask { state, cx: &cx, fields: &Fields::default() };
     let service = action.split(':').next().unwrap_or_default();
     authorize(&ask, &enforced, service, action, resource)
 }
 
-/// The context in which a service acts with a role, in a session of this name; checked as every caller is, but in open
-/// mode.
-pub fn acting_as(state: &Snapshot, mut cx: Cx, role: &Role, session_name: &str) -> Cx {
+/// The context in which ECS acts with the role of a task that has this address, in a session of this name; checked as every
+/// caller is, but in open mode.
+pub fn acting_as(state: &Snapshot, mut cx: Cx, role: &Role, session_name: &str, task: Ipv4Addr) -> Cx {
     let account = &cx.scope.account;
     let session = longshore_types::iam::RoleSession {
         // Its policies are kept under this name, which is no access key.
@@ -134,7 +136,8 @@ pub fn acting_as(state: &Snapshot, mut cx: Cx, role: &Role, session_name: &str) 
         ..session::new(&cx, std::time::Duration::ZERO)
     };
     cx.caller = session::caller(state, Arc::new(session));
-    cx.enforced = cx.settings.authority.as_ref().map(|authority| Arc::new(Enforced::by(authority)));
+    let authority = cx.settings.authority.as_ref();
+    cx.enforced = authority.map(|authority| Arc::new(Enforced::new(authority, Source::ForTask(task.into()))));
     cx
 }
 

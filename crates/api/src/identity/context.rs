@@ -1,6 +1,6 @@
 //! What a request knows about itself, looked up key by key as policies ask.
 
-use super::{Ask, resource_tags};
+use super::{Ask, Source, resource_tags};
 use crate::Principal;
 use longshore_policy::{Context, Values};
 use longshore_types::Tags;
@@ -52,13 +52,22 @@ impl RequestContext<'_> {
                 Principal::User(name) => Values::one(name.as_str()),
                 _ => return None,
             },
-            "sourceip" => Values::one(cx.enforced.as_ref()?.source_ip.to_string()),
+            "sourceip" => Values::one(cx.enforced.as_ref()?.source.address().to_string()),
+            // Of requests that come through an endpoint of a VPC.
+            "vpcsourceip" => match cx.enforced.as_ref()?.source {
+                Source::Client(_) => return None,
+                source => Values::one(source.address().to_string()),
+            },
             "useragent" => Values::one(cx.enforced.as_ref()?.user_agent.clone()?),
             "currenttime" => Values::one(cx.now.rfc3339()),
             "epochtime" => Values::one(cx.now.seconds().to_string()),
             "requestedregion" => Values::one(cx.scope.region.as_str()),
-            // Connections here are plain HTTP.
-            "securetransport" | "viaawsservice" | "principalisawsservice" => Values::one("false"),
+            // Connections here are plain HTTP; what ECS does by itself is not, on AWS.
+            "securetransport" => match cx.enforced.as_ref()?.source {
+                Source::ForTask(_) => Values::one("true"),
+                Source::Client(_) | Source::Task(_) => Values::one("false"),
+            },
+            "viaawsservice" | "principalisawsservice" => Values::one("false"),
             // Nobody has a second factor; long-lived keys do not even say so.
             "multifactorauthpresent" => session.map(|_| Values::one("false"))?,
             "tokenissuetime" => Values::one(session?.issued_at.rfc3339()),

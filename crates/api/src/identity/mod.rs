@@ -68,15 +68,34 @@ impl std::fmt::Debug for Authority {
 #[derive(Debug)]
 pub struct Enforced {
     pub authority: Arc<Authority>,
-    pub source_ip: IpAddr,
+    pub source: Source,
     pub user_agent: Option<String>,
 }
 
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A client of the API or the registry: its peer address.
+    Client(IpAddr),
+    /// A task, which reaches the API inside its VPC: its private address.
+    Task(IpAddr),
+    /// ECS, which pulls images, reads secrets and writes logs through the interface of a task: the task's private address.
+    /// No request of ours stands for this one; AWS's goes over TLS.
+    ForTask(IpAddr),
+}
+
+impl Source {
+    /// `aws:SourceIp`.
+    pub fn address(self) -> IpAddr {
+        match self {
+            Self::Client(address) | Self::Task(address) | Self::ForTask(address) => address,
+        }
+    }
+}
+
 impl Enforced {
-    /// Of what is done here, by no request.
-    fn by(authority: &Arc<Authority>) -> Self {
-        let source_ip = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-        Self { authority: Arc::clone(authority), source_ip, user_agent: None }
+    pub fn new(authority: &Arc<Authority>, source: Source) -> Self {
+        Self { authority: Arc::clone(authority), source, user_agent: None }
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn authorize(
     let host = host(parts);
     let decision = match authorization(parts) {
         Some(authorization) => {
-            let request = AccessRequest { host, authorization, action, repository };
+            let request = AccessRequest { host, authorization, action, repository, parts };
             registry.inner.catalogue.authorize(request)
         }
         None => Err(Denied::Unauthenticated),
