@@ -51,6 +51,10 @@ const TESTS: &[(&str, Test)] = &[
         secrets::secrets_become_variables_and_are_written_nowhere_else,
     ),
     (
+        "tasks::a_log_group_has_to_be_there_and_a_stream_is_from_the_start",
+        tasks::a_log_group_has_to_be_there_and_a_stream_is_from_the_start,
+    ),
+    (
         "secrets::a_missing_secret_stops_the_task_in_fargates_words",
         secrets::a_missing_secret_stops_the_task_in_fargates_words,
     ),

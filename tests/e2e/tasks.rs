@@ -57,6 +57,32 @@ fn document(lines: &[String], name: &str) -> anyhow::Result<Value> {
     serde_json::from_str(text).with_context(|| format!("{name}: {text}"))
 }
 
+pub fn a_log_group_has_to_be_there_and_a_stream_is_from_the_start(kit: &Kit) -> anyhow::Result<()> {
+    kit.on("builtin", |instance| {
+        let mut busybox = Busybox::new(instance)?;
+        let mut quiet = shell(&busybox, "quiet", "exec sleep 1000");
+        quiet["logConfiguration"]["options"]["awslogs-create-group"] = json!("false");
+        let task = run(&mut busybox, "nogroup", vec![quiet], json!({}))?;
+        let task = wait_status(&mut busybox.api, &task, "STOPPED")?;
+        ensure!(task["stopCode"] == "TaskFailedToStart", "{task}");
+        let told = task["stoppedReason"].as_str().unwrap_or_default();
+        says(
+            told,
+            &["ResourceInitializationError: failed to validate logger args", "The specified log group does not exist"],
+        )?;
+
+        let quiet = shell(&busybox, "quiet", "exec sleep 1000");
+        let task = run(&mut busybox, "quiet", vec![quiet], json!({}))?;
+        wait_status(&mut busybox.api, &task, "RUNNING")?;
+        wait::until("the stream of a container that has said nothing", Duration::from_secs(10), || {
+            lines(&mut busybox, &task, "quiet").map_err(|error| format!("{error:#}"))
+        })?;
+        busybox.api.ecs("StopTask", &json!({"task": task}))?;
+        wait_status(&mut busybox.api, &task, "STOPPED")?;
+        Ok(())
+    })
+}
+
 pub fn shared(kit: &Kit) -> anyhow::Result<()> {
     kit.on("builtin", |instance| {
         let mut busybox = Busybox::new(instance)?;

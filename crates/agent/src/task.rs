@@ -13,7 +13,7 @@ use crate::spec;
 use crate::supervisor::SupervisorError;
 use longshore_runtime::protocol as rt;
 use longshore_types::Timestamp;
-use longshore_types::ecs::{ContainerStatus, HealthStatus, StopCode};
+use longshore_types::ecs::{ContainerDefinition, ContainerStatus, HealthStatus, StopCode};
 use longshore_types::link::LogBatch;
 use longshore_types::node::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -207,11 +207,13 @@ impl<M: Machine> Shell<M> {
         Ok(supervisor)
     }
 
-    /// The intent with the values of its secrets, which the control plane has; it may say no, where policies are evaluated.
+    /// The intent with the values of its secrets, which the control plane has; it may say no, for a log group that is not
+    /// there, or where policies are evaluated.
     async fn with_secrets(&self, intent: &TaskIntent) -> Result<TaskIntent, StartError> {
         let mut intent = intent.clone();
         let asks = self.node.welcome.borrow().as_ref().is_some_and(|welcome| welcome.ask_before_start);
-        if asks || intent.containers.iter().any(|container| container.definition.needs_secrets()) {
+        let needs = |definition: &ContainerDefinition| definition.needs_secrets() || definition.log.is_some();
+        if asks || intent.containers.iter().any(|container| needs(&container.definition)) {
             let values = self.node.secrets(&intent.scope, &intent.id).await.map_err(StartError)?;
             for of_container in values.containers {
                 if let Some(c) = intent.containers.iter_mut().find(|c| c.definition.name == of_container.name) {
@@ -432,7 +434,7 @@ impl Logs {
                 scope: longshore_types::Scope { account: intent.scope.account.clone(), region: log.region.clone() },
                 create_group: log.create_group,
                 group: log.group.clone(),
-                stream: format!("{}/{}/{}", log.stream_prefix, container.definition.name, intent.id),
+                stream: log.stream(&container.definition.name, &intent.id),
                 events: vec![],
             })
         };

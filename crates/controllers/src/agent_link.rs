@@ -131,6 +131,11 @@ async fn read<H: Host>(
                 let state = host.store().snapshot();
                 let read_object = |bucket: &str, key: &str| host.read_object(bucket, key);
                 let values = secrets::resolve(&state, host.environment(), &scope, &task, &read_object);
+                if values.is_ok() {
+                    secrets::empty_streams(&state, &scope, &task)
+                        .into_iter()
+                        .for_each(|batch| drop(batches.send(batch)));
+                }
                 let _ = answers.send(ToAgent::Secrets { task, values });
             }
             FromAgent::TaskProtection { number, scope, task, update } => {

@@ -217,6 +217,13 @@ pub struct AwsLogs {
     pub options: BTreeMap<String, String>,
 }
 
+impl AwsLogs {
+    /// The log stream of a task's container.
+    pub fn stream(&self, container: &str, task: &TaskId) -> String {
+        format!("{}/{container}/{task}", self.stream_prefix)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ulimit {
     pub name: String,

@@ -40,7 +40,7 @@ pub struct Welcome {
     pub registry_suffixes: Vec<String>,
     /// User and password for pulling from the built-in registry.
     pub registry_auth: (String, String),
-    /// Whether policies are evaluated: then every task is asked for before it is started, not only those with secrets.
+    /// Whether policies are evaluated: then every task is asked for before it is started, not only those with secrets or logs.
     #[serde(default)]
     pub ask_before_start: bool,
     /// What requests for tasks are marked with: see [`HOP_HEADER`].

@@ -7,8 +7,9 @@ use super::error;
 use super::unsupported::refuse;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs as wire;
-use longshore_types::Region;
-use longshore_types::ecs::AwsLogs;
+use longshore_store::Snapshot;
+use longshore_types::ecs::{AwsLogs, ContainerDefinition};
+use longshore_types::{Region, Scope};
 use regex::RegexBuilder;
 use std::collections::BTreeMap;
 
@@ -155,6 +156,22 @@ fn parse_size(text: &str) -> Option<u64> {
     digits.parse::<u64>().ok().filter(|n| *n > 0).and_then(|n| n.checked_mul(factor))
 }
 
+/// As on Fargate, where the log driver makes its stream before the container starts: a group that is not there ends the
+/// task. The error is the reason that it is stopped for.
+pub fn check_groups(state: &Snapshot, scope: &Scope, containers: &[ContainerDefinition]) -> Result<(), String> {
+    let is_missing = |log: &AwsLogs| {
+        let region = Scope { account: scope.account.clone(), region: log.region.clone() };
+        !log.create_group && !state.log_groups().contains(&(region, log.group.clone()))
+    };
+    match containers.iter().filter_map(|container| container.log.as_ref()).any(is_missing) {
+        false => Ok(()),
+        true => Err(
+            "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not exist. : exit status 1"
+                .to_owned(),
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +184,40 @@ mod tests {
         let log_driver = Some("awslogs".to_owned());
         parse("web", wire::LogConfiguration { log_driver, options: Some(options), ..Default::default() })
             .map_err(|error| error.message)
+    }
+
+    #[test]
+    fn a_group_that_is_not_there_stops_a_task_unless_the_driver_makes_it() {
+        let world = crate::ecs::testing::World::new();
+        world.define("web");
+        let seen = |create: &str, scope_of_group: Option<&str>| {
+            let log = parsed(&[("awslogs-create-group", create)]).expect("fine");
+            if let Some(region) = scope_of_group.map(Region::from) {
+                world.fixture.write(move |tx, cx| {
+                    let scope = Scope { account: cx.scope.account.clone(), region };
+                    let row = longshore_types::logs::LogGroup {
+                        name: "g".to_owned(),
+                        created_at: cx.now,
+                        retention_days: None,
+                        deletion_protection: false,
+                        tags: Default::default(),
+                    };
+                    tx.log_groups().put((scope, "g".to_owned()), row);
+                });
+            }
+            world.read(|state, cx| {
+                let key = (cx.scope.clone(), "web".into(), 1);
+                let mut definition = (*state.task_definitions().get(&key).expect("defined")).clone();
+                definition.containers[0].log = Some(log);
+                check_groups(state, &cx.scope, &definition.containers)
+            })
+        };
+        let told = seen("false", None).expect_err("no group");
+        assert!(told.starts_with("ResourceInitializationError: failed to validate logger args"), "{told}");
+        assert!(told.contains("ResourceNotFoundException: The specified log group does not exist."), "{told}");
+        assert_eq!(seen("true", None), Ok(()));
+        assert!(seen("false", Some("eu-west-1")).is_err(), "a group of another region is another group");
+        assert_eq!(seen("false", Some("us-east-1")), Ok(()));
     }
 
     #[test]

@@ -26,7 +26,7 @@ mod list_task_definitions;
 mod list_tasks;
 #[cfg(test)]
 mod lists_test;
-mod log_options;
+pub mod log_options;
 #[cfg(test)]
 mod model_test;
 mod names;
