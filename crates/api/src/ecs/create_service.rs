@@ -12,12 +12,18 @@ use longshore_types::ecs::*;
 use longshore_types::id::{ServiceName, is_ecs_name};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+/// Service Connect that is off, as consoles and generators write it: it asks for nothing.
+pub fn connects_nothing(given: &wire::ServiceConnectConfiguration) -> bool {
+    given.enabled == Some(false)
+}
+
 /// Of a cluster: <https://docs.aws.amazon.com/general/latest/gr/ecs-service.html>.
 const SERVICES_MAX: usize = 5000;
 /// Characters of an idempotency token.
 const CLIENT_TOKEN_MAX: usize = 36;
 
-pub fn create_service(tx: &mut Tx, cx: &Cx, input: CreateServiceInput) -> Result<CreateServiceOutput, AwsError> {
+pub fn create_service(tx: &mut Tx, cx: &Cx, mut input: CreateServiceInput) -> Result<CreateServiceOutput, AwsError> {
+    input.service_connect_configuration.take_if(|given| connects_nothing(given));
     refuse!(input; service_registries, role, placement_constraints, placement_strategy, enable_execute_command,
         service_connect_configuration, volume_configurations, vpc_lattice_configurations, gateway_connectors, monitoring);
     check_choice("schedulingStrategy", input.scheduling_strategy.as_deref(), "REPLICA")?;
@@ -294,6 +300,18 @@ mod tests {
             input.desired_count = Some(5);
         });
         assert!(different.is_err());
+    }
+
+    #[test]
+    fn service_connect_that_is_off_asks_for_nothing() {
+        let world = World::new();
+        let connect = |enabled| {
+            let given = wire::ServiceConnectConfiguration { enabled: Some(enabled), ..Default::default() };
+            world.create_service(|input| input.service_connect_configuration = Some(given))
+        };
+        let error = connect(true).expect_err("refused");
+        assert_eq!(error.message, "serviceConnectConfiguration is not supported by Longshore yet.");
+        assert!(connect(false).is_ok());
     }
 
     #[test]

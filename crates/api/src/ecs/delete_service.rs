@@ -8,8 +8,10 @@ use longshore_store::Tx;
 use longshore_types::ecs::ServiceStatus;
 
 pub fn delete_service(tx: &mut Tx, cx: &Cx, input: DeleteServiceInput) -> Result<DeleteServiceOutput, AwsError> {
+    let cluster = names::cluster_name(input.cluster.as_deref())?;
+    let name = names::service_name(&input.service, &cx.scope, &cluster)?;
     let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
-    let key = (cx.scope.clone(), cluster.name.clone(), names::service_name(&input.service));
+    let key = (cx.scope.clone(), cluster.name.clone(), name);
     let stored = tx.services().get(&key).ok_or_else(error::service_not_found)?;
     if stored.status == ServiceStatus::Inactive {
         return Err(error::service_not_active());

@@ -27,7 +27,8 @@ pub fn delete_task_definitions(
             detail: None,
         };
         let key = (cx.scope.clone(), family.clone(), revision);
-        match tx.task_definitions().get(&key).map(|row| row.status) {
+        let row = tx.task_definitions().get(&key).filter(|_| names::is_here(given, &cx.scope));
+        match row.map(|row| row.status) {
             None => failures.push(failure("The specified task definition does not exist.")),
             Some(TaskDefinitionStatus::Active) => {
                 failures.push(failure("The specified task definition is still in ACTIVE status. Please deregister the target and try again."));

@@ -16,6 +16,10 @@ pub fn deregister_task_definition(
     let revision = revision
         .ok_or_else(|| error::client("Task definition identifier must include a revision: family:revision."))?;
     let key = (cx.scope.clone(), family, revision);
+    let gone = || error::client("The specified task definition does not exist.");
+    if !names::is_here(&input.task_definition, &cx.scope) {
+        return Err(gone());
+    }
     let changed = tx.task_definitions().update(&key, |row| {
         if row.status == TaskDefinitionStatus::Active {
             row.status = TaskDefinitionStatus::Inactive;
@@ -23,6 +27,6 @@ pub fn deregister_task_definition(
         }
         view::task_definition(&cx.scope, row)
     });
-    let task_definition = changed.ok_or_else(|| error::client("The specified task definition does not exist."))?;
+    let task_definition = changed.ok_or_else(gone)?;
     Ok(DeregisterTaskDefinitionOutput { task_definition: Some(task_definition) })
 }

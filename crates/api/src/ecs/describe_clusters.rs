@@ -22,7 +22,8 @@ pub fn describe_clusters(
     let (mut clusters, mut failures) = (Vec::new(), Vec::new());
     for given in &wanted {
         let name = names::cluster_name(Some(given))?;
-        match state.clusters().get(&(cx.scope.clone(), name.clone())) {
+        let row = state.clusters().get(&(cx.scope.clone(), name.clone())).filter(|_| names::is_here(given, &cx.scope));
+        match row {
             Some(cluster) => clusters.push(view::cluster(state, &cx.scope, &cluster, fields)),
             None => failures.push(Failure {
                 arn: Some(arn::cluster(&cx.scope, &name)),

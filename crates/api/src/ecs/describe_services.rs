@@ -6,31 +6,30 @@ use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{DescribeServicesInput, DescribeServicesOutput, Failure};
 use longshore_store::Snapshot;
 use longshore_types::arn;
+use longshore_types::id::ServiceName;
 
 pub fn describe_services(
     state: &Snapshot,
     cx: &Cx,
     input: DescribeServicesInput,
 ) -> Result<DescribeServicesOutput, AwsError> {
-    let cluster = names::cluster(state, &cx.scope, input.cluster.as_deref())?;
     if input.services.is_empty() {
         return Err(error::invalid("Services cannot be empty."));
     }
     if input.services.len() > 10 {
         return Err(error::invalid("service names can have at most 10 items."));
     }
+    let cluster = names::cluster_name(input.cluster.as_deref())?;
+    let names = input.services.iter().map(|given| names::service_name(given, &cx.scope, &cluster));
+    let names = names.collect::<Result<Vec<ServiceName>, AwsError>>()?;
+    let cluster = names::cluster(state, &cx.scope, input.cluster.as_deref())?;
     let with_tags = input.include.iter().flatten().any(|i| i == "TAGS");
     let (mut services, mut failures) = (Vec::new(), Vec::new());
-    for given in &input.services {
-        let found = names::service_in(given, &cluster.name)
-            .and_then(|name| state.services().get(&(cx.scope.clone(), cluster.name.clone(), name)));
-        match found {
+    for name in names {
+        match state.services().get(&(cx.scope.clone(), cluster.name.clone(), name.clone())) {
             Some(service) => services.push(view::service(state, &cx.scope, &service, with_tags)),
             None => failures.push(Failure {
-                arn: Some(match given.starts_with("arn:") {
-                    true => given.clone(),
-                    false => arn::service(&cx.scope, &cluster.name, &names::service_name(given)),
-                }),
+                arn: Some(arn::service(&cx.scope, &cluster.name, &name)),
                 reason: Some("MISSING".to_owned()),
                 detail: None,
             }),

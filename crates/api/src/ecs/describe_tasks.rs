@@ -9,26 +9,24 @@ use longshore_types::arn;
 use longshore_types::id::TaskId;
 
 pub fn describe_tasks(state: &Snapshot, cx: &Cx, input: DescribeTasksInput) -> Result<DescribeTasksOutput, AwsError> {
-    let cluster = names::cluster(state, &cx.scope, input.cluster.as_deref())?;
     if input.tasks.is_empty() {
         return Err(error::invalid("Tasks cannot be empty."));
     }
     if input.tasks.len() > 100 {
         return Err(error::invalid("taskIds can have at most 100 items."));
     }
+    let cluster = names::cluster_name(input.cluster.as_deref())?;
+    let ids = input.tasks.iter().map(|given| names::task_id(given, &cx.scope, &cluster));
+    let ids = ids.collect::<Result<Vec<TaskId>, AwsError>>()?;
+    let cluster = names::cluster(state, &cx.scope, input.cluster.as_deref())?;
     let with_tags = input.include.iter().flatten().any(|i| i == "TAGS");
     let (mut tasks, mut failures) = (Vec::with_capacity(input.tasks.len()), Vec::new());
-    for given in &input.tasks {
-        let found = names::task_id(given, &cluster.name)
-            .and_then(|id| state.tasks().get(&(cx.scope.clone(), id)))
-            .filter(|task| task.cluster == cluster.name);
-        match found {
+    for id in ids {
+        let found = state.tasks().get(&(cx.scope.clone(), id.clone()));
+        match found.filter(|task| task.cluster == cluster.name) {
             Some(task) => tasks.push(view::task(&cx.scope, &task, with_tags)),
             None => failures.push(Failure {
-                arn: Some(match given.starts_with("arn:") {
-                    true => given.clone(),
-                    false => arn::task(&cx.scope, &cluster.name, &TaskId::from(given.as_str())),
-                }),
+                arn: Some(arn::task(&cx.scope, &cluster.name, &id)),
                 reason: Some("MISSING".to_owned()),
                 detail: None,
             }),

@@ -38,7 +38,7 @@ pub fn list_tasks(state: &Snapshot, cx: &Cx, input: ListTasksInput) -> Result<Li
     let token = input.next_token.as_deref();
     let page = match &input.service_name {
         Some(given) => {
-            let name = names::service_name(given);
+            let name = names::service_name(given, &cx.scope, &cluster.name)?;
             let key = (cx.scope.clone(), cluster.name.clone(), name);
             state.services().get(&key).ok_or_else(error::service_not_found)?;
             let rows = state.tasks().by_index(&Tasks::BY_SERVICE, &key).filter(matches);

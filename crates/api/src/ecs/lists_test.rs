@@ -244,23 +244,25 @@ fn what_is_missing_is_a_failure_with_its_arn() {
     let missing = |arns: &[String]| -> Vec<(String, String)> {
         arns.iter().map(|arn| ("MISSING".to_owned(), arn.clone())).collect()
     };
-    let services = vec!["s".to_owned(), "no".to_owned(), arn("service/web/none"), arn("service/other/s")];
+    let services = vec!["s".to_owned(), "no".to_owned(), arn("service/web/none"), arn("service/old")];
     let input = DescribeServicesInput { cluster: some("web"), services, ..Default::default() };
     let seen = world.read(|state, cx| describe_services::describe_services(state, cx, input)).expect("an answer");
     assert_eq!(seen.services.map(|list| list.len()), Some(1));
-    let expected = [arn("service/web/no"), arn("service/web/none"), arn("service/other/s")];
+    let expected = [arn("service/web/no"), arn("service/web/none"), arn("service/web/old")];
     assert_eq!(told(seen.failures), missing(&expected));
 
     let id = "0123456789abcdef0123456789abcdef";
-    let tasks = vec![id.to_owned(), arn(&format!("task/other/{id}")), "x".to_owned()];
+    let other = "0123456789abcdef0123456789abcdee";
+    let tasks = vec![id.to_owned(), arn(&format!("task/web/{other}"))];
     let input = DescribeTasksInput { cluster: some("web"), tasks, ..Default::default() };
     let seen = world.read(|state, cx| describe_tasks::describe_tasks(state, cx, input)).expect("an answer");
-    let expected = [arn(&format!("task/web/{id}")), arn(&format!("task/other/{id}")), arn("task/web/x")];
+    let expected = [arn(&format!("task/web/{id}")), arn(&format!("task/web/{other}"))];
     assert_eq!(told(seen.failures), missing(&expected));
 
-    let input = DescribeClustersInput { clusters: Some(vec!["no".to_owned()]), ..Default::default() };
+    let elsewhere = "arn:aws:ecs:eu-west-1:123456789012:cluster/web".to_owned();
+    let input = DescribeClustersInput { clusters: Some(vec!["no".to_owned(), elsewhere]), ..Default::default() };
     let seen = world.read(|state, cx| describe_clusters::describe_clusters(state, cx, input)).expect("an answer");
-    assert_eq!(told(seen.failures), missing(&[arn("cluster/no")]));
+    assert_eq!(told(seen.failures), missing(&[arn("cluster/no"), arn("cluster/web")]));
 
     let many = |n: usize| vec!["s".to_owned(); n];
     let input = DescribeServicesInput { cluster: some("web"), services: many(11), ..Default::default() };
@@ -269,4 +271,58 @@ fn what_is_missing_is_a_failure_with_its_arn() {
     let input = DescribeTasksInput { cluster: some("web"), tasks: many(101), ..Default::default() };
     let seen = world.read(|state, cx| describe_tasks::describe_tasks(state, cx, input));
     refused(seen, "InvalidParameterException", "taskIds can have at most 100 items.");
+}
+
+#[test]
+fn arns_of_elsewhere_lead_to_nothing_here() {
+    let world = World::new();
+    world.create_service(|_| {}).expect("a service");
+    world.define("web");
+    let id = "0123456789abcdef0123456789abcdef";
+    let elsewhere = [
+        ("us-east-1:123456789012", "default", "cluster web. Your cluster is default"),
+        ("eu-west-1:123456789012", "web", "region eu-west-1. Your region is us-east-1"),
+        ("us-east-1:210987654321", "web", "account 210987654321. Your account is 123456789012"),
+    ];
+    for (place, cluster, told) in elsewhere {
+        let told = format!("Invalid identifier: Identifier is for {told}");
+        let service = format!("arn:aws:ecs:{place}:service/web/s");
+        let input = UpdateServiceInput {
+            cluster: some(cluster),
+            service: service.clone(),
+            desired_count: Some(7),
+            ..Default::default()
+        };
+        refused(
+            world.write(|tx, cx| update_service::update_service(tx, cx, input)),
+            "InvalidParameterException",
+            &told,
+        );
+        let input = DeleteServiceInput { cluster: some(cluster), service: service.clone(), force: Some(true) };
+        refused(
+            world.write(|tx, cx| delete_service::delete_service(tx, cx, input)),
+            "InvalidParameterException",
+            &told,
+        );
+        let input = DescribeServicesInput { cluster: some(cluster), services: vec![service], ..Default::default() };
+        let seen = world.read(|state, cx| describe_services::describe_services(state, cx, input));
+        refused(seen, "InvalidParameterException", &told);
+        let task = format!("arn:aws:ecs:{place}:task/web/{id}");
+        let input = DescribeTasksInput { cluster: some(cluster), tasks: vec![task.clone()], ..Default::default() };
+        let seen = world.read(|state, cx| describe_tasks::describe_tasks(state, cx, input));
+        refused(seen, "InvalidParameterException", &told);
+        let input = StopTaskInput { cluster: some(cluster), task, ..Default::default() };
+        refused(world.write(|tx, cx| stop_task::stop_task(tx, cx, input)), "InvalidParameterException", &told);
+    }
+    let definition = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:1";
+    let ran = world.run_task(|input| input.task_definition = definition.to_owned());
+    refused(ran, "ClientException", "TaskDefinition not found.");
+    let input = DeregisterTaskDefinitionInput { task_definition: definition.to_owned() };
+    let gone = world.write(|tx, cx| deregister_task_definition::deregister_task_definition(tx, cx, input));
+    refused(gone, "ClientException", "The specified task definition does not exist.");
+    for task in ["x", "arn:aws:ecs:us-east-1:123456789012:task/web/x", ""] {
+        let input = DescribeTasksInput { cluster: some("web"), tasks: vec![task.to_owned()], ..Default::default() };
+        let seen = world.read(|state, cx| describe_tasks::describe_tasks(state, cx, input));
+        refused(seen, "InvalidParameterException", "taskId length should be one of [32,36]");
+    }
 }

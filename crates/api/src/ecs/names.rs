@@ -34,24 +34,17 @@ pub fn cluster(state: &Snapshot, scope: &Scope, given: Option<&str>) -> Result<A
     state
         .clusters()
         .get(&(scope.clone(), name))
-        .filter(|cluster| cluster.status == ClusterStatus::Active)
+        .filter(|cluster| cluster.status == ClusterStatus::Active && given.is_none_or(|given| is_here(given, scope)))
         .ok_or_else(error::cluster_not_found)
 }
 
-/// A task's id from an id or an ARN; `None` if it is neither, or names another cluster.
-pub fn task_id(given: &str, cluster: &ClusterName) -> Option<TaskId> {
-    let id = match Arn::parse(given) {
-        Some(arn) => {
-            let rest = arn.resource.strip_prefix("task/")?;
-            match rest.split_once('/') {
-                Some((in_cluster, id)) if in_cluster == cluster.as_str() => id,
-                Some(_) => return None,
-                None => rest,
-            }
-        }
-        None => given,
-    };
-    (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| TaskId::from(id))
+/// A task's id from an id or an ARN. The id of a task that there never was is one too.
+pub fn task_id(given: &str, scope: &Scope, cluster: &ClusterName) -> Result<TaskId, AwsError> {
+    let id = in_cluster(given, "task", scope, cluster)?;
+    match id.len() {
+        32 | 36 => Ok(TaskId::from(id)),
+        _ => Err(error::invalid("taskId length should be one of [32,36]")),
+    }
 }
 
 /// How many rows a page has: 1 to `most`.
@@ -63,19 +56,38 @@ pub fn page_size(max_results: Option<i32>, default: usize, most: usize) -> Resul
     }
 }
 
-/// The name of a service of a cluster, from a name or an ARN; `None` if the ARN names another cluster.
-pub fn service_in(given: &str, cluster: &ClusterName) -> Option<ServiceName> {
-    let in_cluster = Arn::parse(given).and_then(|arn| arn.resource.strip_prefix("service/")?.split_once('/'));
-    match in_cluster {
-        Some((other, _)) if other != cluster.as_str() => None,
-        _ => Some(service_name(given)),
+/// A service's name from a name or an ARN.
+pub fn service_name(given: &str, scope: &Scope, cluster: &ClusterName) -> Result<ServiceName, AwsError> {
+    in_cluster(given, "service", scope, cluster).map(ServiceName::from)
+}
+
+/// What stands behind the cluster in an ARN, which has to be of this account, region and cluster: a name that another
+/// cluster has too must not lead to this one's. What is no ARN is the name itself.
+fn in_cluster<'a>(given: &'a str, kind: &str, scope: &Scope, cluster: &ClusterName) -> Result<&'a str, AwsError> {
+    let Some(arn) = Arn::parse(given) else { return Ok(given) };
+    let wrong = |what: &str, theirs: &str, yours: &str| {
+        error::invalid(format!("Invalid identifier: Identifier is for {what} {theirs}. Your {what} is {yours}"))
+    };
+    let Some(rest) = arn.resource.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')) else {
+        return Err(error::invalid("Invalid identifier: Identifier is for a different resource type."));
+    };
+    if arn.account != scope.account.as_str() {
+        return Err(wrong("account", arn.account, scope.account.as_str()));
+    }
+    if arn.region != scope.region.as_str() {
+        return Err(wrong("region", arn.region, scope.region.as_str()));
+    }
+    match rest.split_once('/') {
+        Some((theirs, _)) if theirs != cluster.as_str() => Err(wrong("cluster", theirs, cluster.as_str())),
+        Some((_, name)) => Ok(name),
+        // The short form of before 2018.
+        None => Ok(rest),
     }
 }
 
-/// A service's name from a name or an ARN.
-pub fn service_name(given: &str) -> ServiceName {
-    let name = Arn::parse(given).map_or(given, |arn| arn.resource);
-    ServiceName::from(name.rsplit('/').next().unwrap_or(name))
+/// Whether it is a name, or an ARN of this account and region.
+pub fn is_here(given: &str, scope: &Scope) -> bool {
+    Arn::parse(given).is_none_or(|arn| arn.account == scope.account.as_str() && arn.region == scope.region.as_str())
 }
 
 /// Family, and revision where one is given: `web`, `web:3`, or an ARN.
@@ -99,6 +111,9 @@ pub fn family_and_revision(given: &str) -> Result<(Family, Option<u32>), AwsErro
 /// The task definition, whatever its status; without a revision the latest ACTIVE one.
 pub fn task_definition(state: &Snapshot, scope: &Scope, given: &str) -> Result<Option<Arc<TaskDefinition>>, AwsError> {
     let (family, revision) = family_and_revision(given)?;
+    if !is_here(given, scope) {
+        return Ok(None);
+    }
     let table = state.task_definitions();
     Ok(match revision {
         Some(revision) => table.get(&(scope.clone(), family, revision)),

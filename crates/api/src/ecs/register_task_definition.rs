@@ -65,10 +65,22 @@ pub fn register_task_definition(
         delete_requested_at: None,
         tags: names::tags(input.tags)?,
     };
+    check_length(&definition)?;
     let sent = view::task_definition(&cx.scope, &definition);
     let tags = view::tags(&definition.tags);
     tx.task_definitions().put((cx.scope.clone(), family, revision), definition);
     Ok(RegisterTaskDefinitionOutput { task_definition: Some(sent), tags: Some(tags) })
+}
+
+/// Of a task definition as JSON.
+const LENGTH_MAX: usize = 64 << 10;
+
+fn check_length(definition: &TaskDefinition) -> Result<(), AwsError> {
+    let length = serde_json::to_vec(definition).map_or(0, |json| json.len());
+    match length > LENGTH_MAX {
+        true => Err(error::client(format!("Actual length: '{length}'. Max allowed length is '{LENGTH_MAX}' bytes."))),
+        false => Ok(()),
+    }
 }
 
 fn check_compatibility(input: &RegisterTaskDefinitionInput) -> Result<(), AwsError> {
@@ -321,6 +333,34 @@ pub fn environment(given: Option<Vec<wire::KeyValuePair>>) -> Result<Vec<(String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_definition_has_at_most_64_kib() {
+        let world = crate::ecs::testing::World::new();
+        let registered = |bytes: usize| {
+            let variable = wire::KeyValuePair { name: Some("A".to_owned()), value: Some("x".repeat(bytes)) };
+            let container = wire::ContainerDefinition {
+                name: Some("app".to_owned()),
+                image: Some("app:1".to_owned()),
+                environment: Some(vec![variable]),
+                ..Default::default()
+            };
+            let input = RegisterTaskDefinitionInput {
+                family: "long".to_owned(),
+                container_definitions: vec![container],
+                network_mode: Some("awsvpc".to_owned()),
+                cpu: Some("256".to_owned()),
+                memory: Some("512".to_owned()),
+                ..Default::default()
+            };
+            world.write(|tx, cx| register_task_definition(tx, cx, input))
+        };
+        assert!(registered(60_000).is_ok());
+        let error = registered(65_536).expect_err("too long");
+        assert_eq!(error.code, "ClientException");
+        assert!(error.message.starts_with("Actual length: '6"), "{}", error.message);
+        assert!(error.message.ends_with("Max allowed length is '65536' bytes."), "{}", error.message);
+    }
 
     #[test]
     fn sizes_come_in_many_spellings() {

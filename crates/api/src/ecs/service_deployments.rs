@@ -21,7 +21,8 @@ pub fn list_service_deployments(
     input: ListServiceDeploymentsInput,
 ) -> Result<ListServiceDeploymentsOutput, AwsError> {
     let cluster = names::cluster(state, &cx.scope, cluster_of(input.cluster.as_deref(), &input.service))?;
-    let key = (cx.scope.clone(), cluster.name.clone(), names::service_name(&input.service));
+    let name = names::service_name(&input.service, &cx.scope, &cluster.name)?;
+    let key = (cx.scope.clone(), cluster.name.clone(), name);
     if state.services().get(&key).is_none() {
         return Err(error::service_not_found());
     }

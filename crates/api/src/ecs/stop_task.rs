@@ -8,9 +8,10 @@ use longshore_store::Tx;
 use longshore_types::ecs::{DesiredStatus, StopCode};
 
 pub fn stop_task(tx: &mut Tx, cx: &Cx, input: StopTaskInput) -> Result<StopTaskOutput, AwsError> {
+    let cluster = names::cluster_name(input.cluster.as_deref())?;
+    let id = names::task_id(&input.task, &cx.scope, &cluster)?;
     let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
     let not_found = || error::invalid("The referenced task was not found.");
-    let id = names::task_id(&input.task, &cluster.name).ok_or_else(not_found)?;
     let key = (cx.scope.clone(), id);
     if tx.tasks().get(&key).is_none_or(|task| task.cluster != cluster.name) {
         return Err(not_found());

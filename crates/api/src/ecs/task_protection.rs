@@ -31,7 +31,7 @@ pub fn update_task_protection(
     let until = input.protection_enabled.then_some(until);
     let (mut tasks, mut failures) = (Vec::new(), Vec::new());
     for given in &input.tasks {
-        match find(tx, &cx.scope, &cluster, given) {
+        match find(tx, &cx.scope, &cluster, given)? {
             Ok(id) => {
                 let key = (cx.scope.clone(), id);
                 let task = tx.tasks().update(&key, |task| {
@@ -56,7 +56,7 @@ pub fn get_task_protection(
     check_number(given.len(), SHOWN_MAX)?;
     let (mut tasks, mut failures) = (Vec::new(), Vec::new());
     for given in &given {
-        match find(state, &cx.scope, &cluster, given) {
+        match find(state, &cx.scope, &cluster, given)? {
             Ok(id) => {
                 let task = state.tasks().get(&(cx.scope.clone(), id));
                 tasks.extend(task.map(|task| view(&cx.scope, &task, cx.now)));
@@ -76,25 +76,24 @@ fn check_number(given: usize, most: usize) -> Result<(), AwsError> {
 }
 
 /// A task of a service that has not been stopped.
-fn find(state: &Snapshot, scope: &Scope, cluster: &Cluster, given: &str) -> Result<TaskId, Failure> {
-    let id = names::task_id(given, &cluster.name);
-    let failure = |reason: &str, detail: Option<&str>| Failure {
-        arn: Some(match given.starts_with("arn:") {
-            true => given.to_owned(),
-            false => arn::task(scope, &cluster.name, &TaskId::from(given)),
-        }),
-        reason: Some(reason.to_owned()),
-        detail: detail.map(str::to_owned),
+fn find(state: &Snapshot, scope: &Scope, cluster: &Cluster, given: &str) -> Result<Result<TaskId, Failure>, AwsError> {
+    let id = names::task_id(given, scope, &cluster.name)?;
+    let failure = |reason: &str, detail: Option<&str>| {
+        Ok(Err(Failure {
+            arn: Some(arn::task(scope, &cluster.name, &id)),
+            reason: Some(reason.to_owned()),
+            detail: detail.map(str::to_owned),
+        }))
     };
-    let task = id.and_then(|id| state.tasks().get(&(scope.clone(), id)));
-    let task = task.filter(|task| task.cluster == cluster.name).ok_or_else(|| failure("MISSING", None))?;
+    let task = state.tasks().get(&(scope.clone(), id.clone()));
+    let Some(task) = task.filter(|task| task.cluster == cluster.name) else { return failure("MISSING", None) };
     if task.service.is_none() {
-        return Err(failure("TASK_NOT_VALID", Some("The task is not part of an Amazon ECS service.")));
+        return failure("TASK_NOT_VALID", Some("The task is not part of an Amazon ECS service."));
     }
     if !task.is_live() {
-        return Err(failure("TASK_NOT_VALID", Some("The task is stopping or stopped.")));
+        return failure("TASK_NOT_VALID", Some("The task is stopping or stopped."));
     }
-    Ok(task.id.clone())
+    Ok(Ok(id))
 }
 
 fn view(scope: &Scope, task: &Row, now: Timestamp) -> ProtectedTask {
@@ -122,7 +121,8 @@ mod tests {
             protection_enabled: true,
             expires_in_minutes: minutes,
         };
-        let input = update(&[&task, &alone, "0123"], Some(1));
+        let nobody = "0123456789abcdef0123456789abcdef";
+        let input = update(&[&task, &alone, nobody], Some(1));
         let seen = world.write(|tx, cx| update_task_protection(tx, cx, input)).expect("an answer");
         let protected = seen.protected_tasks.expect("a list");
         assert_eq!(protected[0].expiration_date, Some(WireTime(world.fixture.now.0 + 60_000)));

@@ -10,12 +10,15 @@ use longshore_aws_model::ecs::{UpdateServiceInput, UpdateServiceOutput};
 use longshore_store::Tx;
 use longshore_types::ecs::ServiceStatus;
 
-pub fn update_service(tx: &mut Tx, cx: &Cx, input: UpdateServiceInput) -> Result<UpdateServiceOutput, AwsError> {
+pub fn update_service(tx: &mut Tx, cx: &Cx, mut input: UpdateServiceInput) -> Result<UpdateServiceOutput, AwsError> {
+    input.service_connect_configuration.take_if(|given| connects_nothing(given));
     refuse!(input; service_registries, placement_constraints, placement_strategy, enable_execute_command,
         service_connect_configuration, volume_configurations, vpc_lattice_configurations, gateway_connectors, monitoring);
     check_controller(input.deployment_controller.as_ref())?;
+    let cluster = names::cluster_name(input.cluster.as_deref())?;
+    let name = names::service_name(&input.service, &cx.scope, &cluster)?;
     let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
-    let key = (cx.scope.clone(), cluster.name.clone(), names::service_name(&input.service));
+    let key = (cx.scope.clone(), cluster.name.clone(), name);
     let stored = tx.services().get(&key).ok_or_else(error::service_not_found)?;
     if stored.status != ServiceStatus::Active {
         return Err(error::service_not_active());
