@@ -71,7 +71,7 @@ pub fn a_log_group_has_to_be_there_and_a_stream_is_from_the_start(kit: &Kit) -> 
             &["ResourceInitializationError: failed to validate logger args", "The specified log group does not exist"],
         )?;
 
-        let quiet = shell(&busybox, "quiet", "exec sleep 1000");
+        let quiet = with(shell(&busybox, "quiet", "exec sleep 1000"), json!({"stopTimeout": 2}));
         let task = run(&mut busybox, "quiet", vec![quiet], json!({}))?;
         wait_status(&mut busybox.api, &task, "RUNNING")?;
         wait::until("the stream of a container that has said nothing", Duration::from_secs(10), || {

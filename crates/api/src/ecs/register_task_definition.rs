@@ -84,17 +84,18 @@ fn check_length(definition: &TaskDefinition) -> Result<(), AwsError> {
 }
 
 fn check_compatibility(input: &RegisterTaskDefinitionInput) -> Result<(), AwsError> {
-    for compatibility in input.requires_compatibilities.iter().flatten() {
-        if compatibility != "FARGATE" {
+    let given = || input.requires_compatibilities.iter().flatten();
+    let for_fargate = given().any(|compatibility| compatibility == "FARGATE");
+    for compatibility in given() {
+        // What is good for Fargate and for EC2 is run on Fargate.
+        if compatibility != "FARGATE" && !(compatibility == "EC2" && for_fargate) {
             return Err(error::unsupported(&format!("requiresCompatibilities {compatibility}")));
         }
     }
     let mode = input.network_mode.as_deref();
     match mode {
         Some("awsvpc") => Ok(()),
-        _ if input.requires_compatibilities.iter().flatten().any(|c| c == "FARGATE") => {
-            Err(error::client("Fargate only supports network mode ‘awsvpc’."))
-        }
+        _ if for_fargate => Err(error::client("Fargate only supports network mode ‘awsvpc’.")),
         mode => Err(error::unsupported(&format!("networkMode {}", mode.unwrap_or("bridge (the default)")))),
     }
 }
@@ -360,6 +361,21 @@ mod tests {
         assert_eq!(error.code, "ClientException");
         assert!(error.message.starts_with("Actual length: '6"), "{}", error.message);
         assert!(error.message.ends_with("Max allowed length is '65536' bytes."), "{}", error.message);
+    }
+
+    #[test]
+    fn what_is_for_ec2_too_is_run_on_fargate() {
+        let check = |given: &[&str]| {
+            let given = given.iter().map(|text| (*text).to_owned()).collect();
+            let network_mode = Some("awsvpc".to_owned());
+            let input =
+                RegisterTaskDefinitionInput { requires_compatibilities: Some(given), network_mode, ..Default::default() };
+            check_compatibility(&input).map_err(|error| error.message)
+        };
+        assert_eq!(check(&["EC2", "FARGATE"]), Ok(()));
+        let refused = |what| Err(format!("requiresCompatibilities {what} is not supported by Longshore yet."));
+        assert_eq!(check(&["EC2"]), refused("EC2"));
+        assert_eq!(check(&["FARGATE", "EXTERNAL"]), refused("EXTERNAL"));
     }
 
     #[test]

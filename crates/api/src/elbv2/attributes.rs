@@ -38,6 +38,10 @@ pub static OF_LOAD_BALANCERS: Attributes = Attributes {
         Attribute("connection_logs.s3.enabled", "false", Some(is_bool)),
         Attribute("connection_logs.s3.prefix", "", Some(is_log_prefix)),
         Attribute("deletion_protection.enabled", "false", Some(is_bool)),
+        // Terraform's provider sets these to their defaults on each load balancer.
+        Attribute("health_check_logs.s3.bucket", "", None),
+        Attribute("health_check_logs.s3.enabled", "false", None),
+        Attribute("health_check_logs.s3.prefix", "", None),
         Attribute("idle_timeout.timeout_seconds", "60", Some(|v| within(v, 1, 4000))),
         Attribute("ipv6.deny_all_igw_traffic", "false", None),
         Attribute("load_balancing.cross_zone.enabled", "true", None),
