@@ -89,3 +89,13 @@ pub fn read_only(kit: &Kit) -> anyhow::Result<()> {
     ensure!(text.contains("Read-only file system") && text.contains(&directory), "{text}");
     Ok(())
 }
+
+pub fn damaged(kit: &Kit) -> anyhow::Result<()> {
+    let mut instance = Instance::new(&kit.binary, "none")?;
+    std::fs::create_dir_all(instance.data_dir())?;
+    std::fs::write(instance.data_dir().join("store.redb"), [7; 100_000])?;
+    let Err(error) = instance.up() else { bail!("it started with a store that is none") };
+    let text = format!("{error:#}");
+    ensure!(text.contains("store.redb is damaged") && text.contains("`longshore up` ended"), "{text}");
+    Ok(())
+}

@@ -75,6 +75,7 @@ const TESTS: &[(&str, Test)] = &[
     ("survival::acknowledged_calls_survive_kill_9", survival::acknowledged_calls_survive),
     ("disk::a_full_disk_is_an_error_and_passes", disk::full),
     ("disk::a_disk_that_cannot_be_written_is_said_at_the_start", disk::read_only),
+    ("disk::a_damaged_store_is_said_at_the_start", disk::damaged),
     ("survival::tasks_go_on_without_up_and_are_found_again", survival::tasks_are_found_again),
 ];
 

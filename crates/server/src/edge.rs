@@ -329,7 +329,9 @@ async fn ours(server: &Server, method: &http::Method, path: &str, peer: IpAddr) 
             });
             let ready = server.agent.is_connected() || server.config.runtime == crate::config::Runtime::None;
             let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            let body = serde_json::json!({"status": if ready { "ok" } else { "starting" }, "counts": counts});
+            let body = serde_json::json!({
+                "status": if ready { "ok" } else { "starting" }, "process": std::process::id(), "counts": counts,
+            });
             text(status, "application/json", body.to_string())
         }
         ("POST", "state/reset") => match reset(server).await {

@@ -19,10 +19,9 @@ pub fn run(run_dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::FAILURE);
     };
-    let answer = process::current_thread()?.block_on(get(&config, "/_longshore/health"));
-    let healthy = answer.as_ref().is_ok_and(|(status, _)| *status == 200);
-    let counts: serde_json::Value =
-        answer.ok().and_then(|(_, body)| serde_json::from_slice(&body).ok()).unwrap_or_default();
+    let answer = process::current_thread()?.block_on(health(&config));
+    let healthy = answer.is_ok();
+    let counts = answer.unwrap_or_default();
     let roles: Vec<(&str, Option<u32>)> = ["up", "server", "agent", "balancer"]
         .into_iter()
         .map(|role| (role, process::read_pid(run_dir, role)))
@@ -51,6 +50,15 @@ pub fn run(run_dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What our own server says of itself, once it is ready: another instance may answer at the address.
+pub async fn health(config: &Config) -> anyhow::Result<serde_json::Value> {
+    let (status, body) = get(config, "/_longshore/health").await?;
+    let body: serde_json::Value = serde_json::from_slice(&body)?;
+    let ours = process::read_pid(&config.run_dir, "server");
+    anyhow::ensure!(status == 200 && ours.is_some() && body["process"].as_u64() == ours.map(u64::from), "{body}");
+    Ok(body)
 }
 
 /// GET of one of our own paths: status and body.

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// A role that ends at once is started again for so long: what an earlier one held may not be free yet.
+const FAILS_WITHIN: Duration = Duration::from_secs(5);
 
 pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     if config.runtime != Runtime::None && !rustix::process::geteuid().is_root() {
@@ -71,21 +73,31 @@ async fn supervise(config: Config) -> anyhow::Result<ExitCode> {
     }
     let started = Instant::now();
     let mut announced = false;
+    // It ends with an `up` that cannot begin: nothing would tell it anything.
+    let mut balancer_of_ours = None;
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     loop {
         if config.runtime != Runtime::None && process::read_pid(&config.run_dir, "balancer").is_none() {
-            start_balancer(&config)?;
+            balancer_of_ours = Some(start_balancer(&config)?);
         }
         for role in &mut roles {
             role.keep_running(&config)?;
         }
-        if !announced && is_healthy(&config).await {
+        if !announced && crate::status::health(&config).await.is_ok() {
             announced = true;
             announce(&config, started.elapsed());
             tick = tokio::time::interval(Duration::from_millis(200));
         }
-        if !announced && started.elapsed() > READY_WITHIN {
-            bail!("not ready after {} s; the lines above say why", READY_WITHIN.as_secs());
+        let fails = roles.iter().any(|role| role.failures > 0);
+        if !announced && started.elapsed() > if fails { FAILS_WITHIN } else { READY_WITHIN } {
+            for role in &mut roles {
+                role.stop().await;
+            }
+            if let Some(balancer) = balancer_of_ours {
+                process::kill(balancer, Signal::TERM);
+                process::wait_gone(&config.run_dir, "balancer", 5);
+            }
+            bail!("not ready after {} s; the lines above say why", started.elapsed().as_secs());
         }
         tokio::select! {
             _ = tick.tick() => {}
@@ -103,8 +115,8 @@ async fn supervise(config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The balancer writes its own pid file once it runs.
-fn start_balancer(config: &Config) -> anyhow::Result<()> {
+/// Its process. The balancer writes its own pid file once it runs.
+fn start_balancer(config: &Config) -> anyhow::Result<u32> {
     let log = config.data_dir.join("balancer.log");
     let mut child =
         process::independent("balancer", &config.run_dir, &log)?.spawn().context("cannot start the balancer")?;
@@ -118,9 +130,10 @@ fn start_balancer(config: &Config) -> anyhow::Result<()> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+    let pid = child.id();
     // It outlives us; while we live it must be reaped.
     std::thread::spawn(move || child.wait());
-    Ok(())
+    Ok(pid)
 }
 
 /// An answer is hundreds of small strings, made and dropped. A thread of glibc's keeps only seven of each size at hand
@@ -172,10 +185,6 @@ impl Role {
             let _ = child.kill().await;
         }
     }
-}
-
-async fn is_healthy(config: &Config) -> bool {
-    crate::status::get(config, "/_longshore/health").await.is_ok_and(|(status, _)| status == 200)
 }
 
 fn announce(config: &Config, took: Duration) {

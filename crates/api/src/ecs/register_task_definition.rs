@@ -368,8 +368,11 @@ mod tests {
         let check = |given: &[&str]| {
             let given = given.iter().map(|text| (*text).to_owned()).collect();
             let network_mode = Some("awsvpc".to_owned());
-            let input =
-                RegisterTaskDefinitionInput { requires_compatibilities: Some(given), network_mode, ..Default::default() };
+            let input = RegisterTaskDefinitionInput {
+                requires_compatibilities: Some(given),
+                network_mode,
+                ..Default::default()
+            };
             check_compatibility(&input).map_err(|error| error.message)
         };
         assert_eq!(check(&["EC2", "FARGATE"]), Ok(()));
