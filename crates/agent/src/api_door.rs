@@ -4,7 +4,7 @@
 //! are, `Host` header included, so that their signatures stay good, and tells the server whose they are. It opens for tasks alone, and to the AWS API alone:
 //! neither the registry nor Longshore's own paths are a container's business.
 
-use crate::Node;
+use crate::{Node, endpoints};
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -33,7 +33,7 @@ pub async fn serve(node: Arc<Node>, vpc: String, from: Ipv4Addr, stream: TcpStre
         let (node, vpc, upstream) = (Arc::clone(&node), vpc.clone(), Arc::clone(&upstream));
         async move { Ok::<_, Infallible>(answer(&node, &vpc, from, &upstream, request).await) }
     });
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = endpoints::http().serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn answer(

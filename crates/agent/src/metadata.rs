@@ -11,7 +11,7 @@ mod stats;
 pub use stats::Samples;
 
 use crate::hub::Known;
-use crate::{Node, spec};
+use crate::{Node, endpoints, spec};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -43,7 +43,7 @@ pub async fn serve(node: Arc<Node>, samples: Arc<Samples>, vpc: String, from: Ip
             Ok::<_, Infallible>(response)
         }
     });
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    let _ = endpoints::http().serve_connection(TokioIo::new(stream), answer).await;
 }
 
 async fn answer(node: &Node, samples: &Samples, known: &Known, request: Request<Incoming>) -> Reply {

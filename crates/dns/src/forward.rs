@@ -34,7 +34,8 @@ impl Forwarder {
     /// The answer to `query`, as an upstream server knows it; SERVFAIL when none does in time.
     pub async fn ask(&self, query: &Message) -> Message {
         let Ok(_permit) = self.permits.try_acquire() else {
-            tracing::warn!("too many forwarded questions at a time");
+            // Whoever floods should not fill the log as well.
+            tracing::debug!("too many forwarded questions at a time");
             return failure(query, ResponseCode::ServFail);
         };
         let mut unhelpful = None;

@@ -1,10 +1,12 @@
 //! The HTTP edge: one port for every service, the registry and our own paths.
 
+use crate::body::{BODY_MAX, Unread};
+use crate::browser;
 use crate::serve::{Server, now, seed};
 use crate::threads::Threads;
 use anyhow::Context;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -22,9 +24,6 @@ use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-
-/// A PutLogEvents call has at most one MiB; a task definition 64 KiB.
-const BODY_MAX: usize = 16 << 20;
 
 /// Accepts connections, for the threads to serve, as long as the process lives. On a thread of its own, so that no controller
 /// that looks at ten thousand tasks keeps a client waiting.
@@ -65,6 +64,12 @@ pub async fn serve(server: Server, stream: TcpStream) {
 
 async fn answer(server: Server, mut request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
     let path = request.uri().path();
+    // Signatures keep pages out of the API; what our own paths change, nobody signs.
+    let changes_ours = path.starts_with("/_longshore/") && request.method() != http::Method::GET;
+    let is_signed = server.settings.authority.is_some() && !changes_ours;
+    if !is_signed && let Some(refusal) = browser::refusal(request.headers()) {
+        return text(StatusCode::FORBIDDEN, "text/plain", refusal);
+    }
     if path == "/v2" || path.starts_with("/v2/") {
         let source = source(&server, request.headers_mut(), peer);
         request.extensions_mut().insert(source);
@@ -91,15 +96,19 @@ fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) 
 async fn aws(server: Server, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
     let (mut head, body) = request.into_parts();
     let source = source(&server, &mut head.headers, peer);
-    let body = match Limited::new(body, BODY_MAX).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(_) => {
+    let encoding = head.headers.get(http::header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("unknown"));
+    let whole = match server.bodies.read(body, encoding.is_some()).await {
+        Ok(whole) => whole,
+        Err(Unread::TooLarge) => {
             return text(StatusCode::PAYLOAD_TOO_LARGE, "text/plain", "The request is too large, or ended early.\n");
         }
+        Err(Unread::TooSlow) => {
+            return text(StatusCode::REQUEST_TIMEOUT, "text/plain", "The request did not arrive in time.\n");
+        }
     };
-    let encoding = head.headers.get(http::header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("unknown"));
+    let body = &whole.bytes;
     // Signed was what was sent; meant is what it unpacks to.
-    let plain = longshore_aws_wire::inflate(encoding, &body, BODY_MAX);
+    let plain = longshore_aws_wire::inflate(encoding, body, BODY_MAX);
     let recognized = match &plain {
         Ok(plain) => recognize(&head, plain),
         Err(refusal) => {
@@ -115,7 +124,7 @@ async fn aws(server: Server, request: Request<Incoming>, peer: IpAddr) -> Respon
         );
     };
     let response = match identified {
-        Ok(identified) => call(&server, identified, &head, &body, source).await,
+        Ok(identified) => call(&server, identified, &head, body, source).await,
         Err(refused) => {
             let request_id = longshore_types::IdSource::new(seed()).uuid();
             tracing::debug!(error = %refused.error, "request refused");

@@ -7,6 +7,8 @@ mod agent;
 mod agent_link;
 mod balancer;
 mod balancer_link;
+mod body;
+mod browser;
 mod buckets;
 mod build_output;
 mod build_step;

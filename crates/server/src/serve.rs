@@ -39,6 +39,8 @@ pub struct Server {
     /// None unless asked for.
     pub throttle: Option<Arc<longshore_api::Throttle>>,
     pub agent: agent_link::Handle,
+    /// What bodies under way may take together.
+    pub bodies: crate::body::Bodies,
 }
 
 /// Threads that answer requests, beside the one for controllers and links and the store's. One answers while another computes;
@@ -112,6 +114,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         routes: Arc::new(longshore_api::routes()),
         registry,
         agent,
+        bodies: Default::default(),
     };
 
     let mut ids = longshore_types::IdSource::new((server.environment.seed)());

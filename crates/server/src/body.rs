@@ -1,0 +1,146 @@
+//! Bodies of API calls: read whole, within bounds of size, of time and of what all of them may take together.
+//!
+//! Nobody has been identified while a body is read, for the signature is over the body. So whoever can connect, tasks included,
+//! could otherwise fill the memory with the beginnings of large calls.
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A PutLogEvents call has at most one MiB, a part of a layer 10; a task definition 64 KiB.
+pub const BODY_MAX: usize = 16 << 20;
+/// Bytes that all bodies under way may have: sixteen of the largest, or 256 PutLogEvents.
+const TOGETHER_MAX: usize = 256 << 20;
+/// Accounts are kept in these steps. What fits in the first one is nobody's concern: connections are bounded elsewhere.
+const STEP: usize = 64 << 10;
+/// For a body to arrive, waiting for others included.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Why there is no body.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// More than [`BODY_MAX`], or it ended early.
+    TooLarge,
+    /// It did not arrive in time.
+    TooSlow,
+}
+
+/// What all bodies share.
+#[derive(Clone)]
+pub struct Bodies(Arc<Semaphore>);
+
+/// A body, and its share of the memory for as long as this lives.
+pub struct Whole {
+    pub bytes: Bytes,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(TOGETHER_MAX / STEP)))
+    }
+}
+
+impl Bodies {
+    /// The whole body. One that is compressed takes its share for what it may unpack to.
+    pub async fn read(&self, body: Incoming, is_compressed: bool) -> Result<Whole, Unread> {
+        tokio::time::timeout(WAIT, self.collect(body, is_compressed)).await.unwrap_or(Err(Unread::TooSlow))
+    }
+
+    async fn collect<B: Body<Data = Bytes> + Unpin>(&self, mut body: B, is_compressed: bool) -> Result<Whole, Unread> {
+        if body.size_hint().lower() > BODY_MAX as u64 {
+            return Err(Unread::TooLarge);
+        }
+        let mut share = None;
+        if is_compressed {
+            self.grow(&mut share, BODY_MAX).await;
+        }
+        // Most bodies are one piece, and stay where they are.
+        let mut first: Option<Bytes> = None;
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(piece) = frame.map_err(|_| Unread::TooLarge)?.into_data() else { continue };
+            let length = first.as_ref().map_or(0, Bytes::len).max(whole.len()) + piece.len();
+            if length > BODY_MAX {
+                return Err(Unread::TooLarge);
+            }
+            self.grow(&mut share, length).await;
+            match first.take() {
+                None if whole.is_empty() => first = Some(piece),
+                None => whole.extend_from_slice(&piece),
+                Some(first) => {
+                    whole.extend_from_slice(&first);
+                    whole.extend_from_slice(&piece);
+                }
+            }
+        }
+        Ok(Whole { bytes: first.unwrap_or_else(|| whole.freeze()), _share: share })
+    }
+
+    /// Waits until `share` is enough for so many bytes.
+    async fn grow(&self, share: &mut Option<OwnedSemaphorePermit>, bytes: usize) {
+        let has = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let needs = (bytes / STEP).saturating_sub(has);
+        if needs == 0 {
+            return;
+        }
+        let needs = u32::try_from(needs).expect("a body has at most 256 steps");
+        let more = Arc::clone(&self.0).acquire_many_owned(needs).await.expect("nobody closes it");
+        match share {
+            Some(share) => share.merge(more),
+            None => *share = Some(more),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
+    use std::convert::Infallible;
+
+    fn pieces(count: usize, size: usize) -> impl Body<Data = Bytes> + Unpin {
+        let pieces = (0..count).map(move |_| Ok::<_, Infallible>(Frame::data(Bytes::from(vec![7; size]))));
+        StreamBody::new(futures_util::stream::iter(pieces))
+    }
+
+    #[tokio::test]
+    async fn a_body_in_pieces_is_put_together() {
+        let bodies = Bodies::default();
+        let whole = bodies.collect(pieces(40, 10_000), false).await.unwrap_or_else(|why| panic!("{why:?}"));
+        assert_eq!(whole.bytes.len(), 400_000);
+        let one = bodies.collect(Full::new(Bytes::from_static(b"Action=A")), false).await.ok();
+        assert_eq!(one.map(|one| one.bytes), Some(Bytes::from_static(b"Action=A")));
+        let none = bodies.collect(Full::new(Bytes::new()), false).await.ok();
+        assert_eq!(none.map(|none| none.bytes), Some(Bytes::new()));
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_bound_is_refused_told_or_not() {
+        let bodies = Bodies::default();
+        assert_eq!(bodies.collect(pieces(17, 1 << 20), false).await.err(), Some(Unread::TooLarge));
+        let told = Full::new(Bytes::from(vec![0; BODY_MAX + 1]));
+        assert_eq!(bodies.collect(told, false).await.err(), Some(Unread::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn bodies_wait_for_memory_while_small_ones_pass() {
+        let bodies = Bodies::default();
+        let mut large = Vec::new();
+        for _ in 0..TOGETHER_MAX / BODY_MAX {
+            large.push(
+                bodies.collect(Full::new(Bytes::from(vec![0; BODY_MAX])), false).await.ok().expect("there is room"),
+            );
+        }
+        assert!(bodies.collect(pieces(1, 1000), false).await.is_ok());
+        let waiting = bodies.collect(pieces(1, STEP), false);
+        assert!(waiting.now_or_never().is_none(), "there is no room");
+        large.pop();
+        assert!(bodies.collect(pieces(1, STEP), false).await.is_ok());
+    }
+}
