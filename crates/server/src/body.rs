@@ -14,8 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub const BODY_MAX: usize = 16 << 20;
 /// Bytes that all bodies under way may have: sixteen of the largest, or 256 PutLogEvents.
 const TOGETHER_MAX: usize = 256 << 20;
-/// Accounts are kept in these steps. What fits in the first one is nobody's concern: connections are bounded elsewhere.
-const STEP: usize = 64 << 10;
+/// What takes no share: connections are bounded elsewhere. Shares are counted in steps of it.
+const FREE: usize = 64 << 10;
 /// For a body to arrive, waiting for others included.
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -40,7 +40,7 @@ pub struct Whole {
 
 impl Default for Bodies {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(TOGETHER_MAX / STEP)))
+        Self(Arc::new(Semaphore::new(TOGETHER_MAX / FREE)))
     }
 }
 
@@ -51,48 +51,46 @@ impl Bodies {
     }
 
     async fn collect<B: Body<Data = Bytes> + Unpin>(&self, mut body: B, is_compressed: bool) -> Result<Whole, Unread> {
-        if body.size_hint().lower() > BODY_MAX as u64 {
+        let told = body.size_hint();
+        if told.lower() > BODY_MAX as u64 {
             return Err(Unread::TooLarge);
         }
+        let most = told.upper().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(BODY_MAX).min(BODY_MAX);
         let mut share = None;
         if is_compressed {
-            self.grow(&mut share, BODY_MAX).await;
+            share = Some(self.share(most + BODY_MAX).await);
         }
         // Most bodies are one piece, and stay where they are.
-        let mut first: Option<Bytes> = None;
+        let mut first = Bytes::new();
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let Ok(piece) = frame.map_err(|_| Unread::TooLarge)?.into_data() else { continue };
-            let length = first.as_ref().map_or(0, Bytes::len).max(whole.len()) + piece.len();
+            let length = first.len() + whole.len() + piece.len();
             if length > BODY_MAX {
                 return Err(Unread::TooLarge);
             }
-            self.grow(&mut share, length).await;
-            match first.take() {
-                None if whole.is_empty() => first = Some(piece),
-                None => whole.extend_from_slice(&piece),
-                Some(first) => {
-                    whole.extend_from_slice(&first);
-                    whole.extend_from_slice(&piece);
-                }
+            if length > FREE && share.is_none() {
+                // All of it at once: bodies that had a part each, and waited for the rest, would wait for one another.
+                share = Some(self.share(most).await);
             }
+            if length == piece.len() {
+                first = piece;
+                continue;
+            }
+            if whole.is_empty() {
+                whole.reserve(if share.is_some() { most } else { FREE });
+                whole.extend_from_slice(&std::mem::take(&mut first));
+            }
+            whole.extend_from_slice(&piece);
         }
-        Ok(Whole { bytes: first.unwrap_or_else(|| whole.freeze()), _share: share })
+        let bytes = if whole.is_empty() { first } else { whole.freeze() };
+        Ok(Whole { bytes, _share: share })
     }
 
-    /// Waits until `share` is enough for so many bytes.
-    async fn grow(&self, share: &mut Option<OwnedSemaphorePermit>, bytes: usize) {
-        let has = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let needs = (bytes / STEP).saturating_sub(has);
-        if needs == 0 {
-            return;
-        }
-        let needs = u32::try_from(needs).expect("a body has at most 256 steps");
-        let more = Arc::clone(&self.0).acquire_many_owned(needs).await.expect("nobody closes it");
-        match share {
-            Some(share) => share.merge(more),
-            None => *share = Some(more),
-        }
+    /// Waits until there is room for so many bytes.
+    async fn share(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let steps = u32::try_from(bytes.div_ceil(FREE)).expect("two bodies have at most 512 steps");
+        Arc::clone(&self.0).acquire_many_owned(steps).await.expect("nobody closes it")
     }
 }
 
@@ -116,6 +114,8 @@ mod tests {
         assert_eq!(whole.bytes.len(), 400_000);
         let one = bodies.collect(Full::new(Bytes::from_static(b"Action=A")), false).await.ok();
         assert_eq!(one.map(|one| one.bytes), Some(Bytes::from_static(b"Action=A")));
+        let small = bodies.collect(pieces(3, 10), false).await.ok();
+        assert_eq!(small.map(|small| small.bytes), Some(Bytes::from(vec![7; 30])));
         let none = bodies.collect(Full::new(Bytes::new()), false).await.ok();
         assert_eq!(none.map(|none| none.bytes), Some(Bytes::new()));
     }
@@ -138,9 +138,9 @@ mod tests {
             );
         }
         assert!(bodies.collect(pieces(1, 1000), false).await.is_ok());
-        let waiting = bodies.collect(pieces(1, STEP), false);
+        let waiting = bodies.collect(pieces(2, FREE), false);
         assert!(waiting.now_or_never().is_none(), "there is no room");
         large.pop();
-        assert!(bodies.collect(pieces(1, STEP), false).await.is_ok());
+        assert!(bodies.collect(pieces(2, FREE), false).await.is_ok());
     }
 }
