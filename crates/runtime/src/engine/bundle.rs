@@ -3,8 +3,9 @@
 
 use crate::capability::Capabilities;
 use crate::cgroup::{Hierarchies, Limits};
+use crate::rootfs::resolve::Root;
 use crate::rootfs::user::User;
-use crate::spec::{ContainerSpec, TaskSpec, Tmpfs, Ulimit};
+use crate::spec::{ContainerSpec, TaskSpec, Tmpfs, Ulimit, is_kernel_path};
 use crate::{seccomp, sys};
 use serde_json::{Value, json};
 use std::io;
@@ -77,13 +78,15 @@ pub struct Plan<'a> {
     pub user: &'a User,
     /// Supervisor's directory, where `hosts`, `hostname`, `resolv.conf` and `init` are.
     pub files: &'a Path,
+    /// The image, where mounts find their places.
+    pub root: &'a Root,
     pub cgroups: &'a Hierarchies,
     pub limits: &'a Limits,
 }
 
 impl Plan<'_> {
     /// The content of `config.json`.
-    pub fn config(&self, flavour: Flavour) -> Value {
+    pub fn config(&self, flavour: Flavour) -> io::Result<Value> {
         let pid = match self.bundle.pause {
             Some(pause) => json!({"type": "pid", "path": format!("/proc/{pause}/ns/pid")}),
             None => json!({"type": "pid"}),
@@ -117,14 +120,14 @@ impl Plan<'_> {
             linux["seccomp"] = seccomp::oci(self.bundle.capabilities);
             linux["resources"] = self.resources();
         }
-        json!({
+        Ok(json!({
             "ociVersion": "1.0.2",
             "process": self.process(flavour),
             "root": {"path": self.bundle.rootfs(), "readonly": self.container.readonly_rootfs},
             "hostname": self.task.hostname,
-            "mounts": self.mounts(flavour),
+            "mounts": self.mounts(flavour)?,
             "linux": linux,
-        })
+        }))
     }
 
     fn process(&self, flavour: Flavour) -> Value {
@@ -176,7 +179,7 @@ impl Plan<'_> {
         environment
     }
 
-    fn mounts(&self, flavour: Flavour) -> Vec<Value> {
+    fn mounts(&self, flavour: Flavour) -> io::Result<Vec<Value>> {
         let mount = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
         let shm = format!("size={}", self.container.shm_bytes.unwrap_or(ContainerSpec::SHM_BYTES_DEFAULT));
         let mut mounts = vec![
@@ -194,19 +197,39 @@ impl Plan<'_> {
             let access = if readonly { "ro" } else { "rw" };
             json!({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rprivate", access]})
         };
-        mounts.push(bind("/etc/hostname", &self.files.join("hostname"), false));
-        if self.task.hosts.is_some() {
-            mounts.push(bind("/etc/hosts", &self.files.join("hosts"), false));
-        }
-        if self.task.resolv_conf.is_some() {
-            mounts.push(bind("/etc/resolv.conf", &self.files.join("resolv.conf"), false));
-        }
         if self.container.init {
             mounts.push(bind(INIT_PATH, &self.files.join(PROGRAMS).join("init"), true));
         }
-        mounts.extend(self.container.tmpfs.iter().map(tmpfs));
-        mounts.extend(self.container.mounts.iter().map(|m| bind(&m.destination, &m.source, m.readonly)));
-        mounts
+        let mut placed = vec![bind("/etc/hostname", &self.files.join("hostname"), false)];
+        if self.task.hosts.is_some() {
+            placed.push(bind("/etc/hosts", &self.files.join("hosts"), false));
+        }
+        if self.task.resolv_conf.is_some() {
+            placed.push(bind("/etc/resolv.conf", &self.files.join("resolv.conf"), false));
+        }
+        placed.extend(self.container.tmpfs.iter().map(tmpfs));
+        placed.extend(self.container.mounts.iter().map(|m| bind(&m.destination, &m.source, m.readonly)));
+        mounts.extend(self.place(placed)?);
+        Ok(mounts)
+    }
+
+    /// Mounts where the image's links lead, and outer ones before those within them, as Docker does. A runtime would follow a
+    /// link to what is there, but can make no place at the end of one that leads nowhere yet: `resolv.conf` of many images is
+    /// a link into an empty `/run`.
+    fn place(&self, mut mounts: Vec<Value>) -> io::Result<Vec<Value>> {
+        for mount in &mut mounts {
+            let path = mount["destination"].as_str().unwrap_or_default();
+            let real = self.root.real(path)?;
+            // The task's own mounts were looked at before; here it is the image that may lead `hosts` astray.
+            let is_led_to_devices = real.starts_with("/dev") && !Path::new(path).starts_with("/dev");
+            if is_kernel_path(&real) || is_led_to_devices {
+                return Err(io::Error::other(format!("{path} leads to {}, a place of the kernel's", real.display())));
+            }
+            mount["destination"] = json!(real);
+        }
+        // Stable: of two mounts at one place the later one, which the task definition names, is seen.
+        mounts.sort_by_key(|mount| mount["destination"].as_str().map_or(0, |path| path.matches('/').count()));
+        Ok(mounts)
     }
 
     fn resources(&self) -> Value {
@@ -299,7 +322,7 @@ const READONLY_PATHS: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/s
 /// Writes the bundle's `config.json`.
 pub fn write(plan: &Plan<'_>, flavour: Flavour) -> io::Result<()> {
     let path = plan.bundle.directory.join("config.json");
-    sys::replace_file(&path, &serde_json::to_vec(&plan.config(flavour))?)?;
+    sys::replace_file(&path, &serde_json::to_vec(&plan.config(flavour)?)?)?;
     // The environment may be secret, and the directory may be open.
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
 }

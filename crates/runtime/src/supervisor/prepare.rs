@@ -205,7 +205,16 @@ pub fn container(
         None => None,
     };
     let spec = shown.as_ref().unwrap_or(spec);
-    let plan = Plan { task, container: spec, bundle: &bundle, user: &user, files: directory, cgroups, limits: &limits };
+    let plan = Plan {
+        task,
+        container: spec,
+        bundle: &bundle,
+        user: &user,
+        files: directory,
+        root: &root,
+        cgroups,
+        limits: &limits,
+    };
     bundle::write(&plan, flavour).map_err(file_error("write the bundle in", &bundle.directory))?;
     Ok(bundle)
 }

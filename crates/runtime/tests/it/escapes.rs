@@ -123,7 +123,32 @@ fn a_mount_below_a_link_out_of_the_image_stays_inside() {
     let host = tempfile::tempdir().unwrap();
     let tamper = |image: &Path| symlink(host.path(), image.join("out")).unwrap();
     let mount = json!({"mounts": [{"source": volume.path(), "destination": "/out/made/here"}]});
-    // Whether it can be made inside or not.
-    on_image(tamper, with(shell("app", "touch /out/made/here/file"), mount)).output("app");
+    let (ended, text) = on_image(tamper, with(shell("app", "touch /out/made/here/file"), mount)).output("app");
+    assert_eq!(ended.exit_code, Some(0), "{text}");
+    assert!(volume.path().join("file").exists(), "the place was made inside");
     assert!(std::fs::read_dir(host.path()).unwrap().next().is_none(), "nothing is made on the host");
+}
+
+/// Files of the task's own find their places through the image's links, but not into the kernel's.
+#[test]
+fn links_to_nothing_yet_are_no_obstacle_and_links_to_the_kernel_are() {
+    let stub = |image: &Path| {
+        std::fs::create_dir_all(image.join("etc")).unwrap();
+        let _ = std::fs::remove_file(image.join("etc/hostname"));
+        symlink("../run/made/later", image.join("etc/hostname")).unwrap();
+    };
+    let tmpfs = json!({"tmpfs": [{"path": "/run", "size_bytes": 1 << 20, "options": []}]});
+    let (ended, text) = on_image(stub, with(shell("app", "cat /etc/hostname /run/made/later"), tmpfs)).output("app");
+    assert_eq!(ended.exit_code, Some(0), "{text}");
+
+    let astray = |image: &Path| {
+        std::fs::create_dir_all(image.join("etc")).unwrap();
+        let _ = std::fs::remove_file(image.join("etc/hostname"));
+        symlink("/proc/self/attr/current", image.join("etc/hostname")).unwrap();
+    };
+    let mut task = on_image(astray, shell("app", "echo ran"));
+    let state = task.ended();
+    let Some(StopCause::FailedToStart { reason, .. }) = &state.task.cause else { panic!("{:?}", state.task) };
+    assert!(reason.contains("place of the kernel"), "{reason}");
+    task.exit();
 }
