@@ -1,4 +1,4 @@
-//! Runs the commands of a Dockerfile's RUN in a supervisor of their own, with the host's network.
+//! Runs the commands of a Dockerfile's RUN in a supervisor of their own, with the host's network or none.
 
 use crate::config::{Config, Runtime};
 use anyhow::Context;
@@ -35,7 +35,7 @@ impl Runner {
             task_id: name.to_owned(),
             cgroup: format!("{}/{name}", self.cgroup),
             limits: rt::TaskLimits::default(),
-            network: rt::Network::Host,
+            network: if request.is_offline { rt::Network::None } else { rt::Network::Host },
             hostname: "build".to_owned(),
             hosts: of_host("/etc/hosts"),
             resolv_conf: of_host("/etc/resolv.conf"),

@@ -44,6 +44,8 @@ pub(super) enum Instruction {
         command: Command,
         heredocs: Vec<Heredoc>,
         mounts: Vec<mount::Flag>,
+        /// `--network=none`.
+        is_offline: bool,
     },
     Copy(Copy),
     Env(Vec<(String, String)>),
@@ -195,12 +197,14 @@ impl Parser {
         match keyword {
             "RUN" => {
                 let (flags, rest) = flags(rest);
-                let mut mounts = Vec::new();
+                let (mut mounts, mut is_offline) = (Vec::new(), false);
                 for (name, value) in flags {
                     match (name, value.unwrap_or_default()) {
                         ("mount", text) => mounts.push(mount::Flag::parse(text)?),
-                        // Commands have the host's network.
-                        ("network", "default" | "host") | ("security", "sandbox") => {}
+                        ("network", "none") => is_offline = true,
+                        // Other commands have the host's network.
+                        ("network", "default" | "host") => is_offline = false,
+                        ("security", "sandbox") => {}
                         ("network" | "security", text) => return Err(format!("RUN --{name}={text} is not supported")),
                         (name, _) => return Err(format!("unknown flag --{name} of RUN")),
                     }
@@ -208,7 +212,7 @@ impl Parser {
                 if rest.is_empty() {
                     return Err("RUN needs a command".to_owned());
                 }
-                Ok(Instruction::Run { command: command(rest), heredocs: line.heredocs.clone(), mounts })
+                Ok(Instruction::Run { command: command(rest), heredocs: line.heredocs.clone(), mounts, is_offline })
             }
             "COPY" | "ADD" => self.copy(keyword == "ADD", rest, &line.heredocs).map(Instruction::Copy),
             "ENV" => {
@@ -470,7 +474,12 @@ mod tests {
         assert_eq!(one("cmd ['a']"), Instruction::Cmd(Command::Shell("['a']".into())), "not JSON, so a shell's");
         assert_eq!(
             one("RUN [ -f x ] && y"),
-            Instruction::Run { command: Command::Shell("[ -f x ] && y".into()), heredocs: vec![], mounts: vec![] }
+            Instruction::Run {
+                command: Command::Shell("[ -f x ] && y".into()),
+                heredocs: vec![],
+                mounts: vec![],
+                is_offline: false,
+            }
         );
     }
 
@@ -561,7 +570,7 @@ mod tests {
             error("FROM a\nRUN --mount=type=ssh y"),
             "Dockerfile:2: --mount=type=ssh is not supported: bind, cache, tmpfs or secret"
         );
-        assert_eq!(error("FROM a\nRUN --network=none y"), "Dockerfile:2: RUN --network=none is not supported");
+        assert_eq!(error("FROM a\nRUN --network=lan y"), "Dockerfile:2: RUN --network=lan is not supported");
         assert_eq!(error("RUN x"), "Dockerfile:1: RUN before the first FROM: only ARG may stand there");
         assert_eq!(error(""), "Dockerfile:1: there is no FROM");
         for wrong in [

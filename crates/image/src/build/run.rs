@@ -40,6 +40,8 @@ pub struct RunRequest<'a> {
     pub user: &'a str,
     /// To be mounted on top, in this order; mount points are made where they are missing.
     pub mounts: &'a [RunMount],
+    /// Without any network but loopback, instead of the host's.
+    pub is_offline: bool,
     /// To be given what the command writes, as it comes.
     pub output: &'a (dyn Fn(OutputStream, &[u8]) + Send + Sync),
 }

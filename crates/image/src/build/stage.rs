@@ -203,7 +203,7 @@ impl<'a> Builder<'a> {
         let escape = self.file.escape;
         let layers = state.built.layers.len();
         match &step.instruction {
-            Instruction::Run { command, heredocs, mounts } => {
+            Instruction::Run { command, heredocs, mounts, is_offline } => {
                 let mut script = None;
                 let command = match (command, heredocs.as_slice()) {
                     (Command::Shell(text), [only]) if is_alone(text) && only.content.starts_with("#!") => {
@@ -213,7 +213,8 @@ impl<'a> Builder<'a> {
                     (Command::Shell(text), [_, ..]) => Command::Shell(with_heredocs(text, heredocs)),
                     (command, _) => command.clone(),
                 };
-                self.run(stage, state, step, &command, mounts, script).await?;
+                self.run(stage, state, step, RunOf { command: &command, mounts, script, is_offline: *is_offline })
+                    .await?;
             }
             Instruction::Copy(copy) => self.copy(stage, state, step, copy).await?,
             Instruction::Workdir(path) => {
@@ -261,9 +262,7 @@ impl<'a> Builder<'a> {
         stage: usize,
         state: &mut State,
         step: &Step,
-        command: &Command,
-        flags: &[mount::Flag],
-        script: Option<String>,
+        RunOf { command, mounts: flags, script, is_offline }: RunOf<'_>,
     ) -> Result<(), BuildError> {
         let config = &state.built.config.config;
         let argv = settings::argv(command, config);
@@ -283,6 +282,7 @@ impl<'a> Builder<'a> {
             mounts.iter().map(|(mount, plan)| (format!("{mount:?}"), plan.as_ref().map(|p| p.1))).collect();
         // A step without these keeps the key it had before there were any.
         let key = match (shown.is_empty(), &script) {
+            _ if is_offline => self.key(state, &("offline", &argv, &env, &cwd, &user, shown, &script))?,
             (true, None) => self.key(state, &("run", &argv, &env, &cwd, &user))?,
             _ => self.key(state, &("run", &argv, &env, &cwd, &user, shown, &script))?,
         };
@@ -324,6 +324,7 @@ impl<'a> Builder<'a> {
             cwd: &cwd,
             user: &user,
             mounts: &prepared.list,
+            is_offline,
             output: &output,
         };
         let shown = || argv.join(" ");
@@ -685,6 +686,14 @@ impl Prepared {
 /// Whether a command is a here-document and nothing else.
 fn is_alone(text: &str) -> bool {
     text.starts_with("<<") && !text.contains(char::is_whitespace)
+}
+
+/// A RUN, once its here-documents are in their places.
+struct RunOf<'a> {
+    command: &'a Command,
+    mounts: &'a [mount::Flag],
+    script: Option<String>,
+    is_offline: bool,
 }
 
 /// The script of a RUN with here-documents.

@@ -20,11 +20,14 @@ use crate::support::{Layer, TestImage, gzip, names, store, with_overlay};
 #[derive(Default)]
 struct Chroot {
     runs: AtomicUsize,
+    /// Of these, without a network.
+    offline: AtomicUsize,
 }
 
 impl RunStep for Chroot {
     fn run<'a>(&'a self, request: RunRequest<'a>) -> RunFuture<'a> {
         self.runs.fetch_add(1, Ordering::Relaxed);
+        self.offline.fetch_add(usize::from(request.is_offline), Ordering::Relaxed);
         Box::pin(async move {
             let output = with_overlay(request.lower, request.upper, request.work, |root| {
                 let (root, cwd) = (root.to_owned(), request.cwd.to_owned());
@@ -511,6 +514,21 @@ async fn what_an_image_leaves_for_builds_on_top_runs_first_and_once() {
     let image = bench.built("FROM local/base:1\nRUN test -f /copied && test $A = b\n").await;
     assert!(image.config.on_build.is_empty());
     assert_eq!(fs::read_to_string(image.layers[0].join("copied")).expect("made"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_without_a_network_is_another_step_than_one_with() {
+    let bench = Bench::new();
+    bench.busybox();
+    let count = || (bench.runner.runs.load(Ordering::Relaxed), bench.runner.offline.load(Ordering::Relaxed));
+    bench.built(&format!("{BUSYBOX}RUN echo")).await;
+    let before = count();
+    bench.built(&format!("{BUSYBOX}RUN --network=none echo")).await;
+    assert_eq!(count(), (before.0 + 1, 1), "{}", bench.said());
+    bench.built(&format!("{BUSYBOX}RUN --network=none echo")).await;
+    assert_eq!(count(), (before.0 + 1, 1), "it is cached");
+    bench.built(&format!("{BUSYBOX}RUN --network=default echo")).await;
+    assert_eq!(count(), (before.0 + 1, 1), "as without the flag");
 }
 
 #[tokio::test(flavor = "multi_thread")]
