@@ -20,7 +20,7 @@ use longshore_aws_wire::{Identified, Parts, Refused, identify};
 use longshore_registry::Body;
 use longshore_types::{Region, Scope};
 use std::convert::Infallible;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -47,11 +47,11 @@ pub fn accept(threads: Threads, listener: TcpListener) -> anyhow::Result<()> {
 
 /// Serves one connection to its end.
 pub async fn serve(server: Server, stream: TcpStream) {
-    let Ok(peer) = stream.peer_addr() else { return };
+    let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let server = server.clone();
-        async move { Ok::<_, Infallible>(answer(server, request, peer.ip()).await) }
+        async move { Ok::<_, Infallible>(answer(server, request, peer, local).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -62,7 +62,7 @@ pub async fn serve(server: Server, stream: TcpStream) {
     }
 }
 
-async fn answer(server: Server, mut request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+async fn answer(server: Server, mut request: Request<Incoming>, peer: SocketAddr, local: SocketAddr) -> Response<Body> {
     let path = request.uri().path();
     // Signatures keep pages out of the API; what our own paths change, nobody signs.
     let changes_ours = path.starts_with("/_longshore/") && request.method() != http::Method::GET;
@@ -71,7 +71,7 @@ async fn answer(server: Server, mut request: Request<Incoming>, peer: IpAddr) ->
         return text(StatusCode::FORBIDDEN, "text/plain", refusal);
     }
     if path == "/v2" || path.starts_with("/v2/") {
-        let source = source(&server, request.headers_mut(), peer);
+        let source = source(&server, request.headers_mut(), peer.ip());
         request.extensions_mut().insert(source);
         return server.registry.handle(request).await;
     }
@@ -80,9 +80,9 @@ async fn answer(server: Server, mut request: Request<Incoming>, peer: IpAddr) ->
             return layer(&server, &request, signed).await;
         }
         let own = own.to_owned();
-        return ours(&server, request.method(), &own, peer).await;
+        return ours(&server, request.method(), &own, peer, local).await;
     }
-    aws(server, request, peer).await
+    aws(server, request, peer.ip()).await
 }
 
 fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
@@ -320,10 +320,17 @@ async fn layer(server: &Server, request: &Request<Incoming>, signed: &str) -> Re
     }
 }
 
-async fn ours(server: &Server, method: &http::Method, path: &str, peer: IpAddr) -> Response<Body> {
-    // Nobody signs these: they are for this machine.
-    if server.settings.authority.is_some() && method != http::Method::GET && !peer.is_loopback() {
-        return text(StatusCode::FORBIDDEN, "application/json", "{\"error\":\"from this machine only\"}");
+async fn ours(
+    server: &Server,
+    method: &http::Method,
+    path: &str,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> Response<Body> {
+    // Nobody signs these: they are for whoever runs this server.
+    if server.settings.authority.is_some() && method != http::Method::GET && !is_operator(peer, local) {
+        let error = "{\"error\":\"for root of this machine only\"}";
+        return text(StatusCode::FORBIDDEN, "application/json", error);
     }
     match (method.as_str(), path) {
         ("GET", "health") => {
@@ -371,6 +378,12 @@ async fn ours(server: &Server, method: &http::Method, path: &str, peer: IpAddr) 
             "{\"error\":\"GET /_longshore/health, POST /_longshore/state/reset, POST /_longshore/tasks/<id>/interrupt\"}",
         ),
     }
+}
+
+/// Whether root or this server's own user asks, from this machine.
+fn is_operator(peer: SocketAddr, local: SocketAddr) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    peer.ip().is_loopback() && crate::peer::user(peer, local).is_some_and(|user| user == 0 || user == own)
 }
 
 /// `tasks/<id>/interrupt`: what AWS does to Spot tasks when it needs their capacity.

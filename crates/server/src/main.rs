@@ -22,6 +22,7 @@ mod edge;
 mod env;
 mod hosts;
 mod image;
+mod peer;
 mod process;
 mod serve;
 mod simulated;
