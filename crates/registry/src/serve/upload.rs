@@ -11,13 +11,17 @@ use super::failure::{Code, Failure, received_range};
 use super::reply::{CONTENT_DIGEST, Reply, UPLOAD_UUID};
 use crate::body::{self, End, Incoming};
 use crate::catalogue::Action;
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestError};
 use crate::name::{RepositoryId, RepositoryName};
 use crate::range::ChunkRange;
 use crate::storage::off_reactor;
 use crate::uploads::{UploadError, UploadId, Writer};
 
 pub(super) async fn begin(cx: &Cx<'_>, parts: &Parts, body: Incoming) -> Result<Reply, Failure> {
+    if cx.query.first("digest-algorithm").is_some_and(|algorithm| algorithm != "sha256") {
+        // Said now: what the client would send could never be taken under the digest it has in mind.
+        return Err(Failure::new(Code::DigestInvalid, DigestError::Algorithm.to_string()));
+    }
     if let Some(digest) = cx.query.first("mount") {
         let digest = Digest::parse(digest).map_err(|error| Failure::new(Code::DigestInvalid, error.to_string()))?;
         if mount(cx, parts, &digest).await? {

@@ -25,6 +25,20 @@ async fn a_blob_in_one_post() {
 }
 
 #[tokio::test]
+async fn an_upload_that_will_end_in_another_digest_is_refused_when_it_begins() {
+    let site = Site::start().await;
+    let begin = async |algorithm: &str| {
+        site.call(Method::POST, &format!("/v2/app/blobs/uploads/?digest-algorithm={algorithm}"), &[], "").await
+    };
+    begin("sha256").await.expect(202);
+    let begun = uploads_on_disk(&site);
+    for algorithm in ["sha512", "blake3", "SHA256", ""] {
+        begin(algorithm).await.expect_error(400, "DIGEST_INVALID");
+    }
+    assert_eq!(uploads_on_disk(&site), begun);
+}
+
+#[tokio::test]
 async fn a_blob_in_chunks() {
     let site = Site::start().await;
     let mut location = site.begin("app").await;
