@@ -74,7 +74,15 @@ fn import(inner: &Arc<Inner>, source: impl Read) -> Result<Vec<Imported>, Import
         None => saved.iter().map(|image| saved_image(&files, image)).collect::<Result<_, _>>()?,
     };
     let mut files = files;
-    found.into_iter().map(|found| store(inner, &mut files, found)).collect()
+    let stored: Vec<Imported> =
+        found.into_iter().map(|found| store(inner, &mut files, found)).collect::<Result<_, _>>()?;
+    // Names come last, when nothing can be refused any more: an archive is imported whole or not at all.
+    for imported in &stored {
+        for reference in &imported.references {
+            inner.put_ref(reference, imported.image.id.0, imported.image.id)?;
+        }
+    }
+    Ok(stored)
 }
 
 /// An image as the archive describes it.
@@ -163,6 +171,9 @@ fn saved_image(files: &Files, saved: &SavedImage) -> Result<Found, ImportError> 
 }
 
 fn store(inner: &Arc<Inner>, files: &mut Files, found: Found) -> Result<Imported, ImportError> {
+    let parse =
+        |text: &String| text.parse().map_err(|e: crate::ParseReferenceError| malformed("image name", e.to_string()));
+    let references = found.references.iter().map(parse).collect::<Result<Vec<ImageRef>, _>>()?;
     let config_bytes = files.document(found.manifest.config.digest)?;
     let config: ConfigFile =
         serde_json::from_slice(&config_bytes).map_err(|e| malformed("image configuration", e.to_string()))?;
@@ -197,13 +208,6 @@ fn store(inner: &Arc<Inner>, files: &mut Files, found: Found) -> Result<Imported
         Some(found.manifest.media_type).filter(|t| !t.is_empty()).unwrap_or_else(|| OCI_MANIFEST.to_owned());
     let record = Record { id, media_type, config: found.manifest.config, layers: records };
     let image = inner.put_image(&record, config)?;
-    let mut references = Vec::new();
-    for text in found.references {
-        let reference: ImageRef =
-            text.parse().map_err(|e: crate::ParseReferenceError| malformed("image name", e.to_string()))?;
-        inner.put_ref(&reference, id.0, id)?;
-        references.push(reference);
-    }
     inner.flush_later(chain);
     Ok(Imported { image, references })
 }
@@ -236,7 +240,7 @@ impl Files {
             match entry.kind {
                 Kind::File => {
                     let path = inner.session.path("import");
-                    let file = extract_file(&mut tar, &path)?;
+                    let file = extract_file(&mut tar, &path, inner.options.limits.layer_bytes_max)?;
                     files.by_name.insert(name, file.0);
                     let extracted = Extracted { path, digest: file.0, size: file.1 };
                     files.by_digest.entry(file.0).or_insert(extracted);
@@ -298,7 +302,8 @@ impl Files {
     }
 }
 
-fn extract_file(content: &mut impl Read, path: &TempPath) -> Result<(Digest, u64), ImportError> {
+/// Nothing in an archive has a reason to be larger than a layer may be: `max` bytes.
+fn extract_file(content: &mut impl Read, path: &TempPath, max: u64) -> Result<(Digest, u64), ImportError> {
     let mut file = File::create_new(path.as_path()).map_err(StoreError::io("make", path.as_path()))?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; 128 << 10];
@@ -307,6 +312,9 @@ fn extract_file(content: &mut impl Read, path: &TempPath) -> Result<(Digest, u64
             Ok(0) => break,
             Ok(n) => {
                 hasher.update(&buffer[..n]);
+                if hasher.bytes() > max {
+                    return Err(ImportError::Archive(UnpackError::TooLarge { max, unit: "bytes" }));
+                }
                 file.write_all(&buffer[..n]).map_err(StoreError::io("write", path.as_path()))?;
             }
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}

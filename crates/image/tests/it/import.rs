@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use longshore_image::{Digest, ImportError, PullOptions};
+use longshore_image::{Digest, ImportError, PullOptions, UnpackError};
 use serde_json::json;
 
 use crate::registry::Registry;
@@ -110,4 +110,39 @@ async fn what_is_no_image_archive_is_refused() {
     image.blobs.remove(0);
     let error = store.import(std::io::Cursor::new(layout(&image, json!({})))).await.expect_err("incomplete");
     assert!(matches!(error, ImportError::Missing(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_of_several_images_is_imported_whole_or_not_at_all() {
+    let tmp = tempfile::tempdir().expect("tmp");
+    let layer = Layer::new().file("a", "1").archive();
+    let config = json!({ "architecture": "amd64", "os": "linux",
+        "rootfs": { "type": "layers", "diff_ids": [Digest::of(&layer)] } })
+    .to_string();
+    for (second, tag) in [("none.json", "app:2"), ("layer.tar", "app:2"), ("config.json", "NO:2")] {
+        let saved = json!([
+            { "Config": "config.json", "RepoTags": ["app:1"], "Layers": ["layer.tar"] },
+            { "Config": second, "RepoTags": [tag], "Layers": ["layer.tar"] },
+        ]);
+        let archive = Layer::new()
+            .file("config.json", &config)
+            .entry(tar::EntryType::Regular, "layer.tar", "", 0o644, &layer)
+            .file("manifest.json", &saved.to_string())
+            .archive();
+        let store = store(&tmp.path().join(second));
+        store.import(std::io::Cursor::new(archive)).await.expect_err("the second image is none");
+        assert!(store.resolve("app:1").is_none(), "{second} {tag}");
+        assert!(store.list().expect("a list").iter().all(|image| image.references.is_empty()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_larger_than_a_layer_may_be_is_refused_before_it_fills_the_disk() {
+    let tmp = tempfile::tempdir().expect("tmp");
+    let limits = longshore_image::Limits { layer_bytes_max: 1 << 20, ..Default::default() };
+    let options = longshore_image::StoreOptions { limits, ..Default::default() };
+    let store = longshore_image::ImageStore::open(tmp.path(), options).expect("opens");
+    let bomb = gzip(&Layer::new().file("manifest.json", &" ".repeat(2 << 20)).archive());
+    let error = store.import(std::io::Cursor::new(bomb)).await.expect_err("too large");
+    assert!(matches!(error, ImportError::Archive(UnpackError::TooLarge { max: 1_048_576, .. })), "{error}");
 }
