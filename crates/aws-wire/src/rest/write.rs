@@ -45,8 +45,8 @@ pub(crate) struct Parts {
 #[derive(Default)]
 struct Text {
     member: Option<&'static Member>,
-    /// Elements of a list so far.
-    list: Option<String>,
+    /// Elements of a list so far: their number, and as they are written.
+    list: Option<(usize, String)>,
     /// Of a prefix and an entry's key.
     name: String,
     headers: Vec<(String, String)>,
@@ -203,11 +203,12 @@ impl Text {
         let Some(member) = self.member else {
             return;
         };
-        if let Some(list) = &mut self.list {
-            if !list.is_empty() {
+        if let Some((count, list)) = &mut self.list {
+            if *count > 0 {
                 list.push_str(", ");
             }
             list.push_str(value);
+            *count += 1;
             return;
         }
         match member.place {
@@ -227,12 +228,12 @@ impl ShapeWriter for Text {
     }
     fn end_structure(&mut self) {}
     fn begin_list(&mut self, _: &'static Schema, _: usize) {
-        self.list = Some(String::new());
+        self.list = Some((0, String::new()));
     }
     fn element(&mut self) {}
     fn end_list(&mut self) {
         // A list without elements is no header.
-        if let Some(list) = self.list.take().filter(|list| !list.is_empty()) {
+        if let Some((_, list)) = self.list.take().filter(|(_, list)| !list.is_empty()) {
             self.put(&list);
         }
     }
@@ -245,7 +246,8 @@ impl ShapeWriter for Text {
         let place = self.member.map(|m| m.place);
         match place {
             Some(Place::JsonHeader) => self.put(&BASE64_STANDARD.encode(value)),
-            _ if self.list.is_some() && value.contains([',', '"']) => {
+            // Space around an element that is not quoted is the list's.
+            _ if self.list.is_some() && (value.contains([',', '"']) || value.trim() != value) => {
                 let quoted = format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""));
                 self.put(&quoted);
             }
@@ -280,5 +282,40 @@ impl ShapeWriter for Text {
     }
     fn document(&mut self, _: &'static Schema, value: &str) {
         self.put(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_aws_model::ShapeReader;
+    use longshore_aws_model::schema::STRING;
+
+    use super::*;
+    use crate::rest::text::TextReader;
+
+    static LIST: Schema = Schema::list("List", &STRING);
+    static MEMBER: Member = Member::new("Tags", &LIST).wire("x-tags").at(Place::Header);
+
+    #[test]
+    fn elements_of_a_header_list_may_be_empty_and_keep_commas_quotes_and_the_space_around_them() {
+        let given = ["", "a", "", " b ", " ", "c, d", "e \"f\\\" g", "h\\", "\ti"];
+        let mut text = Text::default();
+        text.member(&MEMBER);
+        text.begin_list(&LIST, given.len());
+        for element in given {
+            text.element();
+            text.string(&STRING, element);
+        }
+        text.end_list();
+        let (name, value) = &text.headers[0];
+        assert_eq!(name, "x-tags");
+        let mut read = Vec::new();
+        let mut reader = TextReader { values: vec![value.as_str()], commas: true, encoded: false };
+        let took = reader.list(&LIST, &mut |element| {
+            read.push(element.string(&STRING)?);
+            Ok(())
+        });
+        took.expect("a list");
+        assert_eq!(read, given, "{value}");
     }
 }
