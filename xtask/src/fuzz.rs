@@ -176,6 +176,8 @@ impl Place {
     /// Reports a run that has ended; returns how many findings it made.
     fn finish(&self, run: &Run, keep: bool) -> anyhow::Result<usize> {
         let target = &run.target;
+        // What follows is not fuzzing.
+        let seconds = run.began.elapsed().as_secs();
         let log = fs::read(self.log(target))?;
         let numbers = Numbers::read(&String::from_utf8_lossy(&log));
         let mut found = Vec::new();
@@ -187,9 +189,8 @@ impl Place {
         }
         let cases = read_pack(&self.pack(target))?.len();
         println!(
-            "| {target} | {} | {} | {} | {} | {cases} | {} |",
+            "| {target} | {} | {seconds} | {} | {} | {cases} | {} |",
             numbers.executions,
-            run.began.elapsed().as_secs(),
             numbers.edges,
             numbers.features,
             found.len()

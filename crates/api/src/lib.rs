@@ -39,6 +39,23 @@ pub mod fuzzing {
     ) -> Result<impl std::fmt::Debug, longshore_aws_model::AwsError> {
         crate::acm::certificate::read(body, chain, key)
     }
+
+    /// The variables of an environment file.
+    pub fn environment_file(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
+        crate::ecs::environment_files::parse(bytes)
+    }
+
+    /// The expression of lines that begin an event, by the options of `awslogs`.
+    pub fn log_options(
+        options: std::collections::HashMap<String, String>,
+    ) -> Result<Option<String>, longshore_aws_model::AwsError> {
+        let given = longshore_aws_model::ecs::LogConfiguration {
+            log_driver: Some("awslogs".to_owned()),
+            options: Some(options.into_iter().collect()),
+            ..Default::default()
+        };
+        crate::ecs::log_options::parse("app", given).map(|log| log.multiline)
+    }
 }
 
 pub use cx::{Caller, Cx, Principal};

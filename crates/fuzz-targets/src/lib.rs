@@ -2,6 +2,8 @@
 //! it with what it makes up, and a test with every case that was ever worth keeping. See docs/fuzzing.md.
 
 mod api;
+mod archive;
+mod content;
 mod dns;
 mod framing;
 mod input;
@@ -11,7 +13,9 @@ mod oci;
 mod policy;
 mod proxy;
 mod registry;
+mod rest;
 mod rules;
+mod settings;
 mod signature;
 mod store;
 mod strict;
@@ -20,6 +24,8 @@ mod unpack;
 mod wire;
 
 pub use api::api;
+pub use archive::archive;
+pub use content::inflated;
 pub use dns::{dns, dns_config};
 pub use framing::{framing, response};
 pub use messages::messages;
@@ -28,7 +34,9 @@ pub use oci::{dockerfile, expansion, manifest, references};
 pub use policy::{patterns, policy};
 pub use proxy::proxy;
 pub use registry::registry;
+pub use rest::wire_rest;
 pub use rules::rules;
+pub use settings::{lifecycle, settings};
 pub use signature::signature;
 pub use store::store;
 pub use telemetry::{log_files, log_filter};
@@ -42,6 +50,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("accounts", accounts),
     ("api", api),
+    ("archive", archive),
     ("certificates", certificates),
     ("dns", dns),
     ("dns_config", dns_config),
@@ -50,7 +59,9 @@ pub const TARGETS: &[Target] = &[
     ("expansion", expansion),
     ("framing", framing),
     ("identified", identified),
+    ("inflated", inflated),
     ("layer", layer),
+    ("lifecycle", lifecycle),
     ("log_files", log_files),
     ("log_filter", log_filter),
     ("manifest", manifest),
@@ -62,11 +73,13 @@ pub const TARGETS: &[Target] = &[
     ("registry", registry),
     ("response", response),
     ("rules", rules),
+    ("settings", settings),
     ("signature", signature),
     ("store", store),
     ("wire_cbor", wire_cbor),
     ("wire_form", wire_form),
     ("wire_json", wire_json),
+    ("wire_rest", wire_rest),
 ];
 
 /// A value written and read again is the same.

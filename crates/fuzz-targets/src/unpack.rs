@@ -165,22 +165,7 @@ pub fn entries(data: &[u8]) {
             b'x' | b'g' => pax(&mut input, &name, &link),
             _ => Vec::new(),
         };
-        let mut header = [0u8; 512];
-        put(&mut header[..100], name.as_bytes());
-        put(&mut header[100..108], format!("{mode:07o}\0").as_bytes());
-        put(&mut header[108..116], b"0000000\0");
-        put(&mut header[116..124], b"0000000\0");
-        put(&mut header[124..136], format!("{:011o}\0", content.len()).as_bytes());
-        put(&mut header[136..148], b"14600000000\0");
-        header[156] = kind;
-        put(&mut header[157..257], link.as_bytes());
-        put(&mut header[257..265], if packing & 4 == 0 { b"ustar\x0000" } else { b"ustar  \0" });
-        header[148..156].fill(b' ');
-        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-        put(&mut header[148..156], format!("{sum:06o}\0 ").as_bytes());
-        archive.extend_from_slice(&header);
-        archive.extend_from_slice(&content);
-        archive.resize(archive.len().next_multiple_of(512), 0);
+        tar_entry(&mut archive, packing & 4 != 0, kind, (&name, &link), mode, &content);
     }
     archive.resize(archive.len() + 1024, 0);
     if packing & 3 == 1 {
@@ -189,6 +174,33 @@ pub fn entries(data: &[u8]) {
         archive = encoder.finish().unwrap_or_default();
     }
     run(archive);
+}
+
+/// Adds an entry to a tar archive: kind, name and link target, mode and content.
+pub(crate) fn tar_entry(
+    archive: &mut Vec<u8>,
+    is_gnu: bool,
+    kind: u8,
+    (name, link): (&str, &str),
+    mode: u32,
+    content: &[u8],
+) {
+    let mut header = [0u8; 512];
+    put(&mut header[..100], name.as_bytes());
+    put(&mut header[100..108], format!("{mode:07o}\0").as_bytes());
+    put(&mut header[108..116], b"0000000\0");
+    put(&mut header[116..124], b"0000000\0");
+    put(&mut header[124..136], format!("{:011o}\0", content.len()).as_bytes());
+    put(&mut header[136..148], b"14600000000\0");
+    header[156] = kind;
+    put(&mut header[157..257], link.as_bytes());
+    put(&mut header[257..265], if is_gnu { b"ustar  \0" } else { b"ustar\x0000" });
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    put(&mut header[148..156], format!("{sum:06o}\0 ").as_bytes());
+    archive.extend_from_slice(&header);
+    archive.extend_from_slice(content);
+    archive.resize(archive.len().next_multiple_of(512), 0);
 }
 
 fn name(input: &mut Input<'_>) -> String {

@@ -50,7 +50,7 @@ fn form<O: Operation>(protocol: Protocol, payload: &[u8]) {
 }
 
 /// Tags are balanced and nothing that XML forbids is in between.
-fn well_formed(xml: &[u8]) {
+pub(crate) fn well_formed(xml: &[u8]) {
     let text = std::str::from_utf8(xml).expect("XML is text");
     let mut open = Vec::new();
     let mut pieces = text.split('<');

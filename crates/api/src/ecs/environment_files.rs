@@ -114,7 +114,7 @@ fn download(state: &Snapshot, acting: &dyn Fn() -> Cx, read: ReadObject<'_>, arn
 
 /// `VARIABLE=VALUE` lines, as they are: nothing is unquoted, expanded or trimmed but the space before a name. Empty lines,
 /// lines that begin with `#`, and names alone, which Docker would take from its own environment, say nothing.
-fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut variables = Vec::new();
     for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
