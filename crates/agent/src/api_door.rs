@@ -2,7 +2,8 @@
 //!
 //! A task cannot reach the machine's loopback addresses, where the server listens. This door hands its requests on as they
 //! are, `Host` header included, so that their signatures stay good, and tells the server whose they are. It opens for tasks alone, and to the AWS API alone:
-//! neither the registry nor Longshore's own paths are a container's business.
+//! neither the registry nor Longshore's own paths are a container's business, but for the keys by which it verifies what load
+//! balancers say of users.
 
 use crate::{Node, endpoints};
 use bytes::Bytes;
@@ -25,6 +26,9 @@ use tokio::sync::Mutex;
 type Body = BoxBody<Bytes, hyper::Error>;
 /// The connection to the server, kept between the requests of one client connection.
 type Upstream = Arc<Mutex<Option<SendRequest<Incoming>>>>;
+
+/// AWS publishes these at `https://public-keys.auth.elb.<region>.amazonaws.com/`.
+const PUBLIC_KEYS: &str = "/_longshore/elb/public-keys/";
 
 /// Serves one connection from a task.
 pub async fn serve(node: Arc<Node>, vpc: String, from: Ipv4Addr, stream: TcpStream) {
@@ -63,7 +67,7 @@ async fn answer(
 /// Whether a path is the AWS API's.
 fn is_offered(path: &str) -> bool {
     let registry = path == "/v2" || path.starts_with("/v2/");
-    !registry && !path.starts_with("/_longshore")
+    path.starts_with(PUBLIC_KEYS) || (!registry && !path.starts_with("/_longshore"))
 }
 
 async fn forward(
@@ -135,6 +139,8 @@ mod tests {
             ("/v2", false),
             ("/v2/app/manifests/latest", false),
             ("/_longshore/state/reset", false),
+            ("/_longshore/elb/public-keys/0", true),
+            ("/_longshore/elb/", false),
         ] {
             assert_eq!(is_offered(path), offered, "{path}");
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::auth::Idp;
 use crate::config::Config;
 use crate::control::{ApplyError, Command, Control};
 use crate::log::Writer;
@@ -24,11 +25,13 @@ pub struct Options {
     pub config_file: Option<PathBuf>,
     /// How often log files are finished. AWS: each five minutes.
     pub log_interval: Duration,
+    /// Certificates in PEM by which identity providers are trusted; `None` is what the host trusts.
+    pub trusted_certificates: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { workers: 1, config_file: None, log_interval: Duration::from_secs(300) }
+        Options { workers: 1, config_file: None, log_interval: Duration::from_secs(300), trusted_certificates: None }
     }
 }
 
@@ -60,7 +63,8 @@ impl Balancer {
         let (reports_in, reports) = watch::channel(Arc::new(Report::default()));
         let (commands, queue) = mpsc::unbounded_channel();
         let logs = Writer::start(options.log_interval).map_err(StartError::Worker)?;
-        let control = Control::new(workers, options.config_file.clone(), logs, reports_in);
+        let idp = Arc::new(Idp::new(options.trusted_certificates.clone()));
+        let control = Control::new(workers, options.config_file.clone(), logs, idp, reports_in);
         let balancer = Balancer { commands, reports, control: tokio::spawn(control.run(queue)) };
         let saved = options.config_file.as_deref().map(persist::load).transpose();
         match saved.map(Option::flatten) {

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::action::fixed_response::FixedResponse;
 use crate::action::redirect::{Components, Redirect};
+use crate::auth::{self, Guard};
 use crate::config::{self, Config, LogDestination, Protocol, ProtocolVersion};
 use crate::counters::LoadBalancerCounts;
 use crate::health::Matcher;
@@ -30,6 +31,12 @@ pub enum CompileError {
     /// A rule or listener without an action.
     #[error("`{0}` has no action")]
     NoAction(String),
+    /// A guard that is the last action, is behind another one, or has an endpoint that is no HTTPS URL.
+    #[error("`{0}` has an authenticating action that cannot be used there")]
+    Guard(String),
+    /// A guard of a listener without TLS.
+    #[error("listener `{0}` authenticates without TLS")]
+    GuardWithoutTls(String),
     /// A forward action without target groups.
     #[error("`{0}` forwards to no target group")]
     NoTargetGroup(String),
@@ -102,11 +109,17 @@ pub(crate) struct Route {
     /// Of each rule.
     gates: Vec<Gate>,
     default: Action,
+    default_guard: Option<Guard>,
+    /// Whether any of its actions is a guard. One that has none spends nothing on them.
+    pub is_guarded: bool,
+    /// Those that browsers come back to.
+    pub logins: Vec<Arc<auth::Oidc>>,
 }
 
 /// The parts of a load balancer its listeners share.
 #[derive(Debug)]
 pub(crate) struct LoadBalancer {
+    pub arn: String,
     /// `app/name/id`, what the access log calls it.
     pub resource: String,
     pub attributes: config::LoadBalancerAttributes,
@@ -124,6 +137,7 @@ struct Rule {
     conditions: Vec<Condition>,
     transforms: Option<Transforms>,
     action: Action,
+    guard: Option<Guard>,
 }
 
 /// What a listener's rules say of a request.
@@ -133,6 +147,8 @@ pub(crate) struct Decision<'a> {
     pub priority: u32,
     pub action: &'a Action,
     pub transforms: Option<&'a Transforms>,
+    /// What lets the request in before.
+    pub guard: Option<&'a Guard>,
 }
 
 /// What decides.
@@ -181,10 +197,15 @@ impl Route {
             self.gates.iter().zip(&self.rules).filter(|(gate, _)| gate.passes(&glance)).map(|(_, rule)| rule);
         let rule = open.find(|rule| rule.conditions.iter().all(|condition| condition.holds(request)));
         match rule {
-            Some(rule) => {
-                Decision { priority: rule.priority, action: &rule.action, transforms: rule.transforms.as_ref() }
+            Some(rule) => Decision {
+                priority: rule.priority,
+                action: &rule.action,
+                transforms: rule.transforms.as_ref(),
+                guard: rule.guard.as_ref(),
+            },
+            None => {
+                Decision { priority: 0, action: &self.default, transforms: None, guard: self.default_guard.as_ref() }
             }
-            None => Decision { priority: 0, action: &self.default, transforms: None },
         }
     }
 
@@ -216,6 +237,8 @@ pub(crate) trait Lives {
     fn load_balancer(&mut self, arn: &str) -> Arc<LoadBalancerCounts>;
     /// What an HTTPS listener offers.
     fn offer(&self, listener: &str) -> Option<Arc<Offer>>;
+    /// What guards are made with.
+    fn means(&self) -> auth::Means;
     /// Where a load balancer's lines of a kind go.
     fn log(&self, load_balancer: &config::LoadBalancer, kind: Kind, to: &LogDestination) -> LogStream;
 }
@@ -248,7 +271,8 @@ pub(crate) fn compile(config: &Config, lives: &mut dyn Lives) -> Result<HashMap<
         for listener in &load_balancer.listeners {
             let offer = lives.offer(&listener.arn);
             let has_none = listener.protocol == Protocol::Https && offer.is_none();
-            let route = Arc::new(compile_listener(listener, &shared, &groups, offer)?);
+            let means = || lives.means();
+            let route = Arc::new(compile_listener(listener, &shared, &groups, offer, &means)?);
             if has_none {
                 // Never plain HTTP in its place.
                 continue;
@@ -282,6 +306,7 @@ fn compile_load_balancer(
     let lives = &*lives;
     let log = |kind, to: &Option<LogDestination>| to.as_ref().map(|to| lives.log(load_balancer, kind, to));
     Ok(LoadBalancer {
+        arn: load_balancer.arn.clone(),
         resource: load_balancer
             .arn
             .split_once("loadbalancer/")
@@ -302,7 +327,15 @@ fn compile_listener(
     load_balancer: &Arc<LoadBalancer>,
     groups: &HashMap<&str, Arc<Group>>,
     tls: Option<Arc<Offer>>,
+    means: &dyn Fn() -> auth::Means,
 ) -> Result<Route, CompileError> {
+    let guard = |of: &str, actions: &[config::Action]| {
+        let Some(guard) = compile_guard(of, actions, load_balancer, means)? else { return Ok(None) };
+        match listener.protocol {
+            Protocol::Https => Ok(Some(guard)),
+            Protocol::Http => Err(CompileError::GuardWithoutTls(listener.arn.clone())),
+        }
+    };
     let mut sorted: Vec<&config::Rule> = listener.rules.iter().collect();
     sorted.sort_by_key(|rule| rule.priority);
     let rules = sorted
@@ -321,10 +354,17 @@ fn compile_listener(
             let transforms = Transforms::compile(&rule.transforms)
                 .map_err(|error| CompileError::Condition { rule: rule.arn.clone(), message: error.to_string() })?;
             let action = compile_action(&rule.arn, &rule.actions, groups)?;
-            Ok(Rule { priority: rule.priority, conditions, transforms, action })
+            let guard = guard(&rule.arn, &rule.actions)?;
+            Ok(Rule { priority: rule.priority, conditions, transforms, action, guard })
         })
-        .collect::<Result<Vec<_>, CompileError>>()?;
-    let gates = rules.iter().map(|rule: &Rule| Gate::of(&rule.conditions)).collect();
+        .collect::<Result<Vec<Rule>, CompileError>>()?;
+    let gates = rules.iter().map(|rule| Gate::of(&rule.conditions)).collect();
+    let default_guard = guard(&listener.arn, &listener.default_actions)?;
+    let guards = || rules.iter().filter_map(|rule| rule.guard.as_ref()).chain(&default_guard);
+    let logins = guards().filter_map(|guard| match guard {
+        Guard::Oidc(oidc) => Some(oidc.clone()),
+        Guard::Jwt(_) => None,
+    });
     let header_error =
         |header: &str| CompileError::Header { listener: listener.arn.clone(), header: header.to_owned() };
     let header_name = |name: &String| HeaderName::try_from(name.as_str()).map_err(|_| header_error(name));
@@ -346,10 +386,27 @@ fn compile_listener(
         load_balancer: load_balancer.clone(),
         port: listener.port,
         port_value: HeaderValue::from(listener.port),
+        is_guarded: guards().next().is_some(),
+        logins: logins.collect(),
         rules,
         gates,
+        default_guard,
         default: compile_action(&listener.arn, &listener.default_actions, groups)?,
     })
+}
+
+/// The guard before the action that decides, if there is one.
+fn compile_guard(
+    of: &str,
+    actions: &[config::Action],
+    load_balancer: &LoadBalancer,
+    means: &dyn Fn() -> auth::Means,
+) -> Result<Option<Guard>, CompileError> {
+    let mut guards = actions.iter().rev().skip(1).filter(|action| action.is_guard());
+    let Some(action) = guards.next() else { return Ok(None) };
+    let guard =
+        Guard::compile(action, &load_balancer.arn, &means(), &load_balancer.counts).filter(|_| guards.next().is_none());
+    guard.map(Some).ok_or_else(|| CompileError::Guard(of.to_owned()))
 }
 
 fn compile_action(
@@ -388,6 +445,9 @@ fn compile_action(
                     query: query.as_deref(),
                 },
             ))
+        }
+        config::Action::AuthenticateOidc(_) | config::Action::JwtValidation(_) => {
+            return Err(CompileError::Guard(of.to_owned()));
         }
         config::Action::FixedResponse { status_code, content_type, message_body } => Action::FixedResponse(
             FixedResponse::compile(*status_code, content_type.as_deref(), message_body.as_deref())

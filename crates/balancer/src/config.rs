@@ -16,6 +16,10 @@ pub struct Config {
     /// Load balancers with their listeners.
     #[serde(default)]
     pub load_balancers: Vec<LoadBalancer>,
+    /// The file with the keys that seal session cookies and sign user claims, for the balancer's eyes only (see
+    /// [`crate::auth::Keys`]). Needed when an action authenticates users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_keys_file: Option<PathBuf>,
     /// Target groups, referred to by ARN from actions. A group no action names is `unused` and not probed.
     #[serde(default)]
     pub target_groups: Vec<TargetGroup>,
@@ -44,6 +48,10 @@ pub struct LoadBalancer {
     /// Source addresses of connections to targets, used in turn. Empty: the kernel chooses.
     #[serde(default)]
     pub source_addresses: Vec<Ipv4Addr>,
+    /// Blocks whose addresses are reached in `target_namespace` when an identity provider has one of them. All others
+    /// are reached from the balancer's own namespace.
+    #[serde(default)]
+    pub vpc_blocks: Vec<String>,
     /// Listeners.
     #[serde(default)]
     pub listeners: Vec<Listener>,
@@ -335,10 +343,14 @@ pub struct QueryPattern {
     pub value: String,
 }
 
-/// What to do with a request.
+/// What to do with a request. Of a list the last one decides; before it may stand one that lets requests in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Action {
+    /// Let in who has logged in at an OpenID Connect provider. HTTPS listeners only.
+    AuthenticateOidc(Box<AuthenticateOidc>),
+    /// Let in who brings a token that a provider has signed. HTTPS listeners only.
+    JwtValidation(Box<JwtValidation>),
     /// Send it to a target of one of the groups.
     Forward {
         /// Groups and their shares.
@@ -378,6 +390,90 @@ pub enum Action {
         #[serde(default)]
         message_body: Option<String>,
     },
+}
+
+impl Action {
+    /// Whether it lets requests in rather than decides.
+    pub(crate) fn is_guard(&self) -> bool {
+        matches!(self, Action::AuthenticateOidc(_) | Action::JwtValidation(_))
+    }
+}
+
+/// An OpenID Connect provider and how its users are treated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuthenticateOidc {
+    /// What the provider calls itself in its tokens.
+    pub issuer: String,
+    /// Where browsers are sent to log in.
+    pub authorization_endpoint: String,
+    /// Where the balancer exchanges codes and refresh tokens.
+    pub token_endpoint: String,
+    /// Where the balancer asks who the user is.
+    pub user_info_endpoint: String,
+    /// What the provider calls this application.
+    pub client_id: String,
+    /// The client secret, in a file for the balancer's eyes only. A secret that changes needs another file name.
+    pub client_secret_file: PathBuf,
+    /// Name of the session's cookies, before `-0`, `-1`, ...
+    pub session_cookie_name: String,
+    /// What is asked of the provider; separated by spaces.
+    pub scope: String,
+    /// Seconds from log-in to the next one.
+    pub session_timeout_seconds: u64,
+    /// More parameters for the authorization endpoint.
+    #[serde(default)]
+    pub extra_params: Vec<(String, String)>,
+    /// What happens to who has not logged in.
+    #[serde(default)]
+    pub on_unauthenticated: OnUnauthenticated,
+}
+
+/// See [`AuthenticateOidc::on_unauthenticated`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnauthenticated {
+    /// To the provider, by a redirect.
+    #[default]
+    Authenticate,
+    /// Let in without claims.
+    Allow,
+    /// Refused with 401.
+    Deny,
+}
+
+/// A provider's signed tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JwtValidation {
+    /// Where the provider publishes its keys.
+    pub jwks_endpoint: String,
+    /// What the tokens' `iss` has to be.
+    pub issuer: String,
+    /// What else has to be in them.
+    #[serde(default)]
+    pub claims: Vec<RequiredClaim>,
+}
+
+/// A claim that a token must have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequiredClaim {
+    /// Its name.
+    pub name: String,
+    /// How its values stand in the token.
+    pub format: ClaimFormat,
+    /// All of these must be among them.
+    pub values: Vec<String>,
+}
+
+/// How a claim's values stand in a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClaimFormat {
+    /// One text.
+    SingleString,
+    /// A list of texts.
+    StringArray,
+    /// One text, separated by spaces.
+    SpaceSeparatedValues,
 }
 
 /// A share of a forward action.

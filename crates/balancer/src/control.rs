@@ -7,7 +7,7 @@ mod listeners;
 mod namespaces;
 mod targets;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,16 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::auth::{Idp, Keys, Means, Way};
 use crate::clock;
 use crate::compile::{CompileError, Lives, Route, Routes, compile};
 use crate::config::{self, Config, LogDestination};
 use crate::counters::LoadBalancerCounts;
+use crate::egress::Egress;
 use crate::log::{Kind, LogStream, Writer};
 use crate::persist;
 use crate::report::Report;
+use crate::rule::cidr::Cidr;
 use crate::target::GroupLive;
 use crate::tls::{self, Offer, Offers, TlsError};
 use crate::worker::{Order, WorkerHandle};
@@ -73,6 +76,8 @@ pub(crate) struct Control {
     lives: LongLived,
     /// Why listeners do not offer what the configuration says, by ARN.
     tls_problems: HashMap<String, String>,
+    /// A guard lets nobody in for want of a file.
+    has_unready_guards: bool,
     namespaces: Namespaces,
     targets: Targets,
     listeners: Listeners,
@@ -90,6 +95,8 @@ struct LongLived {
     /// By listener ARN.
     offers: HashMap<String, Arc<Offer>>,
     logs: Writer,
+    idp: Arc<Idp>,
+    auth_keys: Option<Arc<Keys>>,
 }
 
 impl Lives for LongLived {
@@ -105,6 +112,10 @@ impl Lives for LongLived {
         self.offers.get(listener).cloned()
     }
 
+    fn means(&self) -> Means {
+        Means { idp: self.idp.clone(), keys: self.auth_keys.clone() }
+    }
+
     fn log(&self, load_balancer: &config::LoadBalancer, kind: Kind, to: &LogDestination) -> LogStream {
         self.logs.stream(kind, load_balancer, to)
     }
@@ -115,6 +126,7 @@ impl Control {
         workers: Vec<WorkerHandle>,
         config_file: Option<PathBuf>,
         logs: Writer,
+        idp: Arc<Idp>,
         reports: watch::Sender<Arc<Report>>,
     ) -> Control {
         let (checks, checked) = mpsc::unbounded_channel();
@@ -124,8 +136,16 @@ impl Control {
             config_file,
             config: Config::default(),
             listening: HashMap::new(),
-            lives: LongLived { groups: HashMap::new(), load_balancers: HashMap::new(), offers: HashMap::new(), logs },
+            lives: LongLived {
+                groups: HashMap::new(),
+                load_balancers: HashMap::new(),
+                offers: HashMap::new(),
+                logs,
+                idp,
+                auth_keys: None,
+            },
             tls_problems: HashMap::new(),
+            has_unready_guards: false,
             namespaces: Namespaces::default(),
             targets: Targets::new(checks, target_idle.clone()),
             listeners: Listeners::default(),
@@ -192,8 +212,19 @@ impl Control {
     fn compile(&mut self, config: &Config) -> Result<(), ApplyError> {
         let Offers { offers, problems } = tls::offers(config, &self.lives.offers)?;
         let former = std::mem::replace(&mut self.lives.offers, offers);
+        if let Some(path) = &config.auth_keys_file {
+            match Keys::load(path) {
+                Ok(keys) => self.lives.auth_keys = Some(Arc::new(keys)),
+                // Those that were read before are as good.
+                Err(error) => tracing::error!(%error, "the keys of authentication cannot be used"),
+            }
+        }
         match compile(config, &mut self.lives) {
-            Ok(listening) => self.listening = listening,
+            Ok(listening) => {
+                let mut logins = listening.values().flat_map(|route| &route.logins);
+                self.has_unready_guards = logins.any(|login| login.is_unready());
+                self.listening = listening;
+            }
             Err(error) => {
                 self.lives.offers = former;
                 return Err(error.into());
@@ -210,7 +241,7 @@ impl Control {
 
     /// Tries again what failed.
     async fn retry(&mut self) {
-        if !self.tls_problems.is_empty() {
+        if !self.tls_problems.is_empty() || self.has_unready_guards {
             let config = self.config.clone();
             if let Err(error) = self.compile(&config) {
                 tracing::error!(%error, "what was compiled before cannot be compiled again");
@@ -223,6 +254,7 @@ impl Control {
     /// targets that exist, and a new listener finds its route.
     async fn reconcile(&mut self) {
         self.namespaces.reconcile(&self.config);
+        self.lives.idp.set_ways(self.ways());
         self.targets.reconcile(&self.config, &self.namespaces, &self.lives.groups, &mut self.probers);
         let listeners = self.listening.clone();
         self.tell_routes(Arc::new(Routes { listeners, poolable: self.targets.poolable() })).await;
@@ -230,6 +262,20 @@ impl Control {
         for closed in self.listeners.reconcile(&self.config, &self.namespaces, &unusable, &self.workers) {
             let _ = closed.await;
         }
+    }
+
+    /// How identity providers inside VPCs are reached, by load balancer.
+    fn ways(&self) -> HashMap<String, Arc<Way>> {
+        let guarded: HashSet<&str> =
+            self.listening.values().filter(|route| route.is_guarded).map(|route| &*route.load_balancer.arn).collect();
+        let load_balancers = self.config.load_balancers.iter().filter(|lb| guarded.contains(lb.arn.as_str()));
+        let ways = load_balancers.filter_map(|lb| {
+            let namespace = self.namespaces.get(lb.target_namespace.as_deref()).ok()?;
+            let blocks = lb.vpc_blocks.iter().filter_map(|block| Cidr::parse(block)).collect();
+            let egress = Arc::new(Egress::new(namespace, lb.source_addresses.clone()));
+            Some((lb.arn.clone(), Arc::new(Way { egress, blocks })))
+        });
+        ways.collect()
     }
 
     /// HTTPS listeners that have nothing to offer, and why.
@@ -256,7 +302,10 @@ impl Control {
     }
 
     fn needs_retry(&self) -> bool {
-        self.listeners.has_failed() || !self.tls_problems.is_empty() || self.namespaces.has_missing()
+        self.listeners.has_failed()
+            || !self.tls_problems.is_empty()
+            || self.has_unready_guards
+            || self.namespaces.has_missing()
     }
 
     fn publish(&mut self) {

@@ -39,6 +39,14 @@ pub(crate) struct LoadBalancerCounts {
     pub tls_negotiation_errors: Count,
     pub rejected_connections: Count,
     pub processed_bytes: Count,
+    pub auth_successes: Count,
+    pub auth_failures: Count,
+    pub auth_errors: Count,
+    pub auth_refresh_successes: Count,
+    pub auth_claims_too_large: Count,
+    pub auth_latency_ms: Count,
+    pub jwt_successes: Count,
+    pub jwt_failures: Count,
 }
 
 impl LoadBalancerCounts {
@@ -67,6 +75,14 @@ impl LoadBalancerCounts {
             tls_negotiation_errors: self.tls_negotiation_errors.get(),
             rejected_connections: self.rejected_connections.get(),
             processed_bytes: self.processed_bytes.get(),
+            auth_successes: self.auth_successes.get(),
+            auth_failures: self.auth_failures.get(),
+            auth_errors: self.auth_errors.get(),
+            auth_refresh_successes: self.auth_refresh_successes.get(),
+            auth_claims_too_large: self.auth_claims_too_large.get(),
+            auth_latency_ms: self.auth_latency_ms.get(),
+            jwt_successes: self.jwt_successes.get(),
+            jwt_failures: self.jwt_failures.get(),
         }
     }
 }

@@ -14,6 +14,7 @@
 //!   two requests; sockets, connections, pools and health of what did not change stay.
 //! - `compile` turns a configuration into routes; `rule`, `action`, `pick` and `health` are the decisions,
 //!   functions of values without clock or socket.
+//! - `auth` is what lets requests in before that: log-in at a provider, signed tokens.
 //! - `control` is the one owner of changing state; `worker` the threads that serve; `proxy` the way of one
 //!   request.
 //! - [`link`] knows lines and peers but no message, so that other parts of the process can share the socket.
@@ -23,6 +24,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test's panic is its report"))]
 
 mod action;
+pub mod auth;
 mod balancer;
 mod clock;
 mod compile;

@@ -112,6 +112,31 @@ pub struct LoadBalancerCounters {
     pub rejected_connections: u64,
     /// Bytes from and to clients.
     pub processed_bytes: u64,
+    /// Log-ins at providers: `ELBAuthSuccess`.
+    #[serde(default)]
+    pub auth_successes: u64,
+    /// Log-ins and sessions that were not good: `ELBAuthFailure`.
+    #[serde(default)]
+    pub auth_failures: u64,
+    /// Providers that could not be asked, or refused: `ELBAuthError`.
+    #[serde(default)]
+    pub auth_errors: u64,
+    /// Sessions whose access token was renewed: `ELBAuthRefreshTokenSuccess`.
+    #[serde(default)]
+    pub auth_refresh_successes: u64,
+    /// Users of whom a provider says more than 11 KiB: `ELBAuthUserClaimsSizeExceeded`.
+    #[serde(default)]
+    pub auth_claims_too_large: u64,
+    /// Milliseconds that providers took for tokens and claims, over all log-ins: `ELBAuthLatency` is this by
+    /// their number.
+    #[serde(default)]
+    pub auth_latency_ms: u64,
+    /// Requests whose token was good: `JwtValidationSuccessCount`.
+    #[serde(default)]
+    pub jwt_successes: u64,
+    /// Requests whose token was not: `JwtValidationFailureCount`.
+    #[serde(default)]
+    pub jwt_failures: u64,
 }
 
 /// Counters of one target group.

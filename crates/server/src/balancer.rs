@@ -42,7 +42,9 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let options = RunOptions::in_directory(&config.run_dir);
+    let mut options = RunOptions::in_directory(&config.run_dir);
+    // As other programs are told which certificates to trust.
+    options.balancer.trusted_certificates = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let mut link = Link::listen(&options.socket)?;
     let balancer = Balancer::start(&options.balancer).await?;
     let mut resolvers = Resolvers::new(&config.run_dir);

@@ -16,7 +16,8 @@ use longshore_store::Snapshot;
 use longshore_store::tables::*;
 use longshore_types::Scope;
 use longshore_types::ec2::{RulePeer, SecurityGroupRule};
-use longshore_types::elbv2::{self, Action, Condition, TargetHealth, TargetState};
+use longshore_types::elbv2::{self, Action, ClaimFormat, Condition, OnUnauthenticated, TargetHealth, TargetState};
+use longshore_types::sealed::Sealed;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
@@ -199,8 +200,10 @@ impl<'a> Places<'a> {
 }
 
 fn configuration(state: &Snapshot, places: Places<'_>) -> lb::Config {
+    let authenticates = secrets(state).next().is_some();
     lb::Config {
         generation: 0,
+        auth_keys_file: authenticates.then(|| tls_keys::auth_keys_path(places.data_dir)),
         load_balancers: state
             .load_balancers()
             .all()
@@ -261,6 +264,10 @@ fn load_balancer(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer, pla
         host_ingress: Some(host_ingress(state, scope, row)),
         target_namespace: Some(namespace),
         source_addresses: row.nodes.iter().map(|node| node.address).collect(),
+        vpc_blocks: state
+            .vpcs()
+            .get(&(scope.clone(), row.vpc.clone()))
+            .map_or_else(Vec::new, |vpc| vpc.cidrs().map(|cidr| cidr.to_string()).collect()),
         listeners: state
             .listeners()
             .by_index(&Listeners::BY_LOAD_BALANCER, &key)
@@ -334,7 +341,7 @@ fn listener(state: &Snapshot, scope: &Scope, row: &elbv2::Listener, places: Plac
         arn: rule.arn.clone(),
         priority: rule.priority,
         conditions: rule.conditions.iter().map(condition).collect(),
-        actions: rule.actions.iter().map(action).collect(),
+        actions: rule.actions.iter().map(|row| action(&rule.arn, row, places)).collect(),
         transforms: rule.transforms.iter().map(transform).collect(),
     });
     lb::Listener {
@@ -350,7 +357,7 @@ fn listener(state: &Snapshot, scope: &Scope, row: &elbv2::Listener, places: Plac
             .collect(),
         ssl_policy: row.ssl_policy.clone(),
         attributes: listener_attributes(row),
-        default_actions: row.default_actions.iter().map(action).collect(),
+        default_actions: row.default_actions.iter().map(|given| action(&row.arn, given, places)).collect(),
         rules: rules.collect(),
     }
 }
@@ -380,7 +387,24 @@ fn provide_keys(server: &Server, state: &Snapshot) -> io::Result<()> {
     let used: Vec<_> =
         listeners.flat_map(|((scope, _), row)| certificates(state, &scope, &row).collect::<Vec<_>>()).collect();
     let used: Vec<_> = used.iter().map(|certificate| &**certificate).collect();
-    tls_keys::provide(&server.config.run_dir, &server.settings.vault, &used)
+    let secrets: Vec<_> = secrets(state).collect();
+    if !secrets.is_empty() {
+        tls_keys::provide_auth_keys(&server.config.data_dir)?;
+    }
+    tls_keys::provide(&server.config.run_dir, &server.settings.vault, &used, &secrets)
+}
+
+/// Client secrets of all actions, with the ARNs of their listeners and rules.
+fn secrets(state: &Snapshot) -> impl Iterator<Item = (String, Sealed)> {
+    let of = |arn: &str, actions: &[Action]| -> Vec<(String, Sealed)> {
+        let secret = |action: &Action| match action {
+            Action::AuthenticateOidc(oidc) => Some((arn.to_owned(), oidc.client_secret.clone())),
+            _ => None,
+        };
+        actions.iter().filter_map(secret).collect()
+    };
+    let of_listeners = state.listeners().all().flat_map(move |row| of(&row.arn, &row.default_actions));
+    of_listeners.chain(state.rules().all().flat_map(move |row| of(&row.arn, &row.actions)))
 }
 
 fn protocol(name: &str) -> lb::Protocol {
@@ -425,8 +449,42 @@ fn transform(transform: &elbv2::Transform) -> lb::Transform {
     }
 }
 
-fn action(action: &Action) -> lb::Action {
+/// `owner` is the ARN of the listener or rule.
+fn action(owner: &str, action: &Action, places: Places<'_>) -> lb::Action {
     match action {
+        Action::AuthenticateOidc(oidc) => lb::Action::AuthenticateOidc(Box::new(lb::AuthenticateOidc {
+            issuer: oidc.issuer.clone(),
+            authorization_endpoint: oidc.authorization_endpoint.clone(),
+            token_endpoint: oidc.token_endpoint.clone(),
+            user_info_endpoint: oidc.user_info_endpoint.clone(),
+            client_id: oidc.client_id.clone(),
+            client_secret_file: tls_keys::secret_path_of(places.run_dir, owner, &oidc.client_secret),
+            session_cookie_name: oidc.session_cookie_name.clone(),
+            scope: oidc.scope.clone(),
+            session_timeout_seconds: oidc.session_timeout_seconds,
+            extra_params: oidc.extra_params.clone().into_iter().collect(),
+            on_unauthenticated: match oidc.on_unauthenticated {
+                OnUnauthenticated::Authenticate => lb::OnUnauthenticated::Authenticate,
+                OnUnauthenticated::Allow => lb::OnUnauthenticated::Allow,
+                OnUnauthenticated::Deny => lb::OnUnauthenticated::Deny,
+            },
+        })),
+        Action::JwtValidation { jwks_endpoint, issuer, additional_claims } => {
+            let claims = additional_claims.iter().map(|claim| lb::RequiredClaim {
+                name: claim.name.clone(),
+                format: match claim.format {
+                    ClaimFormat::SingleString => lb::ClaimFormat::SingleString,
+                    ClaimFormat::StringArray => lb::ClaimFormat::StringArray,
+                    ClaimFormat::SpaceSeparatedValues => lb::ClaimFormat::SpaceSeparatedValues,
+                },
+                values: claim.values.clone(),
+            });
+            lb::Action::JwtValidation(Box::new(lb::JwtValidation {
+                jwks_endpoint: jwks_endpoint.clone(),
+                issuer: issuer.clone(),
+                claims: claims.collect(),
+            }))
+        }
         Action::Forward { target_groups, stickiness_seconds } => lb::Action::Forward {
             target_groups: target_groups
                 .iter()

@@ -76,6 +76,9 @@ async fn answer(server: Server, mut request: Request<Incoming>, peer: SocketAddr
         return server.registry.handle(request).await;
     }
     if let Some(own) = path.strip_prefix("/_longshore/") {
+        if let Some(key_id) = own.strip_prefix("elb/public-keys/") {
+            return public_key(&server, request.method(), key_id);
+        }
         if let Some(signed) = own.strip_prefix("layers/") {
             return layer(&server, &request, signed).await;
         }
@@ -320,6 +323,18 @@ async fn layer(server: &Server, request: &Request<Incoming>, signed: &str) -> Re
     }
 }
 
+/// The key by which targets verify what a load balancer tells them of a user. AWS publishes it at
+/// `https://public-keys.auth.elb.<region>.amazonaws.com/<key id>`.
+fn public_key(server: &Server, method: &http::Method, key_id: &str) -> Response<Body> {
+    let keys = longshore_balancer::auth::Keys::load(&crate::tls_keys::auth_keys_path(&server.config.data_dir));
+    match keys {
+        Ok(keys) if keys.key_id() == key_id && method == http::Method::GET => {
+            text(StatusCode::OK, "text/plain", keys.public_key_pem())
+        }
+        _ => text(StatusCode::NOT_FOUND, "text/plain", "There is no such key.\n"),
+    }
+}
+
 async fn ours(
     server: &Server,
     method: &http::Method,
@@ -375,7 +390,7 @@ async fn ours(
         _ => text(
             StatusCode::NOT_FOUND,
             "application/json",
-            "{\"error\":\"GET /_longshore/health, POST /_longshore/state/reset, POST /_longshore/tasks/<id>/interrupt\"}",
+            "{\"error\":\"GET /_longshore/health, GET /_longshore/elb/public-keys/<key id>, POST /_longshore/state/reset, POST /_longshore/tasks/<id>/interrupt\"}",
         ),
     }
 }

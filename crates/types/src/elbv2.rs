@@ -1,6 +1,7 @@
 //! Load balancers, their listeners and rules, target groups and their targets.
 
 use crate::id::*;
+use crate::sealed::Sealed;
 use crate::{Tags, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -179,9 +180,83 @@ pub enum Action {
     Forward { target_groups: Vec<(String, u32)>, stickiness_seconds: Option<u32> },
     Redirect { protocol: String, port: String, host: String, path: String, query: String, status_code: u16 },
     FixedResponse { status_code: u16, content_type: Option<String>, body: Option<String> },
+    AuthenticateOidc(Box<AuthenticateOidc>),
+    JwtValidation { jwks_endpoint: String, issuer: String, additional_claims: Vec<AdditionalClaim> },
+}
+
+/// Log-in at an OpenID Connect provider, before another action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuthenticateOidc {
+    pub issuer: String,
+    pub authorization_endpoint: String,
+    pub token_endpoint: String,
+    pub user_info_endpoint: String,
+    pub client_id: String,
+    /// Sealed for the listener or rule.
+    pub client_secret: Sealed,
+    pub session_cookie_name: String,
+    pub scope: String,
+    pub session_timeout_seconds: u64,
+    pub extra_params: BTreeMap<String, String>,
+    pub on_unauthenticated: OnUnauthenticated,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnauthenticated {
+    Deny,
+    Allow,
+    Authenticate,
+}
+
+impl OnUnauthenticated {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Allow => "allow",
+            Self::Authenticate => "authenticate",
+        }
+    }
+}
+
+/// What a token must say besides what all must.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdditionalClaim {
+    pub name: String,
+    pub format: ClaimFormat,
+    pub values: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimFormat {
+    SingleString,
+    StringArray,
+    SpaceSeparatedValues,
+}
+
+impl ClaimFormat {
+    pub const ALL: [Self; 3] = [Self::SingleString, Self::StringArray, Self::SpaceSeparatedValues];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SingleString => "single-string",
+            Self::StringArray => "string-array",
+            Self::SpaceSeparatedValues => "space-separated-values",
+        }
+    }
 }
 
 impl Action {
+    /// What the API calls an action that lets requests in rather than decides; `None` for one that decides.
+    pub fn guard(&self) -> Option<&'static str> {
+        match self {
+            Self::AuthenticateOidc(_) => Some("authenticate-oidc"),
+            Self::JwtValidation { .. } => Some("jwt-validation"),
+            Self::Forward { .. } | Self::Redirect { .. } | Self::FixedResponse { .. } => None,
+        }
+    }
+
     /// ARNs of the target groups it forwards to.
     pub fn target_groups(&self) -> impl Iterator<Item = &str> {
         match self {

@@ -1,31 +1,50 @@
 //! Actions of listeners and rules: read, checked, and what they refer to.
 
+use super::authenticate::{self, Owner};
 use super::usage::Usage;
 use super::{error, limits, names};
+use crate::Cx;
+use crate::vault::Vault;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{self as wire, codes};
 use longshore_store::Snapshot;
-use longshore_types::Scope;
 use longshore_types::elbv2::{Action, LoadBalancer};
 
 const CONTENT_TYPES: [&str; 5] = ["text/plain", "text/css", "text/html", "application/javascript", "application/json"];
 
-/// The actions of a listener or a rule of `load_balancer`: one, which decides.
+/// The actions of a listener or a rule of `load_balancer`: one decides, one that lets requests in may be before it.
 pub fn parse(
     state: &Snapshot,
-    scope: &Scope,
+    cx: &Cx,
     load_balancer: &LoadBalancer,
-    given: Vec<wire::Action>,
+    owner: Owner<'_>,
+    mut given: Vec<wire::Action>,
 ) -> Result<Vec<Action>, AwsError> {
-    let actions: Vec<Action> = given.into_iter().map(action).collect::<Result<_, _>>()?;
-    match actions.len() {
-        0 => return Err(error::validation("You must specify at least one action")),
-        1 => {}
-        _ => {
+    let scope = &cx.scope;
+    if given.len() > 1 {
+        sort(&mut given)?;
+    }
+    let actions: Vec<Action> =
+        given.into_iter().map(|given| action(&cx.settings.vault, owner, given)).collect::<Result<_, _>>()?;
+    let guards = actions.iter().filter(|action| action.guard().is_some()).count();
+    match (guards, actions.len() - guards) {
+        (0, 0) => return Err(error::validation("You must specify at least one action")),
+        (0 | 1, 0 | 1) => {}
+        (0 | 1, _) => {
             let text = "Only one action of type 'forward', 'redirect' or 'fixed-response' can be specified";
             return Err(AwsError::new(codes::TOO_MANY_ACTIONS, text));
         }
+        _ => {
+            let text = "Only one action of type 'authenticate-oidc' or 'jwt-validation' can be specified";
+            return Err(AwsError::new(codes::TOO_MANY_ACTIONS, text));
+        }
     }
+    if actions.last().is_some_and(|action| action.guard().is_some()) {
+        return Err(error::invalid_action(
+            "The last action must be one of the following types: forward, fixed-response, redirect",
+        ));
+    }
+    authenticate::check_protocol(owner.protocol, &actions)?;
     let usage = Usage::of(state, scope);
     for arn in actions.iter().flat_map(Action::target_groups) {
         let group = names::target_group(state, scope, arn)?;
@@ -47,18 +66,50 @@ pub fn parse(
     Ok(actions)
 }
 
-fn action(given: wire::Action) -> Result<Action, AwsError> {
-    error::refuse!(given; authenticate_oidc_config, authenticate_cognito_config, jwt_validation_config);
+/// Into the order in which they are performed, which several actions have to say.
+fn sort(given: &mut [wire::Action]) -> Result<(), AwsError> {
+    // Those that nothing but a decision is asked of are refused for that.
+    if given.iter().all(|action| is_decision(action.r#type.as_deref())) {
+        return Ok(());
+    }
+    given.sort_by_key(|action| action.order);
+    let is_clear = given.iter().all(|action| action.order.is_some())
+        && given.windows(2).all(|pair| pair[0].order != pair[1].order);
+    if is_clear { Ok(()) } else { Err(error::invalid_action("Each of several actions must have an Order of its own")) }
+}
+
+fn is_decision(kind: Option<&str>) -> bool {
+    matches!(kind, Some("forward" | "redirect" | "fixed-response"))
+}
+
+fn action(vault: &Vault, owner: Owner<'_>, given: wire::Action) -> Result<Action, AwsError> {
     if given.order.is_some_and(|order| !(1..=50_000).contains(&order)) {
         return Err(error::validation("The order of an action must be from 1 to 50000"));
     }
-    match given.r#type.as_deref() {
+    let kind = given.r#type.as_deref();
+    if kind == Some("authenticate-cognito") || given.authenticate_cognito_config.is_some() {
+        return Err(error::validation(
+            "The action type 'authenticate-cognito' is not supported: Longshore has no Cognito user pools. \
+             Use 'authenticate-oidc' with the endpoints of an OpenID Connect provider",
+        ));
+    }
+    for (of, name, is_given) in [
+        ("authenticate-oidc", "AuthenticateOidcConfig", given.authenticate_oidc_config.is_some()),
+        ("jwt-validation", "JwtValidationConfig", given.jwt_validation_config.is_some()),
+    ] {
+        if is_given != (kind == Some(of)) {
+            let text = if is_given { "can only" } else { "must" };
+            return Err(error::invalid_action(format!("{name} {text} be specified for actions of type '{of}'")));
+        }
+    }
+    match kind {
         Some("forward") => forward(given.target_group_arn, given.forward_config),
         Some("redirect") => redirect(given.redirect_config.unwrap_or_default()),
         Some("fixed-response") => fixed_response(given.fixed_response_config.unwrap_or_default()),
-        Some(kind @ ("authenticate-oidc" | "authenticate-cognito" | "jwt-validation")) => {
-            Err(error::unsupported(format_args!("The action type '{kind}'")))
+        Some("authenticate-oidc") => {
+            authenticate::oidc(vault, owner, given.authenticate_oidc_config.unwrap_or_default())
         }
+        Some("jwt-validation") => authenticate::jwt(given.jwt_validation_config.unwrap_or_default()),
         kind => Err(error::invalid_action(format!("Action type '{}' is not valid", kind.unwrap_or_default()))),
     }
 }

@@ -1,7 +1,8 @@
 //! CreateListener.
 
+use super::authenticate::Owner;
 use super::error::refuse;
-use super::{actions, error, limits, listener_tls, names, tags, view};
+use super::{actions, authenticate, error, limits, listener_tls, names, tags, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{CreateListenerInput, CreateListenerOutput, codes};
@@ -18,10 +19,12 @@ pub fn create_listener(tx: &mut Tx, cx: &Cx, input: CreateListenerInput) -> Resu
     let protocol = input.protocol.ok_or_else(|| error::validation("A protocol must be specified"))?;
     check_protocol(&protocol)?;
     let port = check_port(input.port.ok_or_else(|| error::validation("A port must be specified"))?)?;
-    let default_actions = actions::parse(tx, &cx.scope, &load_balancer, input.default_actions)?;
+    let arn = names::listener_arn(&load_balancer.arn, &cx.ids().hex(16));
+    let owner = Owner { arn: &arn, protocol: &protocol, former: &[] };
+    let default_actions = actions::parse(tx, cx, &load_balancer, owner, input.default_actions)?;
     let tags = tags::parse(&input.tags.unwrap_or_default())?;
     let mut row = Listener {
-        arn: names::listener_arn(&load_balancer.arn, &cx.ids().hex(16)),
+        arn,
         load_balancer: load_balancer.arn.clone(),
         protocol,
         port,
@@ -36,7 +39,11 @@ pub fn create_listener(tx: &mut Tx, cx: &Cx, input: CreateListenerInput) -> Resu
     listener_tls::apply(tx, &cx.scope, &mut row, given)?;
     if let Some(existing) = on_port(tx, &cx.scope, &load_balancer.arn, port) {
         let same = existing.protocol == row.protocol
-            && existing.default_actions == row.default_actions
+            && authenticate::is_same(
+                &cx.settings.vault,
+                (&existing.arn, &existing.default_actions),
+                (&row.arn, &row.default_actions),
+            )
             && existing.certificates.first() == row.certificates.first()
             && existing.ssl_policy == row.ssl_policy;
         if same {

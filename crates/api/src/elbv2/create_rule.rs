@@ -1,5 +1,6 @@
 //! CreateRule.
 
+use super::authenticate::Owner;
 use super::{actions, conditions, error, limits, names, tags, transforms, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
@@ -12,14 +13,15 @@ pub fn create_rule(tx: &mut Tx, cx: &Cx, input: CreateRuleInput) -> Result<Creat
     let load_balancer = names::load_balancer(tx, &cx.scope, &listener.load_balancer)?;
     let priority = check_priority(input.priority)?;
     let conditions = conditions::parse(input.conditions)?;
-    let actions = actions::parse(tx, &cx.scope, &load_balancer, input.actions)?;
+    let arn = names::rule_arn(&listener.arn, &cx.ids().hex(16));
+    let owner = Owner { arn: &arn, protocol: &listener.protocol, former: &[] };
+    let actions = actions::parse(tx, cx, &load_balancer, owner, input.actions)?;
     let transforms = transforms::parse(input.transforms.unwrap_or_default())?;
     let tags = tags::parse(&input.tags.unwrap_or_default())?;
     if names::rules_of(tx, &cx.scope, &listener.arn).iter().any(|rule| rule.priority == priority) {
         return Err(error::priority_in_use(priority));
     }
     limits::check(&limits::RULES, limits::rules(tx, &cx.scope, &load_balancer.arn) + 1)?;
-    let arn = names::rule_arn(&listener.arn, &cx.ids().hex(16));
     let row = Rule { arn, listener: listener.arn.clone(), priority, conditions, actions, transforms, tags };
     let sent = view::rule(&row);
     tx.rules().put((cx.scope.clone(), row.arn.clone()), row);

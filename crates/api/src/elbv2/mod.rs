@@ -2,6 +2,7 @@
 
 mod actions;
 mod attributes;
+pub mod authenticate;
 mod capacity_reservation;
 mod conditions;
 mod create_listener;

@@ -1,8 +1,9 @@
 //! ModifyListener: its port, protocol, certificate, security policy and default actions.
 
+use super::authenticate::Owner;
 use super::create_listener::{check_port, check_protocol, duplicate, on_port};
 use super::error::refuse;
-use super::{actions, listener_attributes, listener_tls, names, view};
+use super::{actions, authenticate, listener_attributes, listener_tls, names, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{ModifyListenerInput, ModifyListenerOutput};
@@ -24,8 +25,12 @@ pub fn modify_listener(tx: &mut Tx, cx: &Cx, input: ModifyListenerInput) -> Resu
         }
     }
     if let Some(given) = input.default_actions.filter(|actions| !actions.is_empty()) {
-        row.default_actions = actions::parse(tx, &cx.scope, &load_balancer, given)?;
+        let owner = Owner { arn: &row.arn, protocol: &row.protocol, former: &row.default_actions };
+        row.default_actions = actions::parse(tx, cx, &load_balancer, owner, given)?;
     }
+    let rules = names::rules_of(tx, &cx.scope, &row.arn);
+    let of_rules = rules.iter().flat_map(|rule| &rule.actions);
+    authenticate::check_protocol(&row.protocol, row.default_actions.iter().chain(of_rules))?;
     let given = listener_tls::Given { certificates: input.certificates, ssl_policy: input.ssl_policy };
     listener_tls::apply(tx, &cx.scope, &mut row, given)?;
     listener_attributes::keep_those_of_protocol(&mut row);

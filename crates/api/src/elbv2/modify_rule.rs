@@ -1,5 +1,6 @@
 //! ModifyRule: its conditions, actions and transforms.
 
+use super::authenticate::Owner;
 use super::names::{self, NamedRule};
 use super::{actions, conditions, error, transforms, view};
 use crate::Cx;
@@ -23,7 +24,8 @@ pub fn modify_rule(tx: &mut Tx, cx: &Cx, input: ModifyRuleInput) -> Result<Modif
         row.conditions = conditions::parse(given)?;
     }
     if let Some(given) = input.actions.filter(|actions| !actions.is_empty()) {
-        row.actions = actions::parse(tx, &cx.scope, &load_balancer, given)?;
+        let owner = Owner { arn: &row.arn, protocol: &listener.protocol, former: &row.actions };
+        row.actions = actions::parse(tx, cx, &load_balancer, owner, given)?;
     }
     if resets {
         row.transforms.clear();

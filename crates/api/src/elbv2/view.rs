@@ -167,6 +167,42 @@ fn action(row: &Action) -> wire::Action {
             }),
             ..Default::default()
         },
+        // A client secret is never shown again.
+        Action::AuthenticateOidc(oidc) => wire::Action {
+            r#type: text("authenticate-oidc"),
+            authenticate_oidc_config: Some(wire::AuthenticateOidcActionConfig {
+                issuer: text(&oidc.issuer),
+                authorization_endpoint: text(&oidc.authorization_endpoint),
+                token_endpoint: text(&oidc.token_endpoint),
+                user_info_endpoint: text(&oidc.user_info_endpoint),
+                client_id: text(&oidc.client_id),
+                client_secret: None,
+                session_cookie_name: text(&oidc.session_cookie_name),
+                scope: text(&oidc.scope),
+                session_timeout: i64::try_from(oidc.session_timeout_seconds).ok(),
+                authentication_request_extra_params: Some(oidc.extra_params.clone())
+                    .filter(|params| !params.is_empty()),
+                on_unauthenticated_request: text(oidc.on_unauthenticated.as_str()),
+                use_existing_client_secret: None,
+            }),
+            ..Default::default()
+        },
+        Action::JwtValidation { jwks_endpoint, issuer, additional_claims } => {
+            let claims = additional_claims.iter().map(|claim| wire::JwtValidationActionAdditionalClaim {
+                format: text(claim.format.as_str()),
+                name: text(&claim.name),
+                values: Some(claim.values.clone()),
+            });
+            wire::Action {
+                r#type: text("jwt-validation"),
+                jwt_validation_config: Some(wire::JwtValidationActionConfig {
+                    jwks_endpoint: text(jwks_endpoint),
+                    issuer: text(issuer),
+                    additional_claims: Some(claims.collect::<Vec<_>>()).filter(|claims| !claims.is_empty()),
+                }),
+                ..Default::default()
+            }
+        }
         Action::FixedResponse { status_code, content_type, body } => wire::Action {
             r#type: text("fixed-response"),
             fixed_response_config: Some(wire::FixedResponseActionConfig {

@@ -14,6 +14,7 @@ use http::{HeaderMap, Request, Response, StatusCode, Version};
 
 use super::time::Civil;
 use super::{LogStream, quote};
+use crate::auth::Reason;
 use crate::compile::{Action, Decision, Group, Route};
 use crate::config::ProtocolVersion;
 use crate::desync::Tier;
@@ -43,6 +44,9 @@ pub(crate) struct Record {
     trace_id: Option<String>,
     priority: Option<u32>,
     action: &'static str,
+    /// What let the request in, or did not.
+    guard: Option<&'static str>,
+    error_reason: Option<&'static str>,
     redirect_url: Option<String>,
 }
 
@@ -70,6 +74,8 @@ impl Record {
             trace_id: None,
             priority: None,
             action: "-",
+            guard: None,
+            error_reason: None,
             redirect_url: None,
         }
     }
@@ -110,6 +116,16 @@ impl Record {
             Action::Redirect(_) => "redirect",
             Action::FixedResponse(_) => "fixed-response",
         };
+    }
+
+    pub(crate) fn guarded(&mut self, guard: &'static str) {
+        self.guard = Some(guard);
+    }
+
+    /// A guard answered instead of the action.
+    pub(crate) fn stopped(&mut self, reason: Option<Reason>) {
+        self.action = "-";
+        self.error_reason = reason.map(Reason::as_str);
     }
 
     pub(crate) fn redirected<B>(&mut self, response: &Response<B>) {
@@ -209,11 +225,16 @@ impl Record {
             None => line.push_str(" -1"),
         }
         let _ = write!(line, " {} ", Civil::of(self.began_at));
-        quote(&mut line, Some(self.action));
+        match self.guard {
+            None => quote(&mut line, Some(self.action)),
+            Some(guard) if self.action == "-" => quote(&mut line, Some(guard)),
+            Some(guard) => quote(&mut line, Some(&format!("{guard},{}", self.action))),
+        }
         line.push(' ');
         quote(&mut line, self.redirect_url.as_deref());
-        // Reasons are those of Lambda, WAF and authentication, which are refused.
-        line.push_str(" \"-\" ");
+        line.push(' ');
+        quote(&mut line, self.error_reason);
+        line.push(' ');
         quote(&mut line, Some(&target));
         line.push(' ');
         quote(&mut line, Some(&target_status));

@@ -8,8 +8,8 @@ mod headers;
 pub(crate) mod host;
 pub(crate) mod multiplexed;
 pub(crate) mod pool;
-mod respond;
-mod stickiness;
+pub(crate) mod respond;
+pub(crate) mod stickiness;
 mod target_io;
 mod target_stream;
 pub(crate) mod trace_id;
@@ -23,6 +23,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use hyper::body::Incoming;
 
 use crate::action::redirect::Origin as Place;
+use crate::auth::{self, Pass, Verdict};
+use crate::clock;
 use crate::compile::{Action, Decision, Forward, Route};
 use crate::config::ProtocolVersion;
 use crate::log::Record;
@@ -71,13 +73,23 @@ pub(crate) async fn handle(call: &Rc<Call>, request: Request<Incoming>) -> Resul
     // In the log, a request whose client left before the answer is told of when this future is dropped.
     let mut record = route.load_balancer.access_log.as_ref().map(|log| Record::begin(log, call, &route, &request));
     let is_http2 = request.version() == Version::HTTP_2;
-    let (mut response, mut tunnel) = match decide(call, &route, request, &mut record) {
+    let mut pass = None;
+    let decided = if route.is_guarded {
+        // In a box: few listeners have guards, and every request would have room for what they wait for.
+        Box::pin(let_in(call, &route, request, &mut record, &mut pass)).await
+    } else {
+        decide(call, &route, route.decide(&view(call, &request)), request, &mut record, None)
+    };
+    let (mut response, mut tunnel) = match decided {
         Decided::Answer(response) => (response, None),
         Decided::Forward(choice, request) => match send_on(call, &choice, request, &mut record).await {
             Ok(answer) => answer,
             Err(status) => (failed(call, &route, status), None),
         },
     };
+    if let Some(pass) = pass {
+        pass.tell_client(response.headers_mut());
+    }
     route.decorate(response.headers_mut());
     if is_http2 {
         // Connections end by other means there.
@@ -106,30 +118,89 @@ enum Decided {
     Forward(Choice, Request<RequestBody>),
 }
 
-fn decide(call: &Rc<Call>, route: &Route, request: Request<Incoming>, record: &mut Option<Box<Record>>) -> Decided {
-    let counts = &route.load_balancer.counts;
+/// What rules see of a request.
+fn view<'a>(call: &Call, request: &'a Request<Incoming>) -> RequestView<'a> {
     let host_header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     // A target in absolute form names the host itself, and so does HTTP/2.
     let host = request.uri().authority().map(|authority| authority.as_str()).or(host_header).unwrap_or("");
-    let view = RequestView {
+    RequestView {
         method: request.method(),
         path: request.uri().path(),
         query: request.uri().query(),
         host: host::without_port(host),
         headers: request.headers(),
         peer: call.origin.peer.ip(),
+    }
+}
+
+/// Decides on a listener that has guards: who comes back from a provider is answered, who is not let in, too.
+async fn let_in(
+    call: &Rc<Call>,
+    route: &Route,
+    mut request: Request<Incoming>,
+    record: &mut Option<Box<Record>>,
+    passed: &mut Option<Box<Pass>>,
+) -> Decided {
+    let counts = &route.load_balancer.counts;
+    // Providers have time-outs of their own; the coarse clock is not enough for a client that just slept.
+    let now_s = clock::unix_seconds();
+    let stop = |response: Response<Body>| {
+        counts.own_response(response.status());
+        Decided::Answer(response)
     };
-    let decision = route.decide(&view);
+    auth::strip(request.headers_mut());
+    call.set_phase(Phase::Waiting);
+    let came_back = auth::callback(&route.logins, &request, counts, now_s).await;
+    if let Some(Verdict::Stopped(response, reason)) = came_back {
+        call.set_phase(Phase::Idle);
+        if let Some(record) = record {
+            record.guarded(auth::AUTHENTICATE);
+            record.stopped(reason);
+        }
+        return stop(response);
+    }
+    let decision = route.decide(&view(call, &request));
+    if let Some(guard) = decision.guard {
+        let verdict = guard.admit(&request, counts, now_s).await;
+        if let Some(record) = record {
+            record.guarded(guard.action());
+        }
+        match verdict {
+            Verdict::Passed(pass) => *passed = Some(pass),
+            Verdict::Stopped(response, reason) => {
+                call.set_phase(Phase::Idle);
+                if let Some(record) = record {
+                    record.decided(&decision);
+                    record.stopped(reason);
+                }
+                return stop(response);
+            }
+        }
+    }
+    call.set_phase(Phase::Idle);
+    decide(call, route, decision, request, record, passed.as_deref())
+}
+
+fn decide(
+    call: &Rc<Call>,
+    route: &Route,
+    decision: Decision<'_>,
+    request: Request<Incoming>,
+    record: &mut Option<Box<Record>>,
+    pass: Option<&Pass>,
+) -> Decided {
+    let counts = &route.load_balancer.counts;
     if let Some(record) = record {
         record.decided(&decision);
     }
     match decision.action {
-        Action::Forward(forward) => match prepare(call, route, forward, &decision, request, record) {
+        Action::Forward(forward) => match prepare(call, route, forward, &decision, request, record, pass) {
             Ok((choice, request)) => Decided::Forward(choice, request),
             Err(status) => Decided::Answer(failed(call, route, status)),
         },
         Action::Redirect(redirect) => {
             let (protocol, port) = (call.origin.scheme(), route.port);
+            let view = view(call, &request);
             let place = Place { protocol, host: view.host, port, path: view.path, query: view.query };
             let response = respond::redirect(redirect, &place);
             if let Some(record) = record {
@@ -164,6 +235,7 @@ fn prepare(
     decision: &Decision<'_>,
     request: Request<Incoming>,
     record: &mut Option<Box<Record>>,
+    pass: Option<&Pass>,
 ) -> Result<(Choice, Request<RequestBody>), StatusCode> {
     let choice = choose::choose(forward, request.headers(), call.origin.worker.now_ms());
     if let Some(record) = record {
@@ -199,6 +271,10 @@ fn prepare(
         transforms.apply(&mut head).ok_or(StatusCode::BAD_REQUEST)?;
     }
     headers::to_target(&mut head.headers, call, route)?;
+    // After that: a client may have named these headers as ones that end here.
+    if let Some(pass) = pass {
+        pass.tell_target(&mut head.headers);
+    }
     if let Some(record) = record {
         record.traced(&head.headers);
     }

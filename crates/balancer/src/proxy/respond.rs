@@ -31,6 +31,7 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
         301 => ("Moved Permanently", page!("301 Moved Permanently")),
         302 => ("Found", page!("302 Found")),
         400 => ("Bad Request", page!("400 Bad Request")),
+        401 => ("Unauthorized", page!("401 Authorization Required")),
         403 => ("Forbidden", page!("403 Forbidden")),
         405 => ("Not Allowed", page!("405 Not Allowed")),
         408 => ("Request Time-out", page!("408 Request Time-out")),
@@ -44,12 +45,13 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
         503 => ("Service Temporarily Unavailable", page!("503 Service Temporarily Unavailable")),
         504 => ("Gateway Time-out", page!("504 Gateway Time-out")),
         505 => ("HTTP Version Not Supported", page!("505 HTTP Version Not Supported")),
+        561 => ("Unauthorized", page!("561 Unauthorized")),
         _ => ("Internal Server Error", page!("500 Internal Server Error")),
     }
 }
 
 /// An error page. Errors of framing end the connection, since nobody knows where the next request begins.
-pub(super) fn error(status: StatusCode, closes: bool) -> Response<Body> {
+pub(crate) fn error(status: StatusCode, closes: bool) -> Response<Body> {
     let (reason, page) = words(status);
     let mut response = Response::new(Body::full(Bytes::from_static(page.as_bytes())));
     *response.status_mut() = status;

@@ -57,7 +57,7 @@ fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn http_date(unix_seconds: u64) -> String {
+pub(crate) fn http_date(unix_seconds: u64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (days, second) = (unix_seconds / 86_400, unix_seconds % 86_400);

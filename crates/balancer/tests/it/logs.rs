@@ -20,7 +20,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Waits for so many finished lines of files whose names start with `start`.
-async fn lines(folder: &Path, start: &str, count: usize) -> Vec<String> {
+pub async fn lines(folder: &Path, start: &str, count: usize) -> Vec<String> {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     loop {
         let mut lines = Vec::new();
@@ -41,7 +41,7 @@ async fn lines(folder: &Path, start: &str, count: usize) -> Vec<String> {
 }
 
 /// Fields as a shell would split them.
-fn fields(line: &str) -> Vec<String> {
+pub fn fields(line: &str) -> Vec<String> {
     let mut fields = Vec::new();
     let mut rest = line;
     while !rest.is_empty() {

@@ -98,12 +98,27 @@ impl Rig {
             host_ingress: None,
             target_namespace: None,
             source_addresses: Vec::new(),
+            vpc_blocks: Vec::new(),
             listeners: vec![listener],
         };
-        let config = Config { generation: 1, load_balancers: vec![load_balancer], target_groups };
+        let config = Config { generation: 1, load_balancers: vec![load_balancer], auth_keys_file: None, target_groups };
         let balancer = Balancer::start(&Options { workers, ..Options::default() }).await.unwrap();
         balancer.apply(config.clone()).await.unwrap();
         Rig { balancer, config, address: (Ipv4Addr::LOCALHOST, port).into() }
+    }
+
+    /// Ends the balancer, and starts another one with the same configuration.
+    pub async fn restart(&mut self, options: &Options) {
+        let fresh = Balancer::start(options).await.unwrap();
+        drop(std::mem::replace(&mut self.balancer, fresh));
+        self.balancer.apply(self.config.clone()).await.unwrap();
+        // The former one's socket may be there a moment longer.
+        self.wait(|report| !report.listeners.is_empty() && report.listeners.iter().all(|l| l.error.is_none())).await;
+    }
+
+    /// Waits until all targets are healthy.
+    pub async fn healthy(&self) {
+        self.wait(|report| report.targets.iter().all(|target| target.state == TargetState::Healthy)).await;
     }
 
     /// Changes the configuration and puts it in force.

@@ -63,7 +63,11 @@ pub async fn dial(address: SocketAddr, dial: Dial<'_>) -> std::io::Result<TlsStr
 pub const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12, &rustls::version::TLS13];
 
 fn server(folder: &Path, protocol: &str) -> TlsAcceptor {
-    let certificate = certificate(folder, "target", &["target.example"]);
+    acceptor(&certificate(folder, "target", &["target.example"]), protocol)
+}
+
+/// For servers that have a certificate.
+pub fn acceptor(certificate: &Certificate, protocol: &str) -> TlsAcceptor {
     let chain = vec![CertificateDer::from_pem_slice(certificate.chain_pem.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_file(&certificate.private_key_file).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
