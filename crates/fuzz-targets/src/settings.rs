@@ -28,8 +28,7 @@ pub fn settings(data: &[u8]) {
 fn environment(file: &[u8]) {
     let Ok(variables) = longshore_api::fuzzing::environment_file(file) else { return };
     for (name, value) in variables {
-        let is_bad = |c: char| c.is_control() && c != '\t' || c == '=' || c == ' ';
-        assert!(!name.is_empty() && !name.contains(['=', ' ', '\t', '\n', '\0']), "{name:?} {}", name.contains(is_bad));
+        assert!(!name.is_empty() && !name.contains(['=', ' ', '\t', '\n', '\0']), "{name:?}");
         assert!(!value.contains(['\n', '\0']), "{value:?}");
         let line = format!("{name}={value}").into_bytes();
         assert!(file.windows(line.len()).any(|window| window == line), "{name}={value}");
