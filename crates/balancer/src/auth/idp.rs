@@ -49,13 +49,15 @@ pub(crate) struct Idp {
     tls: Mutex<Option<(Option<SystemTime>, Arc<ClientConfig>)>>,
     /// By load balancer ARN.
     ways: Mutex<HashMap<String, Arc<Way>>>,
-    refreshes: Mutex<HashMap<Vec<u8>, (u64, Arc<Refreshed>)>>,
+    refreshes: Mutex<Refreshes>,
     /// By URL. Few: one for each endpoint that a configuration has named.
     key_sets: Mutex<HashMap<String, Arc<KeySet>>>,
 }
 
 /// The outcome of one refresh, shared by requests that need it at a time: a refresh token may be good only once.
 type Refreshed = OnceCell<Result<Session, Reason>>;
+/// By a digest of action and refresh token: since when, in seconds, and what came of it.
+type Refreshes = HashMap<Vec<u8>, (u64, Arc<Refreshed>)>;
 
 /// Through a VPC.
 #[derive(Debug)]
