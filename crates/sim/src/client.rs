@@ -607,7 +607,7 @@ impl Client {
         let cluster = &self.model.cluster;
         let definition = self.a_definition().map_or_else(|| "none".to_owned(), |(name, _)| name);
         let network = self.network();
-        let (operation, body, codes): (&str, Value, &[&str]) = match self.below(9) {
+        let (operation, body, codes): (&str, Value, &[&str]) = match self.below(10) {
             0 => (
                 "RunTask",
                 json!({"cluster": "nowhere", "taskDefinition": definition, "launchType": "FARGATE", "networkConfiguration": network}),
@@ -630,8 +630,13 @@ impl Client {
                 &["ServiceNotFoundException"],
             ),
             5 => ("DeleteService", json!({"cluster": cluster, "service": "unknown"}), &["ServiceNotFoundException"]),
-            6 => ("DescribeTasks", json!({"cluster": "nowhere", "tasks": ["x"]}), &["ClusterNotFoundException"]),
-            7 => ("RegisterTaskDefinition", json!({"family": "a b", "containerDefinitions": []}), &["ClientException"]),
+            6 => (
+                "DescribeTasks",
+                json!({"cluster": "nowhere", "tasks": ["0".repeat(32)]}),
+                &["ClusterNotFoundException"],
+            ),
+            7 => ("DescribeTasks", json!({"cluster": cluster, "tasks": ["x"]}), &["InvalidParameterException"]),
+            8 => ("RegisterTaskDefinition", json!({"family": "a b", "containerDefinitions": []}), &["ClientException"]),
             _ => (
                 "RunTask",
                 json!({"cluster": cluster, "taskDefinition": definition, "launchType": "FARGATE",
