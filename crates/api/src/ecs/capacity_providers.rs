@@ -94,7 +94,7 @@ pub fn put_cluster_capacity_providers(
         row.default_strategy = default;
     });
     let cluster = tx.clusters().get(&key).ok_or_else(error::cluster_not_found)?;
-    let cluster = view::cluster(tx, &cx.scope, &cluster, view::ClusterFields::all());
+    let cluster = view::cluster(tx, &cx.scope, &cluster, view::ClusterFields::of_a_change());
     Ok(PutClusterCapacityProvidersOutput { cluster: Some(cluster) })
 }
 

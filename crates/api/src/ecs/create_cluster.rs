@@ -31,7 +31,9 @@ pub fn create_cluster(tx: &mut Tx, cx: &Cx, input: CreateClusterInput) -> Result
         tx.clusters().put(key.clone(), cluster);
     }
     let cluster = tx.clusters().get(&key).ok_or_else(error::cluster_not_found)?;
-    Ok(CreateClusterOutput { cluster: Some(view::cluster(tx, &cx.scope, &cluster, view::ClusterFields::all())) })
+    Ok(CreateClusterOutput {
+        cluster: Some(view::cluster(tx, &cx.scope, &cluster, view::ClusterFields::of_a_change())),
+    })
 }
 
 /// A cluster's providers and its default strategy, which names no others.

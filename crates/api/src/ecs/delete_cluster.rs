@@ -22,6 +22,6 @@ pub fn delete_cluster(tx: &mut Tx, cx: &Cx, input: DeleteClusterInput) -> Result
     tx.clusters().update(&key, |row| row.status = ClusterStatus::Inactive);
     let mut cluster = (*cluster).clone();
     cluster.status = ClusterStatus::Inactive;
-    let cluster = view::cluster(tx, &cx.scope, &cluster, view::ClusterFields::all());
+    let cluster = view::cluster(tx, &cx.scope, &cluster, view::ClusterFields::of_a_change());
     Ok(DeleteClusterOutput { cluster: Some(cluster) })
 }

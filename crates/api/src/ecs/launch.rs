@@ -137,12 +137,15 @@ fn check_role(tx: &Tx, cx: &Cx, role_arn: &str) -> Result<(), AwsError> {
     if iam::trust::trusts_service(&role, "ecs-tasks.amazonaws.com", &cx.scope) { Ok(()) } else { Err(cannot()) }
 }
 
-/// The last part of `role/path/Name`, or a bare name.
+/// The last part of `role/path/Name`, or a bare name, if it can be one: see CreateRole.
 pub fn role_name(role_arn: &str) -> Option<&str> {
-    match Arn::parse(role_arn) {
-        Some(arn) => arn.resource.strip_prefix("role/").and_then(|path| path.rsplit('/').next()),
-        None => Some(role_arn),
-    }
+    let name = match Arn::parse(role_arn) {
+        Some(arn) if arn.service == "iam" => arn.resource.strip_prefix("role/")?.rsplit('/').next()?,
+        Some(_) => return None,
+        None => role_arn,
+    };
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    ((1..=64).contains(&name.len()) && name.bytes().all(is_allowed)).then_some(name)
 }
 
 /// New credentials of a task's role; returns the access key.

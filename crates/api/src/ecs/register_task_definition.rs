@@ -2,7 +2,7 @@
 
 use super::container_parts::*;
 use super::unsupported::{IsSet, refuse, refuse_on_fargate};
-use super::{environment_files, error, log_options, names, secrets, view};
+use super::{environment_files, error, launch, log_options, names, secrets, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{self as wire, RegisterTaskDefinitionInput, RegisterTaskDefinitionOutput};
@@ -35,6 +35,9 @@ pub fn register_task_definition(
     let containers = containers(input.container_definitions, &volumes)?;
     let asked = containers.iter().map(|c| (c.cpu_units, c.memory_mib.or(c.memory_reservation_mib).unwrap_or(0)));
     check_shares(asked, cpu_units, memory_mib)?;
+    for role in [&input.task_role_arn, &input.execution_role_arn].into_iter().flatten() {
+        launch::role_name(role).ok_or_else(|| error::client("Role is not valid"))?;
+    }
     check_logs_have_role(&containers, input.execution_role_arn.as_deref())?;
     secrets::check(&containers, input.execution_role_arn.as_deref())?;
     let platform = input.runtime_platform.unwrap_or_default();
@@ -335,32 +338,46 @@ pub fn environment(given: Option<Vec<wire::KeyValuePair>>) -> Result<Vec<(String
 mod tests {
     use super::*;
 
+    fn registered(change: impl FnOnce(&mut RegisterTaskDefinitionInput)) -> Result<(), AwsError> {
+        let container = wire::ContainerDefinition {
+            name: Some("app".to_owned()),
+            image: Some("app:1".to_owned()),
+            ..Default::default()
+        };
+        let mut input = RegisterTaskDefinitionInput {
+            family: "app".to_owned(),
+            container_definitions: vec![container],
+            network_mode: Some("awsvpc".to_owned()),
+            cpu: Some("256".to_owned()),
+            memory: Some("512".to_owned()),
+            ..Default::default()
+        };
+        change(&mut input);
+        crate::ecs::testing::World::new().write(|tx, cx| register_task_definition(tx, cx, input)).map(drop)
+    }
+
     #[test]
     fn a_task_definition_has_at_most_64_kib() {
-        let world = crate::ecs::testing::World::new();
-        let registered = |bytes: usize| {
+        let with_variable = |bytes: usize| {
             let variable = wire::KeyValuePair { name: Some("A".to_owned()), value: Some("x".repeat(bytes)) };
-            let container = wire::ContainerDefinition {
-                name: Some("app".to_owned()),
-                image: Some("app:1".to_owned()),
-                environment: Some(vec![variable]),
-                ..Default::default()
-            };
-            let input = RegisterTaskDefinitionInput {
-                family: "long".to_owned(),
-                container_definitions: vec![container],
-                network_mode: Some("awsvpc".to_owned()),
-                cpu: Some("256".to_owned()),
-                memory: Some("512".to_owned()),
-                ..Default::default()
-            };
-            world.write(|tx, cx| register_task_definition(tx, cx, input))
+            registered(|input| input.container_definitions[0].environment = Some(vec![variable]))
         };
-        assert!(registered(60_000).is_ok());
-        let error = registered(65_536).expect_err("too long");
+        assert_eq!(with_variable(60_000), Ok(()));
+        let error = with_variable(70_000).expect_err("it is too long");
         assert_eq!(error.code, "ClientException");
-        assert!(error.message.starts_with("Actual length: '6"), "{}", error.message);
+        assert!(error.message.starts_with("Actual length: '7"), "{}", error.message);
         assert!(error.message.ends_with("Max allowed length is '65536' bytes."), "{}", error.message);
+    }
+
+    #[test]
+    fn a_role_has_a_name_or_an_arn_of_iam() {
+        let with_role = |role: &str| registered(|input| input.execution_role_arn = Some(role.to_owned()));
+        for good in ["task", "arn:aws:iam::000000000000:role/path/task@1"] {
+            assert_eq!(with_role(good), Ok(()));
+        }
+        for bad in ["", "a b", "arn:aws:iam::000000000000:user/task", "arn:aws:ecs:us-east-1:000000000000:role/task"] {
+            assert_eq!(with_role(bad), Err(error::client("Role is not valid")), "{bad}");
+        }
     }
 
     #[test]

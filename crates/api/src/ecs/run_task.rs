@@ -18,6 +18,7 @@ use std::time::Duration;
 
 /// Characters of an idempotency token.
 const CLIENT_TOKEN_MAX: usize = 64;
+const STARTED_BY_MAX: usize = 128;
 const CLIENT_TOKEN_LASTS: Duration = Duration::from_secs(24 * 3600);
 
 pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutput, AwsError> {
@@ -34,6 +35,7 @@ pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutp
     if !(1..=10).contains(&count) {
         return Err(error::invalid("Count must be between 1 and 10."));
     }
+    check_names(input.started_by.as_deref(), input.group.as_deref())?;
     let definition = names::runnable(tx, &cx.scope, &input.task_definition)?;
     let strategy =
         capacity::choose(&cluster, input.launch_type.as_deref(), input.capacity_provider_strategy, &definition)?;
@@ -87,6 +89,20 @@ pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutp
         }
     }
     Ok(output(cx, &cluster, tasks.iter(), failures))
+}
+
+/// What services write themselves is theirs alone: tasks are found by it.
+fn check_names(started_by: Option<&str>, group: Option<&str>) -> Result<(), AwsError> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/');
+    if started_by.is_some_and(|by| by.len() > STARTED_BY_MAX || !by.chars().all(is_allowed)) {
+        return Err(error::invalid(format!(
+            "startedBy can have up to {STARTED_BY_MAX} letters, numbers, hyphens, forward slashes and underscores."
+        )));
+    }
+    if group.is_some_and(|group| group.starts_with("service:")) {
+        return Err(error::invalid("Groups that begin with service: are for the tasks of services."));
+    }
+    Ok(())
 }
 
 fn output<'a>(cx: &Cx, cluster: &Cluster, tasks: impl Iterator<Item = &'a Task>, failures: u32) -> RunTaskOutput {
@@ -229,6 +245,24 @@ mod tests {
         let mut arns: Vec<_> = output.tasks.expect("tasks").into_iter().filter_map(|task| task.task_arn).collect();
         arns.sort();
         Ok((arns, output.failures.expect("failures").len()))
+    }
+
+    #[test]
+    fn nobody_takes_the_names_that_services_give() {
+        let world = World::new();
+        let run = |by: &str, group: &str| {
+            let named = |input: &mut RunTaskInput| {
+                (input.started_by, input.group) = (Some(by.to_owned()), Some(group.to_owned()));
+            };
+            world.run_task(named).map_err(|error| (error.code, error.message))
+        };
+        let longest = "a/b-C_9".repeat(18) + "12";
+        assert!(run(&longest, "batch:service:s").is_ok());
+        for (by, group) in [(&*(longest + "3"), "batch"), ("a b", "batch"), ("ci", "service:s")] {
+            let (code, message) = run(by, group).expect_err("it is not allowed");
+            assert_eq!(code, "InvalidParameterException");
+            assert!(message.contains(if group == "batch" { "startedBy" } else { "service:" }), "{message}");
+        }
     }
 
     #[test]

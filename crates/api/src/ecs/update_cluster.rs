@@ -31,5 +31,5 @@ fn change(tx: &mut Tx, cx: &Cx, given: &str, settings: Option<Vec<ClusterSetting
         tx.clusters().update(&key, |row| row.settings = settings);
     }
     let cluster = tx.clusters().get(&key).ok_or_else(error::cluster_not_found)?;
-    Ok(view::cluster(tx, &cx.scope, &cluster, view::ClusterFields::all()))
+    Ok(view::cluster(tx, &cx.scope, &cluster, view::ClusterFields::of_a_change()))
 }

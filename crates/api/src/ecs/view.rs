@@ -39,8 +39,9 @@ pub struct ClusterFields {
 }
 
 impl ClusterFields {
-    pub fn all() -> Self {
-        Self { tags: true, settings: true, statistics: true }
+    /// What calls that change a cluster answer with.
+    pub fn of_a_change() -> Self {
+        Self { tags: true, settings: true, statistics: false }
     }
 }
 
