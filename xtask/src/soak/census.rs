@@ -36,16 +36,7 @@ impl Census {
         let dir = instance.dir.display().to_string();
         let role =
             |role: &str| instance.pid(role).map_or((0, 0), |pid| (pss(pid), entries(&format!("/proc/{pid}/fd"))));
-        let namespaces = std::fs::read_dir(run.join("netns")).into_iter().flatten().flatten();
-        let (mut links, mut rules) = (0, 0);
-        for namespace in namespaces.map(|entry| format!("--net={}", entry.path().display())) {
-            let lines = |command: &[&str]| {
-                let output = Command::new("nsenter").arg(&namespace).args(command).output();
-                output.map_or(0, |output| output.stdout.iter().filter(|byte| **byte == b'\n').count())
-            };
-            links += lines(&["ip", "-o", "link"]);
-            rules += lines(&["nft", "list", "ruleset"]);
-        }
+        let lines = |command: &[&str]| in_namespaces(instance, command).lines().count();
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let group = format!("longshore{}", instance.suffix());
         let root = Path::new("/sys/fs/cgroup");
@@ -57,10 +48,10 @@ impl Census {
             roles: ROLES.map(role),
             supervisors: supervisors(&dir).len(),
             tasks: names(&run.join("tasks")),
-            links,
+            links: lines(&["ip", "-o", "link"]),
             mounts: mounts.lines().filter(|line| line.contains(&dir)).count(),
             cgroups,
-            rules,
+            rules: lines(&["nft", "list", "ruleset"]),
         }
     }
 
@@ -102,6 +93,25 @@ pub fn container_of(instance: &Instance, random: &mut Random) -> Option<i32> {
     let supervisor = supervisor_of(instance, random)?;
     let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()
+}
+
+/// The TCP sockets that the roles have in the networks of VPCs.
+pub fn sockets(instance: &Instance) -> String {
+    let pids: Vec<String> = ROLES.iter().filter_map(|role| Some(format!("pid={},", instance.pid(role)?))).collect();
+    let all = in_namespaces(instance, &["ss", "-Htanp"]);
+    let ours = all.lines().filter(|line| pids.iter().any(|pid| line.contains(pid)));
+    ours.fold("sockets in VPCs:".to_owned(), |text, line| text + "\n" + line)
+}
+
+/// What a command prints in each network namespace of the instance.
+fn in_namespaces(instance: &Instance, command: &[&str]) -> String {
+    let namespaces = std::fs::read_dir(instance.run_dir().join("netns")).into_iter().flatten().flatten();
+    let printed = namespaces.filter_map(|entry| {
+        let namespace = format!("--net={}", entry.path().display());
+        let output = Command::new("nsenter").arg(namespace).args(command).output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    printed.collect()
 }
 
 fn supervisors(dir: &str) -> Vec<i32> {

@@ -125,7 +125,7 @@ fn soak(args: &Args, instance: &mut Instance, mut random: Random) -> anyhow::Res
         unexplained.first()
     );
     calls.check(instance)?;
-    last.compare(&first, calls.rows)
+    last.compare(&first, calls.rows).with_context(|| census::sockets(instance))
 }
 
 /// Kills one process at random; waits until its place is taken.
