@@ -45,7 +45,9 @@ pub fn add_draining(service: &mut Service, cx: &Cx, deployment: &DeploymentId, t
 }
 
 fn insert(service: &mut Service, cx: &Cx, message: String) {
-    service.events.insert(0, ServiceEvent { id: cx.ids().uuid(), at: cx.now, message });
+    // In the order in which they happened, even when the clock was set back between them.
+    let at = service.events.first().map_or(cx.now, |last| last.at.max(cx.now));
+    service.events.insert(0, ServiceEvent { id: cx.ids().uuid(), at, message });
     service.events.truncate(KEPT);
 }
 

@@ -189,7 +189,9 @@ fn task(world: &World, old: Option<&Task>, new: Option<&Task>) {
             return;
         }
         (Some(old), None) => {
-            let expired = old.times.stopped_at.is_some_and(|at| world.now().since(at) >= Duration::from_secs(3600));
+            let hour = Duration::from_secs(3600);
+            let expired =
+                old.times.stopped_at.is_some_and(|at| world.readings().iter().any(|now| now.since(at) >= hour));
             if !expired {
                 violate!(
                     world,
@@ -296,7 +298,7 @@ fn times(world: &World, name: &str, old: &TaskTimes, new: &TaskTimes) {
         }
     }
     let node = [new.pull_started_at, new.pull_stopped_at, new.connectivity_at, new.started_at];
-    if !node.iter().flatten().is_sorted() {
+    if !node.iter().flatten().is_sorted() && !world.was_set_back() {
         violate!(world, "times", "{name} has its times in this order: {new:?}");
     }
 }
@@ -489,7 +491,8 @@ fn scheduler(world: &World, before: &Snapshot, after: &Snapshot, changed: &[(lon
                     && new.desired_status == DesiredStatus::Stopped
                 {
                     let draining = before.services().get(&service).is_none_or(|s| s.status != ServiceStatus::Active);
-                    if old.is_protected(world.now()) && new.is_protected(world.now()) && !draining {
+                    let protected = |now: &Timestamp| old.is_protected(*now) && new.is_protected(*now);
+                    if world.readings().iter().all(protected) && !draining {
                         violate!(world, "protection", "the scheduler stops {}, which is protected", world.task(id));
                     }
                     stopped.entry(service).or_default().push(old);
@@ -497,18 +500,20 @@ fn scheduler(world: &World, before: &Snapshot, after: &Snapshot, changed: &[(lon
             }
         }
     }
-    let now = world.now();
+    let readings = world.readings();
     for (key, stopped) in stopped {
         let Some(service) = before.services().get(&key).filter(|s| s.status == ServiceStatus::Active) else { continue };
-        let serving = |task: &Task| serves(before, &key.0, &service, task, now);
-        let lost = stopped.iter().filter(|task| serving(task)).count() as u32;
-        if lost == 0 {
-            continue;
-        }
-        let had = before.tasks().by_index(&Tasks::BY_SERVICE, &key).filter(|task| serving(task)).count() as u32;
         // Rounded up, as ECS does; the ceiling is rounded down.
         let floor = (service.desired_count * service.minimum_healthy_percent).div_ceil(100);
-        if had - lost < floor {
+        let count = |now: &Timestamp| {
+            let serving = |task: &Task| serves(before, &key.0, &service, task, *now);
+            let lost = stopped.iter().filter(|task| serving(task)).count() as u32;
+            (lost, before.tasks().by_index(&Tasks::BY_SERVICE, &key).filter(|task| serving(task)).count() as u32)
+        };
+        let is_below = |(lost, had): &(u32, u32)| *lost > 0 && had - lost < floor;
+        let counts: Vec<_> = readings.iter().map(count).collect();
+        if counts.iter().all(is_below) {
+            let (lost, had) = counts[0];
             violate!(
                 world,
                 "floor",

@@ -735,7 +735,8 @@ impl Client {
         for task in &self.model.tasks {
             let body = json!({"cluster": self.model.cluster, "tasks": [task]});
             let Ok(found) = self.insist("ecs", "DescribeTasks", &body).await else { continue };
-            if found["tasks"][0].is_null() && self.world.now().0 - crate::trace::EPOCH.0 < 3_600_000 {
+            if found["tasks"][0].is_null() && self.world.latest().since(crate::trace::EPOCH) < Duration::from_secs(3600)
+            {
                 self.world.violated("acknowledged write lost", format!("{task} is not there"));
             }
         }

@@ -66,6 +66,11 @@ const SETTLES_IN: Duration = Duration::from_secs(30 * 60);
 /// And stays so.
 const STAYS: Duration = Duration::from_secs(45);
 
+/// How far the clock is corrected at most, in either direction.
+const CORRECTED_MS_MAX: u64 = 120_000;
+/// How long the machine sleeps at most. All together it stays far below the hour after which stopped tasks are forgotten.
+const SLEEPS_MS_MAX: u64 = 600_000;
+
 thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
@@ -103,7 +108,7 @@ pub fn run(options: &Options) -> Outcome {
             hash,
             events,
             commits: lock(&world.checks).commits,
-            virtual_seconds: world.now().since(trace::EPOCH).as_secs(),
+            virtual_seconds: world.elapsed().as_secs(),
             lines: world.take_lines(),
         }
     });
@@ -272,6 +277,19 @@ async fn faults(world: &Arc<World>, balancer: &mut tokio::task::AbortHandle) {
             world.note("fault", format!("the tag of {image} moves"));
         }
     };
+    let clock = async {
+        let mut has_slept = false;
+        loop {
+            world.until(policy.set_clock).await;
+            // Mostly it is corrected, now and then the machine has slept.
+            let by_ms = world.draw(|rng| match rng.below(4) {
+                0 if !has_slept => rng.between(60_000, SLEEPS_MS_MAX) as i64,
+                _ => rng.between(0, 2 * CORRECTED_MS_MAX) as i64 - CORRECTED_MS_MAX as i64,
+            });
+            has_slept |= by_ms > CORRECTED_MS_MAX as i64;
+            world.set_clock(by_ms);
+        }
+    };
     let mut all: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + '_>>> = vec![
         Box::pin(control),
         Box::pin(agent),
@@ -282,6 +300,7 @@ async fn faults(world: &Arc<World>, balancer: &mut tokio::task::AbortHandle) {
         Box::pin(resets),
         Box::pin(data_plane),
         Box::pin(tags),
+        Box::pin(clock),
     ];
     together(&mut all).await;
 }
@@ -334,8 +353,10 @@ async fn settle(world: &Arc<World>, check: &'static str) -> bool {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     world.note("world", "everything is settled");
-    // Reports of the load balancer may still be under way, and young tasks have to become steady ones.
-    tokio::time::sleep(STEADY + Duration::from_secs(20)).await;
+    // Reports of the load balancer may still be under way, and young tasks have to become steady ones: by a clock that was
+    // set back as well.
+    let set_back = world.latest().since(world.now());
+    tokio::time::sleep(STEADY + set_back + Duration::from_secs(20)).await;
     let Some(store) = lock(&world.control).as_ref().map(|process| process.store.clone()) else { return false };
     let mut watcher = store.watch();
     tokio::time::sleep(STAYS).await;

@@ -43,6 +43,8 @@ pub struct Policy {
     pub bad_containers: bool,
     /// The clock of the node runs ahead of the control plane's by this much, or behind.
     pub skew_ms: i64,
+    /// The clock of the machine is set, or it slept: all its processes see a leap.
+    pub set_clock: Every,
 }
 
 impl Policy {
@@ -55,6 +57,7 @@ impl Policy {
             (every(40, (20, 200)), every(25, (120, 600)), every(50, (10, 200)));
         let (full_disk, reset) = (every(25, (60, 300)), every(10, (200, 500)));
         let move_tags = every(50, (5, 120));
+        let set_clock = every(20, (40, 300));
         let slow = rng.chance(20, 100);
         Self {
             clients: rng.between(1, 3),
@@ -79,6 +82,7 @@ impl Policy {
             small_networks: if rng.chance(30, 100) { 50 } else { 0 },
             bad_containers: rng.chance(70, 100),
             skew_ms: if rng.chance(20, 100) { rng.between(0, 8_000) as i64 - 4_000 } else { 0 },
+            set_clock,
         }
     }
 }

@@ -40,6 +40,7 @@ pub struct World {
     /// Set at the first violation.
     pub over: Notify,
     started: Instant,
+    clock: Mutex<Clock>,
     rng: Mutex<Rng>,
     trace: Mutex<(Trace, Names)>,
     violation: Mutex<Option<Violation>>,
@@ -47,6 +48,19 @@ pub struct World {
     seeds: AtomicU64,
     /// Counts resets: what a client knew before one is void.
     resets: AtomicU64,
+}
+
+/// From a look at the clock to a commit of what follows from it.
+const LOOKED_WITHIN: Duration = Duration::from_secs(60);
+
+/// How far the machine's clock is ahead of the true time.
+#[derive(Default)]
+struct Clock {
+    ahead_ms: i64,
+    /// When it was set last, and how far ahead it was until then.
+    before: Option<(Instant, i64)>,
+    furthest_ms: i64,
+    was_set_back: bool,
 }
 
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -68,6 +82,7 @@ impl World {
             breaker: Arc::default(),
             over: Notify::new(),
             started: Instant::now(),
+            clock: Mutex::default(),
             rng: Mutex::new(rng),
             trace: Mutex::new((Trace::new(keep_trace), Names::default())),
             violation: Mutex::default(),
@@ -77,9 +92,46 @@ impl World {
         })
     }
 
-    /// The true time.
+    /// What the machine's clock shows.
     pub fn now(&self) -> Timestamp {
-        EPOCH + self.started.elapsed()
+        self.shown(lock(&self.clock).ahead_ms)
+    }
+
+    /// What the clock showed or would have shown to who looked at it for what is written now: whether it was set meanwhile
+    /// cannot be known.
+    pub fn readings(&self) -> Vec<Timestamp> {
+        let Clock { ahead_ms, before, .. } = *lock(&self.clock);
+        let before = before.filter(|(at, _)| at.elapsed() < LOOKED_WITHIN).map(|(_, ms)| ms);
+        [Some(ahead_ms), before].into_iter().flatten().map(|ms| self.shown(ms)).collect()
+    }
+
+    /// The latest time that the clock can have shown.
+    pub fn latest(&self) -> Timestamp {
+        self.shown(lock(&self.clock).furthest_ms)
+    }
+
+    pub fn was_set_back(&self) -> bool {
+        lock(&self.clock).was_set_back
+    }
+
+    /// Sets the clock on, or back.
+    pub fn set_clock(&self, by_ms: i64) {
+        let mut clock = lock(&self.clock);
+        clock.before = Some((Instant::now(), clock.ahead_ms));
+        clock.ahead_ms += by_ms;
+        clock.was_set_back |= by_ms < 0;
+        clock.furthest_ms = clock.furthest_ms.max(clock.ahead_ms);
+        drop(clock);
+        self.note("fault", format!("the clock is set by {by_ms} ms"));
+    }
+
+    fn shown(&self, ahead_ms: i64) -> Timestamp {
+        Timestamp((EPOCH + self.started.elapsed()).0 + ahead_ms)
+    }
+
+    /// Since the run began.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     pub fn has(&self, bug: Bug) -> bool {
