@@ -74,7 +74,7 @@ pub fn task_intent(state: &Snapshot, scope: &Scope, row: &Task) -> Option<TaskIn
         zone: row.zone.clone(),
         zone_id: subnet.zone_id.clone(),
         run,
-        was_running: row.times.started_at.is_some(),
+        was_running: row.has_run(),
         cpu_units: row.cpu_units,
         memory_mib: row.memory_mib,
         containers,

@@ -363,6 +363,11 @@ impl Task {
         self.protected_until.is_some_and(|until| until > now)
     }
 
+    /// Whether one of its containers ran, as far as a node could tell before anything happened to it.
+    pub fn has_run(&self) -> bool {
+        self.times.started_at.is_some() || self.containers.iter().any(|c| c.status != ContainerStatus::Pending)
+    }
+
     pub fn is_stopped(&self) -> bool {
         self.last_status == TaskStatus::Stopped
     }

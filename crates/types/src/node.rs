@@ -92,7 +92,7 @@ pub struct TaskIntent {
     pub zone: ZoneName,
     pub zone_id: String,
     pub run: RunIntent,
-    /// It has been RUNNING: a node that has no trace of it has lost it, and does not start it again.
+    /// One of its containers has run: a node that has no trace of it has lost it, and does not start it again.
     pub was_running: bool,
     pub cpu_units: u32,
     pub memory_mib: u32,
