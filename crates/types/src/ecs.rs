@@ -69,8 +69,20 @@ pub struct Cluster {
     /// Taken when neither a launch type nor a strategy is given.
     #[serde(default)]
     pub default_strategy: Vec<StrategyItem>,
+    #[serde(default)]
+    pub session_logging: Option<SessionLogging>,
     pub created_at: Timestamp,
     pub tags: Tags,
+}
+
+/// How sessions of ExecuteCommand are to be logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionLogging {
+    /// `NONE`, `DEFAULT` or `OVERRIDE`, which alone has what follows.
+    pub logging: String,
+    pub log_group: Option<String>,
+    pub bucket: Option<String>,
+    pub key_prefix: Option<String>,
 }
 
 /// One item of a capacity provider strategy: `base` tasks first, then shares by `weight`.

@@ -1,7 +1,7 @@
 //! CreateCluster: idempotent by name; an inactive cluster of that name is revived.
 
 use super::unsupported::refuse;
-use super::{account_settings, capacity, error, names, view};
+use super::{account_settings, capacity, cluster_configuration, error, names, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{CapacityProviderStrategyItem, ClusterSetting, CreateClusterInput, CreateClusterOutput};
@@ -10,10 +10,11 @@ use longshore_types::ecs::{CapacityProvider, Cluster, ClusterStatus, StrategyIte
 use std::collections::BTreeMap;
 
 pub fn create_cluster(tx: &mut Tx, cx: &Cx, input: CreateClusterInput) -> Result<CreateClusterOutput, AwsError> {
-    refuse!(input; configuration, service_connect_defaults);
+    refuse!(input; service_connect_defaults);
     let name = names::cluster_name(input.cluster_name.as_deref())?;
     let (capacity_providers, default_strategy) =
         providers(input.capacity_providers.unwrap_or_default(), input.default_capacity_provider_strategy)?;
+    let session_logging = cluster_configuration::read(input.configuration.unwrap_or_default())?;
     let key = (cx.scope.clone(), name.clone());
     let existing = tx.clusters().get(&key).filter(|cluster| cluster.status == ClusterStatus::Active);
     if existing.is_none() {
@@ -25,6 +26,7 @@ pub fn create_cluster(tx: &mut Tx, cx: &Cx, input: CreateClusterInput) -> Result
             settings,
             capacity_providers,
             default_strategy,
+            session_logging,
             created_at: cx.now,
             tags: names::tags(input.tags)?,
         };

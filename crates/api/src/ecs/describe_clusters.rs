@@ -18,7 +18,12 @@ pub fn describe_clusters(
     }
     let include = input.include.unwrap_or_default();
     let has = |word: &str| include.iter().any(|i| i == word);
-    let fields = view::ClusterFields { tags: has("TAGS"), settings: has("SETTINGS"), statistics: has("STATISTICS") };
+    let fields = view::ClusterFields {
+        tags: has("TAGS"),
+        settings: has("SETTINGS"),
+        statistics: has("STATISTICS"),
+        configuration: has("CONFIGURATIONS"),
+    };
     let (mut clusters, mut failures) = (Vec::new(), Vec::new());
     for given in &wanted {
         let name = names::cluster_name(Some(given))?;

@@ -3,6 +3,7 @@
 pub mod account_settings;
 pub mod capacity;
 mod capacity_providers;
+mod cluster_configuration;
 mod container_instances;
 mod container_parts;
 mod create_cluster;

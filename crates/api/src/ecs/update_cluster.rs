@@ -1,15 +1,17 @@
 //! UpdateCluster and UpdateClusterSettings: settings of an ACTIVE cluster.
 
 use super::unsupported::refuse;
-use super::{create_cluster, error, names, view};
+use super::{cluster_configuration, create_cluster, error, names, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::*;
 use longshore_store::Tx;
+use longshore_types::ecs::SessionLogging;
 
 pub fn update_cluster(tx: &mut Tx, cx: &Cx, input: UpdateClusterInput) -> Result<UpdateClusterOutput, AwsError> {
-    refuse!(input; configuration, service_connect_defaults);
-    let cluster = Some(change(tx, cx, &input.cluster, input.settings)?);
+    refuse!(input; service_connect_defaults);
+    let logging = input.configuration.map(cluster_configuration::read).transpose()?;
+    let cluster = Some(change(tx, cx, &input.cluster, input.settings, logging)?);
     Ok(UpdateClusterOutput { cluster })
 }
 
@@ -18,17 +20,27 @@ pub fn update_cluster_settings(
     cx: &Cx,
     input: UpdateClusterSettingsInput,
 ) -> Result<UpdateClusterSettingsOutput, AwsError> {
-    let cluster = Some(change(tx, cx, &input.cluster, Some(input.settings))?);
+    let cluster = Some(change(tx, cx, &input.cluster, Some(input.settings), None)?);
     Ok(UpdateClusterSettingsOutput { cluster })
 }
 
-fn change(tx: &mut Tx, cx: &Cx, given: &str, settings: Option<Vec<ClusterSetting>>) -> Result<Cluster, AwsError> {
+/// Of `logging`, the inner `None` is that of a configuration which says nothing.
+fn change(
+    tx: &mut Tx,
+    cx: &Cx,
+    given: &str,
+    settings: Option<Vec<ClusterSetting>>,
+    logging: Option<Option<SessionLogging>>,
+) -> Result<Cluster, AwsError> {
     let cluster = names::cluster(tx, &cx.scope, Some(given))?;
     let key = (cx.scope.clone(), cluster.name.clone());
     if let Some(settings) = settings {
         let now = cluster.settings.get("containerInsights").cloned().unwrap_or_default();
         let settings = create_cluster::settings(settings, &now)?;
         tx.clusters().update(&key, |row| row.settings = settings);
+    }
+    if let Some(logging) = logging {
+        tx.clusters().update(&key, |row| row.session_logging = logging);
     }
     let cluster = tx.clusters().get(&key).ok_or_else(error::cluster_not_found)?;
     Ok(view::cluster(tx, &cx.scope, &cluster, view::ClusterFields::of_a_change()))

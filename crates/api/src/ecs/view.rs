@@ -1,5 +1,6 @@
 //! Stored resources as the API shows them: the only bridge from one to the other.
 
+use super::cluster_configuration;
 use longshore_aws_model::Timestamp as WireTime;
 use longshore_aws_model::ecs as wire;
 use longshore_store::Snapshot;
@@ -36,12 +37,13 @@ pub struct ClusterFields {
     pub tags: bool,
     pub settings: bool,
     pub statistics: bool,
+    pub configuration: bool,
 }
 
 impl ClusterFields {
     /// What calls that change a cluster answer with.
     pub fn of_a_change() -> Self {
-        Self { tags: true, settings: true, statistics: false }
+        Self { tags: true, settings: true, statistics: false, configuration: true }
     }
 }
 
@@ -82,6 +84,11 @@ pub fn cluster(state: &Snapshot, scope: &Scope, cluster: &Cluster, fields: Clust
         statistics: list(if fields.statistics { statistics() } else { vec![] }),
         tags: list(if fields.tags { tags(&cluster.tags) } else { vec![] }),
         settings: list(if fields.settings { settings.collect() } else { vec![] }),
+        configuration: cluster
+            .session_logging
+            .as_ref()
+            .filter(|_| fields.configuration)
+            .map(cluster_configuration::view),
         capacity_providers: list(cluster.capacity_providers.iter().map(ToString::to_string).collect()),
         default_capacity_provider_strategy: list(capacity(&cluster.default_strategy)),
         ..Default::default()
