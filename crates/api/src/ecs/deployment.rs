@@ -172,18 +172,23 @@ pub fn fail(
 
 /// What a task's node found its tags to name: from now on all tasks of the deployment run these bytes.
 pub fn pin(tx: &mut Tx, scope: &Scope, service: &mut Service, task: &Task) {
-    let Some(n) = service.deployments.iter().position(|d| task.deployment.as_ref() == Some(&d.id)) else { return };
-    let (family, revision) = service.deployments[n].template.task_definition.clone();
-    let Some(definition) = tx.task_definitions().get(&(scope.clone(), family, revision)) else { return };
-    for container in definition.containers.iter().filter(|c| c.is_pinned_by_deployment()) {
-        let seen = task.containers.iter().find(|c| c.name == container.name).and_then(|c| c.image_digest.clone());
-        if let Some(digest) = seen {
-            service.deployments[n].image_digests.entry(container.name.clone()).or_insert(digest);
+    let Some(definition) = tx.task_definitions().get(&(scope.clone(), task.family.clone(), task.revision)) else {
+        return;
+    };
+    // One that completed before its first task started is kept apart from what it has become since.
+    let kept = service.deployments.iter_mut().chain(service.last_completed.as_deref_mut());
+    let mut pinned = None;
+    for deployment in kept.filter(|d| task.deployment.as_ref() == Some(&d.id)) {
+        for container in definition.containers.iter().filter(|c| c.is_pinned_by_deployment()) {
+            let seen = task.containers.iter().find(|c| c.name == container.name).and_then(|c| c.image_digest.clone());
+            if let Some(digest) = seen {
+                deployment.image_digests.entry(container.name.clone()).or_insert(digest);
+            }
         }
+        pinned.get_or_insert_with(|| (deployment.revision, deployment.image_digests.clone()));
     }
-    let deployment = &service.deployments[n];
-    let digests = deployment.image_digests.clone();
-    tx.service_revisions().update(&revision_key(scope, service, deployment.revision), |row| {
+    let Some((number, digests)) = pinned else { return };
+    tx.service_revisions().update(&revision_key(scope, service, number), |row| {
         for (container, _, digest) in &mut row.images {
             *digest = digests.get(container).cloned().or(digest.take());
         }
@@ -335,6 +340,28 @@ mod tests {
         );
         let again = schedule(&world, |tx, cx, s, id| complete(tx, cx, s, &id));
         assert_eq!(release(&world, &again).status, RollbackSuccessful);
+    }
+
+    #[test]
+    fn a_rollback_runs_the_bytes_that_were_found_after_the_deployment_completed() {
+        let world = World::new();
+        world.create_service(|input| input.desired_count = Some(0)).expect("created");
+        schedule(&world, |tx, cx, s, id| complete(tx, cx, s, &id));
+        let arn = world.service_task();
+        let pinned = schedule(&world, move |tx, cx, s, id| {
+            let task = longshore_types::id::TaskId::from(arn.rsplit('/').next().expect("an id"));
+            let mut task = (*tx.tasks().get(&(cx.scope.clone(), task)).expect("a task")).clone();
+            task.deployment = Some(id);
+            task.containers[0].image_digest = Some("sha256:first".to_owned());
+            pin(tx, &cx.scope, s, &task);
+        });
+        update(&world, |input| input.force_new_deployment = Some(true));
+        let back = schedule(&world, |tx, cx, s, id| {
+            s.deployments.truncate(1);
+            fail(tx, cx, s, &id, FailCause::Requested, true).expect("the first");
+        });
+        assert!(!pinned.deployments[0].image_digests.is_empty());
+        assert_eq!(back.deployments[0].image_digests, pinned.deployments[0].image_digests);
     }
 
     #[test]
