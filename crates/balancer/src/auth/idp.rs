@@ -22,7 +22,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_rustls::TlsConnector;
 
 use super::jwt::KeySet;
@@ -50,8 +50,9 @@ pub(crate) struct Idp {
     /// By load balancer ARN.
     ways: Mutex<HashMap<String, Arc<Way>>>,
     refreshes: Mutex<Refreshes>,
-    /// By URL. Few: one for each endpoint that a configuration has named.
-    key_sets: Mutex<HashMap<String, Arc<KeySet>>>,
+    /// By load balancer, since an address may be another machine in another VPC, and URL. Few: one for each endpoint
+    /// that a configuration has named.
+    key_sets: Mutex<HashMap<(String, String), Arc<KeySet>>>,
 }
 
 /// The outcome of one refresh, shared by requests that need it at a time: a refresh token may be good only once.
@@ -75,6 +76,8 @@ pub(super) struct Ask<'a> {
     /// Of a POST.
     pub form: Option<String>,
     pub answer_bytes_max: usize,
+    /// How many may ask at a time; others wait, as a part of the time that a call has.
+    pub slots: &'a Semaphore,
 }
 
 /// Why there is no answer.
@@ -130,12 +133,9 @@ impl Idp {
     }
 
     /// The place where the keys of a provider are found by all who want them.
-    pub(super) fn key_set(&self, url: &str) -> Arc<KeySet> {
+    pub(super) fn key_set(&self, balancer: &str, url: &str) -> Arc<KeySet> {
         let mut sets = self.key_sets.lock().unwrap_or_else(PoisonError::into_inner);
-        match sets.get(url) {
-            Some(set) => set.clone(),
-            None => sets.entry(url.to_owned()).or_default().clone(),
-        }
+        sets.entry((balancer.to_owned(), url.to_owned())).or_default().clone()
     }
 
     /// Asks once; redirects are not followed. Runs on the control task's runtime.
@@ -154,6 +154,7 @@ impl Idp {
     }
 
     async fn exchange(&self, ask: Ask<'_>) -> Result<(StatusCode, Bytes), AskError> {
+        let _slot = ask.slots.acquire().await;
         let tls = self.tls()?;
         let name =
             ServerName::try_from(ask.endpoint.host.clone()).map_err(|error| AskError::Name(io::Error::other(error)))?;
@@ -228,5 +229,46 @@ impl Idp {
         let config = Arc::new(config);
         *kept = Some((changed, config.clone()));
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn calls_wait_for_their_turn() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::parse(&format!("https://{}/", listener.local_addr().unwrap())).unwrap();
+        let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let shared = (open, most.clone());
+        let provider = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (open, most) = shared.clone();
+                tokio::spawn(async move {
+                    most.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    open.fetch_sub(1, Ordering::SeqCst);
+                    drop(stream);
+                });
+            }
+        });
+        let trusted = tempfile::NamedTempFile::new().unwrap();
+        let idp = Idp::new(Some(trusted.path().to_owned()));
+        for (permits, expected) in [(1, 1), (8, 8)] {
+            let slots = Semaphore::new(permits);
+            most.store(0, Ordering::SeqCst);
+            let ask = || {
+                let (balancer, endpoint, slots) = ("lb", &endpoint, &slots);
+                idp.ask(Ask { balancer, endpoint, authorization: None, form: None, answer_bytes_max: 1, slots })
+            };
+            let outcomes = futures_util::future::join_all((0..8).map(|_| ask())).await;
+            assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(AskError::Connect(_)))), "{outcomes:?}");
+            // With more room they go side by side.
+            assert!(most.load(Ordering::SeqCst) <= expected && (permits == 1 || most.load(Ordering::SeqCst) > 1));
+        }
+        provider.abort();
     }
 }

@@ -3,7 +3,8 @@
 //! The provider's keys are fetched when they are first needed, again after some minutes, and at once, yet not often,
 //! when a token names a key that is not among them. While the provider cannot be reached the former ones serve.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +12,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 
 use super::idp::{Ask, AskError, Idp};
 use super::oidc::seconds;
@@ -25,6 +26,8 @@ const KEPT_SECONDS: u64 = 300;
 const UNKNOWN_KEY_SECONDS: u64 = 10;
 /// Without a provider, keys serve for so long.
 const STALE_SECONDS: u64 = 3600;
+/// Without keys, nobody asks again for so long after it was in vain.
+const FAILED_SECONDS: u64 = 2;
 /// The user guide's limits.
 const KEY_SET_BYTES_MAX: usize = 150 * 1024;
 const KEYS_MAX: usize = 10;
@@ -36,24 +39,52 @@ pub(crate) struct Jwt {
     balancer: String,
     endpoint: Endpoint,
     idp: Arc<Idp>,
+    pub(super) keys: Arc<KeySet>,
 }
 
-/// A provider's keys as they were fetched last.
+/// A provider's keys as they were fetched last. Reading them waits for nobody: a request whose key is known is not
+/// held up by one whose key is not.
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
-    fetched: Mutex<Option<Fetched>>,
+    known: Mutex<Known>,
+    /// Held by the one who asks the provider.
+    fetching: tokio::sync::Mutex<()>,
 }
 
-#[derive(Clone, Debug)]
-struct Fetched {
-    at_s: u64,
-    /// When it was tried last, in vain or not.
-    tried_s: u64,
-    keys: Arc<Vec<Key>>,
+#[derive(Debug, Default)]
+struct Known {
+    /// And when they were fetched.
+    keys: Option<(u64, Arc<Vec<Key>>)>,
+    /// When it was tried last, and why it was in vain.
+    tried: Option<(u64, Option<Reason>)>,
+}
+
+impl KeySet {
+    /// What is known, when it was tried so short a time ago that nobody has to ask.
+    fn known(&self, now_s: u64, age_max_s: u64) -> Option<Result<Arc<Vec<Key>>, Reason>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tried_s, failure) = known.tried?;
+        let ago_s = now_s.saturating_sub(tried_s);
+        match (&known.keys, failure) {
+            (Some((at_s, keys)), _) if now_s.saturating_sub(*at_s) < STALE_SECONDS => {
+                (ago_s < age_max_s).then(|| Ok(keys.clone()))
+            }
+            (_, Some(reason)) => (ago_s < FAILED_SECONDS).then_some(Err(reason)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn learn(&self, at_s: u64, outcome: Result<Vec<Key>, Reason>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.tried = Some((at_s, outcome.as_ref().err().copied()));
+        if let Ok(keys) = outcome {
+            known.keys = Some((at_s, Arc::new(keys)));
+        }
+    }
 }
 
 #[derive(Debug)]
-struct Key {
+pub(super) struct Key {
     id: Option<String>,
     modulus: Vec<u8>,
     exponent: Vec<u8>,
@@ -71,23 +102,28 @@ impl Jwt {
     /// `None` when the endpoint is no HTTPS URL.
     pub(super) fn new(settings: &JwtValidation, balancer: &str, idp: Arc<Idp>) -> Option<Jwt> {
         let endpoint = Endpoint::parse(&settings.jwks_endpoint)?;
-        Some(Jwt { settings: settings.clone(), balancer: balancer.to_owned(), endpoint, idp })
+        let keys = idp.key_set(balancer, &settings.jwks_endpoint);
+        Some(Jwt { settings: settings.clone(), balancer: balancer.to_owned(), endpoint, idp, keys })
     }
 
     /// Whether a request may pass.
     pub(super) async fn check(self: &Arc<Self>, headers: &HeaderMap, now_s: u64) -> Result<(), Reason> {
-        let value = headers.get(AUTHORIZATION).ok_or(Reason::JwtMissing)?;
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let value = values.next().ok_or(Reason::JwtMissing)?;
+        if values.next().is_some() {
+            // The target might believe the one that nobody has looked at.
+            return Err(Reason::JwtMalformed);
+        }
         let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Reason::JwtMalformed)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Reason::JwtMalformed);
         }
         let token = Token::parse(token.trim()).ok_or(Reason::JwtMalformed)?;
-        let set = self.idp.key_set(&self.settings.jwks_endpoint);
-        let mut keys = self.keys(&set, now_s, KEPT_SECONDS).await?;
+        let mut keys = self.keys(now_s, KEPT_SECONDS).await?;
         if !keys.iter().any(|key| key.may_be(&token)) {
-            keys = self.keys(&set, now_s, UNKNOWN_KEY_SECONDS).await?;
+            keys = self.keys(now_s, UNKNOWN_KEY_SECONDS).await?;
         }
-        if !keys.iter().any(|key| key.may_be(&token) && key.verifies(&token)) {
+        if !token.is_signed_by(&keys) {
             return Err(Reason::JwtSignature);
         }
         self.check_claims(&token.claims, now_s)
@@ -109,35 +145,25 @@ impl Jwt {
     }
 
     /// The provider's keys, not older than so many seconds.
-    async fn keys(self: &Arc<Self>, set: &Arc<KeySet>, now_s: u64, age_max_s: u64) -> Result<Arc<Vec<Key>>, Reason> {
-        let (jwt, set) = (self.clone(), set.clone());
-        {
-            let known = set.fetched.lock().await;
-            if let Some(known) = known.as_ref().filter(|known| now_s.saturating_sub(known.tried_s) < age_max_s) {
-                return Ok(known.keys.clone());
-            }
+    async fn keys(self: &Arc<Self>, now_s: u64, age_max_s: u64) -> Result<Arc<Vec<Key>>, Reason> {
+        if let Some(known) = self.keys.known(now_s, age_max_s) {
+            return known;
         }
-        let idp = self.idp.clone();
-        idp.run(async move {
-            // One fetch at a time; whoever waited for it takes what it brought.
-            let mut known = set.fetched.lock().await;
-            if let Some(known) = known.as_ref().filter(|known| now_s.saturating_sub(known.tried_s) < age_max_s) {
-                return Ok(known.keys.clone());
+        let jwt = self.clone();
+        let fetch = async move {
+            // One fetch at a time; whoever waited for it takes what it brought, be it nothing.
+            let _turn = jwt.keys.fetching.lock().await;
+            if let Some(known) = jwt.keys.known(now_s, age_max_s) {
+                return known;
             }
-            match (jwt.fetch().await, known.as_mut()) {
-                (Ok(keys), _) => {
-                    let keys = Arc::new(keys);
-                    *known = Some(Fetched { at_s: now_s, tried_s: now_s, keys: keys.clone() });
-                    Ok(keys)
-                }
-                (Err(_), Some(former)) if now_s.saturating_sub(former.at_s) < STALE_SECONDS => {
-                    former.tried_s = now_s;
-                    Ok(former.keys.clone())
-                }
-                (Err(reason), _) => Err(reason),
-            }
-        })
-        .await
+            let began = Instant::now();
+            let outcome = jwt.fetch().await;
+            let now_s = now_s + began.elapsed().as_secs();
+            jwt.keys.learn(now_s, outcome);
+            // Just tried: never `None`.
+            jwt.keys.known(now_s, age_max_s).unwrap_or(Err(Reason::JwksRequestFailed))
+        };
+        self.idp.run(fetch).await
     }
 
     async fn fetch(&self) -> Result<Vec<Key>, Reason> {
@@ -147,6 +173,7 @@ impl Jwt {
             authorization: None,
             form: None,
             answer_bytes_max: KEY_SET_BYTES_MAX,
+            slots: &Semaphore::const_new(1),
         };
         match self.idp.ask(ask).await {
             Ok((status, body)) if status.is_success() => read_keys(&body).ok_or(Reason::JwksInvalid),
@@ -175,6 +202,10 @@ impl<'a> Token<'a> {
         let claims = serde_json::from_slice(&decode(payload)?).ok()?;
         Some(Token { signed, key_id, claims, signature: decode(signature)? })
     }
+
+    fn is_signed_by(&self, keys: &[Key]) -> bool {
+        keys.iter().any(|key| key.may_be(self) && key.verifies(self))
+    }
 }
 
 impl Key {
@@ -189,7 +220,7 @@ impl Key {
 }
 
 /// The RSA keys for signatures of a key set; others are passed over.
-fn read_keys(body: &[u8]) -> Option<Vec<Key>> {
+pub(super) fn read_keys(body: &[u8]) -> Option<Vec<Key>> {
     let set: Map<String, Value> = serde_json::from_slice(body).ok()?;
     let keys = set.get("keys")?.as_array()?;
     if keys.len() > KEYS_MAX {
@@ -281,6 +312,73 @@ mod tests {
         ] {
             assert_eq!(check(change.clone()), Err(reason), "{change}");
         }
+    }
+
+    /// A validation whose provider is at this address, and nobody's certificate is trusted.
+    fn jwt(address: std::net::SocketAddr) -> (Arc<Jwt>, tempfile::NamedTempFile) {
+        let trusted = tempfile::NamedTempFile::new().unwrap();
+        let settings = JwtValidation {
+            jwks_endpoint: format!("https://{address}/keys"),
+            issuer: "https://idp.example".into(),
+            claims: Vec::new(),
+        };
+        let idp = Arc::new(Idp::new(Some(trusted.path().to_owned())));
+        (Arc::new(Jwt::new(&settings, "lb", idp).unwrap()), trusted)
+    }
+
+    fn bearer(key_id: &str) -> HeaderMap {
+        let header = URL_SAFE_NO_PAD.encode(json!({ "alg": "RS256", "kid": key_id }).to_string());
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("Bearer {header}.e30.AAAA").parse().unwrap());
+        headers
+    }
+
+    #[tokio::test]
+    async fn nobody_whose_key_is_known_waits_for_a_slow_provider() {
+        // Takes connections, and says nothing.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (jwt, _trusted) = jwt(listener.local_addr().unwrap());
+        let key = Key { id: Some("k".into()), modulus: vec![1], exponent: vec![3] };
+        jwt.keys.learn(0, Ok(vec![key]));
+        let (unknown, known) = (bearer("unknown"), bearer("k"));
+        let asks = jwt.check(&unknown, 100);
+        tokio::pin!(asks);
+        tokio::select! {
+            biased;
+            outcome = &mut asks => panic!("{outcome:?}"),
+            _ = listener.accept() => {}
+        }
+        tokio::select! {
+            biased;
+            outcome = jwt.check(&known, 100) => assert_eq!(outcome, Err(Reason::JwtSignature)),
+            outcome = &mut asks => panic!("{outcome:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_is_down_is_asked_once_for_all_who_come() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (jwt, _trusted) = jwt(listener.local_addr().unwrap());
+        let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = asked.clone();
+        let provider = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                drop(stream);
+            }
+        });
+        let headers = bearer("k");
+        for (now_s, times) in [(100, 1), (101, 1), (102, 2)] {
+            let outcomes = futures_util::future::join_all((0..20).map(|_| jwt.check(&headers, now_s))).await;
+            assert!(outcomes.iter().all(|outcome| *outcome == Err(Reason::JwksRequestTimeout)), "{outcomes:?}");
+            assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), times, "at {now_s} s");
+        }
+        // Keys that were there serve on, and not for ever.
+        let key = Key { id: Some("k".into()), modulus: vec![1], exponent: vec![3] };
+        jwt.keys.learn(200, Ok(vec![key]));
+        assert_eq!(jwt.check(&headers, 200 + STALE_SECONDS - 1).await, Err(Reason::JwtSignature));
+        assert_eq!(jwt.check(&headers, 200 + STALE_SECONDS + 2).await, Err(Reason::JwksRequestTimeout));
+        provider.abort();
     }
 
     #[test]

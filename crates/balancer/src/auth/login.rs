@@ -11,7 +11,7 @@ use super::text::cookie;
 /// Keeps the nonce.
 const NONCE_COOKIE: &str = "AWSALBAuthNonce";
 /// A user has this long to log in.
-const LOGIN_SECONDS: u64 = 15 * 60;
+pub(super) const LOGIN_SECONDS: u64 = 15 * 60;
 
 /// One log-in on its way.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,11 @@ impl Login {
         keys.seal(place, serde_json::to_vec(self).expect("texts and numbers serialize"))
     }
 
+    /// The page that the browser wanted.
+    pub(super) fn page(&self) -> String {
+        format!("https://{}{}", self.host, self.target)
+    }
+
     /// Reads a state that came back, with the cookies that came with it.
     pub(super) fn resume(
         state: &str,
@@ -62,7 +67,9 @@ impl Login {
         let opened = keys.open(place, state).ok_or(Reason::InvalidState)?;
         let login: Login = serde_json::from_slice(&opened).map_err(|_| Reason::InvalidState)?;
         let nonce = cookie(headers, NONCE_COOKIE).ok_or(Reason::MissingNonce)?;
-        if nonce != login.nonce {
+        // Of digests, how long it takes to compare them says nothing.
+        let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        if digest(nonce).as_ref() != digest(&login.nonce).as_ref() {
             return Err(Reason::InvalidNonce);
         }
         if now_s.saturating_sub(login.began_s) > LOGIN_SECONDS {

@@ -18,7 +18,7 @@ mod text;
 use std::path::Path;
 use std::sync::Arc;
 
-use http::header::{HOST, LOCATION, SET_COOKIE};
+use http::header::{AUTHORIZATION, HOST, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 
 pub(crate) use idp::{Idp, Way};
@@ -37,8 +37,6 @@ use session::{Presented, Session};
 
 /// What a request wanted has to fit into the provider's URL.
 const TARGET_BYTES_MAX: usize = 8 * 1024;
-const SESSION: &str = "session";
-const STATE: &str = "state";
 /// Nobody but the balancer says who a user is.
 const OURS: &str = "x-amzn-oidc-";
 
@@ -170,6 +168,12 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     }
 }
 
+/// The same of a request's trailers, which a target may take for headers. Tokens have been looked at before those came.
+pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
+    strip(trailers);
+    trailers.remove(AUTHORIZATION);
+}
+
 /// The host by which a client knows the balancer, with its port.
 fn host<B>(request: &Request<B>) -> Result<&str, Reason> {
     let header = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
@@ -190,7 +194,7 @@ async fn admit<B>(
     let keys = &oidc.secrets()?.keys;
     let (headers, settings) = (request.headers(), &oidc.settings);
     let mut spoilt = false;
-    match session::read(headers, &settings.session_cookie_name, keys, &oidc.place(SESSION)) {
+    match session::read(headers, &settings.session_cookie_name, keys, &oidc.session_place()) {
         // Another provider's session is none of this one's.
         Presented::Session(session) if session.guard == oidc.tag && now_s < oidc.ends_s(&session) => {
             if let Some(pass) = pass(oidc, *session, headers, now_s).await {
@@ -214,13 +218,15 @@ async fn admit<B>(
         }
         OnUnauthenticated::Deny => Ok(Verdict::Stopped(respond::error(StatusCode::UNAUTHORIZED, false), None)),
         OnUnauthenticated::Authenticate => {
-            let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+            // `*` of OPTIONS is nowhere to come back to.
+            let target = request.uri().path_and_query().map(|target| target.as_str());
+            let target = target.filter(|target| target.starts_with('/')).unwrap_or("/");
             if target.len() > TARGET_BYTES_MAX {
                 return Ok(Verdict::Stopped(respond::error(StatusCode::URI_TOO_LONG, false), None));
             }
             let host = host(request)?;
             let (login, cookie) = Login::begin(headers, keys, &oidc.tag, host, target, now_s);
-            let url = oidc.authorization_url(host, &login.state(keys, &oidc.place(STATE)));
+            let url = oidc.authorization_url(host, &login.state(keys, &oidc.state_place()));
             Ok(Verdict::Stopped(redirect(&url, [cookie])?, None))
         }
     }
@@ -239,7 +245,7 @@ async fn pass(oidc: &Arc<Oidc>, mut session: Session, headers: &HeaderMap, now_s
 fn session_cookies(oidc: &Oidc, session: &Session, former: &HeaderMap) -> Option<Vec<HeaderValue>> {
     let keys = &oidc.secrets.as_ref()?.keys;
     let name = &oidc.settings.session_cookie_name;
-    session.write(former, name, keys, &oidc.place(SESSION), oidc.ends_s(session))
+    session.write(former, name, keys, &oidc.session_place(), oidc.ends_s(session))
 }
 
 fn redirect(url: &str, cookies: impl IntoIterator<Item = HeaderValue>) -> Result<Response<Body>, Reason> {
@@ -272,12 +278,29 @@ pub(crate) async fn callback<B>(
 }
 
 async fn come_back<B>(guards: &[Arc<Oidc>], request: &Request<B>, now_s: u64) -> Result<Response<Body>, Reason> {
+    let (oidc, login, code) = resume(guards, request, now_s)?;
+    let session = oidc.log_in(code, &login.host, now_s).await?;
+    let cookies = session_cookies(oidc, &session, request.headers()).ok_or(Reason::UserinfoTooLarge)?;
+    redirect(&login.page(), cookies)
+}
+
+/// The action that began a log-in, the log-in, and the code that the provider gave for it.
+fn resume<'a, B>(
+    guards: &'a [Arc<Oidc>],
+    request: &Request<B>,
+    now_s: u64,
+) -> Result<(&'a Arc<Oidc>, Login, String), Reason> {
     let query = request.uri().query();
     let state = text::param(query, "state").ok_or(Reason::MissingState)?;
     // All guards of a listener have the same keys.
     let any = guards.iter().find(|oidc| oidc.secrets.is_some()).ok_or(Reason::Unready)?;
     let keys = &any.secrets()?.keys;
-    let login = Login::resume(&state, request.headers(), keys, &any.place(STATE), now_s)?;
+    let login = Login::resume(&state, request.headers(), keys, &any.state_place(), now_s)?;
+    // It was sent back to the host where it began: to another one it is not sent on, and gives no cookies.
+    let origin = |host: &str| host.strip_suffix(":443").unwrap_or(host).to_ascii_lowercase();
+    if origin(host(request)?) != origin(&login.host) {
+        return Err(Reason::InvalidState);
+    }
     let oidc = guards.iter().find(|oidc| oidc.tag == login.guard).ok_or(Reason::InvalidState)?;
     match text::param(query, "error").as_deref() {
         None => {}
@@ -285,9 +308,7 @@ async fn come_back<B>(guards: &[Arc<Oidc>], request: &Request<B>, now_s: u64) ->
         Some(_) => return Err(Reason::LoginFailed),
     }
     let code = text::param(query, "code").filter(|code| !code.is_empty()).ok_or(Reason::MissingCode)?;
-    let session = oidc.log_in(code, &login.host, now_s).await?;
-    let cookies = session_cookies(oidc, &session, request.headers()).ok_or(Reason::UserinfoTooLarge)?;
-    redirect(&format!("https://{}{}", login.host, login.target), cookies)
+    Ok((oidc, login, code))
 }
 
 #[cfg(test)]
@@ -306,6 +327,8 @@ mod tests {
         strip(&mut headers);
         assert_eq!(headers.len(), 3);
         assert!(headers.values().all(|value| value == "kept"));
+        strip_trailers(&mut headers);
+        assert!(!headers.contains_key(AUTHORIZATION));
     }
 
     #[test]

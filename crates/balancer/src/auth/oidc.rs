@@ -19,6 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
 
 use super::idp::{Ask, AskError, Idp};
 use super::keys::Keys;
@@ -33,6 +34,9 @@ pub(super) const CALLBACK: &str = "/oauth2/idpresponse";
 /// Claims and access token together.
 const USER_BYTES_MAX: usize = 11 * 1024;
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Calls of the provider under way at a time. Anybody can begin a log-in and come back with a code that is none: a
+/// provider that is slow then must not cost the balancer all of its file descriptors.
+const CALLS_MAX: usize = 64;
 /// How far a provider's clock may be from ours.
 const LEEWAY_SECONDS: u64 = 60;
 /// How long what a target is told is good.
@@ -54,6 +58,7 @@ pub(crate) struct Oidc {
     user_info: Endpoint,
     pub(super) idp: Arc<Idp>,
     counts: Arc<LoadBalancerCounts>,
+    slots: Semaphore,
     /// `None` when a file is missing: nobody is let in.
     pub(super) secrets: Option<Secrets>,
 }
@@ -76,7 +81,7 @@ impl std::fmt::Debug for Sensitive {
 
 /// What a token endpoint hands out.
 #[derive(Debug)]
-struct Tokens {
+pub(super) struct Tokens {
     access_token: String,
     id_token: Option<String>,
     refresh_token: Option<String>,
@@ -112,6 +117,7 @@ impl Oidc {
             user_info: Endpoint::parse(&settings.user_info_endpoint)?,
             idp,
             counts,
+            slots: Semaphore::new(CALLS_MAX),
             secrets: keys
                 .zip(client_secret)
                 .map(|(keys, secret)| Secrets { keys, authorization: authorization(secret) }),
@@ -131,9 +137,14 @@ impl Oidc {
         self.settings.on_unauthenticated
     }
 
-    /// Where sealed sessions and states of this load balancer belong.
-    pub(super) fn place(&self, kind: &str) -> String {
-        format!("{kind} {}", self.balancer)
+    /// Where sealed states of this load balancer belong.
+    pub(super) fn state_place(&self) -> String {
+        format!("state {}", self.balancer)
+    }
+
+    /// Where sealed sessions belong: actions that call their cookies by other names do not take each other's.
+    pub(super) fn session_place(&self) -> String {
+        format!("session {} {}", self.settings.session_cookie_name, self.balancer)
     }
 
     /// The provider's page for a browser that knows the balancer as `host`.
@@ -210,6 +221,7 @@ impl Oidc {
             authorization: Some(secrets.authorization.0.clone()),
             form: Some(form(grant)),
             answer_bytes_max: ANSWER_BYTES_MAX,
+            slots: &self.slots,
         };
         let (status, body) = match self.idp.ask(ask).await {
             Ok(answer) => answer,
@@ -228,7 +240,7 @@ impl Oidc {
     }
 
     /// Checks what an ID token claims; its subject.
-    fn check_id_token(&self, token: &str, now_s: u64) -> Option<String> {
+    pub(super) fn check_id_token(&self, token: &str, now_s: u64) -> Option<String> {
         let mut parts = token.split('.');
         let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else { return None };
         let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
@@ -255,6 +267,7 @@ impl Oidc {
             authorization: Some(format!("Bearer {access_token}")),
             form: None,
             answer_bytes_max: ANSWER_BYTES_MAX,
+            slots: &self.slots,
         };
         let (status, body) = match self.idp.ask(ask).await {
             Ok(answer) => answer,
@@ -270,7 +283,7 @@ impl Oidc {
         serde_json::from_slice(&body).map_err(|_| Reason::InvalidUserinfoResponse)
     }
 
-    fn session(
+    pub(super) fn session(
         &self,
         tokens: Tokens,
         claims: Map<String, Value>,
@@ -307,7 +320,9 @@ impl Oidc {
         payload.insert("exp".into(), expires.into());
         payload.insert("iss".into(), settings.issuer.as_str().into());
         let value = |text: &[u8]| {
-            let mut value = HeaderValue::from_bytes(text).ok()?;
+            // A target reads a header without the space around it, and ` root` is not `root`.
+            let is_whole = !text.is_empty() && text.trim_ascii() == text;
+            let mut value = HeaderValue::from_bytes(text).ok().filter(|_| is_whole)?;
             value.set_sensitive(true);
             Some(value)
         };
@@ -323,7 +338,7 @@ fn callback_url(host: &str) -> String {
     format!("https://{host}{CALLBACK}")
 }
 
-fn read_tokens(answer: &Map<String, Value>) -> Option<Tokens> {
+pub(super) fn read_tokens(answer: &Map<String, Value>) -> Option<Tokens> {
     let text = |name: &str| answer.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     let is_bearer = text("token_type").is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
     Some(Tokens {
@@ -441,7 +456,14 @@ mod tests {
         assert_eq!(json(parts[0]), expected);
         let expected = json!({ "sub": "u", "email": "a@example.com", "exp": 1120, "iss": "https://idp.example" });
         assert_eq!(json(parts[1]), expected);
-        let broken = Session { access_token: "a\r\nx: y".into(), ..session };
-        assert_eq!(oidc.headers(&broken, 0), None);
+        for token in ["a\r\nx: y", "", " a", "a\t"] {
+            let broken = Session { access_token: token.into(), ..session.clone() };
+            assert_eq!(oidc.headers(&broken, 0), None, "{token:?}");
+        }
+        for subject in ["", " root", "root ", "a\nb"] {
+            let mut broken = session.clone();
+            broken.claims.insert("sub".into(), subject.into());
+            assert_eq!(oidc.headers(&broken, 0), None, "{subject:?}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::keys::Keys;
-use super::text::{cookie, cookies};
+use super::text::cookie;
 use crate::proxy::stickiness::http_date;
 
 /// Browsers keep cookies of 4096 bytes, name and attributes included.
@@ -100,11 +100,10 @@ const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=None";
 
 /// Ends the session's cookies that a request brought, from the one with number `from`.
 pub(super) fn end(headers: &HeaderMap, name: &str, from: usize) -> Vec<HeaderValue> {
-    let ours = cookies(headers).filter(|(key, _)| {
-        let index = key.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
-        index.and_then(|index| index.parse::<usize>().ok()).is_some_and(|index| index >= from)
-    });
-    ours.filter_map(|(key, _)| HeaderValue::try_from(format!("{key}=; Expires={}; {ATTRIBUTES}", http_date(0))).ok())
+    let names = (from..SHARDS_MAX).map(|index| format!("{name}-{index}"));
+    let brought = names.filter(|name| cookie(headers, name).is_some());
+    brought
+        .filter_map(|name| HeaderValue::try_from(format!("{name}=; Expires={}; {ATTRIBUTES}", http_date(0))).ok())
         .collect()
 }
 
@@ -174,6 +173,13 @@ mod tests {
         assert!(ended[0].starts_with("s-1=; Expires=Thu, 01 Jan 1970 00:00:00 GMT"), "{ended:?}");
         let mixed = [&short[..1], &long[1..]].concat();
         assert!(matches!(read(&request(&mixed), "s", &keys, "lb"), Presented::Session(_)));
+        // However many there are and whatever they are called, no more is ended than was ever written.
+        let many: Vec<HeaderValue> = ["s-+1=x", "s-01=x", "s-x=x", "s-1=x", "s-1=y", "s-12=x", "s-11=x", "s-9999=x"]
+            .map(HeaderValue::from_static)
+            .into();
+        let ended = end(&request(&many), "s", 0);
+        let names: Vec<&str> = ended.iter().map(|line| line.to_str().unwrap().split('=').next().unwrap()).collect();
+        assert_eq!(names, ["s-1", "s-11"]);
         for bad in ["s-0=", "s-0=x", "s-0=0.x", "s-0=99.x", "s-0=1.AAAA"] {
             let presented = read(&request(&[HeaderValue::from_static(bad)]), "s", &keys, "lb");
             assert_eq!(presented == Presented::Nothing, bad == "s-0=", "{bad}");

@@ -10,6 +10,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::multiplexed::Stream;
 use super::upstream::{ExchangeError, Upstream};
+use crate::auth;
 use crate::log::Record;
 use crate::target::InFlight;
 use crate::worker::call::{Call, Phase};
@@ -50,7 +51,10 @@ impl HttpBody for RequestBody {
                 this.call.body_failed.set(true);
                 Some(Err(BodyError::Client(error)))
             }
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    auth::strip_trailers(trailers);
+                }
                 if let Some(data) = frame.data_ref() {
                     this.call.body_bytes.set(this.call.body_bytes.get() + data.len() as u64);
                 }

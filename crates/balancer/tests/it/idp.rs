@@ -161,12 +161,14 @@ pub fn keys_file(folder: &Path) -> PathBuf {
 pub struct Browser {
     address: SocketAddr,
     trusted: Certificate,
+    /// By which it knows the balancer.
+    pub host: String,
     pub cookies: BTreeMap<String, String>,
 }
 
 impl Browser {
     pub fn new(address: SocketAddr, trusted: &Certificate) -> Browser {
-        Browser { address, trusted: trusted.clone(), cookies: BTreeMap::new() }
+        Browser { address, trusted: trusted.clone(), host: "a.example:8443".into(), cookies: BTreeMap::new() }
     }
 
     pub async fn get(&mut self, target: &str) -> Message {
@@ -189,11 +191,16 @@ impl Browser {
 
     /// Without keeping what comes back.
     pub async fn ask(&self, target: &str, more: &str) -> Message {
+        self.send(&format!("GET {target} HTTP/1.1"), more, "").await
+    }
+
+    /// A request line, header lines, and what follows them.
+    pub async fn send(&self, start: &str, more: &str, body: &str) -> Message {
         let dialled = Dial { trusted: &self.trusted, name: "a.example", protocols: &["http/1.1"], versions: BOTH };
         let mut connection = Connection::over(dial(self.address, dialled).await.unwrap());
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = if cookies.is_empty() { String::new() } else { format!("Cookie: {}\r\n", cookies.join("; ")) };
-        let request = format!("GET {target} HTTP/1.1\r\nHost: a.example:8443\r\n{cookies}{more}\r\n");
+        let request = format!("{start}\r\nHost: {}\r\n{cookies}{more}\r\n{body}", self.host);
         connection.send(request).await;
         connection.read().await.expect("a response")
     }

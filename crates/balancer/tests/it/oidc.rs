@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,8 +15,9 @@ use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::backend::{Backend, echo};
+use crate::backend::{self, Backend, echo};
 use crate::idp::{Browser, Provider, SUBJECT, keys_file, param, provider};
 use crate::logs::{fields, lines};
 use crate::rig::{Rig, group};
@@ -164,6 +166,78 @@ async fn what_the_unauthenticated_get_is_a_setting_and_claims_cannot_be_forged()
     let long = "x".repeat(9000);
     guarded.change(|action| action.on_unauthenticated = OnUnauthenticated::Authenticate).await;
     assert_eq!(guarded.browser().get(&format!("/{long}")).await.status(), 414);
+}
+
+#[tokio::test]
+async fn trailers_say_nothing_of_a_user() {
+    let mut guarded = Guarded::start(|action| action.on_unauthenticated = OnUnauthenticated::Allow).await;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let shared = heard.clone();
+    let backend = backend::raw(move |mut stream| {
+        let heard = shared.clone();
+        async move {
+            let mut bytes = Vec::new();
+            while !bytes.ends_with(b"\r\n\r\n")
+                || (bytes.starts_with(b"POST") && !bytes.windows(3).any(|w| w == b"0\r\n"))
+            {
+                if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+            if bytes.starts_with(b"POST") {
+                *heard.lock().unwrap() = bytes;
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").await;
+        }
+    });
+    let backend = backend.await;
+    guarded.rig.change(|config| config.target_groups = vec![group("g", &[&backend])]).await;
+    guarded.rig.healthy().await;
+    let more = "Transfer-Encoding: chunked\r\nTrailer: x-amzn-oidc-identity, x-sum, x_amzn_oidc_data\r\n";
+    let body = "1\r\na\r\n0\r\nx-amzn-oidc-identity: root\r\nx-sum: 7\r\nx_amzn_oidc_data: a.b.c\r\n\r\n";
+    assert_eq!(guarded.browser().send("POST / HTTP/1.1", more, body).await.status(), 200);
+    let heard = String::from_utf8(heard.lock().unwrap().clone()).unwrap();
+    assert!(heard.ends_with("0\r\nx-sum: 7\r\n\r\n"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_log_in_ends_where_it_began() {
+    let guarded = Guarded::start(|_| {}).await;
+    let mut browser = guarded.browser();
+    let state = browser.begin("/a").await;
+    let back = format!("/oauth2/idpresponse?code=good&state={state}");
+    browser.host = "evil.example".into();
+    assert_eq!(browser.get(&back).await.status(), 401);
+    browser.host = "A.example:8443".into();
+    assert_eq!(browser.get(&back).await.header("location"), Some("https://a.example:8443/a"));
+    assert_eq!(guarded.provider.answers.logins.load(Ordering::SeqCst), 1);
+    // One origin has two names.
+    browser.host = "a.example:443".into();
+    browser.cookies.remove("AWSELBAuthSessionCookie-0");
+    let state = browser.begin("/b").await;
+    browser.host = "a.example".into();
+    let back = browser.get(&format!("/oauth2/idpresponse?code=good&state={state}")).await;
+    assert_eq!(back.header("location"), Some("https://a.example:443/b"));
+    // Nobody can be sent to `*`.
+    let asked = guarded.browser().send("OPTIONS * HTTP/1.1", "", "").await;
+    let state = param(asked.header("location").unwrap(), "state");
+    let mut browser = guarded.browser();
+    let nonce = asked.header("set-cookie").unwrap().split_once('=').unwrap().1.split(';').next().unwrap();
+    browser.cookies.insert("AWSALBAuthNonce".into(), nonce.to_owned());
+    let back = browser.get(&format!("/oauth2/idpresponse?code=good&state={state}")).await;
+    assert_eq!(back.header("location"), Some("https://a.example:8443/"));
+}
+
+#[tokio::test]
+async fn sessions_of_another_name_are_not_taken() {
+    let mut guarded = Guarded::start(|_| {}).await;
+    let mut browser = guarded.browser();
+    browser.log_in("/").await;
+    let session = browser.cookies["AWSELBAuthSessionCookie-0"].clone();
+    guarded.change(|action| action.session_cookie_name = "strict".into()).await;
+    assert_eq!(browser.get("/").await.status(), 302);
+    browser.cookies.insert("strict-0".into(), session);
+    assert_eq!(browser.get("/").await.status(), 401);
 }
 
 #[tokio::test]
