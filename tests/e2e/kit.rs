@@ -33,9 +33,24 @@ impl Kit {
         options: &[&str],
         test: impl FnOnce(&mut Instance) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let prepare = |instance: &mut Instance| {
+            instance.options = options;
+            Ok(())
+        };
+        self.on_prepared(runtime, prepare, test)
+    }
+
+    /// The same with whatever has to be done before it is started.
+    pub fn on_prepared(
+        &self,
+        runtime: &str,
+        prepare: impl FnOnce(&mut Instance) -> anyhow::Result<()>,
+        test: impl FnOnce(&mut Instance) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let before = leftovers::everything();
         let mut instance = Instance::new(&self.binary, runtime)?;
-        instance.options = options.iter().map(|option| (*option).to_owned()).collect();
+        prepare(&mut instance)?;
         instance.up()?;
         let result = test(&mut instance);
         if result.is_err() {

@@ -8,7 +8,9 @@ mod containers;
 mod disk;
 mod identity;
 mod kit;
+mod login;
 mod protocols;
+mod provider;
 mod registry;
 mod reset;
 mod secrets;
@@ -68,6 +70,7 @@ const TESTS: &[(&str, Test)] = &[
         protocols::protocols_of_one_service_show_the_same_clusters,
     ),
     ("protocols::rates_are_kept_when_asked_for", protocols::rates_are_kept_when_asked_for),
+    ("login::users_log_in_at_a_load_balancer_and_programs_bring_tokens", login::users_log_in),
     ("vpc::packets_follow_routes_and_acls", vpc::packets_follow_routes_and_acls),
     ("reset::a_reset_ends_everything_and_the_next_walk_starts_afresh", reset::reset),
     ("survival::a_port_that_is_taken_is_told", survival::a_taken_port_is_told),

@@ -21,6 +21,8 @@ pub struct Instance {
     pub runtime: String,
     /// More arguments of `up`.
     pub options: Vec<String>,
+    /// More variables of `up`.
+    pub variables: Vec<(String, String)>,
     up: Option<Child>,
 }
 
@@ -42,6 +44,7 @@ impl Instance {
             account,
             runtime: runtime.to_owned(),
             options: Vec::new(),
+            variables: Vec::new(),
             up: None,
         })
     }
@@ -77,6 +80,7 @@ impl Instance {
         command.arg("up").arg("--run-dir").arg(self.run_dir()).arg("--data-dir").arg(self.data_dir());
         command.arg("--listen").arg(self.listen.to_string()).arg("--runtime").arg(&self.runtime);
         command.arg("--account").arg(&self.account).args(&self.options);
+        command.envs(self.variables.clone());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         self.up = Some(command.spawn().with_context(|| format!("start {}", self.binary.display()))?);
         Ok(())
