@@ -211,7 +211,9 @@ impl Place {
         let name = finding.file_name().unwrap_or_default().to_string_lossy();
         fs::create_dir_all(self.regressions())?;
         let case = self.regressions().join(format!("{target}-{name}"));
-        fs::copy(if small.is_file() { &small } else { finding }, &case)?;
+        // It is empty when the time was over while it was written.
+        let is_whole = fs::metadata(&small).is_ok_and(|file| file.len() > 0);
+        fs::copy(if is_whole { &small } else { finding }, &case)?;
         let _ = fs::remove_file(&small);
         fs::remove_file(finding)?;
         Ok(case)

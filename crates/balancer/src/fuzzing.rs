@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 
+pub use crate::auth::fuzzing as auth;
+
 use crate::action::redirect::{Components, Origin, Redirect};
 use crate::config::{Config, DesyncMode};
 use crate::rule::glob::{Case, Glob};

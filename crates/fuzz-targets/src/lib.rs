@@ -3,6 +3,7 @@
 
 mod api;
 mod archive;
+mod auth;
 mod content;
 mod dns;
 mod framing;
@@ -25,6 +26,7 @@ mod wire;
 
 pub use api::api;
 pub use archive::archive;
+pub use auth::{answers, sessions, tokens};
 pub use content::inflated;
 pub use dns::{dns, dns_config};
 pub use framing::{framing, response};
@@ -49,6 +51,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All of them, by name.
 pub const TARGETS: &[Target] = &[
     ("accounts", accounts),
+    ("answers", answers),
     ("api", api),
     ("archive", archive),
     ("certificates", certificates),
@@ -73,9 +76,11 @@ pub const TARGETS: &[Target] = &[
     ("registry", registry),
     ("response", response),
     ("rules", rules),
+    ("sessions", sessions),
     ("settings", settings),
     ("signature", signature),
     ("store", store),
+    ("tokens", tokens),
     ("wire_cbor", wire_cbor),
     ("wire_form", wire_form),
     ("wire_json", wire_json),

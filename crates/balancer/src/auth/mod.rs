@@ -6,6 +6,8 @@
 //!
 //! A listener without guards never comes here: its route says so by one flag.
 
+#[doc(hidden)]
+pub mod fuzzing;
 mod idp;
 mod jwt;
 mod keys;

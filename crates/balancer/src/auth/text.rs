@@ -1,5 +1,7 @@
 //! Small forms of text: endpoints, query parameters, cookies.
 
+use std::net::Ipv6Addr;
+
 use http::header::COOKIE;
 use http::{HeaderMap, Uri};
 
@@ -19,14 +21,28 @@ impl Endpoint {
     pub(super) fn parse(url: &str) -> Option<Endpoint> {
         let uri: Uri = url.parse().ok()?;
         let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
-        if uri.scheme_str() != Some("https") || authority.host().is_empty() {
+        if uri.scheme_str() != Some("https") {
             return None;
         }
+        let host = match authority.host().strip_prefix('[') {
+            Some(address) => address.strip_suffix(']').filter(|address| address.parse::<Ipv6Addr>().is_ok())?,
+            None => authority.host(),
+        };
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+        if host.is_empty() || !host.bytes().all(is_host) {
+            return None;
+        }
+        // Also there when the path is empty.
+        let path = Some(uri.path()).filter(|path| path.starts_with('/')).unwrap_or("/");
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         Some(Endpoint {
-            host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(443),
+            host: host.to_owned(),
+            port: match authority.as_str().strip_prefix(authority.host())? {
+                "" => 443,
+                port => port.strip_prefix(':')?.parse().ok().filter(|port| *port > 0)?,
+            },
             authority: authority.as_str().to_owned(),
-            target: uri.path_and_query().map_or_else(|| "/".to_owned(), |target| target.as_str().to_owned()),
+            target: format!("{path}{query}"),
         })
     }
 }
@@ -110,6 +126,14 @@ mod tests {
         assert_eq!((endpoint.host.as_str(), endpoint.port), ("idp.example", 8443));
         assert_eq!((endpoint.authority.as_str(), endpoint.target.as_str()), ("idp.example:8443", "/token?x=1"));
         assert_eq!(Endpoint::parse("https://idp.example").unwrap().target, "/");
+        assert_eq!(Endpoint::parse("https://idp.example?x=1").unwrap().target, "/?x=1");
+        let address = Endpoint::parse("https://[::1]:8443/").unwrap();
+        assert_eq!((address.host.as_str(), address.port), ("::1", 8443));
+        for bad in
+            ["https://a:/", "https://&a=[]b/", "https://[a]/", "https://a:0/", "https://a:99999/", "https://a:80b/"]
+        {
+            assert_eq!(Endpoint::parse(bad), None, "{bad}");
+        }
         for bad in ["http://idp.example/", "idp.example", "https://", "https://a@b/", ""] {
             assert_eq!(Endpoint::parse(bad), None, "{bad}");
         }

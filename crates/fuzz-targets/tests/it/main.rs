@@ -56,6 +56,7 @@ macro_rules! replayed {
 
 replayed!(
     accounts,
+    answers,
     api,
     archive,
     certificates,
@@ -80,9 +81,11 @@ replayed!(
     registry,
     response,
     rules,
+    sessions,
     settings,
     signature,
     store,
+    tokens,
     wire_cbor,
     wire_form,
     wire_json,

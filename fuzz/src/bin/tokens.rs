@@ -1,0 +1,2 @@
+#![no_main]
+longshore_fuzz::target!(tokens);
