@@ -30,6 +30,16 @@ pub struct Proxy {
     /// Microseconds of user and system time.
     pub cpu_per_request: f64,
     pub requests_per_second: f64,
+    /// Of a hundred requests, 99 took no longer.
+    pub p99_ms: f64,
+}
+
+/// One round of each subject.
+#[derive(Clone, Default)]
+struct Rounds {
+    cpu: Vec<f64>,
+    rate: Vec<f64>,
+    p99_ms: Vec<f64>,
 }
 
 /// What is measured: a proxy, and a way to ask it.
@@ -113,12 +123,12 @@ pub fn compare(ours: &mut Longshore, instance: &Instance, work: &Path, seconds: 
     for size in SIZES {
         // A handshake costs so much that the body's size does not show.
         let subjects: Vec<&Subject> = subjects.iter().filter(|subject| size == SIZES[0] || !subject.closes).collect();
-        let mut results: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); subjects.len()];
+        let mut results = vec![Rounds::default(); subjects.len()];
         for round in 0..=ROUNDS {
             for (index, Subject { url, pid, closes, .. }) in subjects.iter().enumerate() {
                 let before = cpu_seconds(*pid);
                 let mut command = inside("wrk");
-                command.args(["-t1", "-c64", &format!("-d{seconds}s"), &format!("{url}/{size}")]);
+                command.args(["-t1", "-c64", "--latency", &format!("-d{seconds}s"), &format!("{url}/{size}")]);
                 if *closes {
                     command.args(["-H", "Connection: close"]);
                 }
@@ -128,17 +138,20 @@ pub fn compare(ours: &mut Longshore, instance: &Instance, work: &Path, seconds: 
                 ensure!(!output.contains("Non-2xx"), "errors:\n{output}");
                 // The first round warms up.
                 if round > 0 {
-                    results[index].0.push(spent / requests * 1e6);
-                    results[index].1.push(requests / f64::from(seconds));
+                    let rounds = &mut results[index];
+                    rounds.cpu.push(spent / requests * 1e6);
+                    rounds.rate.push(requests / f64::from(seconds));
+                    rounds.p99_ms.push(percentile_ms(&output, "99%").context("wrk's latencies")?);
                 }
             }
         }
-        proxies.extend(subjects.iter().zip(results).map(|(subject, (cpu, rate))| Proxy {
+        proxies.extend(subjects.iter().zip(results).map(|(subject, rounds)| Proxy {
             name: subject.name,
             is_base: subject.is_base,
             size,
-            cpu_per_request: median(&cpu).unwrap_or_default(),
-            requests_per_second: median(&rate).unwrap_or_default(),
+            cpu_per_request: median(&rounds.cpu).unwrap_or_default(),
+            requests_per_second: median(&rounds.rate).unwrap_or_default(),
+            p99_ms: median(&rounds.p99_ms).unwrap_or_default(),
         }));
     }
     nginx.end();
@@ -314,6 +327,18 @@ fn number_before(text: &str, marker: &str) -> Option<f64> {
     text.split(marker).next()?.rsplit(|c: char| c.is_whitespace()).next()?.parse().ok()
 }
 
+/// Of wrk's table of latencies: `     99%    5.12ms`.
+fn percentile_ms(text: &str, which: &str) -> Option<f64> {
+    let mut words = text.lines().find(|line| line.trim_start().starts_with(which))?.split_whitespace();
+    let time = words.nth(1)?;
+    let (number, in_ms) = match time {
+        _ if time.ends_with("us") => (time.strip_suffix("us")?, 0.001),
+        _ if time.ends_with("ms") => (time.strip_suffix("ms")?, 1.0),
+        _ => (time.strip_suffix('s')?, 1000.0),
+    };
+    Some(number.parse::<f64>().ok()? * in_ms)
+}
+
 struct Guard(Child);
 
 impl Guard {
@@ -326,5 +351,19 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_come_in_three_units() {
+        let table = "  Latency Distribution\n     50%  980.00us\n     99%    5.12ms\n     99.9%   1.50s\n";
+        assert_eq!(
+            ["50%", "99%", "99.9%", "75%"].map(|which| percentile_ms(table, which)),
+            [Some(0.98), Some(5.12), Some(1500.0), None]
+        );
     }
 }

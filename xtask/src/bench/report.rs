@@ -165,7 +165,7 @@ impl Page {
     pub fn render_balancer(&self, page: &mut String) {
         let _ = write!(
             page,
-            "\n## Load balancer\n\n| | bytes | CPU a request, µs | × | requests a second |\n|---|--:|--:|--:|--:|\n"
+            "\n## Load balancer\n\n| | bytes | CPU a request, µs | × | requests a second | p99, ms |\n|---|--:|--:|--:|--:|--:|\n"
         );
         let mut base = 0.0;
         for proxy in &self.balancer.proxies {
@@ -174,12 +174,13 @@ impl Page {
             }
             let _ = writeln!(
                 page,
-                "| {} | {} | {:.1} | {} | {:.0} |",
+                "| {} | {} | {:.1} | {} | {:.0} | {:.1} |",
                 proxy.name,
                 proxy.size,
                 proxy.cpu_per_request,
                 ratio(base, proxy.cpu_per_request),
-                proxy.requests_per_second
+                proxy.requests_per_second,
+                proxy.p99_ms
             );
         }
         let _ = write!(
