@@ -16,7 +16,7 @@ pub fn find(state: &Snapshot, scope: &Scope, arn: &str) -> Option<Arc<Certificat
 }
 
 pub fn existing(state: &Snapshot, scope: &Scope, arn: &str) -> Result<Arc<Certificate>, AwsError> {
-    find(state, scope, arn).ok_or_else(|| error::not_found(arn, &scope.account.to_string()))
+    find(state, scope, arn).ok_or_else(|| error::not_found(arn, scope.account.as_ref()))
 }
 
 /// ARNs of the load balancers whose listeners use a certificate.

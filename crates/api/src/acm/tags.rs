@@ -70,5 +70,5 @@ fn change(tx: &mut Tx, cx: &Cx, arn: &str, change: impl FnOnce(&mut Tags)) -> Re
         change(&mut row.tags);
         check_count(&row.tags)
     });
-    changed.ok_or_else(|| error::not_found(arn, &cx.scope.account.to_string()))?
+    changed.ok_or_else(|| error::not_found(arn, cx.scope.account.as_ref()))?
 }

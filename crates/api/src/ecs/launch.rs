@@ -171,18 +171,12 @@ pub fn new_session(tx: &mut Tx, cx: &Cx, role: &str, task: &TaskId) -> String {
 fn choose_subnet(tx: &Tx, cx: &Cx, wanted: &Launch<'_>) -> Option<Arc<Subnet>> {
     let state: &longshore_store::Snapshot = tx;
     let mut per_zone: BTreeMap<ZoneName, usize> = BTreeMap::new();
-    let mut add = |task: &Task| {
-        if task.is_live() {
+    // Standalone tasks are spread by free addresses alone: counting a group would cost a walk over the cluster.
+    if let Some(service) = &wanted.service {
+        let key = (cx.scope.clone(), wanted.cluster.clone(), service.clone());
+        for task in state.tasks().by_index(&Tasks::BY_SERVICE, &key).filter(|task| task.is_live()) {
             *per_zone.entry(task.zone.clone()).or_default() += 1;
         }
-    };
-    match &wanted.service {
-        Some(service) => {
-            let key = (cx.scope.clone(), wanted.cluster.clone(), service.clone());
-            state.tasks().by_index(&Tasks::BY_SERVICE, &key).for_each(|task| add(&task));
-        }
-        // Standalone tasks are spread by free addresses alone: counting a group would cost a walk over the cluster.
-        None => {}
     }
     let subnets: Vec<_> =
         wanted.network.subnets.iter().filter_map(|id| state.subnets().get(&(cx.scope.clone(), id.clone()))).collect();

@@ -27,8 +27,8 @@ pub fn register_task_definition(
         return Err(error::client(format!("Invalid family name: {}", input.family)));
     }
     check_compatibility(&input)?;
-    let cpu_units = input.cpu.as_deref().map(|text| parse_cpu(text)).transpose()?.unwrap_or(0);
-    let memory_mib = input.memory.as_deref().map(|text| parse_memory(text)).transpose()?.unwrap_or(0);
+    let cpu_units = input.cpu.as_deref().map(parse_cpu).transpose()?.unwrap_or(0);
+    let memory_mib = input.memory.as_deref().map(parse_memory).transpose()?.unwrap_or(0);
     check_size(cpu_units, memory_mib)?;
     let ephemeral_gib = ephemeral_gib(input.ephemeral_storage)?;
     let volumes = volumes(input.volumes.unwrap_or_default())?;

@@ -14,10 +14,13 @@ use std::sync::{Mutex, PoisonError};
 /// Beyond so many buckets the full ones are forgotten: a region is whatever a client signs for.
 const BUCKETS_MAX: usize = 10_000;
 
+/// Whose bucket it is: scope, service and group of operations.
+type Key = (Scope, &'static str, &'static str);
+
 /// The buckets of all accounts and regions.
 #[derive(Debug, Default)]
 pub struct Throttle {
-    buckets: Mutex<HashMap<(Scope, &'static str, &'static str), (Rate, Bucket)>>,
+    buckets: Mutex<HashMap<Key, (Rate, Bucket)>>,
 }
 
 impl Throttle {
