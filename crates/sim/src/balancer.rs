@@ -196,7 +196,9 @@ impl Balancer {
                 let delay = u64::try_from(wanted.delay.as_millis()).unwrap_or(0);
                 seen.drained_at = Some(now + self.world.between_ms((0, delay)));
             }
-            if wanted.used != seen.wanted.used {
+            // Another task that has the address now is another target.
+            let is_anew = !wanted.draining && seen.drained_at.take().is_some();
+            if is_anew || wanted.used != seen.wanted.used {
                 seen.state = TargetState::Initial;
                 seen.streak = 0;
             }
