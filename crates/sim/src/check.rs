@@ -407,10 +407,9 @@ fn service(world: &World, old: Option<&Service>, new: &Service) {
                 ),
             );
         }
-        // A rollback makes the deployment that was completed last the primary one again.
+        // A rollback makes the deployment that was completed last the primary one again; one commit may have more than that.
         let rolled_back = was_state == Some(RolloutState::Completed)
-            && was.is_some_and(|d| d.status == DeploymentStatus::Active)
-            && deployment.status == DeploymentStatus::Primary;
+            && deployment.rollout_reason.contains("rolling back to deploymentId");
         let is_final = was_state.is_some_and(|was| was != RolloutState::InProgress) && !rolled_back;
         if is_final && was_state != Some(deployment.rollout_state) {
             violate!(
@@ -420,17 +419,21 @@ fn service(world: &World, old: Option<&Service>, new: &Service) {
                 deployment.rollout_state
             );
         }
-        let threshold = longshore_planner::breaker::threshold(new.desired_count, new.circuit_breaker.threshold);
+        // One commit may have the failure and a change of the service.
+        let breakers = || [old, Some(new)].into_iter().flatten().filter(|s| s.circuit_breaker.enable);
+        let threshold =
+            |s: &Service| longshore_planner::breaker::threshold(s.desired_count, s.circuit_breaker.threshold);
         // StopServiceDeployment needs no failures.
         let failed_now = deployment.rollout_state == RolloutState::Failed
             && was_state == Some(RolloutState::InProgress)
             && !deployment.rollout_reason.contains("StopServiceDeployment");
-        if failed_now && (!new.circuit_breaker.enable || deployment.failed_tasks < threshold) {
+        if failed_now && breakers().all(|s| deployment.failed_tasks < threshold(s)) {
             violate!(
                 world,
                 "circuit breaker",
-                "{name} fails a deployment after {} of {threshold} failures",
-                deployment.failed_tasks
+                "{name} fails a deployment after {} of {} failures",
+                deployment.failed_tasks,
+                threshold(new)
             );
         }
     }

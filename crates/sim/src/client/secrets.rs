@@ -27,7 +27,11 @@ impl Client {
             Ok(made) => made["ARN"].as_str().map(str::to_owned),
             Err(_) => None,
         };
-        self.expect("CreateSecret", &made, if made.is_ok() { &[] } else { &["ResourceExistsException"] });
+        self.expect(
+            "CreateSecret",
+            &made,
+            if made.is_ok() { &[] } else { &["ResourceExistsException", "InvalidRequestException"] },
+        );
         if let Some(arn) = arn {
             crate::world::lock(&self.world.checks).secret_values.entry(arn.clone()).or_default().insert(value);
             self.model.secrets.push(arn);
