@@ -15,6 +15,8 @@ const OWN_PARAMS: [&str; 5] = ["client_id", "redirect_uri", "response_type", "sc
 const CLAIMS_MAX: usize = 10;
 const CLAIM_VALUES_MAX: usize = 10;
 const CLAIM_BYTES_MAX: usize = 256;
+/// Of an endpoint's URL. One that HTTP cannot carry would have the data plane refuse what there is for all load balancers.
+const URL_BYTES_MAX: usize = 4096;
 /// Always validated.
 const OWN_CLAIMS: [&str; 4] = ["exp", "iss", "nbf", "iat"];
 
@@ -192,11 +194,16 @@ fn https(name: &str, url: &str) -> Result<(), AwsError> {
     let rest = url.strip_prefix("https://").unwrap_or_default();
     let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
     let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse::<u16>().is_ok_and(|port| port > 0)),
+        Some((host, port)) if !port.ends_with(']') => {
+            (host, !port.starts_with('+') && port.parse::<u16>().is_ok_and(|port| port > 0))
+        }
         _ => (authority, true),
     };
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte);
+    if url.len() > URL_BYTES_MAX {
+        return Err(error::invalid_action(format!("{name} can have at most {URL_BYTES_MAX} characters")));
+    }
     if host.is_empty() || !port || !host.bytes().all(is_host) || !url.bytes().all(is_plain) {
         return Err(error::invalid_action(format!("{name} '{url}' must be a full URL with the HTTPS protocol")));
     }
@@ -395,6 +402,17 @@ mod tests {
                 "TokenEndpoint 'http://idp.example/' must be a full URL with the HTTPS protocol",
             ),
             (AuthenticateOidcActionConfig { user_info_endpoint: text("https:///x"), ..login() }, "UserInfoEndpoint"),
+            (
+                AuthenticateOidcActionConfig { user_info_endpoint: text("https://a:+80/"), ..login() },
+                "UserInfoEndpoint",
+            ),
+            (
+                AuthenticateOidcActionConfig {
+                    token_endpoint: text(&format!("https://a/{}", "x".repeat(URL_BYTES_MAX))),
+                    ..login()
+                },
+                "TokenEndpoint can have at most 4096 characters",
+            ),
             (AuthenticateOidcActionConfig { authorization_endpoint: None, ..login() }, "AuthorizationEndpoint"),
             (AuthenticateOidcActionConfig { client_id: text(""), ..login() }, "client ID"),
             (AuthenticateOidcActionConfig { session_cookie_name: text("a=b"), ..login() }, "cookie name 'a=b'"),
