@@ -429,14 +429,8 @@ impl Logs {
     /// With the numbers of batches that have become durable.
     fn new(intent: &TaskIntent) -> (Self, mpsc::UnboundedReceiver<u64>) {
         let sink = |container: &ContainerIntent| {
-            container.definition.log.as_ref().map(|log| LogBatch {
-                batch: 0,
-                scope: longshore_types::Scope { account: intent.scope.account.clone(), region: log.region.clone() },
-                create_group: log.create_group,
-                group: log.group.clone(),
-                stream: log.stream(&container.definition.name, &intent.id),
-                events: vec![],
-            })
+            let log = container.definition.log.as_ref();
+            log.map(|log| LogBatch::empty(log, &intent.scope, &intent.id, &container.definition.name))
         };
         let joiner = |container: &ContainerIntent| {
             let pattern = container.definition.log.as_ref()?.multiline.as_deref()?;

@@ -2,7 +2,7 @@
 
 use crate::{Environment, intent};
 use longshore_api::ecs::environment_files::ReadObject;
-use longshore_api::ecs::launch::role_name;
+use longshore_api::ecs::launch::{cannot_assume, role_name};
 use longshore_api::ecs::{execution_role, log_options, resolve_secrets};
 use longshore_api::identity;
 use longshore_store::Snapshot;
@@ -34,11 +34,7 @@ pub fn resolve(
         let role_arn = role_arn.map_or("", String::as_str);
         let role = role_name(role_arn)
             .and_then(|name| state.roles().get(&(scope.account.clone(), name.to_owned())))
-            .ok_or_else(|| {
-                format!(
-                    "ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that the role being passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this role."
-                )
-            })?;
+            .ok_or_else(|| cannot_assume(role_arn))?;
         let address = row.network.address;
         let acting = |scope: Scope| identity::acting_as(state, environment.cx(scope), &role, task.as_str(), address);
         if is_checked {
@@ -56,15 +52,7 @@ pub fn empty_streams(state: &Snapshot, scope: &Scope, task: &TaskId) -> Vec<LogB
     let key = (scope.clone(), row.family.clone(), row.revision);
     let Some(definition) = state.task_definitions().get(&key) else { return Vec::new() };
     let of = |container: &ContainerDefinition| {
-        let log = container.log.as_ref()?;
-        Some(LogBatch {
-            batch: 0,
-            scope: Scope { account: scope.account.clone(), region: log.region.clone() },
-            create_group: log.create_group,
-            group: log.group.clone(),
-            stream: log.stream(&container.name, task),
-            events: Vec::new(),
-        })
+        container.log.as_ref().map(|log| LogBatch::empty(log, scope, task, &container.name))
     };
     definition.containers.iter().filter_map(of).collect()
 }

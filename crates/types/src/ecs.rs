@@ -230,6 +230,11 @@ pub struct AwsLogs {
 }
 
 impl AwsLogs {
+    /// Where the group is, of a task in this scope.
+    pub fn scope(&self, of_task: &Scope) -> Scope {
+        Scope { account: of_task.account.clone(), region: self.region.clone() }
+    }
+
     /// The log stream of a task's container.
     pub fn stream(&self, container: &str, task: &TaskId) -> String {
         format!("{}/{container}/{task}", self.stream_prefix)

@@ -4,6 +4,7 @@
 //! are ignored and new ones have defaults, so that an old process and a new one understand each other.
 
 use crate::Timestamp;
+use crate::ecs::AwsLogs;
 use crate::id::{NodeId, TaskId};
 use crate::launch::TaskSecrets;
 use crate::node::{TaskIntent, TaskObservation, VpcIntent};
@@ -107,4 +108,18 @@ pub struct LogBatch {
     pub group: String,
     pub stream: String,
     pub events: Vec<(Timestamp, String)>,
+}
+
+impl LogBatch {
+    /// Of the stream of a task's container.
+    pub fn empty(log: &AwsLogs, of_task: &crate::Scope, task: &TaskId, container: &str) -> Self {
+        Self {
+            batch: 0,
+            scope: log.scope(of_task),
+            create_group: log.create_group,
+            group: log.group.clone(),
+            stream: log.stream(container, task),
+            events: Vec::new(),
+        }
+    }
 }

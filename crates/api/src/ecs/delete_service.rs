@@ -10,7 +10,7 @@ use longshore_types::ecs::ServiceStatus;
 pub fn delete_service(tx: &mut Tx, cx: &Cx, input: DeleteServiceInput) -> Result<DeleteServiceOutput, AwsError> {
     let cluster = names::cluster_name(input.cluster.as_deref())?;
     let name = names::service_name(&input.service, &cx.scope, &cluster)?;
-    let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
+    let cluster = names::active(tx, &cx.scope, input.cluster.as_deref(), cluster)?;
     let key = (cx.scope.clone(), cluster.name.clone(), name);
     let stored = tx.services().get(&key).ok_or_else(error::service_not_found)?;
     if stored.status == ServiceStatus::Inactive {

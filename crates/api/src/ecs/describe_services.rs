@@ -22,7 +22,7 @@ pub fn describe_services(
     let cluster = names::cluster_name(input.cluster.as_deref())?;
     let names = input.services.iter().map(|given| names::service_name(given, &cx.scope, &cluster));
     let names = names.collect::<Result<Vec<ServiceName>, AwsError>>()?;
-    let cluster = names::cluster(state, &cx.scope, input.cluster.as_deref())?;
+    let cluster = names::active(state, &cx.scope, input.cluster.as_deref(), cluster)?;
     let with_tags = input.include.iter().flatten().any(|i| i == "TAGS");
     let (mut services, mut failures) = (Vec::new(), Vec::new());
     for name in names {

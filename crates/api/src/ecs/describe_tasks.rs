@@ -18,7 +18,7 @@ pub fn describe_tasks(state: &Snapshot, cx: &Cx, input: DescribeTasksInput) -> R
     let cluster = names::cluster_name(input.cluster.as_deref())?;
     let ids = input.tasks.iter().map(|given| names::task_id(given, &cx.scope, &cluster));
     let ids = ids.collect::<Result<Vec<TaskId>, AwsError>>()?;
-    let cluster = names::cluster(state, &cx.scope, input.cluster.as_deref())?;
+    let cluster = names::active(state, &cx.scope, input.cluster.as_deref(), cluster)?;
     let with_tags = input.include.iter().flatten().any(|i| i == "TAGS");
     let (mut tasks, mut failures) = (Vec::with_capacity(input.tasks.len()), Vec::new());
     for id in ids {

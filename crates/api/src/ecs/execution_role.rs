@@ -44,7 +44,7 @@ pub fn check(
     }
     for container in containers {
         let Some(log) = &container.log else { continue };
-        let region = Scope { account: scope.account.clone(), region: log.region.clone() };
+        let region = log.scope(scope);
         let stream = log.stream(&container.name, task);
         let of_group = |stream: &str| format!("{}:log-stream:{stream}", arn::log_group(&region, &log.group));
         let group_is_there = state.log_groups().contains(&(region.clone(), log.group.clone()));

@@ -124,13 +124,16 @@ pub fn launch(tx: &mut Tx, cx: &Cx, wanted: Launch<'_>) -> Result<Task, LaunchEr
     Ok(task)
 }
 
+/// ECS's words for a role that is not there, or not for it.
+pub fn cannot_assume(role_arn: &str) -> String {
+    format!(
+        "ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that the role being passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this role."
+    )
+}
+
 /// The role exists and ECS tasks may assume it.
 fn check_role(tx: &Tx, cx: &Cx, role_arn: &str) -> Result<(), AwsError> {
-    let cannot = || {
-        error::client(format!(
-            "ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that the role being passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this role."
-        ))
-    };
+    let cannot = || error::client(cannot_assume(role_arn));
     let name = role_name(role_arn).ok_or_else(cannot)?;
     let snapshot: &longshore_store::Snapshot = tx;
     let role = snapshot.roles().get(&(cx.scope.account.clone(), name.to_owned())).ok_or_else(cannot)?;

@@ -159,10 +159,8 @@ fn parse_size(text: &str) -> Option<u64> {
 /// As on Fargate, where the log driver makes its stream before the container starts: a group that is not there ends the
 /// task. The error is the reason that it is stopped for.
 pub fn check_groups(state: &Snapshot, scope: &Scope, containers: &[ContainerDefinition]) -> Result<(), String> {
-    let is_missing = |log: &AwsLogs| {
-        let region = Scope { account: scope.account.clone(), region: log.region.clone() };
-        !log.create_group && !state.log_groups().contains(&(region, log.group.clone()))
-    };
+    let is_missing =
+        |log: &AwsLogs| !log.create_group && !state.log_groups().contains(&(log.scope(scope), log.group.clone()));
     match containers.iter().filter_map(|container| container.log.as_ref()).any(is_missing) {
         false => Ok(()),
         true => Err(

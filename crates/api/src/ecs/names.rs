@@ -30,7 +30,16 @@ pub fn cluster_name(given: Option<&str>) -> Result<ClusterName, AwsError> {
 
 /// The cluster, if it is ACTIVE.
 pub fn cluster(state: &Snapshot, scope: &Scope, given: Option<&str>) -> Result<Arc<Cluster>, AwsError> {
-    let name = cluster_name(given)?;
+    active(state, scope, given, cluster_name(given)?)
+}
+
+/// The same, by the name that was given: what else a call names is read by it before the cluster is looked for.
+pub fn active(
+    state: &Snapshot,
+    scope: &Scope,
+    given: Option<&str>,
+    name: ClusterName,
+) -> Result<Arc<Cluster>, AwsError> {
     state
         .clusters()
         .get(&(scope.clone(), name))

@@ -10,7 +10,7 @@ use longshore_types::ecs::{DesiredStatus, StopCode};
 pub fn stop_task(tx: &mut Tx, cx: &Cx, input: StopTaskInput) -> Result<StopTaskOutput, AwsError> {
     let cluster = names::cluster_name(input.cluster.as_deref())?;
     let id = names::task_id(&input.task, &cx.scope, &cluster)?;
-    let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
+    let cluster = names::active(tx, &cx.scope, input.cluster.as_deref(), cluster)?;
     let not_found = || error::invalid("The referenced task was not found.");
     let key = (cx.scope.clone(), id);
     if tx.tasks().get(&key).is_none_or(|task| task.cluster != cluster.name) {

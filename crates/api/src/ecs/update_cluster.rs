@@ -1,7 +1,7 @@
 //! UpdateCluster and UpdateClusterSettings: settings of an ACTIVE cluster.
 
 use super::unsupported::refuse;
-use super::{cluster_configuration, create_cluster, error, names, view};
+use super::{cluster_configuration, create_cluster, names, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::*;
@@ -34,14 +34,14 @@ fn change(
 ) -> Result<Cluster, AwsError> {
     let cluster = names::cluster(tx, &cx.scope, Some(given))?;
     let key = (cx.scope.clone(), cluster.name.clone());
+    let mut cluster = (*cluster).clone();
     if let Some(settings) = settings {
         let now = cluster.settings.get("containerInsights").cloned().unwrap_or_default();
-        let settings = create_cluster::settings(settings, &now)?;
-        tx.clusters().update(&key, |row| row.settings = settings);
+        cluster.settings = create_cluster::settings(settings, &now)?;
     }
     if let Some(logging) = logging {
-        tx.clusters().update(&key, |row| row.session_logging = logging);
+        cluster.session_logging = logging;
     }
-    let cluster = tx.clusters().get(&key).ok_or_else(error::cluster_not_found)?;
+    tx.clusters().put(key, cluster.clone());
     Ok(view::cluster(tx, &cx.scope, &cluster, view::ClusterFields::of_a_change()))
 }
