@@ -3,7 +3,7 @@
 //! A configuration that cannot be compiled is refused whole, so that what is served is always one
 //! configuration, never a mixture.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -22,7 +22,7 @@ use crate::rule::cidr::Cidr;
 use crate::rule::gate::{Gate, Glance};
 use crate::rule::transform::Transforms;
 use crate::rule::{Condition, ConditionError, RequestView};
-use crate::target::{GroupLive, tag};
+use crate::target::{GroupLive, TargetIds, tag};
 use crate::tls::Offer;
 
 /// Why a configuration is refused.
@@ -89,7 +89,7 @@ pub(crate) struct Routes {
     /// By listener ARN.
     pub listeners: HashMap<String, Arc<Route>>,
     /// Targets whose pooled connections are worth keeping.
-    pub poolable: HashSet<u64>,
+    pub poolable: TargetIds,
 }
 
 /// One listener, ready to route.
@@ -190,13 +190,19 @@ pub(crate) struct Group {
 }
 
 impl Route {
-    /// The action of the first rule that holds, or the default.
-    pub(crate) fn decide(&self, request: &RequestView<'_>) -> Decision<'_> {
+    fn first_rule(&self, request: &RequestView<'_>) -> Option<&Rule> {
+        if self.rules.is_empty() {
+            return None;
+        }
         let glance = Glance::at(request);
         let mut open =
             self.gates.iter().zip(&self.rules).filter(|(gate, _)| gate.passes(&glance)).map(|(_, rule)| rule);
-        let rule = open.find(|rule| rule.conditions.iter().all(|condition| condition.holds(request)));
-        match rule {
+        open.find(|rule| rule.conditions.iter().all(|condition| condition.holds(request)))
+    }
+
+    /// The action of the first rule that holds, or the default.
+    pub(crate) fn decide(&self, request: &RequestView<'_>) -> Decision<'_> {
+        match self.first_rule(request) {
             Some(rule) => Decision {
                 priority: rule.priority,
                 action: &rule.action,

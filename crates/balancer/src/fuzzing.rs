@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 
 pub use crate::auth::fuzzing as auth;
 
@@ -12,29 +12,12 @@ use crate::config::{Config, DesyncMode};
 use crate::rule::glob::{Case, Glob};
 use crate::rule::transform::Transforms;
 use crate::rule::{Condition, RequestView};
-use crate::worker::framing::Framer;
 
-/// What the framer says of a stream that comes in these parts: the bytes it passes, the heads among them, and whether
-/// it stopped. Each part is shown with what was held back before it, as the balancer does.
-pub fn frame(parts: &[&[u8]], mode: DesyncMode) -> (Vec<u8>, u64, bool) {
-    let (mut framer, mut passed, mut held, mut heads) = (Framer::new(), Vec::new(), Vec::new(), 0);
-    for part in parts {
-        held.extend_from_slice(part);
-        loop {
-            let step = framer.advance(&held, mode);
-            passed.extend(held.drain(..step.pass));
-            heads += step.heads;
-            if step.stop.is_some() {
-                return (passed, heads, true);
-            }
-            // As when the target refuses to switch protocols.
-            if !framer.is_undecided() {
-                break;
-            }
-            framer.stay_http();
-        }
-    }
-    (passed, heads, false)
+pub use crate::proxy::h1::Requests;
+
+/// See `proxy::h1::read_requests`.
+pub fn requests(parts: &[&[u8]], mode: DesyncMode) -> Requests {
+    crate::proxy::h1::read_requests(parts, mode)
 }
 
 /// See `proxy::h1::read_response`.
@@ -66,9 +49,9 @@ pub fn rules(config: &Config, head: &Parts) -> (usize, Vec<String>) {
         let conditions = rule.conditions.iter().filter_map(|condition| Condition::compile(condition).ok());
         holding += conditions.filter(|condition| condition.holds(&view)).count();
         if let Ok(Some(transforms)) = Transforms::compile(&rule.transforms) {
-            let mut head = head.clone();
-            if transforms.apply(&mut head).is_some() {
-                written.push(head.uri.to_string());
+            let mut request = Request::from_parts(head.clone(), ());
+            if transforms.apply(&mut request).is_some() {
+                written.push(request.uri().to_string());
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Targets and groups as the data path sees them: what lives on while configurations come and go.
 
-use std::hash::{Hash, Hasher};
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,6 +10,29 @@ use tokio::sync::Notify;
 
 use crate::counters::ResponseCounts;
 use crate::egress::Egress;
+
+/// Spreads the ids of targets, which are counted by us and need no defence.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = (self.0 ^ id).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+pub(crate) type ByTarget<V> = HashMap<u64, V, BuildHasherDefault<IdHasher>>;
+pub(crate) type TargetIds = HashSet<u64, BuildHasherDefault<IdHasher>>;
 
 /// One target of one group, shared by workers and the control task.
 #[derive(Debug)]

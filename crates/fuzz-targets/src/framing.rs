@@ -1,15 +1,15 @@
 //! The balancer's look at HTTP/1 streams, against a second, strict reader.
 
 use longshore_balancer::config::DesyncMode;
-use longshore_balancer::fuzzing::{frame, response as read};
+use longshore_balancer::fuzzing::{requests, response as read};
 
 use crate::input::Input;
 use crate::strict;
 
 /// A mode, a place to cut, and the stream.
 ///
-/// Holds: however the stream is cut, the same bytes pass; and a strict reader finds in them exactly the requests that the
-/// framer counted, the last of which may lack the end of its body.
+/// Holds: however the stream is cut, the same requests come of it; and a strict reader finds in what was understood exactly
+/// these, the last of which may lack the end of its body.
 pub fn framing(data: &[u8]) {
     let mut input = Input::new(data);
     let mode = match input.byte() % 3 {
@@ -19,24 +19,31 @@ pub fn framing(data: &[u8]) {
     };
     let cut = usize::from(input.number());
     let stream = input.rest();
-    let whole = frame(&[stream], mode);
+    let whole = requests(&[stream], mode);
     let (first, second) = stream.split_at(cut.min(stream.len()));
-    let halves = frame(&[first, second], mode);
+    let halves = requests(&[first, second], mode);
     let bytes: Vec<&[u8]> = stream.chunks(1).take(4096).collect();
-    let single = frame(&bytes, mode);
+    let single = requests(&bytes, mode);
     for (how, other) in [("two parts", &halves), ("bytes", &single)] {
         if stream.len() > 4096 && how == "bytes" {
             continue;
         }
         // A head that comes slowly is judged when its end may have come, so that the refusal may be yet to come.
-        assert!(whole.1 == other.1 && (whole.2 || !other.2), "in {how}: heads and end");
+        assert_eq!(whole.requests.len(), other.requests.len(), "in {how}: heads");
+        assert!(whole.is_refused || !other.is_refused, "in {how}: the end");
         // Bytes of a chunk that turns out broken may have passed before that was seen; the body fails all the same.
-        if !whole.2 {
-            assert_eq!(whole.0, other.0, "in {how}: what passes");
+        if !whole.is_refused {
+            assert_eq!(whole, *other, "in {how}");
         }
     }
-    let read = strict::requests(&whole.0).unwrap_or_else(|why| panic!("what passed is ambiguous: {why}"));
-    assert_eq!(read.len() as u64, whole.1, "requests in what passed");
+    let read = strict::requests(&whole.taken).unwrap_or_else(|why| panic!("what was understood is ambiguous: {why}"));
+    assert_eq!(read.len(), whole.requests.len(), "requests in what was understood");
+    for (message, (target, body)) in read.iter().zip(&whole.requests) {
+        // Of a chunk that broke, what came before may have been taken.
+        if message.is_complete || !whole.is_refused {
+            assert_eq!(message.body, *body, "the body of {target}");
+        }
+    }
 }
 
 /// Whether the request was a HEAD, a place to cut, and a target's answer.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use longshore_balancer::config::DesyncMode;
-use longshore_balancer::fuzzing::frame;
+use longshore_balancer::fuzzing::requests;
 use longshore_balancer::report::TargetState;
 use longshore_balancer::{Balancer, Config, Options, Report};
 
@@ -41,23 +41,24 @@ const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// What the target answers (nothing for a plain answer), and what a client sends.
 ///
 /// Holds: on every connection the target hears whole requests that a strict reader takes, with bodies that
-/// clients sent; and what passed the framer is never ambiguous.
+/// clients sent; and what the balancer understands is never ambiguous.
 pub fn proxy(data: &[u8]) {
     thread_local!(static RIG: Rig = Rig::start());
     let mut input = Input::new(data);
     let answer = input.until(FIELD);
     let stream = input.rest();
     // Bodies that break off or tunnels end by time alone: another target's business.
-    let (passed, heads, is_refused) = frame(&[stream], DesyncMode::Defensive);
-    let Ok(sent) = strict::requests(&passed) else { panic!("what passed is ambiguous") };
+    let read = requests(&[stream], DesyncMode::Defensive);
+    let (heads, is_cut) = (read.requests.len(), !read.is_refused && read.taken.len() < stream.len());
+    let Ok(sent) = strict::requests(&read.taken) else { panic!("what was understood is ambiguous") };
     let is_whole = sent.iter().all(|message| message.is_complete);
     let is_tunnel = sent.iter().any(|message| message.values("upgrade").next().is_some());
-    if heads == 0 || heads > 6 || !is_whole || is_tunnel || (!is_refused && passed.len() < stream.len()) {
+    if heads == 0 || heads > 6 || !is_whole || is_tunnel || is_cut {
         return;
     }
     RIG.with(|rig| {
         rig.sent.borrow_mut().extend(sent.into_iter().map(|message| message.body));
-        let heard = rig.exchange(if answer.is_empty() { PLAIN } else { answer }, stream, heads as usize);
+        let heard = rig.exchange(if answer.is_empty() { PLAIN } else { answer }, stream, heads);
         check(&rig.sent.borrow(), &heard);
     });
 }

@@ -1,6 +1,6 @@
 //! Targets: their health, their probers, their draining, and which of them get requests.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::netns::Namespace;
 use crate::pick::{Minimum, Standing, eligible};
 use crate::probe::{Probe, Speech};
 use crate::report::{TargetReport, TargetState};
-use crate::target::{GroupLive, Target};
+use crate::target::{GroupLive, Target, TargetIds};
 
 /// A new target is asked again after so long, doubling up to [`WARM_UP_MAX`], until its first success: a
 /// container that starts in two seconds need not wait for the next regular check. Failures of these extra
@@ -277,7 +277,7 @@ impl Targets {
     }
 
     /// Targets whose idle connections are worth keeping.
-    pub(super) fn poolable(&self) -> HashSet<u64> {
+    pub(super) fn poolable(&self) -> TargetIds {
         let is_poolable = |entry: &&Entry| entry.is_used && entry.drained_at_ms.is_none();
         self.entries.values().filter(is_poolable).map(|entry| entry.target.id).collect()
     }

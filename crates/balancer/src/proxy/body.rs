@@ -8,35 +8,55 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
+use super::h1::receive::ReceiveError;
 use super::multiplexed::Stream;
 use super::upstream::{ExchangeError, Upstream};
 use crate::auth;
 use crate::log::Record;
 use crate::target::InFlight;
 use crate::worker::call::{Call, Phase};
+use crate::worker::client::Client;
 
 /// Why a body cannot be delivered. The engine closes the connection, which is how the receiver learns of it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error("the client's body broke off")]
-    Client(#[source] hyper::Error),
+    Client(#[source] ReceiveError),
+    #[error("the client's body broke off")]
+    Stream(#[source] hyper::Error),
     #[error("the target's body broke off")]
     Target(#[source] hyper::Error),
     #[error("the target's body broke off")]
     Exchange(#[source] ExchangeError),
 }
 
+/// A client's body as it comes.
+#[derive(Debug)]
+pub(crate) enum ClientBody {
+    /// From the socket of a client whose task asks for it: such requests go to targets that speak HTTP/1.1, too.
+    Http1(Rc<Client>),
+    Http2(Incoming),
+}
+
 /// A client's body on its way to a target.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
-    incoming: Incoming,
+    incoming: ClientBody,
     call: Rc<Call>,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, call: Rc<Call>) -> RequestBody {
-        call.body_ended.set(incoming.is_end_stream());
+    pub(crate) fn new(incoming: ClientBody, call: Rc<Call>) -> RequestBody {
         RequestBody { incoming, call }
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.incoming {
+            ClientBody::Http1(client) => {
+                client.poll_body(cx).map(|frame| frame.map(|frame| frame.map_err(BodyError::Client)))
+            }
+            ClientBody::Http2(incoming) => Pin::new(incoming).poll_frame(cx).map_err(BodyError::Stream),
+        }
     }
 }
 
@@ -46,10 +66,10 @@ impl HttpBody for RequestBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        Pin::new(&mut this.incoming).poll_frame(cx).map(|frame| match frame {
+        this.poll_incoming(cx).map(|frame| match frame {
             Some(Err(error)) => {
                 this.call.body_failed.set(true);
-                Some(Err(BodyError::Client(error)))
+                Some(Err(error))
             }
             Some(Ok(mut frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
@@ -59,7 +79,7 @@ impl HttpBody for RequestBody {
                     this.call.body_bytes.set(this.call.body_bytes.get() + data.len() as u64);
                 }
                 this.call.touch();
-                this.call.body_ended.set(this.incoming.is_end_stream());
+                this.call.body_ended.set(this.is_end_stream());
                 Some(Ok(frame))
             }
             None => {
@@ -70,11 +90,17 @@ impl HttpBody for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.incoming {
+            ClientBody::Http1(client) => client.has_body_ended(),
+            ClientBody::Http2(incoming) => incoming.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.incoming {
+            ClientBody::Http1(client) => client.body_left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            ClientBody::Http2(incoming) => incoming.size_hint(),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::worker::call::{Call, Phase};
 pub(super) async fn exchange(
     call: &Rc<Call>,
     choice: &Choice,
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
     record: &mut Option<Box<Record>>,
 ) -> Result<Answer, StatusCode> {
     let worker = &call.origin.worker;
@@ -40,7 +40,7 @@ pub(super) async fn exchange(
     let mut upstream = match pooled {
         Some(mut upstream) => {
             upstream.begin_reused(request.method().is_idempotent());
-            upstream.begin(request);
+            upstream.begin(request, worker);
             upstream
         }
         // In a box: the state of every request would have room for it, and is moved.
@@ -87,13 +87,13 @@ pub(super) async fn exchange(
 async fn begin_on_new(
     call: &Rc<Call>,
     choice: &Choice,
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
 ) -> Result<Box<Upstream>, StatusCode> {
     call.set_phase(Phase::Connecting);
     let connecting = Upstream::connect(&call.origin.worker, &choice.target, choice.group.is_tls);
     let connected = bounded(call, &choice.target, connecting).await;
     let mut upstream = connected.inspect_err(|_| choice.count_connection_error())?;
-    upstream.begin(request);
+    upstream.begin(request, &call.origin.worker);
     Ok(upstream)
 }
 

@@ -20,7 +20,6 @@ use std::rc::Rc;
 
 use http::header::{CONTENT_TYPE, COOKIE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
 
 use crate::action::redirect::Origin as Place;
 use crate::auth::{self, Pass, Verdict};
@@ -66,7 +65,7 @@ pub(crate) fn refuse(call: &Rc<Call>, status: StatusCode) -> Result<Response<Bod
 }
 
 /// Answers one request.
-pub(crate) async fn handle(call: &Rc<Call>, request: Request<Incoming>) -> Result<Answer, ListenerGone> {
+pub(crate) async fn handle(call: &Rc<Call>, mut request: Box<Request<RequestBody>>) -> Result<Answer, ListenerGone> {
     let origin = &call.origin;
     let route = origin.route().ok_or(ListenerGone)?;
     route.load_balancer.counts.requests.add(1);
@@ -76,13 +75,14 @@ pub(crate) async fn handle(call: &Rc<Call>, request: Request<Incoming>) -> Resul
     let mut pass = None;
     let decided = if route.is_guarded {
         // In a box: few listeners have guards, and every request would have room for what they wait for.
-        Box::pin(let_in(call, &route, request, &mut record, &mut pass)).await
+        Box::pin(let_in(call, &route, &mut request, &mut record, &mut pass)).await
     } else {
-        decide(call, &route, route.decide(&view(call, &request)), request, &mut record, None)
+        let decision = route.decide(&view(call, &request));
+        decide(call, &route, decision, &mut request, &mut record, None)
     };
     let (mut response, mut tunnel) = match decided {
         Decided::Answer(response) => (response, None),
-        Decided::Forward(choice, request) => match send_on(call, &choice, request, &mut record).await {
+        Decided::Forward(choice) => match send_on(call, &choice, request, &mut record).await {
             Ok(answer) => answer,
             Err(status) => (failed(call, &route, status), None),
         },
@@ -115,11 +115,11 @@ fn finish(response: &mut Response<Body>, record: Option<Box<Record>>) {
 /// than it needs: a future is moved with all it may ever hold.
 enum Decided {
     Answer(Response<Body>),
-    Forward(Choice, Request<RequestBody>),
+    Forward(Choice),
 }
 
 /// What rules see of a request.
-fn view<'a>(call: &Call, request: &'a Request<Incoming>) -> RequestView<'a> {
+fn view<'a>(call: &Call, request: &'a Request<RequestBody>) -> RequestView<'a> {
     let host_header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     // A target in absolute form names the host itself, and so does HTTP/2.
     let host = request.uri().authority().map(|authority| authority.as_str()).or(host_header).unwrap_or("");
@@ -137,7 +137,7 @@ fn view<'a>(call: &Call, request: &'a Request<Incoming>) -> RequestView<'a> {
 async fn let_in(
     call: &Rc<Call>,
     route: &Route,
-    mut request: Request<Incoming>,
+    request: &mut Request<RequestBody>,
     record: &mut Option<Box<Record>>,
     passed: &mut Option<Box<Pass>>,
 ) -> Decided {
@@ -150,7 +150,7 @@ async fn let_in(
     };
     auth::strip(request.headers_mut());
     call.set_phase(Phase::Waiting);
-    let came_back = auth::callback(&route.logins, &request, counts, now_s).await;
+    let came_back = auth::callback(&route.logins, request, counts, now_s).await;
     if let Some(Verdict::Stopped(response, reason)) = came_back {
         call.set_phase(Phase::Idle);
         if let Some(record) = record {
@@ -159,9 +159,9 @@ async fn let_in(
         }
         return stop(response);
     }
-    let decision = route.decide(&view(call, &request));
+    let decision = route.decide(&view(call, request));
     if let Some(guard) = decision.guard {
-        let verdict = guard.admit(&request, counts, now_s).await;
+        let verdict = guard.admit(request, counts, now_s).await;
         if let Some(record) = record {
             record.guarded(guard.action());
         }
@@ -182,10 +182,10 @@ async fn let_in(
 }
 
 fn decide(
-    call: &Rc<Call>,
+    call: &Call,
     route: &Route,
     decision: Decision<'_>,
-    request: Request<Incoming>,
+    request: &mut Request<RequestBody>,
     record: &mut Option<Box<Record>>,
     pass: Option<&Pass>,
 ) -> Decided {
@@ -195,12 +195,12 @@ fn decide(
     }
     match decision.action {
         Action::Forward(forward) => match prepare(call, route, forward, &decision, request, record, pass) {
-            Ok((choice, request)) => Decided::Forward(choice, request),
+            Ok(choice) => Decided::Forward(choice),
             Err(status) => Decided::Answer(failed(call, route, status)),
         },
         Action::Redirect(redirect) => {
             let (protocol, port) = (call.origin.scheme(), route.port);
-            let view = view(call, &request);
+            let view = view(call, request);
             let place = Place { protocol, host: view.host, port, path: view.path, query: view.query };
             let response = respond::redirect(redirect, &place);
             if let Some(record) = record {
@@ -229,14 +229,14 @@ fn failed(call: &Call, route: &Route, status: StatusCode) -> Response<Body> {
 
 /// Chooses a target and makes the request that it gets.
 fn prepare(
-    call: &Rc<Call>,
+    call: &Call,
     route: &Route,
     forward: &Forward,
     decision: &Decision<'_>,
-    request: Request<Incoming>,
+    request: &mut Request<RequestBody>,
     record: &mut Option<Box<Record>>,
     pass: Option<&Pass>,
-) -> Result<(Choice, Request<RequestBody>), StatusCode> {
+) -> Result<Choice, StatusCode> {
     let choice = choose::choose(forward, request.headers(), call.origin.worker.now_ms());
     if let Some(record) = record {
         record.chose_group(match &choice {
@@ -246,64 +246,64 @@ fn prepare(
     }
     let choice = choice.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let version = choice.group.version;
-    if !is_compatible(&request, version) {
+    if !is_compatible(request, version) {
         return Err(StatusCode::from_u16(INCOMPATIBLE).expect("three digits"));
     }
     if let Some(record) = record {
         record.chose_target(choice.target.address);
     }
     let is_http2 = request.version() == Version::HTTP_2;
-    let (mut head, incoming) = request.into_parts();
-    if let Some(authority) = head.uri.authority() {
+    if let Some(authority) = request.uri().authority() {
         // Two parsers may disagree on what a host with user information is.
         if authority.as_str().contains('@') {
             return Err(StatusCode::BAD_REQUEST);
         }
         let host = HeaderValue::try_from(authority.as_str()).map_err(|_| StatusCode::BAD_REQUEST)?;
-        head.headers.insert(HOST, host);
-        head.uri = origin_form(&head.uri);
-    } else if !head.headers.contains_key(HOST) {
+        request.headers_mut().insert(HOST, host);
+        *request.uri_mut() = origin_form(request.uri());
+    } else if !request.headers().contains_key(HOST) {
         // HTTP/1.0 need not name a host, HTTP/1.1 must.
         let host = HeaderValue::try_from(choice.target.address.to_string());
-        head.headers.insert(HOST, host.expect("an address is printable ASCII"));
+        request.headers_mut().insert(HOST, host.expect("an address is printable ASCII"));
     }
     if let Some(transforms) = decision.transforms {
-        transforms.apply(&mut head).ok_or(StatusCode::BAD_REQUEST)?;
+        transforms.apply(request).ok_or(StatusCode::BAD_REQUEST)?;
     }
-    headers::to_target(&mut head.headers, call, route)?;
+    headers::to_target(request.headers_mut(), call, route)?;
     // After that: a client may have named these headers as ones that end here.
     if let Some(pass) = pass {
-        pass.tell_target(&mut head.headers);
+        pass.tell_target(request.headers_mut());
     }
     if let Some(record) = record {
-        record.traced(&head.headers);
+        record.traced(request.headers());
     }
-    // Holds the engine's handle for upgrades, which go their own way here.
-    head.extensions.clear();
+    // Holds what the engine that speaks HTTP/2 wants to be told of.
+    request.extensions_mut().clear();
     if version == ProtocolVersion::Http1 {
         if is_http2 {
-            join_cookies(&mut head.headers);
+            join_cookies(request.headers_mut());
         }
-        head.version = Version::HTTP_11;
+        *request.version_mut() = Version::HTTP_11;
     } else {
-        head.uri = absolute_form(&head.uri, &mut head.headers, choice.group.is_tls).ok_or(StatusCode::BAD_REQUEST)?;
-        head.version = Version::HTTP_2;
+        let uri = request.uri().clone();
+        let absolute = absolute_form(&uri, request.headers_mut(), choice.group.is_tls);
+        *request.uri_mut() = absolute.ok_or(StatusCode::BAD_REQUEST)?;
+        *request.version_mut() = Version::HTTP_2;
     }
-    let body = RequestBody::new(incoming, call.clone());
-    Ok((choice, Request::from_parts(head, body)))
+    Ok(choice)
 }
 
 async fn send_on(
     call: &Rc<Call>,
     choice: &Choice,
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
     record: &mut Option<Box<Record>>,
 ) -> Result<Answer, StatusCode> {
     let (mut response, tunnel) = if choice.group.version == ProtocolVersion::Http1 {
         exchange::exchange(call, choice, request, record).await?
     } else {
         // In a box: it is far larger than the way over HTTP/1.1, and that is moved with each request.
-        (Box::pin(multiplexed::exchange(call, choice, request, record)).await?, None)
+        (Box::pin(multiplexed::exchange(call, choice, *request, record)).await?, None)
     };
     *response.version_mut() = Version::HTTP_11;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {

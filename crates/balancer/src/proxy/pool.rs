@@ -2,9 +2,9 @@
 //! the load needs.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 use super::upstream::Upstream;
+use crate::target::ByTarget;
 
 /// Idle connections kept for one target.
 const IDLE_MAX: usize = 1024;
@@ -17,7 +17,7 @@ const SWEEPS_PER_LOOK: u32 = 4;
 #[derive(Debug, Default)]
 #[expect(clippy::vec_box, reason = "connections move between here and requests; a pointer moves cheaper")]
 pub(crate) struct Pool {
-    idle: RefCell<HashMap<u64, Vec<Box<Upstream>>>>,
+    idle: RefCell<ByTarget<Vec<Box<Upstream>>>>,
     sweeps: std::cell::Cell<u32>,
 }
 

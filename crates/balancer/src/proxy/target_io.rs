@@ -114,6 +114,11 @@ impl TargetIo {
         TargetIo { stream, target, tls, wire, again: None }
     }
 
+    /// Whether the target keeps the connection open and silent; to be asked between requests.
+    pub(super) fn is_open(&mut self) -> bool {
+        self.stream.is_open()
+    }
+
     /// Starts over on a new connection when that is safe after such an end.
     fn start_again(&mut self, end: End) -> bool {
         let mut record = self.wire.record.borrow_mut();

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -49,6 +49,21 @@ impl TargetStream {
         match self {
             TargetStream::Plain(counted) => counted.stream.as_raw_fd(),
             TargetStream::Tls(stream) => stream.get_ref().0.stream.as_raw_fd(),
+        }
+    }
+
+    /// Whether the target keeps the connection open and silent. Leaves nobody's waker behind.
+    pub(super) fn is_open(&mut self) -> bool {
+        let mut byte = [0];
+        match self {
+            TargetStream::Plain(counted) => {
+                let read = counted.stream.try_read(&mut byte);
+                read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
+            TargetStream::Tls(_) => {
+                let mut cx = Context::from_waker(Waker::noop());
+                Pin::new(self).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 
 use super::target_io::TargetIo;
@@ -26,7 +26,7 @@ pub(crate) struct Tunnel {
 
 impl Tunnel {
     /// Carries bytes; `early` came from the client before the tunnel opened.
-    pub(crate) async fn run(mut self: Box<Self>, client: &Client, early: BytesMut) {
+    pub(crate) async fn run(mut self: Box<Self>, client: &Client, early: Bytes) {
         let carry = async {
             let mut raw = RawClient(client);
             raw.write_all(&self.early).await?;

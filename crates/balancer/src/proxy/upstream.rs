@@ -1,21 +1,22 @@
 //! One connection to a target, polled by whoever has a request on it: the request goes out while the response comes.
 
-use std::io;
-use std::mem::MaybeUninit;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::{Body as HttpBody, Frame};
 use hyper::rt::{Read, ReadBuf, Write};
 
 use super::body::{BodyError, RequestBody};
-use super::h1::decode::{BrokenChunk, Decoder};
-use super::h1::encode::{self, Framing, Out};
+use super::h1::encode;
+use super::h1::out::{Framing, Out, PARTS_MAX};
+use super::h1::receive::{ReceiveError, Receiver};
 use super::h1::response::{self, Malformed};
+use super::h1::scraps::Scraps;
 use super::target_io::{TargetIo, Wire};
 use super::target_stream;
 use crate::target::Target;
@@ -23,11 +24,6 @@ use crate::worker::Worker;
 
 /// What is read at once while a head is awaited, into a buffer of the worker's.
 pub(crate) const HEAD_READ_BYTES: usize = 8 * 1024;
-/// What is read at once of a body, at most.
-const BODY_READ_BYTES_MAX: usize = 64 * 1024;
-/// What is read at once of a body whose length is not known, and the least that is worth a read.
-const BODY_READ_BYTES: usize = 16 * 1024;
-const BODY_READ_BYTES_MIN: usize = 2 * 1024;
 /// Interim responses (100, 103) before one that counts.
 const INTERIM_MAX: u32 = 64;
 
@@ -40,8 +36,8 @@ pub(crate) enum ExchangeError {
     Closed,
     #[error("the response is malformed")]
     Malformed(#[from] Malformed),
-    #[error("the response is malformed")]
-    Chunk(#[from] BrokenChunk),
+    #[error(transparent)]
+    Body(#[from] ReceiveError),
     #[error("too many interim responses")]
     Interim,
     #[error("the request's body is not as long as it was said to be")]
@@ -55,6 +51,8 @@ pub(crate) enum ExchangeError {
 pub(crate) struct Upstream {
     io: TargetIo,
     wire: Rc<Wire>,
+    /// Bytes on their way out.
+    out: Out,
     /// `None` once the request is on its way.
     sending: Option<Sending>,
     receiving: Receiving,
@@ -62,8 +60,6 @@ pub(crate) struct Upstream {
     method: Method,
     /// As the response says.
     keeps_alive: bool,
-    /// Where the next bytes of a body go.
-    space: BytesMut,
     pub(super) idle_since_ms: u64,
     /// Is to end with the exchange at hand.
     pub(super) is_last: bool,
@@ -72,7 +68,6 @@ pub(crate) struct Upstream {
 /// A request on its way out.
 #[derive(Debug)]
 struct Sending {
-    out: Out,
     /// What is still to come, and how it is framed.
     body: Option<(RequestBody, Framing)>,
     /// Names of trailers that may follow.
@@ -83,8 +78,7 @@ struct Sending {
 enum Receiving {
     /// A head, of which so much has come; and how many interim responses came before it.
     Head(Vec<u8>, u32),
-    /// A body, and bytes of it that have come.
-    Body(Decoder, Bytes),
+    Body(Receiver),
 }
 
 impl Upstream {
@@ -97,11 +91,11 @@ impl Upstream {
         Ok(Box::new(Upstream {
             io,
             wire,
+            out: Out::default(),
             sending: None,
             receiving: Receiving::Head(Vec::new(), 0),
             method: Method::GET,
             keeps_alive: true,
-            space: BytesMut::new(),
             idle_since_ms: 0,
             is_last: false,
         }))
@@ -113,16 +107,17 @@ impl Upstream {
     }
 
     /// Takes a request; it leaves as the response is polled for.
-    pub(super) fn begin(&mut self, request: Request<RequestBody>) {
+    pub(super) fn begin(&mut self, request: Box<Request<RequestBody>>, worker: &Worker) {
         let (mut head, body) = request.into_parts();
         let length = (!body.is_end_stream()).then(|| body.size_hint().exact());
-        let mut out = Out::default();
-        let framing = encode::head(&mut head, length, &mut out.head);
+        self.out = worker.scraps.out();
+        let framing = encode::request(&mut head, length, self.out.text());
         let trailers = match framing {
             Some(Framing::Chunked) => encode::announced_trailers(&head.headers),
             _ => Vec::new(),
         };
-        self.sending = Some(Sending { out, body: framing.map(|framing| (body, framing)), trailers });
+        worker.scraps.give_headers(head.headers);
+        self.sending = Some(Sending { body: framing.map(|framing| (body, framing)), trailers });
         self.receiving = Receiving::Head(Vec::new(), 0);
         self.method = head.method;
         self.keeps_alive = true;
@@ -133,16 +128,16 @@ impl Upstream {
         let Some(sending) = &mut self.sending else { return Poll::Ready(Ok(())) };
         loop {
             // A head leaves together with what has come of the body.
-            while sending.out.has_room()
+            while self.out.has_room()
                 && let Some((body, framing)) = &mut sending.body
             {
                 let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else { break };
                 let frame = frame.transpose().map_err(Box::new)?;
                 let is_within = match frame.map(Frame::into_data) {
-                    Some(Ok(data)) => sending.out.push(framing, data),
+                    Some(Ok(data)) => self.out.push(framing, data),
                     last => {
                         let trailers = last.and_then(|frame| frame.err()?.into_trailers().ok()).unwrap_or_default();
-                        let is_within = sending.out.finish(*framing, &trailers, &sending.trailers);
+                        let is_within = self.out.finish(*framing, &trailers, &sending.trailers);
                         sending.body = None;
                         is_within
                     }
@@ -151,20 +146,16 @@ impl Upstream {
                     return Poll::Ready(Err(ExchangeError::Length));
                 }
             }
-            if sending.out.is_empty() {
+            if self.out.is_empty() {
                 break;
             }
-            let parts = sending.out.parts();
-            let mut filled = parts.iter().filter(|part| !part.is_empty());
-            let io = Pin::new(&mut self.io);
-            let count = match (filled.next(), filled.next()) {
-                (Some(only), None) => ready!(io.poll_write(cx, only))?,
-                _ => ready!(io.poll_write_vectored(cx, &parts))?,
-            };
+            let mut space = [IoSlice::new(&[]); PARTS_MAX];
+            let parts = self.out.parts(&mut space);
+            let count = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, parts))?;
             if count == 0 {
                 return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()));
             }
-            sending.out.advance(count);
+            self.out.advance(count);
         }
         if sending.body.is_some() {
             return Poll::Pending;
@@ -208,21 +199,21 @@ impl Upstream {
                 return Poll::Ready(Err(ExchangeError::Closed));
             };
             let parsed = if held.is_empty() {
-                let parsed = next_head(bytes, &self.method, interim)?;
+                let parsed = next_head(bytes, &self.method, interim, &worker.scraps)?;
                 if let Next::Partial(from) = &parsed {
                     held.extend_from_slice(&bytes[*from..]);
                 }
                 parsed
             } else {
                 held.extend_from_slice(bytes);
-                let parsed = next_head(held, &self.method, interim)?;
+                let parsed = next_head(held, &self.method, interim, &worker.scraps)?;
                 if let Next::Partial(from) = &parsed {
                     held.drain(..from);
                 }
                 parsed
             };
             if let Next::Head(head) = parsed {
-                self.receiving = Receiving::Body(head.body, head.rest);
+                self.receiving = Receiving::Body(Receiver::of(head.body, head.rest));
                 self.keeps_alive &= head.keeps_alive;
                 return Poll::Ready(Ok(head.response));
             }
@@ -232,7 +223,7 @@ impl Upstream {
     /// A piece of the response's body that has come already.
     pub(super) fn take_frame(&mut self) -> Result<Option<Frame<Bytes>>, ExchangeError> {
         match &mut self.receiving {
-            Receiving::Body(decoder, input) => Ok(decoder.decode(input)?),
+            Receiving::Body(receiver) => Ok(receiver.take_frame()?),
             Receiving::Head(..) => Ok(None),
         }
     }
@@ -242,51 +233,24 @@ impl Upstream {
         if let Err(error) = self.send_on(cx) {
             return Poll::Ready(Some(Err(error)));
         }
-        loop {
-            match self.take_frame() {
-                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
-                Ok(None) => {}
-                Err(error) => return Poll::Ready(Some(Err(error))),
-            }
-            let Receiving::Body(decoder, input) = &mut self.receiving else { return Poll::Ready(None) };
-            if decoder.is_done() {
-                return Poll::Ready(None);
-            }
-            match decoder.left() {
-                Some(left) => {
-                    let left = usize::try_from(left).unwrap_or(usize::MAX);
-                    self.space.reserve(left.clamp(BODY_READ_BYTES_MIN, BODY_READ_BYTES_MAX));
-                }
-                None if self.space.capacity() < BODY_READ_BYTES_MIN => self.space.reserve(BODY_READ_BYTES),
-                None => {}
-            }
-            let mut space = ReadBuf::uninit(self.space.spare_capacity_mut());
-            let read = ready!(Pin::new(&mut self.io).poll_read(cx, space.unfilled()));
-            let count = space.filled().len();
-            match read {
-                Err(error) => return Poll::Ready(Some(Err(error.into()))),
-                Ok(()) if count == 0 => {
-                    self.keeps_alive = false;
-                    return Poll::Ready((!decoder.end()).then_some(Err(ExchangeError::Closed)));
-                }
-                Ok(()) => {
-                    // SAFETY: the socket filled so many bytes of this very space.
-                    unsafe { self.space.set_len(count) };
-                    *input = self.space.split().freeze();
-                }
-            }
-        }
+        let Receiving::Body(receiver) = &mut self.receiving else { return Poll::Ready(None) };
+        let io = &mut self.io;
+        let polled = receiver.poll_frame(cx, |cx, space| {
+            let mut space = ReadBuf::uninit(space);
+            Pin::new(&mut *io).poll_read(cx, space.unfilled()).map_ok(|()| space.filled().len())
+        });
+        polled.map(|frame| frame.map(|frame| frame.map_err(ExchangeError::from)))
     }
 
     /// Whether the response is complete.
     pub(super) fn is_complete(&self) -> bool {
-        matches!(&self.receiving, Receiving::Body(decoder, _) if decoder.is_done())
+        matches!(&self.receiving, Receiving::Body(receiver) if receiver.is_done())
     }
 
     /// Bytes of the response's body that are still to be taken, where that is known.
     pub(super) fn left(&self) -> Option<u64> {
         match &self.receiving {
-            Receiving::Body(decoder, _) => decoder.left(),
+            Receiving::Body(receiver) => receiver.left(),
             Receiving::Head(..) => None,
         }
     }
@@ -299,7 +263,7 @@ impl Upstream {
     /// The socket and what was read from it beyond the response head, after an upgrade.
     pub(super) fn into_tunnel(self: Box<Self>) -> (TargetIo, Bytes) {
         let early = match self.receiving {
-            Receiving::Body(_, rest) => rest,
+            Receiving::Body(receiver) => receiver.input,
             Receiving::Head(..) => Bytes::new(),
         };
         (self.io, early)
@@ -307,22 +271,20 @@ impl Upstream {
 
     /// Whether the target keeps the connection open and silent.
     pub(super) fn is_open(&mut self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let mut space = ReadBuf::uninit(&mut byte);
-        Pin::new(&mut self.io).poll_read(&mut Context::from_waker(Waker::noop()), space.unfilled()).is_pending()
+        self.io.is_open()
     }
 
     /// Goes back to the pool after a complete exchange, if the connection can be used again.
     pub(super) fn release(mut self: Box<Self>, worker: &Worker, target: &Target) {
         let is_clean = match &self.receiving {
-            Receiving::Body(decoder, rest) => decoder.is_done() && rest.is_empty(),
+            Receiving::Body(receiver) => receiver.is_done() && receiver.input.is_empty(),
             Receiving::Head(..) => false,
         };
         let is_done = is_clean && self.sending.is_none() && self.keeps_alive && !self.is_last;
         if is_done && worker.is_poolable(target.id) && self.is_open() {
             // What waits has no buffers.
             self.receiving = Receiving::Head(Vec::new(), 0);
-            self.space = BytesMut::new();
+            worker.scraps.give_out(std::mem::take(&mut self.out));
             self.idle_since_ms = worker.now_ms();
             worker.pool.put(target.id, self);
         }
@@ -336,14 +298,14 @@ enum Next {
 }
 
 /// The head of the response that counts; interim ones before it are passed over.
-fn next_head(bytes: &[u8], method: &Method, interim: &mut u32) -> Result<Next, ExchangeError> {
+fn next_head(bytes: &[u8], method: &Method, interim: &mut u32, scraps: &Scraps) -> Result<Next, ExchangeError> {
     let mut from = 0;
     loop {
         let rest = &bytes[from..];
         if rest.is_empty() {
             return Ok(Next::Partial(from));
         }
-        let Some(head) = response::parse(rest, method)? else { return Ok(Next::Partial(from)) };
+        let Some(head) = response::parse(rest, method, scraps)? else { return Ok(Next::Partial(from)) };
         let status = head.response.status();
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Next::Head(head));

@@ -1,8 +1,7 @@
 //! Transforms: what a rule changes about requests before they are forwarded.
 
 use http::header::HOST;
-use http::request::Parts;
-use http::{HeaderValue, Uri};
+use http::{HeaderValue, Request, Uri};
 use regex::bytes::Regex;
 
 use super::ConditionError;
@@ -42,20 +41,20 @@ impl Transforms {
     }
 
     /// Changes a request in origin form that has a Host header; `None` when the outcome is nothing HTTP can carry.
-    pub(crate) fn apply(&self, head: &mut Parts) -> Option<()> {
+    pub(crate) fn apply<B>(&self, request: &mut Request<B>) -> Option<()> {
         if let Some(replacement) = &self.host
-            && let Some(host) = head.headers.get(HOST)
+            && let Some(host) = request.headers().get(HOST)
         {
             let host = HeaderValue::from_bytes(&replacement.apply(host.as_bytes())).ok()?;
-            head.headers.insert(HOST, host);
+            request.headers_mut().insert(HOST, host);
         }
         if let Some(replacement) = &self.url {
-            let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+            let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
             let replaced = replacement.apply(target.as_bytes());
             if replaced.first() != Some(&b'/') {
                 return None;
             }
-            head.uri = Uri::try_from(replaced).ok()?;
+            *request.uri_mut() = Uri::try_from(replaced).ok()?;
         }
         Some(())
     }
@@ -90,10 +89,9 @@ mod tests {
     fn check(kind: &str, regex: &str, replace: &str, target: &str) -> Option<(String, String)> {
         let transform = serde_json::json!({"type": kind, "regex": regex, "replace": replace});
         let transforms = Transforms::compile(&[serde_json::from_value(transform).unwrap()]).unwrap().unwrap();
-        let request = http::Request::builder().uri(target).header("host", "Api.example.com").body(()).unwrap();
-        let (mut head, ()) = request.into_parts();
-        transforms.apply(&mut head)?;
-        Some((head.uri.to_string(), head.headers[HOST].to_str().unwrap().to_owned()))
+        let mut request = Request::builder().uri(target).header("host", "Api.example.com").body(()).unwrap();
+        transforms.apply(&mut request)?;
+        Some((request.uri().to_string(), request.headers()[HOST].to_str().unwrap().to_owned()))
     }
 
     fn pair(target: &str, host: &str) -> Option<(String, String)> {

@@ -12,6 +12,8 @@ use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
+use http::Request;
+use hyper::body::{Body as _, Incoming};
 use hyper::rt::ReadBufCursor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -25,6 +27,7 @@ use super::timer::TICK;
 use super::transport::Transport;
 use crate::desync::Verdict;
 use crate::proxy;
+use crate::proxy::body::{ClientBody, RequestBody};
 
 /// Streams at a time, as an Application Load Balancer has it.
 const STREAMS_MAX: u32 = 128;
@@ -110,8 +113,10 @@ impl Http2Client {
     /// Serves the connection to its end.
     pub(super) async fn serve(self: Rc<Self>, stream: Transport) {
         let client = self.clone();
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: Request<Incoming>| {
             let call = client.start();
+            call.body_ended.set(request.is_end_stream());
+            let request = Box::new(request.map(|body| RequestBody::new(ClientBody::Http2(body), call.clone())));
             async move { proxy::handle(&call, request).await.map(|(response, _)| response) }
         });
         let mut builder = http2::Builder::new(StreamTasks(self.clone()));

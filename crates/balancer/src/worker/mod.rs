@@ -3,24 +3,24 @@
 
 pub(crate) mod call;
 pub(crate) mod client;
-pub(crate) mod framing;
 mod http2;
-mod intake;
 pub(crate) mod origin;
 mod timer;
 mod transport;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::TcpListener as StdTcpListener;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::{Duration, UNIX_EPOCH};
 
-use hyper::{client as http_client, server as http_server};
+use hyper::client as http_client;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
@@ -29,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::clock;
 use crate::compile::{Route, Routes};
 use crate::counters::LoadBalancerCounts;
+use crate::proxy::h1::scraps::Scraps;
 use crate::proxy::multiplexed::Connections;
 use crate::proxy::pool::Pool;
 use crate::proxy::trace_id::TraceIds;
@@ -42,18 +43,12 @@ use origin::Origin;
 use timer::Timer;
 use transport::Transport;
 
-/// The largest head is 64 KiB; bodies are moved in pieces of at most this.
-const BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// Response heads larger than this are a bad gateway.
 pub(crate) const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// What a target may send over HTTP/2 before we take it.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-
-/// Giving memory back takes milliseconds, so it has to be worth it (some 15 KB each) and stay rare.
-const TRIM_AFTER_PARKED: u32 = 1000;
-const TRIM_EVERY_MS: u64 = 5_000;
 
 /// Starts the HTTP/2 engine's tasks on the worker they come from.
 #[derive(Clone, Copy, Debug)]
@@ -142,8 +137,9 @@ pub(crate) struct Worker {
     /// HTTP/2 connections to targets.
     pub multiplexed: Connections,
     pub trace_ids: TraceIds,
-    pub server: http_server::conn::http1::Builder,
-    /// Heads of targets' responses are read into it.
+    /// Heads are made of them.
+    pub scraps: Scraps,
+    /// Heads are read into it.
     pub head_buffer: RefCell<Box<[MaybeUninit<u8>; HEAD_READ_BYTES]>>,
     pub client2: http_client::conn::http2::Builder<LocalTasks>,
     /// Handshakes with HTTPS targets over HTTP/1.1 and HTTP/2.
@@ -157,15 +153,12 @@ pub(crate) struct Worker {
     accepting: RefCell<HashMap<u64, JoinHandle<()>>>,
     timer: Timer,
     ticked: Notify,
-    /// Engines let go since memory was last given back.
-    parked: Cell<u32>,
-    trimmed_ms: Cell<u64>,
+    /// A second since the Unix epoch, and how HTTP writes it.
+    date: RefCell<(u64, String)>,
 }
 
 impl Worker {
     fn new() -> io::Result<Worker> {
-        let mut server = http_server::conn::http1::Builder::new();
-        server.max_buf_size(BUFFER_BYTES_MAX).header_read_timeout(None);
         let mut client2 = http_client::conn::http2::Builder::new(LocalTasks);
         client2
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -175,7 +168,7 @@ impl Worker {
             pool: Pool::default(),
             multiplexed: Connections::default(),
             trace_ids: TraceIds::new(),
-            server,
+            scraps: Scraps::default(),
             head_buffer: RefCell::new(Box::new([MaybeUninit::uninit(); HEAD_READ_BYTES])),
             client2,
             target_tls: [TargetTls::new("http/1.1"), TargetTls::new("h2")],
@@ -188,8 +181,7 @@ impl Worker {
             accepting: RefCell::default(),
             timer: Timer::new()?,
             ticked: Notify::new(),
-            parked: Cell::new(0),
-            trimmed_ms: Cell::new(0),
+            date: RefCell::default(),
         })
     }
 
@@ -201,6 +193,17 @@ impl Worker {
     /// Coarse seconds since the Unix epoch.
     pub(crate) fn unix_seconds(&self) -> u64 {
         self.unix_seconds.get()
+    }
+
+    /// Now, as HTTP writes it.
+    pub(crate) fn date(&self) -> impl Deref<Target = [u8]> {
+        let now = self.unix_seconds();
+        let mut date = self.date.borrow_mut();
+        if date.0 != now {
+            *date = (now, httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now)));
+        }
+        drop(date);
+        Ref::map(self.date.borrow(), |date| date.1.as_bytes())
     }
 
     /// Changes whenever routes do.
@@ -359,26 +362,6 @@ impl Worker {
         counts.active_connections.subtract(1);
     }
 
-    /// A connection's engine was let go.
-    pub(crate) fn count_parked(&self) {
-        self.parked.set(self.parked.get() + 1);
-    }
-
-    /// Gives the memory of many quiet connections back to the system: their freed buffers lie between live
-    /// ones, where the allocator would keep them.
-    fn trim(&self) {
-        if self.parked.get() < TRIM_AFTER_PARKED || self.now_ms() < self.trimmed_ms.get() + TRIM_EVERY_MS {
-            return;
-        }
-        self.parked.set(0);
-        self.trimmed_ms.set(self.now_ms());
-        #[cfg(target_env = "gnu")]
-        // SAFETY: may be called at any time from any thread.
-        unsafe {
-            libc::malloc_trim(0);
-        }
-    }
-
     fn refresh_clock(&self) {
         self.now_ms.set(clock::now_ms());
         self.unix_seconds.set(clock::unix_seconds());
@@ -392,7 +375,6 @@ impl Worker {
         }
         self.pool.sweep(self.now_ms());
         self.multiplexed.sweep(self.now_ms());
-        self.trim();
         if self.clients.borrow().is_empty() && self.pool.is_empty() && self.multiplexed.is_empty() {
             self.timer.set_armed(false);
         }

@@ -18,15 +18,6 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Ready when bytes have come (or the connection has ended). Only right while nothing that came before
-    /// is left unread.
-    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Transport::Plain(stream) => stream.poll_read_ready(cx),
-            Transport::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
-        }
-    }
-
     /// Writes parts of a message.
     pub(crate) fn poll_write_parts(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self {

@@ -304,3 +304,58 @@ async fn refused_connections_are_502() {
     let answer = once(rig.address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert_eq!(answer.start, "HTTP/1.1 502 Bad Gateway");
 }
+
+#[tokio::test]
+async fn a_body_nobody_wanted_ends_the_connection_unless_it_has_come() {
+    let rig = Rig::start(vec![], crate::rig::fixed(200, "no thanks"), vec![], 1).await;
+    // All there: passed over.
+    let mut connection = Connection::open(rig.address).await;
+    let whole = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    for _ in 0..2 {
+        connection.send(whole).await;
+        let answer = connection.read().await.unwrap();
+        assert_eq!((answer.text().as_str(), answer.header("connection")), ("no thanks", None));
+    }
+    // The rest may look like a request.
+    connection.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nGET /half").await;
+    assert_eq!(connection.read().await.unwrap().status(), 200);
+    assert!(connection.is_closed().await);
+    // Who waits to be asked is told that nobody will.
+    let mut connection = Connection::open(rig.address).await;
+    connection.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n").await;
+    let answer = connection.read().await.unwrap();
+    assert_eq!((answer.status(), answer.header("connection")), (200, Some("close")));
+    assert!(connection.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_noticed_while_its_target_thinks() {
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let target = raw(move |mut stream| {
+        let tell = tell.clone();
+        async move {
+            let head = read_head(&mut stream).await.unwrap_or_default();
+            if head.contains(" /health ") {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+                return;
+            }
+            if head.contains(" /stream ") {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n").await;
+            }
+            tell.send("asked").unwrap();
+            let mut scrap = [0; 1024];
+            while stream.read(&mut scrap).await.is_ok_and(|count| count > 0) {}
+            tell.send("left").unwrap();
+        }
+    })
+    .await;
+    let rig = Rig::forwarding(vec![group("g", &[&target])]).await;
+    for path in ["/silent", "/stream"] {
+        let mut connection = Connection::open(rig.address).await;
+        connection.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        assert_eq!(told.recv().await, Some("asked"));
+        drop(connection);
+        let left = tokio::time::timeout(Duration::from_secs(10), told.recv());
+        assert_eq!(left.await.expect("the target is let go of"), Some("left"), "{path}");
+    }
+}

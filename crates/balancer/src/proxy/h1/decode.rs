@@ -1,4 +1,4 @@
-//! Bodies of responses.
+//! Bodies, taken out of their framing.
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -18,7 +18,7 @@ pub(crate) struct BrokenChunk;
 pub(crate) enum Decoder {
     Length(u64),
     Chunked(Box<Chunked>),
-    /// Until the target closes; `Length(0)` after that.
+    /// Until the sender closes; `Length(0)` after that.
     UntilClose,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Chunked {
     trailers: Vec<u8>,
 }
 
-/// Where in a chunked body the next byte is. Lines end with CRLF.
+/// Where in a chunked body the next byte is. Lines end with CRLF: a lone newline is where readers disagree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     SizeStart,
@@ -42,7 +42,10 @@ enum Part {
     Data,
     DataReturn,
     DataNewline,
-    Trailers,
+    TrailerStart,
+    Trailer,
+    TrailerNewline,
+    EndNewline,
     Done,
 }
 
@@ -69,7 +72,7 @@ impl Decoder {
         }
     }
 
-    /// The target has closed. Says whether that completes the body.
+    /// The sender has closed. Says whether that completes the body.
     pub(crate) fn end(&mut self) -> bool {
         if *self == Decoder::UntilClose {
             *self = Decoder::Length(0);
@@ -110,6 +113,9 @@ impl Chunked {
             if self.line > LINE_BYTES_MAX {
                 return Err(BrokenChunk);
             }
+            if matches!(self.part, Part::TrailerStart | Part::Trailer | Part::TrailerNewline | Part::EndNewline) {
+                self.trailers.push(byte);
+            }
             self.part = match (self.part, byte) {
                 (Part::SizeStart | Part::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                     let digit = char::from(byte).to_digit(16).ok_or(BrokenChunk)?;
@@ -121,20 +127,18 @@ impl Chunked {
                 (Part::Extension, other) if other != b'\n' => Part::Extension,
                 (Part::SizeNewline, b'\n') => {
                     self.line = 0;
-                    if self.left == 0 { Part::Trailers } else { Part::Data }
+                    if self.left == 0 { Part::TrailerStart } else { Part::Data }
                 }
                 (Part::DataReturn, b'\r') => Part::DataNewline,
                 (Part::DataNewline, b'\n') => {
                     self.line = 0;
                     Part::SizeStart
                 }
-                (Part::Trailers, byte) => {
-                    self.trailers.push(byte);
-                    match self.trailers == b"\r\n" || self.trailers.ends_with(b"\r\n\r\n") {
-                        true => Part::Done,
-                        false => Part::Trailers,
-                    }
-                }
+                (Part::TrailerStart, b'\r') => Part::EndNewline,
+                (Part::EndNewline, b'\n') => Part::Done,
+                (Part::Trailer, b'\r') => Part::TrailerNewline,
+                (Part::TrailerNewline, b'\n') => Part::TrailerStart,
+                (Part::TrailerStart | Part::Trailer, other) if other != b'\n' => Part::Trailer,
                 _ => return Err(BrokenChunk),
             };
         }
@@ -200,6 +204,9 @@ mod tests {
             "-1\r\n",
             "0\r\na b\r\n\r\n",
             "1;\n\r\na",
+            "0\r\n\n",
+            "0\r\na: b\n\r\n",
+            "0\r\na: b\r\n\n",
         ] {
             for step in [1, 100] {
                 assert_eq!(decode(stream, step), Err(BrokenChunk), "{stream:?}");

@@ -1,21 +1,12 @@
-//! Requests as bytes.
+//! Heads as bytes: of requests to targets and of responses to clients.
 
-use std::io::{IoSlice, Write as _};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TRAILER, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, StatusCode, request, response};
+use hyper::ext::ReasonPhrase;
 
-use bytes::{Buf, Bytes};
-use http::header::{CONTENT_LENGTH, HeaderName, TRAILER, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, request};
+use super::has_token;
+use super::out::Framing;
 
-/// How a body is framed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
-    /// So many bytes are still to come.
-    Length(u64),
-    Chunked,
-}
-
-/// Of the request's end.
-const LAST_CHUNK: &[u8] = b"0\r\n";
 const NEWLINE: &[u8] = b"\r\n";
 
 /// Fields that say how a message is framed, routed or understood are no trailers.
@@ -35,7 +26,7 @@ const NEVER_TRAILERS: [&str; 12] = [
 ];
 
 /// Writes a request's head. `length` is the body's where it is known; `None` for a request without one.
-pub(crate) fn head(head: &mut request::Parts, body: Option<Option<u64>>, out: &mut Vec<u8>) -> Option<Framing> {
+pub(crate) fn request(head: &mut request::Parts, body: Option<Option<u64>>, out: &mut Vec<u8>) -> Option<Framing> {
     let framing = body.map(|length| match length {
         Some(length) => {
             if !head.headers.contains_key(CONTENT_LENGTH) {
@@ -54,21 +45,107 @@ pub(crate) fn head(head: &mut request::Parts, body: Option<Option<u64>>, out: &m
     for part in [head.method.as_str().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"] {
         out.extend_from_slice(part);
     }
-    fields(&head.headers, |_| true, out);
+    for (name, value) in &head.headers {
+        field(name, value, out);
+    }
     out.extend_from_slice(NEWLINE);
     framing
 }
 
-fn fields(headers: &HeaderMap, may_go: impl Fn(&HeaderName) -> bool, out: &mut Vec<u8>) {
-    for (name, value) in headers.iter().filter(|(name, _)| may_go(name)) {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(NEWLINE);
-    }
+/// What a response has to know of its request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub is_head: bool,
+    pub is_http_11: bool,
+    /// The client wants to use the connection again.
+    pub keeps_alive: bool,
+    /// The client takes trailers.
+    pub wants_trailers: bool,
 }
 
-/// The names of a request's trailers that may be sent.
+/// Writes a response's head. `length` is the body's where it is known; `date` is for responses that have none.
+/// Says how the body is framed, where there is to be one, and whether the connection may be used again.
+pub(crate) fn response(
+    head: &response::Parts,
+    length: Option<u64>,
+    asked: Asked,
+    date: &[u8],
+    out: &mut Vec<u8>,
+) -> (Option<Framing>, bool) {
+    let status = head.status;
+    let is_bodiless = asked.is_head || has_no_body(status);
+    let framing = match length {
+        _ if is_bodiless => None,
+        Some(length) => Some(Framing::Length(length)),
+        None if asked.is_http_11 => Some(Framing::Chunked),
+        None => Some(Framing::UntilClose),
+    };
+    out.reserve(160 + 48 * head.headers.len());
+    out.extend_from_slice(if asked.is_http_11 { b"HTTP/1.1 " } else { b"HTTP/1.0 " });
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    match head.extensions.get::<ReasonPhrase>() {
+        Some(reason) => out.extend_from_slice(reason.as_bytes()),
+        None => out.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes()),
+    }
+    out.extend_from_slice(NEWLINE);
+    let (mut keeps_alive, mut has_connection, mut has_date) = (asked.keeps_alive, false, false);
+    let mut has_length = false;
+    for (name, value) in &head.headers {
+        match *name {
+            // Where there is a body, its framing is ours to tell.
+            CONTENT_LENGTH if (asked.is_head || status == StatusCode::NOT_MODIFIED) && !has_length => has_length = true,
+            CONTENT_LENGTH | TRANSFER_ENCODING => continue,
+            CONNECTION => {
+                has_connection = true;
+                keeps_alive &= !has_token(value.as_bytes(), b"close");
+            }
+            DATE => has_date = true,
+            _ => {}
+        }
+        field(name, value, out);
+    }
+    match (framing, length) {
+        (Some(Framing::Length(length)), _) => length_field(length, out),
+        (Some(Framing::Chunked), _) => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        // What a GET would have had; nobody knows that of an empty body.
+        (None, Some(length)) if asked.is_head && !has_length && length > 0 => length_field(length, out),
+        _ => {}
+    }
+    keeps_alive &= framing != Some(Framing::UntilClose) && status != StatusCode::SWITCHING_PROTOCOLS;
+    if !has_connection && keeps_alive != asked.is_http_11 {
+        out.extend_from_slice(if keeps_alive { b"connection: keep-alive\r\n" } else { b"connection: close\r\n" });
+    }
+    if !has_date {
+        out.extend_from_slice(b"date: ");
+        out.extend_from_slice(date);
+        out.extend_from_slice(NEWLINE);
+    }
+    out.extend_from_slice(NEWLINE);
+    (framing, keeps_alive)
+}
+
+/// Whether responses with this status have none, whatever was asked.
+pub(super) fn has_no_body(status: StatusCode) -> bool {
+    status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn length_field(length: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"content-length: ");
+    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    out.extend_from_slice(NEWLINE);
+}
+
+pub(super) fn field(name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) {
+    let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(NEWLINE);
+}
+
+/// The names of a message's trailers that may be sent.
 pub(crate) fn announced_trailers(headers: &HeaderMap) -> Vec<HeaderName> {
     let lists = headers.get_all(TRAILER).iter();
     let names = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
@@ -76,80 +153,10 @@ pub(crate) fn announced_trailers(headers: &HeaderMap) -> Vec<HeaderName> {
     names.filter(|name| !NEVER_TRAILERS.contains(&name.as_str())).collect()
 }
 
-/// Bytes on their way out: text, then a piece of a body, then text.
-#[derive(Debug, Default)]
-pub(crate) struct Out {
-    pub head: Vec<u8>,
-    data: Bytes,
-    tail: &'static [u8],
-    /// Bytes of `head` that are gone.
-    written: usize,
-}
-
-impl Out {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.written == self.head.len() && self.data.is_empty() && self.tail.is_empty()
-    }
-
-    /// Whether another piece fits.
-    pub(crate) fn has_room(&self) -> bool {
-        self.data.is_empty() && self.tail.is_empty()
-    }
-
-    /// Adds a piece of a body; to be called when there is room. Says whether the framing allows it.
-    pub(crate) fn push(&mut self, framing: &mut Framing, data: Bytes) -> bool {
-        match framing {
-            Framing::Length(left) => match left.checked_sub(data.len() as u64) {
-                Some(rest) => *left = rest,
-                None => return false,
-            },
-            // An empty chunk would be the last.
-            Framing::Chunked if data.is_empty() => return true,
-            Framing::Chunked => {
-                write!(self.head, "{:x}\r\n", data.len()).expect("writing to memory does not fail");
-                self.tail = NEWLINE;
-            }
-        }
-        self.data = data;
-        true
-    }
-
-    /// Ends the body; to be called when there is room. Says whether it may end here.
-    pub(crate) fn finish(&mut self, framing: Framing, trailers: &HeaderMap, announced: &[HeaderName]) -> bool {
-        match framing {
-            Framing::Length(left) => left == 0,
-            Framing::Chunked => {
-                self.head.extend_from_slice(LAST_CHUNK);
-                fields(trailers, |name| announced.contains(name), &mut self.head);
-                self.tail = NEWLINE;
-                true
-            }
-        }
-    }
-
-    pub(crate) fn parts(&self) -> [IoSlice<'_>; 3] {
-        [IoSlice::new(&self.head[self.written..]), IoSlice::new(&self.data), IoSlice::new(self.tail)]
-    }
-
-    /// Forgets bytes that have been written.
-    pub(crate) fn advance(&mut self, mut count: usize) {
-        let of_head = count.min(self.head.len() - self.written);
-        self.written += of_head;
-        count -= of_head;
-        let of_data = count.min(self.data.len());
-        self.data.advance(of_data);
-        self.tail = &self.tail[count - of_data..];
-        if self.written == self.head.len() {
-            self.head.clear();
-            self.written = 0;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{Method, Request};
+    use http::{Method, Request, Response};
 
     fn parts(method: Method, headers: &[(&str, &str)]) -> request::Parts {
         let mut request = Request::builder().method(method).uri("/a?b=c");
@@ -159,60 +166,99 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    /// All bytes, taken in steps of a size.
-    fn drain(out: &mut Out, step: usize) -> String {
-        let mut all = Vec::new();
-        while !out.is_empty() {
-            let bytes: Vec<u8> = out.parts().iter().flat_map(|part| part.to_vec()).take(step).collect();
-            out.advance(bytes.len());
-            all.extend(bytes);
-        }
-        String::from_utf8(all).unwrap()
+    fn write_request(mut head: request::Parts, body: Option<Option<u64>>) -> (Option<Framing>, String) {
+        let mut out = Vec::new();
+        (request(&mut head, body, &mut out), String::from_utf8(out).unwrap())
     }
 
     #[test]
-    fn a_request_without_a_body_says_nothing_about_one() {
-        let mut out = Out::default();
-        let framing = head(&mut parts(Method::GET, &[("host", "x"), ("a", "1"), ("a", "2")]), None, &mut out.head);
+    fn a_request_says_of_its_body_what_there_is_to_say() {
+        let head = parts(Method::GET, &[("host", "x"), ("a", "1"), ("a", "2")]);
+        let expected = "GET /a?b=c HTTP/1.1\r\nhost: x\r\na: 1\r\na: 2\r\n\r\n".to_owned();
+        assert_eq!(write_request(head, None), (None, expected));
+        let head = parts(Method::POST, &[("content-length", "9"), ("trailer", "X-Sum, Host")]);
+        assert_eq!(announced_trailers(&head.headers), ["x-sum"]);
+        let expected = "POST /a?b=c HTTP/1.1\r\ntrailer: X-Sum, Host\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+        assert_eq!(write_request(head, Some(None)), (Some(Framing::Chunked), expected));
+        let (framing, text) = write_request(parts(Method::POST, &[]), Some(Some(3)));
+        assert_eq!(framing, Some(Framing::Length(3)));
+        assert!(text.ends_with("content-length: 3\r\n\r\n"));
+    }
+
+    const GET: Asked = Asked { is_head: false, is_http_11: true, keeps_alive: true, wants_trailers: false };
+
+    /// The framing, whether the connection lives on, and the head without its date.
+    fn write(
+        status: u16,
+        headers: &[(&str, &str)],
+        length: Option<u64>,
+        asked: Asked,
+    ) -> (Option<Framing>, bool, String) {
+        let mut head = Response::builder().status(status);
+        for (name, value) in headers {
+            head = head.header(*name, *value);
+        }
+        let (head, mut out) = (head.body(()).unwrap().into_parts().0, Vec::new());
+        let (framing, keeps_alive) = response(&head, length, asked, b"now", &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.ends_with("\r\n\r\n"));
+        (framing, keeps_alive, text.trim_end().replace("\r\ndate: now", "").replace("\r\n", "|"))
+    }
+
+    #[test]
+    fn a_response_is_framed_by_what_it_has_and_what_the_client_understands() {
+        let old = Asked { is_http_11: false, ..GET };
+        let length = [("content-length", "7"), ("a", "1")];
+        for (status, headers, body, asked, framing, keeps_alive, text) in [
+            (200, &length[..], Some(5), GET, Some(Framing::Length(5)), true, "HTTP/1.1 200 OK|a: 1|content-length: 5"),
+            (200, &[], Some(0), GET, Some(Framing::Length(0)), true, "HTTP/1.1 200 OK|content-length: 0"),
+            (200, &[], None, GET, Some(Framing::Chunked), true, "HTTP/1.1 200 OK|transfer-encoding: chunked"),
+            (200, &[], None, old, Some(Framing::UntilClose), false, "HTTP/1.0 200 OK"),
+            (
+                200,
+                &[],
+                Some(1),
+                old,
+                Some(Framing::Length(1)),
+                true,
+                "HTTP/1.0 200 OK|content-length: 1|connection: keep-alive",
+            ),
+            (204, &length[..], Some(0), GET, None, true, "HTTP/1.1 204 No Content|a: 1"),
+            (304, &length[..], Some(0), GET, None, true, "HTTP/1.1 304 Not Modified|content-length: 7|a: 1"),
+            (299, &[], Some(0), GET, Some(Framing::Length(0)), true, "HTTP/1.1 299 |content-length: 0"),
+            (
+                101,
+                &[("connection", "upgrade")],
+                Some(0),
+                GET,
+                None,
+                false,
+                "HTTP/1.1 101 Switching Protocols|connection: upgrade",
+            ),
+        ] {
+            assert_eq!(write(status, headers, body, asked), (framing, keeps_alive, text.to_owned()), "{status} {text}");
+        }
+        let has_date = write(200, &[("date", "then")], Some(0), GET).2;
+        assert_eq!(has_date, "HTTP/1.1 200 OK|date: then|content-length: 0");
+    }
+
+    #[test]
+    fn head_is_told_the_length_it_would_have_had_and_no_other() {
+        let head = Asked { is_head: true, ..GET };
+        assert_eq!(write(200, &[("content-length", "7")], Some(0), head).2, "HTTP/1.1 200 OK|content-length: 7");
         assert_eq!(
-            (framing, drain(&mut out, 1000).as_str()),
-            (None, "GET /a?b=c HTTP/1.1\r\nhost: x\r\na: 1\r\na: 2\r\n\r\n")
+            write(503, &[], Some(9), head),
+            (None, true, "HTTP/1.1 503 Service Unavailable|content-length: 9".into())
         );
+        assert_eq!(write(200, &[], Some(0), head).2, "HTTP/1.1 200 OK");
     }
 
     #[test]
-    fn bodies_are_framed_whatever_the_socket_takes_at_a_time() {
-        for step in [1, 3, 7, 1000] {
-            let mut out = Out::default();
-            let mut request = parts(Method::POST, &[("content-length", "9"), ("trailer", "X-Sum, Host")]);
-            let mut framing = head(&mut request, Some(None), &mut out.head).unwrap();
-            assert!(out.push(&mut framing, Bytes::from_static(b"hello")) && !out.has_room());
-            let mut text = drain(&mut out, step);
-            assert!(out.push(&mut framing, Bytes::new()) && out.has_room());
-            let mut trailers = HeaderMap::new();
-            trailers.insert("x-sum", HeaderValue::from_static("1"));
-            trailers.insert("host", HeaderValue::from_static("evil"));
-            trailers.insert("x-other", HeaderValue::from_static("2"));
-            assert!(out.finish(framing, &trailers, &announced_trailers(&request.headers)));
-            text += &drain(&mut out, step);
-            assert_eq!(
-                text,
-                "POST /a?b=c HTTP/1.1\r\ntrailer: X-Sum, Host\r\ntransfer-encoding: chunked\r\n\r\n\
-                 5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n"
-            );
-        }
-    }
-
-    #[test]
-    fn a_body_is_as_long_as_it_was_said_to_be() {
-        let mut out = Out::default();
-        let mut framing = head(&mut parts(Method::POST, &[]), Some(Some(3)), &mut out.head).unwrap();
-        assert!(drain(&mut out, 1000).ends_with("content-length: 3\r\n\r\n"));
-        assert!(out.push(&mut framing, Bytes::from_static(b"ab")) && drain(&mut out, 1) == "ab");
-        assert!(!out.finish(framing, &HeaderMap::new(), &[]));
-        assert!(!out.push(&mut framing, Bytes::from_static(b"cd")));
-        assert!(out.push(&mut framing, Bytes::from_static(b"c")));
-        drain(&mut out, 1);
-        assert!(out.finish(framing, &HeaderMap::new(), &[]) && out.is_empty());
+    fn either_side_may_end_the_connection() {
+        let (_, keeps_alive, text) = write(200, &[("connection", "x, Close")], Some(0), GET);
+        assert_eq!((keeps_alive, text.as_str()), (false, "HTTP/1.1 200 OK|connection: x, Close|content-length: 0"));
+        let last = Asked { keeps_alive: false, ..GET };
+        let (_, keeps_alive, text) = write(200, &[], Some(0), last);
+        assert_eq!((keeps_alive, text.as_str()), (false, "HTTP/1.1 200 OK|content-length: 0|connection: close"));
     }
 }

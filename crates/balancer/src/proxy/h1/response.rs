@@ -8,6 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use super::decode::Decoder;
+use super::scraps::Scraps;
+use super::{encode, has_token, read_value};
 use crate::worker::RESPONSE_HEAD_BYTES_MAX;
 
 const HEADERS_MAX: usize = 100;
@@ -37,7 +39,7 @@ pub(crate) struct Head {
 }
 
 /// Reads a response's head; `None` when it is not complete.
-pub(crate) fn parse(bytes: &[u8], method: &Method) -> Result<Option<Head>, Malformed> {
+pub(crate) fn parse(bytes: &[u8], method: &Method, scraps: &Scraps) -> Result<Option<Head>, Malformed> {
     // Not initialised: that would cost more than reading a usual head.
     let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut parsed = httparse::Response::new(&mut []);
@@ -55,21 +57,23 @@ pub(crate) fn parse(bytes: &[u8], method: &Method) -> Result<Option<Head>, Malfo
     let status = status.ok_or(Malformed::Head(httparse::Error::Status))?;
     let is_http_11 = parsed.version == Some(1);
     // One copy holds all values and what has come of the body.
-    let all = Bytes::copy_from_slice(bytes);
+    let all = scraps.copy(bytes);
     let mut response = Response::new(());
     *response.status_mut() = status;
+    *response.headers_mut() = scraps.headers();
     let headers = response.headers_mut();
-    headers.reserve(parsed.headers.len());
+    let mut present = Present::default();
     for field in parsed.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes());
-        let value = HeaderValue::from_maybe_shared(all.slice_ref(slice_in(&all, bytes, field.value)));
-        let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(Malformed::Head(httparse::Error::HeaderValue));
-        };
+        let name = name.map_err(|_| Malformed::Head(httparse::Error::HeaderName))?;
+        let start = field.value.as_ptr().addr() - bytes.as_ptr().addr();
+        let value = read_value(all.slice(start..start + field.value.len()));
+        present.note(&name, &value);
         headers.append(name, value);
     }
-    let body = framing(headers, status, is_http_11, method)?;
-    let keeps_alive = body != Decoder::UntilClose && stays_open(headers, is_http_11);
+    let body = framing(headers, &present, status, is_http_11, method)?;
+    let stays_open = !present.says_close && (is_http_11 || present.says_keep_alive);
+    let keeps_alive = body != Decoder::UntilClose && stays_open;
     if let Some(reason) = parsed.reason.filter(|reason| Some(*reason) != status.canonical_reason())
         && let Ok(reason) = ReasonPhrase::try_from(reason.as_bytes())
     {
@@ -78,42 +82,54 @@ pub(crate) fn parse(bytes: &[u8], method: &Method) -> Result<Option<Head>, Malfo
     Ok(Some(Head { response, body, rest: all.slice(length..), keeps_alive }))
 }
 
-/// The place in a copy that a part of the original has.
-fn slice_in<'a>(copy: &'a [u8], original: &[u8], part: &[u8]) -> &'a [u8] {
-    let start = part.as_ptr().addr() - original.as_ptr().addr();
-    &copy[start..start + part.len()]
+/// What is there of the headers that say how a response ends.
+#[derive(Default)]
+struct Present {
+    length: bool,
+    encoding: bool,
+    says_close: bool,
+    says_keep_alive: bool,
+}
+
+impl Present {
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
+        match *name {
+            CONTENT_LENGTH => self.length = true,
+            TRANSFER_ENCODING => self.encoding = true,
+            CONNECTION => {
+                self.says_close |= has_token(value.as_bytes(), b"close");
+                self.says_keep_alive |= has_token(value.as_bytes(), b"keep-alive");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// RFC 9112, section 6.3. What one reader may frame differently from another is refused, or taken away.
 fn framing(
     headers: &mut HeaderMap,
+    present: &Present,
     status: StatusCode,
     is_http_11: bool,
     method: &Method,
 ) -> Result<Decoder, Malformed> {
-    let is_bodiless = status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        || *method == Method::HEAD;
-    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
-    let only = encodings.next().filter(|_| encodings.next().is_none());
-    if only.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        // An old word for none.
-        headers.remove(TRANSFER_ENCODING);
-    }
-    if headers.contains_key(TRANSFER_ENCODING) {
-        if is_bodiless {
-            return Ok(Decoder::Length(0));
-        }
+    let is_bodiless = encode::has_no_body(status) || *method == Method::HEAD;
+    if present.encoding {
         let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
-        let only = encodings.next().filter(|_| encodings.next().is_none());
-        let is_chunked = only.is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
-        if !is_chunked || !is_http_11 {
+        let only = encodings.next().filter(|_| encodings.next().is_none()).map(|value| value.as_bytes().trim_ascii());
+        if only.is_some_and(|only| only.eq_ignore_ascii_case(b"identity")) {
+            // An old word for none.
+            headers.remove(TRANSFER_ENCODING);
+        } else if is_bodiless {
+            return Ok(Decoder::Length(0));
+        } else if is_http_11 && only.is_some_and(|only| only.eq_ignore_ascii_case(b"chunked")) {
+            headers.remove(CONTENT_LENGTH);
+            return Ok(Decoder::chunked());
+        } else {
             return Err(Malformed::Encoding);
         }
-        headers.remove(CONTENT_LENGTH);
-        return Ok(Decoder::chunked());
     }
-    let length = content_length(headers)?;
+    let length = if present.length { content_length(headers)? } else { None };
     Ok(match length {
         _ if is_bodiless => Decoder::Length(0),
         Some(length) => Decoder::Length(length),
@@ -148,23 +164,19 @@ fn number_of(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok().filter(|length| *length < u64::MAX - 1)
 }
 
-fn stays_open(headers: &HeaderMap, is_http_11: bool) -> bool {
-    let has = |token: &[u8]| {
-        let lists = headers.get_all(CONNECTION).iter();
-        lists.flat_map(|list| list.as_bytes().split(|b| *b == b',')).any(|t| t.trim_ascii().eq_ignore_ascii_case(token))
-    };
-    if is_http_11 { !has(b"close") } else { has(b"keep-alive") && !has(b"close") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(head: &str, method: Method) -> Result<(Decoder, bool), Malformed> {
         for end in 0..head.len() {
-            assert!(matches!(parse(&head.as_bytes()[..end], &method), Ok(None)), "{:?}", &head[..end]);
+            assert!(
+                matches!(parse(&head.as_bytes()[..end], &method, &Scraps::default()), Ok(None)),
+                "{:?}",
+                &head[..end]
+            );
         }
-        parse(format!("{head}rest").as_bytes(), &method).map(|head| {
+        parse(format!("{head}rest").as_bytes(), &method, &Scraps::default()).map(|head| {
             let head = head.unwrap();
             assert_eq!(&head.rest[..], b"rest");
             (head.body, head.keeps_alive)
@@ -191,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_is_not_clear_is_malformed() {
-        let parse = |text: &str| parse(text.as_bytes(), &Method::GET).map(|_| ()).unwrap_err();
+        let parse = |text: &str| parse(text.as_bytes(), &Method::GET, &Scraps::default()).map(|_| ()).unwrap_err();
         for (headers, expected) in [
             ("Content-Length: 5\r\nContent-Length: 6", Malformed::Length),
             ("Content-Length: +5", Malformed::Length),
@@ -216,7 +228,8 @@ mod tests {
     #[test]
     fn words_of_a_status_are_kept_where_they_are_its_own() {
         let head =
-            parse(b"HTTP/1.1 299 Quite Fine\r\ncontent-length: 0\r\nx: \x80\r\n\r\n", &Method::GET).unwrap().unwrap();
+            parse(b"HTTP/1.1 299 Quite Fine\r\ncontent-length: 0\r\nx: \x80\r\n\r\n", &Method::GET, &Scraps::default());
+        let head = head.unwrap().unwrap();
         assert_eq!(head.response.extensions().get::<ReasonPhrase>().unwrap().as_bytes(), b"Quite Fine");
         assert_eq!(head.response.headers()["x"].as_bytes(), b"\x80");
     }
