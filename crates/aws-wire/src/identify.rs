@@ -248,7 +248,9 @@ fn by_action<'a>(services: Services, parts: &Parts<'a>) -> Result<Identified<'a>
             (_, Some(s)) => {
                 refuse(Some(s), AwsError::new("MissingAction", "The request must contain the parameter Action"))
             }
-            (Some(c), None) => refuse(None, unknown_service(&c.service)),
+            (Some(c), None) => {
+                Refused { protocol: formless_protocol(&c.service), service: None, error: unknown_service(&c.service) }
+            }
         });
     };
     let Some(service) = service else {
@@ -318,13 +320,33 @@ fn form_protocol(service: &ServiceSchema) -> Protocol {
     if service.protocols.contains(&Protocol::Ec2) { Protocol::Ec2 } else { Protocol::Query }
 }
 
+/// What a client of a service that is not served reads, when it signed a request without target and action: REST. Three
+/// services of AWS's speak it in XML.
+fn formless_protocol(signing_name: &str) -> Protocol {
+    match signing_name {
+        "s3" | "route53" | "cloudfront" => Protocol::RestXml,
+        _ => Protocol::RestJson,
+    }
+}
+
 fn unknown_service(name: &str) -> AwsError {
     AwsError::new("NotImplemented", format!("The service {name} is not implemented by Longshore yet.")).with_status(501)
 }
 
+/// What EC2 can be asked for, as botocore 1.44.5 knows it: our model has only what touches networks and instances, and an
+/// answer shall tell what AWS has from what nobody has.
+const EC2_ACTIONS: &str = include_str!("ec2_actions.txt");
+
 /// The answer to an operation without a handler: of AWS's and not ours yet, or of nobody's.
 fn unserved(service: &ServiceSchema, name: &str, protocol: Protocol) -> AwsError {
-    if let Some(known) = service.unserved(name) {
+    let is_ec2 = protocol == Protocol::Ec2;
+    let elsewhere = || EC2_ACTIONS.lines().find(|action| is_ec2 && *action == name);
+    if let Some(known) = service.unserved(name).or_else(elsewhere) {
+        if is_ec2 && known.contains("ClassicLink") {
+            // Gone from AWS too, in these words; tools that still ask after each VPC know them.
+            let text = "The functionality you requested is not available in this region.";
+            return AwsError::new("UnsupportedOperation", text);
+        }
         let text = format!("The operation {}:{known} is not implemented by Longshore yet.", service.name);
         // 501 is the one server error that SDKs do not retry.
         return AwsError::fault("NotImplemented", text).with_status(501);
@@ -482,6 +504,44 @@ mod tests {
             "Action=Nope&Version=2015-12-01",
             "Query NotImplemented The service s3 is not implemented by Longshore yet.",
         );
+    }
+
+    #[test]
+    fn actions_of_ec2_outside_its_model_are_told_from_invented_ones() {
+        let ec2 = |action: &str, want: &str| {
+            check(&[FORM, ("host", "ec2.localhost:4566")], "", &format!("Action={action}&Version=2016-11-15"), want);
+        };
+        let text = "is not implemented by Longshore yet.";
+        ec2("RunInstances", &format!("Ec2 NotImplemented The operation ec2:RunInstances {text}"));
+        ec2("CreateFlowLogs", &format!("Ec2 NotImplemented The operation ec2:CreateFlowLogs {text}"));
+        ec2("CreateFlowLog", "Ec2 InvalidAction The action CreateFlowLog is not valid for this web service.");
+        ec2("", "Ec2 InvalidAction The action  is not valid for this web service.");
+        for action in ["DescribeVpcClassicLink", "DescribeVpcClassicLinkDnsSupport"] {
+            let text = "The functionality you requested is not available in this region.";
+            ec2(action, &format!("Ec2 UnsupportedOperation {text}"));
+        }
+        assert!(EC2_ACTIONS.lines().is_sorted());
+    }
+
+    #[test]
+    fn clients_of_rest_read_errors_of_their_kind() {
+        for (service, path, want) in [
+            ("lambda", "/2015-03-31/functions/", "RestJson"),
+            ("s3", "/bucket", "RestXml"),
+            ("route53", "/2013-04-01/hostedzone", "RestXml"),
+        ] {
+            let signed = ECS.replace("/ecs/", &format!("/{service}/"));
+            let want = format!("{want} NotImplemented The service {service} is not implemented by Longshore yet.");
+            for method in ["GET", "POST"] {
+                check_path(method, path, &[("authorization", &signed)], &want);
+            }
+        }
+        let lambda = ECS.replace("/ecs/", "/lambda/");
+        let header = |name: &str| (name == "authorization").then_some(lambda.as_str());
+        let parts = Parts { method: "GET", path: "/", query: "", header: &header, headers: &Vec::new, body: b"" };
+        let response = identify(&parts).expect_err("not served").response("id-1");
+        assert_eq!((response.status, response.header("x-amzn-errortype")), (501, Some("NotImplemented")));
+        assert_eq!(response.body, br#"{"message":"The service lambda is not implemented by Longshore yet."}"#);
     }
 
     #[test]

@@ -85,6 +85,7 @@ mod tests {
             health_check_grace_seconds: 0,
             zone_rebalancing: false,
             enable_ecs_managed_tags: false,
+            enable_execute_command: false,
             propagate_tags: PropagateTags::None,
             deployments: vec![],
             last_completed: None,

@@ -249,6 +249,7 @@ fn launch_tasks(
             service: Some(service.name.clone()),
             deployment: Some(deployment.id.clone()),
             capacity_provider: provider,
+            enable_execute_command: service.enable_execute_command,
             overrides: TaskOverride::default(),
             tags: tags(service, &definition),
             client_token: None,

@@ -182,6 +182,7 @@ mod tests {
             failed_beside: 0,
             protected_until: None,
             was_healthy: false,
+            enable_execute_command: false,
         }
     }
 

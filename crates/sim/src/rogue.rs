@@ -123,6 +123,7 @@ fn greedy(tx: &mut Tx, cx: &Cx) {
             service: Some(service.name.clone()),
             deployment: Some(deployment.id.clone()),
             capacity_provider: None,
+            enable_execute_command: false,
             overrides: TaskOverride::default(),
             tags: Default::default(),
             client_token: None,

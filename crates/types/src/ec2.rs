@@ -112,6 +112,9 @@ pub struct Vpc {
     /// Networks beside the first one.
     #[serde(default)]
     pub more_cidrs: Vec<CidrAssociation>,
+    /// Kept and shown; nothing is measured.
+    #[serde(default)]
+    pub address_usage_metrics: bool,
     pub created_at: Timestamp,
     pub tags: Tags,
     #[serde(flatten)]
@@ -155,8 +158,19 @@ pub struct Subnet {
     pub zone_id: String,
     pub default_for_zone: bool,
     pub map_public_ip_on_launch: bool,
+    #[serde(default)]
+    pub instance_names: InstanceNames,
     pub created_at: Timestamp,
     pub tags: Tags,
+}
+
+/// What instances that are started in a subnet are called. Kept and shown: there are no instances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceNames {
+    /// By their ids, not their addresses.
+    pub by_id: bool,
+    /// Whether the name by id has an A record.
+    pub id_is_resolved: bool,
 }
 
 impl Subnet {

@@ -348,6 +348,9 @@ pub struct Task {
     /// It has counted as healthy: what ends it now is no failure of its deployment's start.
     #[serde(default)]
     pub was_healthy: bool,
+    /// Commands may be run in it; there is no agent yet that would.
+    #[serde(default)]
+    pub enable_execute_command: bool,
 }
 
 /// The interface of a task; kept after the interface itself is gone, as DescribeTasks shows it then.

@@ -147,6 +147,9 @@ pub struct Listener {
     pub protocol: String,
     pub port: u16,
     pub default_actions: Vec<Action>,
+    /// As clients gave it, of each action; empty where a single action has none.
+    #[serde(default)]
+    pub action_order: Vec<i32>,
     /// ARNs; the default one first. Of an HTTPS listener only.
     #[serde(default)]
     pub certificates: Vec<String>,
@@ -168,6 +171,9 @@ pub struct Rule {
     pub priority: u32,
     pub conditions: Vec<Condition>,
     pub actions: Vec<Action>,
+    /// As clients gave it, of each action; empty where a single action has none.
+    #[serde(default)]
+    pub action_order: Vec<i32>,
     /// What changes about requests before they are forwarded; one of a kind at most.
     #[serde(default)]
     pub transforms: Vec<Transform>,

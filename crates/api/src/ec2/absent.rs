@@ -1,5 +1,5 @@
-//! What Longshore's networks do not have: VPC endpoints, peering, IPv6 gateways. Lists of them are empty; making one is
-//! refused by name.
+//! What Longshore's networks do not have: VPC endpoints, peering, IPv6 gateways, security groups of several VPCs. Lists of
+//! them are empty; making one is refused by name.
 
 use super::error;
 use super::list::check_exist;
@@ -26,6 +26,26 @@ pub fn describe_vpc_endpoints(
         return Err(AwsError::new("InvalidVpcEndpointId.NotFound", message));
     }
     let output = DescribeVpcEndpointsOutput { vpc_endpoints: Some(Vec::new()), ..Default::default() };
+    error::finish(input.dry_run, output)
+}
+
+pub fn describe_vpc_endpoint_connections(
+    _: &Snapshot,
+    _: &Cx,
+    input: DescribeVpcEndpointConnectionsInput,
+) -> Result<DescribeVpcEndpointConnectionsOutput, AwsError> {
+    let output =
+        DescribeVpcEndpointConnectionsOutput { vpc_endpoint_connections: Some(Vec::new()), ..Default::default() };
+    error::finish(input.dry_run, output)
+}
+
+pub fn describe_security_group_vpc_associations(
+    _: &Snapshot,
+    _: &Cx,
+    input: DescribeSecurityGroupVpcAssociationsInput,
+) -> Result<DescribeSecurityGroupVpcAssociationsOutput, AwsError> {
+    let none = Some(Vec::new());
+    let output = DescribeSecurityGroupVpcAssociationsOutput { security_group_vpc_associations: none, next_token: None };
     error::finish(input.dry_run, output)
 }
 

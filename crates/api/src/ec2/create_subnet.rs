@@ -6,7 +6,7 @@ use longshore_aws_model::AwsError;
 use longshore_aws_model::ec2::{CreateSubnetInput, CreateSubnetOutput};
 use longshore_store::tables::Subnets;
 use longshore_store::{Snapshot, Tx};
-use longshore_types::ec2::{Cidr, Subnet, Vpc};
+use longshore_types::ec2::{Cidr, InstanceNames, Subnet, Vpc};
 use longshore_types::id::SubnetId;
 
 pub fn create_subnet(tx: &mut Tx, cx: &Cx, input: CreateSubnetInput) -> Result<CreateSubnetOutput, AwsError> {
@@ -30,6 +30,7 @@ pub fn create_subnet(tx: &mut Tx, cx: &Cx, input: CreateSubnetInput) -> Result<C
         zone_id: zone.id,
         default_for_zone: false,
         map_public_ip_on_launch: false,
+        instance_names: InstanceNames::default(),
         created_at: cx.now,
         tags,
     };

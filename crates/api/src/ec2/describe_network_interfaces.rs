@@ -43,6 +43,8 @@ const FILTERS: &FilterTable<Eni> = &[
     ("ipv6-addresses.ipv6-address", |_| Vec::new()),
     ("mac-address", |eni| text(&eni.mac_address)),
     ("network-interface-id", |eni| text(&eni.network_interface_id)),
+    ("operator.managed", |eni| flag(eni.operator.as_ref().and_then(|operator| operator.managed))),
+    ("operator.principal", |eni| eni.operator.iter().filter_map(|operator| operator.principal.clone()).collect()),
     ("owner-id", |eni| text(&eni.owner_id)),
     ("private-dns-name", |eni| text(&eni.private_dns_name)),
     ("private-ip-address", |eni| text(&eni.private_ip_address)),
@@ -139,11 +141,15 @@ mod tests {
             ("attachment.status", "attached".to_owned()),
             ("requester-managed", "true".to_owned()),
             ("mac-address", made.mac.clone()),
+            ("operator.managed", "false".to_owned()),
         ] {
             let input = DescribeNetworkInterfacesInput { filters: filter(name, &value), ..Default::default() };
             let found = read(&fixture, describe_network_interfaces, input).expect("a list").network_interfaces;
             assert_eq!(found.expect("a list").len(), 1, "{name}");
         }
+        let input = DescribeNetworkInterfacesInput { filters: filter("operator.principal", "*"), ..Default::default() };
+        let operated = read(&fixture, describe_network_interfaces, input).expect("a list").network_interfaces;
+        assert_eq!(operated, Some(Vec::new()));
         let output = read(&fixture, describe_network_interfaces, DescribeNetworkInterfacesInput::default());
         let eni = output.expect("a list").network_interfaces.expect("a list").remove(0);
         let association = eni.association.expect("an association");

@@ -9,6 +9,7 @@ use crate::page::page;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ec2::*;
 use longshore_store::Snapshot;
+use std::sync::Arc;
 
 const FILTERS: &FilterTable<ManagedPrefixList> = &[
     ("owner-id", |list| text(&list.owner_id)),
@@ -30,14 +31,17 @@ pub fn describe_managed_prefix_lists(
     let ids = input.prefix_list_ids.as_deref();
     check_exist(Kind::PrefixList, ids, |id| prefix_lists::find(state, cx, id).is_ok())?;
     let is_chosen = choice(ids);
-    let lists = state.prefix_lists().prefix(&cx.scope).filter(|list| is_chosen(list.id.as_str()));
+    let own = state.prefix_lists().prefix(&cx.scope);
+    let all = own.chain(prefix_lists::of_aws(&cx.scope.region).map(Arc::new));
+    let mut lists: Vec<_> = all.filter(|list| is_chosen(list.id.as_str())).collect();
+    lists.sort_by(|a, b| a.id.cmp(&b.id));
     let listing = Listing {
         filters: input.filters.as_deref(),
         // The least is 1 here, where other lists have 5.
         max_results: input.max_results.map(|max| if (1..5).contains(&max) { 5 } else { max }),
         next_token: input.next_token.as_deref(),
     };
-    let lists = lists.map(|list| {
+    let lists = lists.into_iter().map(|list| {
         view::prefix_list(&cx.scope, &list, if list.version == 1 { "create-complete" } else { "modify-complete" })
     });
     let (prefix_lists, next_token) = listing.page(lists, |list| &list.prefix_list_id, FILTERS)?;
@@ -100,18 +104,84 @@ impl Tagged for PrefixList {
     }
 }
 
-/// AWS's own lists, of which there are none here: they are the networks of gateway endpoints.
+/// AWS's own lists.
 pub fn describe_prefix_lists(
     _: &Snapshot,
-    _: &Cx,
+    cx: &Cx,
     input: DescribePrefixListsInput,
 ) -> Result<DescribePrefixListsOutput, AwsError> {
-    check_exist(Kind::PrefixList, input.prefix_list_ids.as_deref(), |_| false)?;
+    let mut lists: Vec<_> = prefix_lists::of_aws(&cx.scope.region).collect();
+    let ids = input.prefix_list_ids.as_deref();
+    check_exist(Kind::PrefixList, ids, |id| lists.iter().any(|list| list.id.as_str() == id))?;
+    let is_chosen = choice(ids);
+    lists.retain(|list| is_chosen(list.id.as_str()));
+    lists.sort_by(|a, b| a.id.cmp(&b.id));
+    let lists = lists.into_iter().map(|list| PrefixList {
+        cidrs: Some(list.entries.iter().map(|entry| entry.cidr.to_string()).collect()),
+        prefix_list_id: view::some(&list.id),
+        prefix_list_name: Some(list.name),
+    });
     let listing = Listing {
         filters: input.filters.as_deref(),
         max_results: input.max_results,
         next_token: input.next_token.as_deref(),
     };
-    let (prefix_lists, next_token) = listing.page(std::iter::empty(), |list| &list.prefix_list_id, AWS_FILTERS)?;
+    let (prefix_lists, next_token) = listing.page(lists, |list| &list.prefix_list_id, AWS_FILTERS)?;
     error::finish(input.dry_run, DescribePrefixListsOutput { next_token, prefix_lists })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ec2::prefix_lists::delete_managed_prefix_list;
+    use crate::ec2::security_group_rules::authorize_security_group_egress;
+    use crate::ec2::testing::{filter, read, refusal, write};
+    use crate::testing::Fixture;
+
+    #[test]
+    fn lists_of_aws_are_there_and_match_nothing() {
+        let fixture = Fixture::new();
+        let filters = filter("prefix-list-name", "com.amazonaws.us-east-1.s3");
+        let input = DescribeManagedPrefixListsInput { filters, ..Default::default() };
+        let found = read(&fixture, describe_managed_prefix_lists, input).expect("a list").prefix_lists;
+        let list = found.expect("a list").remove(0);
+        let id = list.prefix_list_id.expect("an id");
+        assert_eq!(list.prefix_list_arn, Some(format!("arn:aws:ec2:us-east-1:aws:prefix-list/{id}")));
+        assert_eq!((list.owner_id.as_deref(), list.max_entries, list.version), (Some("AWS"), None, None));
+        let input = DescribePrefixListsInput { prefix_list_ids: Some(vec![id.clone()]), ..Default::default() };
+        let found = read(&fixture, describe_prefix_lists, input).expect("a list").prefix_lists.expect("a list");
+        assert_eq!(found[0].cidrs, Some(Vec::new()));
+        assert_eq!(
+            read(&fixture, describe_prefix_lists, Default::default()).expect("all").prefix_lists.map(|all| all.len()),
+            Some(3)
+        );
+        let input = GetManagedPrefixListEntriesInput { prefix_list_id: id.clone(), ..Default::default() };
+        let entries = read(&fixture, get_managed_prefix_list_entries, input).expect("entries").entries;
+        assert_eq!(entries, Some(Vec::new()));
+
+        let group =
+            fixture.read(|state, cx| state.security_groups().prefix(&cx.scope).next().expect("one").id.to_string());
+        let peer = PrefixListId { prefix_list_id: Some(id.clone()), description: None };
+        let permission = IpPermission {
+            ip_protocol: Some("tcp".to_owned()),
+            from_port: Some(443),
+            to_port: Some(443),
+            prefix_list_ids: Some(vec![peer]),
+            ..Default::default()
+        };
+        let input = AuthorizeSecurityGroupEgressInput {
+            group_id: group.clone(),
+            ip_permissions: Some(vec![permission]),
+            ..Default::default()
+        };
+        write(&fixture, authorize_security_group_egress, input).expect("a rule");
+        let input = GetManagedPrefixListAssociationsInput { prefix_list_id: id.clone(), ..Default::default() };
+        let users = read(&fixture, get_managed_prefix_list_associations, input).expect("users");
+        assert_eq!(users.prefix_list_associations.expect("users")[0].resource_id, Some(group));
+        let delete = DeleteManagedPrefixListInput { dry_run: None, prefix_list_id: id.clone() };
+        assert_eq!(
+            refusal(write(&fixture, delete_managed_prefix_list, delete)),
+            format!("OperationNotPermitted: The prefix list '{id}' is managed by AWS and cannot be changed.")
+        );
+    }
 }

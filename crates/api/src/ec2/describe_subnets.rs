@@ -19,10 +19,12 @@ const FILTERS: &FilterTable<Subnet> = &[
     ("cidr-block", |subnet| text(&subnet.cidr_block)),
     ("cidr", |subnet| text(&subnet.cidr_block)),
     ("cidrBlock", |subnet| text(&subnet.cidr_block)),
+    ("customer-owned-ipv4-pool", |_| Vec::new()),
     ("default-for-az", |subnet| flag(subnet.default_for_az)),
     ("defaultForAz", |subnet| flag(subnet.default_for_az)),
     ("enable-dns64", |subnet| flag(subnet.enable_dns64)),
     // Nothing here has IPv6, or is on an Outpost.
+    ("enable-lni-at-device-index", |_| Vec::new()),
     ("ipv6-cidr-block-association.association-id", |_| Vec::new()),
     ("ipv6-cidr-block-association.ipv6-cidr-block", |_| Vec::new()),
     ("ipv6-cidr-block-association.state", |_| Vec::new()),
@@ -31,6 +33,14 @@ const FILTERS: &FilterTable<Subnet> = &[
     ("map-public-ip-on-launch", |subnet| flag(subnet.map_public_ip_on_launch)),
     ("outpost-arn", |_| Vec::new()),
     ("owner-id", |subnet| text(&subnet.owner_id)),
+    ("private-dns-name-options-on-launch.enable-resource-name-dns-a-record", |subnet| {
+        let options = subnet.private_dns_name_options_on_launch.as_ref();
+        flag(options.and_then(|options| options.enable_resource_name_dns_a_record))
+    }),
+    ("private-dns-name-options-on-launch.enable-resource-name-dns-aaaa-record", |subnet| {
+        let options = subnet.private_dns_name_options_on_launch.as_ref();
+        flag(options.and_then(|options| options.enable_resource_name_dns_aaaa_record))
+    }),
     ("private-dns-name-options-on-launch.hostname-type", |subnet| {
         subnet.private_dns_name_options_on_launch.iter().filter_map(|options| options.hostname_type.clone()).collect()
     }),
@@ -91,6 +101,12 @@ mod tests {
         assert_eq!(zones(&fixture, "default-for-az", "true").len(), 3);
         assert_eq!(zones(&fixture, "available-ip-address-count", "4091").len(), 3);
         assert_eq!(zones(&fixture, "subnet-id", &default_subnet(&fixture)).len(), 1);
+        let names = "private-dns-name-options-on-launch";
+        assert_eq!(zones(&fixture, &format!("{names}.hostname-type"), "ip-name").len(), 3);
+        assert_eq!(zones(&fixture, &format!("{names}.enable-resource-name-dns-a-record"), "false").len(), 3);
+        assert_eq!(zones(&fixture, &format!("{names}.enable-resource-name-dns-aaaa-record"), "true").len(), 0);
+        assert_eq!(zones(&fixture, "customer-owned-ipv4-pool", "*").len(), 0);
+        assert_eq!(zones(&fixture, "enable-lni-at-device-index", "1").len(), 0);
     }
 
     #[test]

@@ -17,7 +17,9 @@ pub fn describe_vpc_attribute(
     match input.attribute.as_str() {
         "enableDnsSupport" => output.enable_dns_support = value(vpc.enable_dns_support),
         "enableDnsHostnames" => output.enable_dns_hostnames = value(vpc.enable_dns_hostnames),
-        "enableNetworkAddressUsageMetrics" => output.enable_network_address_usage_metrics = value(false),
+        "enableNetworkAddressUsageMetrics" => {
+            output.enable_network_address_usage_metrics = value(vpc.address_usage_metrics)
+        }
         other => return Err(error::invalid_value(other, "attribute", "Unknown attribute.")),
     }
     error::finish(input.dry_run, output)

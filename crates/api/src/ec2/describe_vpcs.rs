@@ -12,6 +12,9 @@ use longshore_types::id::VpcId;
 
 const FILTERS: &FilterTable<Vpc> = &[
     ("cidr", |vpc| text(&vpc.cidr_block)),
+    // Two more names of it, which AWS takes without a word of them.
+    ("cidr-block", |vpc| text(&vpc.cidr_block)),
+    ("cidrBlock", |vpc| text(&vpc.cidr_block)),
     ("cidr-block-association.association-id", |vpc| associations(vpc, |a| a.association_id.clone())),
     ("cidr-block-association.cidr-block", |vpc| associations(vpc, |a| a.cidr_block.clone())),
     ("cidr-block-association.state", |vpc| {
@@ -82,6 +85,8 @@ mod tests {
             ("is-default", "true", &default),
             ("isDefault", "false", &other),
             ("cidr", "10.*", &other),
+            ("cidr-block", "10.0.0.0/16", &other),
+            ("cidrBlock", "10.0.0.0/16", &other),
             ("cidr-block-association.state", "associated", &default),
             ("vpc-id", &default, &default),
         ] {

@@ -85,6 +85,11 @@ pub enum Kind {
     NetworkAcl,
     PrefixList,
     DhcpOptions,
+    Instance,
+    KeyPair,
+    Image,
+    Volume,
+    Snapshot,
 }
 
 impl Kind {
@@ -110,10 +115,18 @@ impl Kind {
             Kind::NetworkAcl => ("InvalidNetworkAclID.NotFound", "networkAcl ID"),
             Kind::PrefixList => ("InvalidPrefixListID.NotFound", "prefix list ID"),
             Kind::DhcpOptions => ("InvalidDhcpOptionID.NotFound", "dhcpOption ID"),
+            Kind::Instance => ("InvalidInstanceID.NotFound", "instance ID"),
+            Kind::KeyPair => ("InvalidKeyPair.NotFound", "key pair"),
+            Kind::Image => ("InvalidAMIID.NotFound", "image id"),
+            Kind::Volume => ("InvalidVolume.NotFound", "volume"),
+            Kind::Snapshot => ("InvalidSnapshot.NotFound", "snapshot"),
         };
+        let list = ids.join(", ");
+        let list = if self == Kind::Image { format!("[{list}]") } else { list };
+        let stop = if matches!(self, Kind::Volume | Kind::Snapshot) { "." } else { "" };
         let message = match ids {
-            [id] => format!("The {noun} '{id}' does not exist"),
-            ids => format!("The {noun}s '{}' do not exist", ids.join(", ")),
+            [_] => format!("The {noun} '{list}' does not exist{stop}"),
+            _ => format!("The {noun}s '{list}' do not exist{stop}"),
         };
         AwsError::new(code, message)
     }

@@ -48,6 +48,7 @@ mod describe_subnets;
 mod describe_vpc_attribute;
 mod describe_vpcs;
 mod dhcp_options;
+mod instances;
 mod interface_attributes;
 pub(crate) mod internet_gateways;
 mod modify_security_group_rules;
@@ -149,8 +150,19 @@ pub fn routes(routes: Routes) -> Routes {
         .read::<DescribeDhcpOptions>(dhcp_options::describe_dhcp_options)
         .write::<CreateVpcEndpoint>(absent::create_vpc_endpoint)
         .read::<DescribeVpcEndpoints>(absent::describe_vpc_endpoints)
+        .read::<DescribeVpcEndpointConnections>(absent::describe_vpc_endpoint_connections)
+        .read::<DescribeSecurityGroupVpcAssociations>(absent::describe_security_group_vpc_associations)
         .read::<DescribeVpcPeeringConnections>(absent::describe_vpc_peering_connections)
         .read::<DescribeEgressOnlyInternetGateways>(absent::describe_egress_only_internet_gateways)
+        .read::<DescribeInstances>(instances::describe_instances)
+        .read::<DescribeInstanceStatus>(instances::describe_instance_status)
+        .read::<DescribeKeyPairs>(instances::describe_key_pairs)
+        .read::<DescribeImages>(instances::describe_images)
+        .read::<DescribeLaunchTemplates>(instances::describe_launch_templates)
+        .read::<DescribeVolumes>(instances::describe_volumes)
+        .read::<DescribeVolumeStatus>(instances::describe_volume_status)
+        .read::<DescribeSnapshots>(instances::describe_snapshots)
+        .read::<DescribeIamInstanceProfileAssociations>(instances::describe_iam_instance_profile_associations)
         .write::<ModifyNetworkInterfaceAttribute>(interface_attributes::modify_network_interface_attribute)
         .read::<DescribeNetworkInterfaceAttribute>(interface_attributes::describe_network_interface_attribute)
         .write::<ResetNetworkInterfaceAttribute>(interface_attributes::reset_network_interface_attribute)

@@ -1,4 +1,4 @@
-//! Managed prefix lists: CreateManagedPrefixList, ModifyManagedPrefixList, DeleteManagedPrefixList.
+//! Managed prefix lists: CreateManagedPrefixList, ModifyManagedPrefixList, DeleteManagedPrefixList; and AWS's own.
 
 use super::error::{self, Kind};
 use super::{tags, view};
@@ -6,10 +6,11 @@ use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ec2::*;
 use longshore_store::{Snapshot, Tx};
-use longshore_types::Scope;
 use longshore_types::ec2 as stored;
 use longshore_types::ec2::{Destination, RulePeer};
 use longshore_types::id::PrefixListId;
+use longshore_types::{Region, Scope, Tags};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// EC2's limit of entries of one list.
@@ -17,14 +18,55 @@ const ENTRIES_MAX: i32 = 1000;
 
 pub fn find(state: &Snapshot, cx: &Cx, id: &str) -> Result<Arc<stored::PrefixList>, AwsError> {
     let key = (cx.scope.clone(), PrefixListId::from(id));
-    state.prefix_lists().get(&key).ok_or_else(|| Kind::PrefixList.not_found(&[id]))
+    let aws = || of_aws(&cx.scope.region).find(|list| list.id.as_str() == id).map(Arc::new);
+    state.prefix_lists().get(&key).or_else(aws).ok_or_else(|| Kind::PrefixList.not_found(&[id]))
 }
+
+/// A list that the account may change.
+fn find_own(state: &Snapshot, cx: &Cx, id: &str) -> Result<Arc<stored::PrefixList>, AwsError> {
+    let list = find(state, cx, id)?;
+    if is_of_aws(&list) {
+        let message = format!("The prefix list '{id}' is managed by AWS and cannot be changed.");
+        return Err(AwsError::new("OperationNotPermitted", message));
+    }
+    Ok(list)
+}
+
+/// What every region's lists of AWS's are named, and how many rules each counts for.
+const OF_AWS: [(&str, &str, u32); 3] = [("", "s3", 1), ("", "dynamodb", 1), ("global", "cloudfront.origin-facing", 55)];
+
+/// AWS's own lists in a region. They have no rows and no networks: none of these services is here, so that a rule which
+/// names one matches nothing.
+pub fn of_aws(region: &Region) -> impl Iterator<Item = stored::PrefixList> {
+    OF_AWS.iter().map(move |(place, service, max_entries)| {
+        let place = if place.is_empty() { region.as_str() } else { place };
+        let name = format!("com.amazonaws.{place}.{service}");
+        let digest = Sha256::digest(format!("prefix list {region} {name}"));
+        let digits: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        stored::PrefixList {
+            id: PrefixListId(format!("pl-{digits}")),
+            name,
+            max_entries: *max_entries,
+            version: 1,
+            entries: Vec::new(),
+            history: Vec::new(),
+            client_token: None,
+            tags: Tags::default(),
+        }
+    })
+}
+
+/// Nobody else's list may have such a name.
+pub fn is_of_aws(list: &stored::PrefixList) -> bool {
+    list.name.starts_with(AWS_PREFIX)
+}
+
+const AWS_PREFIX: &str = "com.amazonaws";
 
 /// How many routes a destination counts for: a list counts with the most entries that it may have.
 pub fn weight(state: &Snapshot, cx: &Cx, destination: &Destination) -> usize {
     let Destination::PrefixList(id) = destination else { return 1 };
-    let list = state.prefix_lists().get(&(cx.scope.clone(), id.clone()));
-    list.map_or(1, |list| list.max_entries as usize)
+    find(state, cx, id.as_str()).map_or(1, |list| list.max_entries as usize)
 }
 
 /// Ids of the route tables and security groups that name a list.
@@ -84,7 +126,7 @@ pub fn modify_managed_prefix_list(
     input: ModifyManagedPrefixListInput,
 ) -> Result<ModifyManagedPrefixListOutput, AwsError> {
     error::refuse_true("IpamPrefixListResolverSyncEnabled", input.ipam_prefix_list_resolver_sync_enabled)?;
-    let old = find(tx, cx, &input.prefix_list_id)?;
+    let old = find_own(tx, cx, &input.prefix_list_id)?;
     let mut list = stored::PrefixList::clone(&old);
     let add = input.add_entries.unwrap_or_default();
     let remove = input.remove_entries.unwrap_or_default();
@@ -132,7 +174,7 @@ pub fn delete_managed_prefix_list(
     cx: &Cx,
     input: DeleteManagedPrefixListInput,
 ) -> Result<DeleteManagedPrefixListOutput, AwsError> {
-    let list = find(tx, cx, &input.prefix_list_id)?;
+    let list = find_own(tx, cx, &input.prefix_list_id)?;
     if !users(tx, &cx.scope, &list.id).is_empty() {
         let message = format!("The prefix list '{}' is in use and cannot be deleted.", list.id);
         return Err(AwsError::new("PrefixListInUse", message));
@@ -143,7 +185,7 @@ pub fn delete_managed_prefix_list(
 }
 
 fn check_name(name: &str) -> Result<String, AwsError> {
-    if name.is_empty() || name.chars().count() > 255 || name.starts_with("com.amazonaws") {
+    if name.is_empty() || name.chars().count() > 255 || name.starts_with(AWS_PREFIX) {
         let why = "Names have 1 to 255 characters and do not begin with com.amazonaws.";
         return Err(error::invalid_value(name, "PrefixListName", why));
     }

@@ -62,8 +62,8 @@ pub fn subnet(state: &Snapshot, scope: &Scope, subnet: &Subnet) -> wire::Subnet 
         ipv6_native: Some(false),
         enable_dns64: Some(false),
         private_dns_name_options_on_launch: Some(wire::PrivateDnsNameOptionsOnLaunch {
-            hostname_type: some("ip-name"),
-            enable_resource_name_dns_a_record: Some(false),
+            hostname_type: some(if subnet.instance_names.by_id { "resource-name" } else { "ip-name" }),
+            enable_resource_name_dns_a_record: Some(subnet.instance_names.id_is_resolved),
             enable_resource_name_dns_aaaa_record: Some(false),
         }),
         state: some("available"),
@@ -128,6 +128,7 @@ pub fn interface(state: &Snapshot, scope: &Scope, eni: &NetworkInterface) -> wir
         requester_managed: Some(requester(&eni.owner).is_some()),
         source_dest_check: Some(!matches!(eni.owner, EniOwner::NatGateway { .. })),
         status: some(if eni.owner == EniOwner::User { "available" } else { "in-use" }),
+        operator: Some(wire::OperatorResponse { managed: Some(false), ..Default::default() }),
         ipv6_addresses: Some(Vec::new()),
         tag_set: tags::view(&eni.tags),
         ..Default::default()
@@ -331,6 +332,19 @@ fn acl_entry(entry: &NetworkAclEntry) -> wire::NetworkAclEntry {
 }
 
 pub fn prefix_list(scope: &Scope, list: &PrefixList, state: &str) -> wire::ManagedPrefixList {
+    if super::prefix_lists::is_of_aws(list) {
+        // AWS tells neither version nor size of its own.
+        return wire::ManagedPrefixList {
+            prefix_list_id: some(&list.id),
+            address_family: some("IPv4"),
+            state: some(state),
+            prefix_list_arn: Some(format!("arn:aws:ec2:{}:aws:prefix-list/{}", scope.region, list.id)),
+            prefix_list_name: some(&list.name),
+            tags: tags::view(&list.tags),
+            owner_id: some("AWS"),
+            ..Default::default()
+        };
+    }
     wire::ManagedPrefixList {
         prefix_list_id: some(&list.id),
         address_family: some("IPv4"),

@@ -2,7 +2,7 @@
 
 use super::run_task::check_platform_version;
 use super::unsupported::refuse;
-use super::{capacity, deployment, error, names, network, view};
+use super::{capacity, deployment, error, execute_command, names, network, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{self as wire, CreateServiceInput, CreateServiceOutput};
@@ -24,7 +24,7 @@ const CLIENT_TOKEN_MAX: usize = 36;
 
 pub fn create_service(tx: &mut Tx, cx: &Cx, mut input: CreateServiceInput) -> Result<CreateServiceOutput, AwsError> {
     input.service_connect_configuration.take_if(|given| connects_nothing(given));
-    refuse!(input; service_registries, role, placement_constraints, placement_strategy, enable_execute_command,
+    refuse!(input; service_registries, role, placement_constraints, placement_strategy,
         service_connect_configuration, volume_configurations, vpc_lattice_configurations, gateway_connectors, monitoring);
     check_choice("schedulingStrategy", input.scheduling_strategy.as_deref(), "REPLICA")?;
     check_controller(input.deployment_controller.as_ref())?;
@@ -60,6 +60,8 @@ pub fn create_service(tx: &mut Tx, cx: &Cx, mut input: CreateServiceInput) -> Re
     }
     let given = input.task_definition.ok_or_else(|| error::invalid("TaskDefinition can not be blank."))?;
     let definition = names::runnable(tx, &cx.scope, &given)?;
+    let executes = input.enable_execute_command.unwrap_or(false);
+    execute_command::check_service_role(executes, &definition, "created")?;
     check_platform_version(input.platform_version.as_deref())?;
     let template = Template {
         task_definition: (definition.family.clone(), definition.revision),
@@ -89,6 +91,7 @@ pub fn create_service(tx: &mut Tx, cx: &Cx, mut input: CreateServiceInput) -> Re
         health_check_grace_seconds,
         zone_rebalancing: false,
         enable_ecs_managed_tags: input.enable_ecs_managed_tags.unwrap_or(false),
+        enable_execute_command: executes,
         propagate_tags: propagate_tags(input.propagate_tags.as_deref())?.unwrap_or(PropagateTags::None),
         deployments: vec![],
         last_completed: None,
@@ -318,7 +321,7 @@ mod tests {
     fn what_is_not_obeyed_is_refused_by_name() {
         type Change = fn(&mut CreateServiceInput);
         let world = World::new();
-        let cases: [(Change, &str); 8] = [
+        let cases: [(Change, &str); 7] = [
             (|i| i.scheduling_strategy = Some("DAEMON".into()), "schedulingStrategy DAEMON"),
             (
                 |i| i.deployment_controller = Some(wire::DeploymentController { r#type: Some("CODE_DEPLOY".into()) }),
@@ -336,7 +339,6 @@ mod tests {
                 },
                 "deploymentConfiguration.alarms",
             ),
-            (|i| i.enable_execute_command = Some(true), "enableExecuteCommand"),
             (|i| i.launch_type = Some("EXTERNAL".into()), "launchType EXTERNAL"),
             (|i| configuration(i).bake_time_in_minutes = Some(5), "bakeTimeInMinutes"),
         ];

@@ -32,6 +32,7 @@ pub struct Launch<'a> {
     pub service: Option<ServiceName>,
     pub deployment: Option<DeploymentId>,
     pub capacity_provider: Option<CapacityProvider>,
+    pub enable_execute_command: bool,
     pub overrides: TaskOverride,
     pub tags: Tags,
     pub client_token: Option<(String, u64)>,
@@ -117,6 +118,7 @@ pub fn launch(tx: &mut Tx, cx: &Cx, wanted: Launch<'_>) -> Result<Task, LaunchEr
         failed_beside: 0,
         protected_until: None,
         was_healthy: false,
+        enable_execute_command: wanted.enable_execute_command,
         id: id.clone(),
     };
     tracing::debug!(task = %task_arn, subnet = %task.network.subnet, address = %task.network.address, "task written");
@@ -245,20 +247,11 @@ pub fn renew_session(tx: &mut Tx, cx: &Cx, key: &(Scope, TaskId), role: &str) {
 mod tests {
     use super::super::testing::World;
     use super::*;
-    use longshore_aws_model::iam::CreateRoleInput;
 
     #[test]
     fn credentials_are_renewed_before_they_end_and_old_ones_live_until_they_end() {
         let mut world = World::new();
-        let trust = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
-            "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
-        let role = CreateRoleInput {
-            role_name: "app".to_owned(),
-            assume_role_policy_document: trust.to_owned(),
-            ..Default::default()
-        };
-        world.write(|tx, cx| iam::create_role::create_role(tx, cx, role)).expect("a role");
-        let task_role_arn = Some("arn:aws:iam::123456789012:role/app".to_owned());
+        let task_role_arn = Some(world.role());
         world
             .run_task(|input| {
                 input.overrides = Some(longshore_aws_model::ecs::TaskOverride { task_role_arn, ..Default::default() })

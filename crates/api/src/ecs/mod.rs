@@ -19,6 +19,7 @@ mod describe_task_definition;
 mod describe_tasks;
 pub mod environment_files;
 pub(crate) mod error;
+mod execute_command;
 pub mod execution_role;
 pub mod launch;
 mod list_clusters;
@@ -69,6 +70,7 @@ pub fn routes(routes: Routes) -> Routes {
         .write::<DeleteTaskDefinitions>(delete_task_definitions::delete_task_definitions)
         .write::<RunTask>(run_task::run_task)
         .write::<StopTask>(stop_task::stop_task)
+        .read::<ExecuteCommand>(execute_command::execute_command)
         .read::<DescribeTasks>(describe_tasks::describe_tasks)
         .read::<ListTasks>(list_tasks::list_tasks)
         .write::<CreateService>(create_service::create_service)

@@ -15,8 +15,11 @@ use std::collections::BTreeSet;
 pub fn register_task_definition(
     tx: &mut Tx,
     cx: &Cx,
-    input: RegisterTaskDefinitionInput,
+    mut input: RegisterTaskDefinitionInput,
 ) -> Result<RegisterTaskDefinitionOutput, AwsError> {
+    // Common tools send empty names for none, and ECS takes them so.
+    input.task_role_arn.take_if(|role| role.is_empty());
+    input.execution_role_arn.take_if(|role| role.is_empty());
     refuse_on_fargate!(input; placement_constraints, inference_accelerators);
     refuse!(input; proxy_configuration, enable_fault_injection, trusted_execution_configuration);
     if input.ipc_mode.is_set() {
@@ -372,10 +375,10 @@ mod tests {
     #[test]
     fn a_role_has_a_name_or_an_arn_of_iam() {
         let with_role = |role: &str| registered(|input| input.execution_role_arn = Some(role.to_owned()));
-        for good in ["task", "arn:aws:iam::000000000000:role/path/task@1"] {
+        for good in ["", "task", "arn:aws:iam::000000000000:role/path/task@1"] {
             assert_eq!(with_role(good), Ok(()));
         }
-        for bad in ["", "a b", "arn:aws:iam::000000000000:user/task", "arn:aws:ecs:us-east-1:000000000000:role/task"] {
+        for bad in ["a b", "arn:aws:iam::000000000000:user/task", "arn:aws:ecs:us-east-1:000000000000:role/task"] {
             assert_eq!(with_role(bad), Err(error::client("Role is not valid")), "{bad}");
         }
     }

@@ -3,7 +3,7 @@
 use super::launch::{Launch, LaunchError, launch};
 use super::register_task_definition::{check_shares, environment, ephemeral_gib, parse_cpu, parse_memory};
 use super::unsupported::refuse;
-use super::{capacity, environment_files, error, names, network, secrets, view};
+use super::{capacity, environment_files, error, execute_command, names, network, secrets, view};
 use crate::Cx;
 use longshore_aws_model::ecs::{self as wire, Failure, RunTaskInput, RunTaskOutput};
 use longshore_aws_model::{AwsError, ErrorMember};
@@ -22,7 +22,7 @@ const STARTED_BY_MAX: usize = 128;
 const CLIENT_TOKEN_LASTS: Duration = Duration::from_secs(24 * 3600);
 
 pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutput, AwsError> {
-    refuse!(input; enable_execute_command, placement_constraints, placement_strategy, volume_configurations, reference_id);
+    refuse!(input; placement_constraints, placement_strategy, volume_configurations, reference_id);
     let client_token = names::client_token(input.client_token.as_deref(), CLIENT_TOKEN_MAX)?.map(str::to_owned);
     let digest = digest(&input);
     let cluster = names::cluster(tx, &cx.scope, input.cluster.as_deref())?;
@@ -42,6 +42,8 @@ pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutp
     check_platform_version(input.platform_version.as_deref())?;
     let network = network::resolve(tx, &cx.scope, input.network_configuration)?;
     let overrides = overrides(input.overrides.unwrap_or_default(), &definition)?;
+    let executes = input.enable_execute_command.unwrap_or(false);
+    execute_command::check_task_role(executes, &definition, &overrides)?;
     let managed_tags = input.enable_ecs_managed_tags == Some(true);
     let mut tags = Tags::default();
     match input.propagate_tags.as_deref() {
@@ -71,6 +73,7 @@ pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutp
             service: None,
             deployment: None,
             capacity_provider: provider,
+            enable_execute_command: executes,
             overrides: overrides.clone(),
             tags: tags.clone(),
             client_token: client_token.clone().map(|token| (token, digest)),
@@ -91,13 +94,11 @@ pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutp
     Ok(output(cx, &cluster, tasks.iter(), failures))
 }
 
-/// What services write themselves is theirs alone: tasks are found by it.
+/// What services write themselves is theirs alone: tasks are found by it. (The documentation names the characters that
+/// startedBy may have, but AWS takes others, and its own services and common tools send spaces.)
 fn check_names(started_by: Option<&str>, group: Option<&str>) -> Result<(), AwsError> {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/');
-    if started_by.is_some_and(|by| by.len() > STARTED_BY_MAX || !by.chars().all(is_allowed)) {
-        return Err(error::invalid(format!(
-            "startedBy can have up to {STARTED_BY_MAX} letters, numbers, hyphens, forward slashes and underscores."
-        )));
+    if started_by.is_some_and(|by| by.chars().count() > STARTED_BY_MAX) {
+        return Err(error::invalid(format!("startedBy can have up to {STARTED_BY_MAX} characters.")));
     }
     if group.is_some_and(|group| group.starts_with("service:")) {
         return Err(error::invalid("Groups that begin with service: are for the tasks of services."));
@@ -156,7 +157,10 @@ pub fn check_platform_version(version: Option<&str>) -> Result<(), AwsError> {
     }
 }
 
-fn overrides(given: wire::TaskOverride, definition: &TaskDefinition) -> Result<TaskOverride, AwsError> {
+fn overrides(mut given: wire::TaskOverride, definition: &TaskDefinition) -> Result<TaskOverride, AwsError> {
+    // As in task definitions, no name is none.
+    given.task_role_arn.take_if(|role| role.is_empty());
+    given.execution_role_arn.take_if(|role| role.is_empty());
     refuse!(given; inference_accelerator_overrides);
     let cpu_units = given.cpu.as_deref().map(parse_cpu).transpose()?;
     let memory_mib = given.memory.as_deref().map(parse_memory).transpose()?;
@@ -258,7 +262,8 @@ mod tests {
         };
         let longest = "a/b-C_9".repeat(18) + "12";
         assert!(run(&longest, "batch:service:s").is_ok());
-        for (by, group) in [(&*(longest + "3"), "batch"), ("a b", "batch"), ("ci", "service:s")] {
+        assert!(run("ECS Deploy", "batch").is_ok());
+        for (by, group) in [(&*(longest + "3"), "batch"), ("ci", "service:s")] {
             let (code, message) = run(by, group).expect_err("it is not allowed");
             assert_eq!(code, "InvalidParameterException");
             assert!(message.contains(if group == "batch" { "startedBy" } else { "service:" }), "{message}");

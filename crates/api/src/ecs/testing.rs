@@ -7,9 +7,11 @@ use super::launch::{Launch, launch};
 use super::register_task_definition::register_task_definition;
 use super::run_task::run_task;
 use crate::Cx;
+use crate::iam::create_role::create_role;
 use crate::testing::Fixture;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::*;
+use longshore_aws_model::iam::CreateRoleInput;
 use longshore_store::{Snapshot, Tx};
 use longshore_types::ecs::TaskOverride;
 use longshore_types::id::{Family, ServiceName, SubnetId};
@@ -29,6 +31,19 @@ impl World {
         world.write(|tx, cx| create_cluster(tx, cx, cluster)).expect("a cluster");
         world.define("web");
         world
+    }
+
+    /// A role that tasks may have: its ARN.
+    pub fn role(&self) -> String {
+        let trust = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+            "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
+        let role = CreateRoleInput {
+            role_name: "app".to_owned(),
+            assume_role_policy_document: trust.to_owned(),
+            ..Default::default()
+        };
+        self.write(|tx, cx| create_role(tx, cx, role)).expect("a role");
+        "arn:aws:iam::123456789012:role/app".to_owned()
     }
 
     /// A new revision of a family.
@@ -128,6 +143,7 @@ impl World {
                 service: Some(ServiceName::from("s")),
                 deployment: None,
                 capacity_provider: None,
+                enable_execute_command: false,
                 overrides: TaskOverride::default(),
                 tags: Default::default(),
                 client_token: None,

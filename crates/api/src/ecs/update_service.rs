@@ -3,7 +3,7 @@
 use super::create_service::*;
 use super::run_task::check_platform_version;
 use super::unsupported::refuse;
-use super::{capacity, deployment, error, names, network, view};
+use super::{capacity, deployment, error, execute_command, names, network, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{UpdateServiceInput, UpdateServiceOutput};
@@ -12,7 +12,7 @@ use longshore_types::ecs::ServiceStatus;
 
 pub fn update_service(tx: &mut Tx, cx: &Cx, mut input: UpdateServiceInput) -> Result<UpdateServiceOutput, AwsError> {
     input.service_connect_configuration.take_if(|given| connects_nothing(given));
-    refuse!(input; service_registries, placement_constraints, placement_strategy, enable_execute_command,
+    refuse!(input; service_registries, placement_constraints, placement_strategy,
         service_connect_configuration, volume_configurations, vpc_lattice_configurations, gateway_connectors, monitoring);
     check_controller(input.deployment_controller.as_ref())?;
     let cluster = names::cluster_name(input.cluster.as_deref())?;
@@ -69,6 +69,10 @@ pub fn update_service(tx: &mut Tx, cx: &Cx, mut input: UpdateServiceInput) -> Re
     if let Some(seconds) = grace(input.health_check_grace_period_seconds, template, &definition)? {
         service.health_check_grace_seconds = seconds;
     }
+    if let Some(executes) = input.enable_execute_command {
+        service.enable_execute_command = executes;
+    }
+    execute_command::check_service_role(service.enable_execute_command, &definition, "updated")?;
     if let Some(managed) = input.enable_ecs_managed_tags {
         service.enable_ecs_managed_tags = managed;
     }

@@ -295,7 +295,7 @@ pub fn task(scope: &Scope, t: &Task, with_tags: bool) -> wire::Task {
         cpu: Some(t.cpu_units.to_string()),
         created_at: Some(time(t.times.created_at)),
         desired_status: Some(t.desired_status.as_str().to_owned()),
-        enable_execute_command: Some(false),
+        enable_execute_command: Some(t.enable_execute_command),
         execution_stopped_at: t.times.execution_stopped_at.map(time),
         group: Some(t.group.clone()),
         health_status: Some(t.health.as_str().to_owned()),
@@ -358,6 +358,15 @@ fn container(scope: &Scope, t: &Task, c: &TaskContainer, task_arn: &str, address
         reason: c.reason.clone(),
         network_bindings: list(vec![]),
         network_interfaces: list(vec![interface]),
+        // Nothing runs that would take commands: clients wait for RUNNING before they send one.
+        managed_agents: t.enable_execute_command.then(|| {
+            vec![wire::ManagedAgent {
+                name: Some("ExecuteCommandAgent".to_owned()),
+                last_status: Some("STOPPED".to_owned()),
+                reason: Some("Longshore does not run commands in tasks yet.".to_owned()),
+                ..Default::default()
+            }]
+        }),
         health_status: Some(c.health.as_str().to_owned()),
         cpu: Some(c.cpu_units.to_string()),
         memory: c.memory_mib.map(|mib| mib.to_string()),

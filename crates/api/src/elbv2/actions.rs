@@ -12,18 +12,20 @@ use longshore_types::elbv2::{Action, LoadBalancer};
 
 const CONTENT_TYPES: [&str; 5] = ["text/plain", "text/css", "text/html", "application/javascript", "application/json"];
 
-/// The actions of a listener or a rule of `load_balancer`: one decides, one that lets requests in may be before it.
+/// The actions of a listener or a rule of `load_balancer`, and the order that they were given: one decides, one that lets
+/// requests in may be before it.
 pub fn parse(
     state: &Snapshot,
     cx: &Cx,
     load_balancer: &LoadBalancer,
     owner: Owner<'_>,
     mut given: Vec<wire::Action>,
-) -> Result<Vec<Action>, AwsError> {
+) -> Result<(Vec<Action>, Vec<i32>), AwsError> {
     let scope = &cx.scope;
     if given.len() > 1 {
         sort(&mut given)?;
     }
+    let order = given.iter().filter_map(|action| action.order).collect();
     let actions: Vec<Action> =
         given.into_iter().map(|given| action(&cx.settings.vault, owner, given)).collect::<Result<_, _>>()?;
     let guards = actions.iter().filter(|action| action.guard().is_some()).count();
@@ -63,7 +65,7 @@ pub fn parse(
     let mut groups = usage.target_groups(&load_balancer.arn);
     groups.extend(actions.iter().flat_map(Action::target_groups));
     limits::check(&limits::TARGET_GROUPS_PER_LOAD_BALANCER, groups.len())?;
-    Ok(actions)
+    Ok((actions, order))
 }
 
 /// Into the order in which they are performed, which several actions have to say.

@@ -21,7 +21,7 @@ pub fn create_listener(tx: &mut Tx, cx: &Cx, input: CreateListenerInput) -> Resu
     let port = check_port(input.port.ok_or_else(|| error::validation("A port must be specified"))?)?;
     let arn = names::listener_arn(&load_balancer.arn, &cx.ids().hex(16));
     let owner = Owner { arn: &arn, protocol: &protocol, former: &[] };
-    let default_actions = actions::parse(tx, cx, &load_balancer, owner, input.default_actions)?;
+    let (default_actions, action_order) = actions::parse(tx, cx, &load_balancer, owner, input.default_actions)?;
     let tags = tags::parse(&input.tags.unwrap_or_default())?;
     let mut row = Listener {
         arn,
@@ -29,6 +29,7 @@ pub fn create_listener(tx: &mut Tx, cx: &Cx, input: CreateListenerInput) -> Resu
         protocol,
         port,
         default_actions,
+        action_order,
         certificates: vec![],
         ssl_policy: None,
         attributes: BTreeMap::new(),
@@ -44,6 +45,7 @@ pub fn create_listener(tx: &mut Tx, cx: &Cx, input: CreateListenerInput) -> Resu
                 (&existing.arn, &existing.default_actions),
                 (&row.arn, &row.default_actions),
             )
+            && existing.action_order == row.action_order
             && existing.certificates.first() == row.certificates.first()
             && existing.ssl_policy == row.ssl_policy;
         if same {

@@ -15,14 +15,15 @@ pub fn create_rule(tx: &mut Tx, cx: &Cx, input: CreateRuleInput) -> Result<Creat
     let conditions = conditions::parse(input.conditions)?;
     let arn = names::rule_arn(&listener.arn, &cx.ids().hex(16));
     let owner = Owner { arn: &arn, protocol: &listener.protocol, former: &[] };
-    let actions = actions::parse(tx, cx, &load_balancer, owner, input.actions)?;
+    let (actions, action_order) = actions::parse(tx, cx, &load_balancer, owner, input.actions)?;
     let transforms = transforms::parse(input.transforms.unwrap_or_default())?;
     let tags = tags::parse(&input.tags.unwrap_or_default())?;
     if names::rules_of(tx, &cx.scope, &listener.arn).iter().any(|rule| rule.priority == priority) {
         return Err(error::priority_in_use(priority));
     }
     limits::check(&limits::RULES, limits::rules(tx, &cx.scope, &load_balancer.arn) + 1)?;
-    let row = Rule { arn, listener: listener.arn.clone(), priority, conditions, actions, transforms, tags };
+    let row =
+        Rule { arn, listener: listener.arn.clone(), priority, conditions, actions, action_order, transforms, tags };
     let sent = view::rule(&row);
     tx.rules().put((cx.scope.clone(), row.arn.clone()), row);
     Ok(CreateRuleOutput { rules: Some(vec![sent]) })
@@ -38,6 +39,7 @@ mod tests {
     use super::*;
     use crate::elbv2::testing::*;
     use crate::testing::Fixture;
+    use longshore_aws_model::elbv2::Action;
 
     #[test]
     fn a_rule_is_made_and_shown_as_it_was_given() {
@@ -72,5 +74,18 @@ mod tests {
         ] {
             assert_eq!(refusal(write(&fixture, create_rule, given)), expected);
         }
+    }
+
+    #[test]
+    fn an_order_is_shown_where_one_was_given() {
+        let fixture = Fixture::new();
+        let stack = stack(&fixture);
+        let shown = |priority: i32, order: Option<i32>| {
+            let input = rule_input(&stack, priority, "/a/*");
+            let actions = input.actions.iter().map(|action| Action { order, ..action.clone() }).collect();
+            let made = write(&fixture, create_rule, CreateRuleInput { actions, ..input }).expect("made");
+            made.rules.expect("one")[0].actions.as_ref().expect("one")[0].order
+        };
+        assert_eq!((shown(1, None), shown(2, Some(1)), shown(3, Some(100))), (None, Some(1), Some(100)));
     }
 }

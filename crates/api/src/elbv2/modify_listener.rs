@@ -26,7 +26,7 @@ pub fn modify_listener(tx: &mut Tx, cx: &Cx, input: ModifyListenerInput) -> Resu
     }
     if let Some(given) = input.default_actions.filter(|actions| !actions.is_empty()) {
         let owner = Owner { arn: &row.arn, protocol: &row.protocol, former: &row.default_actions };
-        row.default_actions = actions::parse(tx, cx, &load_balancer, owner, given)?;
+        (row.default_actions, row.action_order) = actions::parse(tx, cx, &load_balancer, owner, given)?;
     }
     let rules = names::rules_of(tx, &cx.scope, &row.arn);
     let of_rules = rules.iter().flat_map(|rule| &rule.actions);

@@ -25,7 +25,7 @@ pub fn modify_rule(tx: &mut Tx, cx: &Cx, input: ModifyRuleInput) -> Result<Modif
     }
     if let Some(given) = input.actions.filter(|actions| !actions.is_empty()) {
         let owner = Owner { arn: &row.arn, protocol: &listener.protocol, former: &row.actions };
-        row.actions = actions::parse(tx, cx, &load_balancer, owner, given)?;
+        (row.actions, row.action_order) = actions::parse(tx, cx, &load_balancer, owner, given)?;
     }
     if resets {
         row.transforms.clear();

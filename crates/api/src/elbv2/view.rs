@@ -93,7 +93,7 @@ pub fn listener(row: &Listener) -> wire::Listener {
         load_balancer_arn: text(&row.load_balancer),
         port: Some(row.port.into()),
         protocol: text(&row.protocol),
-        default_actions: Some(actions(&row.default_actions)),
+        default_actions: Some(actions(&row.default_actions, &row.action_order)),
         certificates: row
             .certificates
             .first()
@@ -108,7 +108,7 @@ pub fn rule(row: &Rule) -> wire::Rule {
         rule_arn: text(&row.arn),
         priority: Some(row.priority.to_string()),
         conditions: Some(row.conditions.iter().map(condition).collect()),
-        actions: Some(actions(&row.actions)),
+        actions: Some(actions(&row.actions, &row.action_order)),
         is_default: Some(false),
         transforms: transforms::view(&row.transforms),
     }
@@ -120,15 +120,15 @@ pub fn default_rule(row: &Listener) -> wire::Rule {
         rule_arn: Some(names::default_rule_arn(&row.arn)),
         priority: text("default"),
         conditions: Some(vec![]),
-        actions: Some(actions(&row.default_actions)),
+        actions: Some(actions(&row.default_actions, &row.action_order)),
         is_default: Some(true),
         transforms: None,
     }
 }
 
-fn actions(actions: &[Action]) -> Vec<wire::Action> {
-    let numbered = actions.iter().zip(1..);
-    numbered.map(|(row, order)| wire::Action { order: Some(order), ..action(row) }).collect()
+fn actions(actions: &[Action], order: &[i32]) -> Vec<wire::Action> {
+    let order = order.iter().copied().map(Some).chain(std::iter::repeat(None));
+    actions.iter().zip(order).map(|(row, order)| wire::Action { order, ..action(row) }).collect()
 }
 
 fn action(row: &Action) -> wire::Action {

@@ -1,5 +1,6 @@
 //! CloudWatch Logs: groups and streams in the store, events in `telemetry`.
 
+mod absent;
 mod create_log_group;
 mod create_log_stream;
 mod delete_log_group;
@@ -50,5 +51,7 @@ pub fn routes(routes: Routes) -> Routes {
         .write::<TagLogGroup>(tags::tag_log_group)
         .write::<UntagLogGroup>(tags::untag_log_group)
         .read::<ListTagsLogGroup>(tags::list_tags_log_group)
+        .read::<DescribeMetricFilters>(absent::describe_metric_filters)
+        .read::<DescribeSubscriptionFilters>(absent::describe_subscription_filters)
         .read::<TestMetricFilter>(test_metric_filter::test_metric_filter)
 }

@@ -13,7 +13,10 @@ pub fn get_parameters_by_path(
     cx: &Cx,
     input: GetParametersByPathInput,
 ) -> Result<GetParametersByPathOutput, AwsError> {
-    filter::check_path(&input.path)?;
+    // AWS's public parameters: none are here, but asking is no mistake.
+    if !filter::is_below(&input.path, "/aws/service", true) && input.path != "/aws/service" {
+        filter::check_path(&input.path)?;
+    }
     let filters = Filters::parse(input.parameter_filters.unwrap_or_default(), filter::BY_PATH)?;
     let recursive = input.recursive.unwrap_or(false);
     let limit = input.max_results.map_or(10, |n| n.clamp(1, 10) as usize);
@@ -69,6 +72,9 @@ mod tests {
         assert_eq!(names(&fixture, at("/app/", true)), ["/app/a", "/app/db/host", "/app/db/port"]);
         assert_eq!(names(&fixture, at("/", false)), ["/apple", "flat"]);
         assert_eq!(names(&fixture, at("/none", true)), Vec::<String>::new());
+        for public in ["/aws/service", "/aws/service/", "/aws/service/ecs/optimized-ami"] {
+            assert_eq!(names(&fixture, at(public, true)), Vec::<String>::new());
+        }
     }
 
     #[test]
@@ -86,6 +92,10 @@ mod tests {
         assert!(
             refusal(fixture.read(|state, cx| get_parameters_by_path(state, cx, at("app", true))))
                 .starts_with("ValidationException: The parameter doesn't meet the parameter name requirements.")
+        );
+        assert!(
+            refusal(fixture.read(|state, cx| get_parameters_by_path(state, cx, at("/aws/mine", true))))
+                .starts_with("ValidationException: ")
         );
     }
 }

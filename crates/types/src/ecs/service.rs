@@ -19,6 +19,8 @@ pub struct Service {
     #[serde(default)]
     pub zone_rebalancing: bool,
     pub enable_ecs_managed_tags: bool,
+    #[serde(default)]
+    pub enable_execute_command: bool,
     pub propagate_tags: PropagateTags,
     /// Newest first; the first is PRIMARY.
     pub deployments: Vec<Deployment>,

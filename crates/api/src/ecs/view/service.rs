@@ -150,7 +150,7 @@ pub fn service(state: &Snapshot, scope: &Scope, s: &Service, with_tags: bool) ->
         created_by: Some(s.created_by.clone()),
         enable_ecs_managed_tags: Some(s.enable_ecs_managed_tags),
         propagate_tags: Some(s.propagate_tags.to_string()),
-        enable_execute_command: Some(false),
+        enable_execute_command: Some(s.enable_execute_command),
         availability_zone_rebalancing: Some(if s.zone_rebalancing { "ENABLED" } else { "DISABLED" }.to_owned()),
         ..Default::default()
     }
