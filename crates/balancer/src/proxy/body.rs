@@ -249,6 +249,10 @@ impl Streamed {
         match &self.source {
             Source::Shared(incoming, _) => incoming.size_hint(),
             Source::Alone(held, upstream) => {
+                if held.iter().flatten().any(Frame::is_trailers) {
+                    // Only chunks have room for them.
+                    return SizeHint::default();
+                }
                 let held = held.iter().flatten().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum::<u64>();
                 match upstream.as_ref().map_or(Some(0), |upstream| upstream.left()) {
                     Some(left) => SizeHint::with_exact(held + left),

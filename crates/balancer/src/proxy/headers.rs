@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::header::{CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::h1::has_token;
 use super::host;
 use crate::compile::Route;
 use crate::config::XffMode;
@@ -98,7 +99,11 @@ pub(super) fn to_target(headers: &mut HeaderMap, call: &Call, route: &Route) -> 
 }
 
 fn wants_websocket(headers: &HeaderMap) -> bool {
-    headers.get(UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
+    let says_so = headers.get_all(CONNECTION).iter().any(|value| has_token(value.as_bytes(), b"upgrade"));
+    says_so
+        && headers
+            .get(UPGRADE)
+            .is_some_and(|upgrade| upgrade.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Makes a target's headers those the client gets.

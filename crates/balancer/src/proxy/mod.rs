@@ -18,7 +18,7 @@ pub(crate) mod upstream;
 
 use std::rc::Rc;
 
-use http::header::{CONTENT_TYPE, COOKIE, HOST};
+use http::header::{CONTENT_TYPE, COOKIE, HOST, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::action::redirect::Origin as Place;
@@ -94,7 +94,7 @@ pub(crate) async fn handle(call: &Rc<Call>, mut request: Box<Request<RequestBody
     if is_http2 {
         // Connections end by other means there.
         response.headers_mut().remove(http::header::CONNECTION);
-    } else if origin.is_old(&route) || call.ends_connections() {
+    } else if tunnel.is_none() && (origin.is_old(&route) || call.ends_connections()) {
         respond::close_after(&mut response);
     }
     match &mut tunnel {
@@ -269,6 +269,10 @@ fn prepare(
     if let Some(transforms) = decision.transforms {
         transforms.apply(request).ok_or(StatusCode::BAD_REQUEST)?;
     }
+    if request.version() != Version::HTTP_11 {
+        // Nobody else may ask for another protocol.
+        request.headers_mut().remove(UPGRADE);
+    }
     headers::to_target(request.headers_mut(), call, route)?;
     // After that: a client may have named these headers as ones that end here.
     if let Some(pass) = pass {
@@ -329,8 +333,14 @@ fn is_compatible<B>(request: &Request<B>, version: ProtocolVersion) -> bool {
     }
 }
 
+/// The path and query of an absolute target, which may have a query alone.
 fn origin_form(uri: &Uri) -> Uri {
-    uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()))
+    match uri.path_and_query() {
+        Some(path) if path.as_str().starts_with(['/', '*']) => Uri::from(path.clone()),
+        // Its text has the slash that its bytes lack.
+        Some(path) => Uri::try_from(path.to_string()).unwrap_or_default(),
+        None => Uri::from_static("/"),
+    }
 }
 
 /// What HTTP/2's pseudo-headers are made of; the host moves there.

@@ -158,6 +158,10 @@ impl Upstream {
             self.out.advance(count);
         }
         if sending.body.is_some() {
+            // What a TLS session took leaves, whenever the rest comes.
+            if let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_flush(cx) {
+                return Poll::Ready(Err(error.into()));
+            }
             return Poll::Pending;
         }
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;

@@ -34,8 +34,8 @@ use crate::proxy::tunnel::Tunnel;
 /// is not lost to a reset.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 
-/// So much of a body that nobody wanted is passed over when it has come already; for more, the connection ends.
-const DRAINED_BYTES_MAX: usize = 64 * 1024;
+/// So much of a body that nobody wanted is waited for and passed over; for more, the connection ends.
+const DRAINED_BYTES_MAX: u64 = 64 * 1024;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -212,7 +212,9 @@ impl Client {
                 Ok(None) => {}
                 Err(refusal) => return Poll::Ready(Next::Refused(refusal)),
             }
-            let phase = if inbound.partial.is_empty() { Phase::Idle } else { Phase::Head };
+            // Empty lines between requests are no beginning of one.
+            let is_begun = inbound.partial.iter().any(|byte| !b"\r\n".contains(byte));
+            let phase = if is_begun { Phase::Head } else { Phase::Idle };
             if phase != self.call.phase() {
                 self.call.set_phase(phase);
             }
@@ -280,6 +282,7 @@ impl Client {
         match tunnel {
             Some(tunnel) => Some(End::Tunnel(tunnel)),
             None if keeps_alive && self.drain().await => {
+                self.inbound.borrow_mut().body.rest();
                 self.call.set_phase(Phase::Idle);
                 None
             }
@@ -355,9 +358,17 @@ impl Client {
                 }
                 if out.is_empty() {
                     if body.is_some() {
+                        // What a TLS session took leaves, whenever the rest comes.
+                        if let Poll::Ready(Err(gone)) = self.poll_flush(cx) {
+                            return Poll::Ready(Err(gone));
+                        }
                         return self.poll_gone(cx).map(Err);
                     }
                     ready!(self.poll_flush(cx))?;
+                    if is_broken && framing == Some(Framing::UntilClose) {
+                        // An orderly end would make a whole body of it.
+                        self.stream.borrow().reset_on_close();
+                    }
                     return Poll::Ready(if is_broken { Err(Gone) } else { Ok(keeps_alive) });
                 }
                 ready!(self.poll_write(cx, &mut out))?;
@@ -407,27 +418,38 @@ impl Client {
                 Ok(count) => inbound.interim = &inbound.interim[count..],
                 Err(error) => return Poll::Ready(Some(Err(error.into()))),
             }
-            if inbound.interim.is_empty() && ready!(self.poll_flush(cx)).is_err() {
-                return Poll::Ready(Some(Err(ReceiveError::Closed)));
-            }
         }
-        inbound.body.poll_frame(cx, |cx, space| self.poll_read(cx, &mut ReadBuf::uninit(space)))
+        let polled = inbound.body.poll_frame(cx, |cx, space| self.poll_read(cx, &mut ReadBuf::uninit(space)));
+        if polled.is_pending() {
+            // The client may be waiting for what a TLS session took. An error shows when more is written or read.
+            let _ = Pin::new(&mut *self.stream.borrow_mut()).poll_flush(cx);
+        }
+        polled
     }
 
-    /// Passes over what is left of the request's body, as far as it has come. Says whether that was all.
+    /// Passes over what is left of the request's body, if it is little and comes soon: many clients send it after the head.
+    /// Says whether that was all.
     async fn drain(&self) -> bool {
         if self.has_body_ended() {
             return true;
         }
+        self.call.set_phase(Phase::Lingering);
         let mut passed_over = 0;
         poll_fn(|cx| {
-            while let Poll::Ready(Some(Ok(frame))) = self.poll_body(cx) {
-                passed_over += frame.data_ref().map_or(0, Bytes::len);
-                if passed_over > DRAINED_BYTES_MAX {
-                    break;
+            loop {
+                if self.has_body_ended() {
+                    return Poll::Ready(true);
+                }
+                let is_long = self.body_left().is_some_and(|left| left > DRAINED_BYTES_MAX);
+                if is_long || passed_over > DRAINED_BYTES_MAX || self.call.is_expired() {
+                    return Poll::Ready(false);
+                }
+                match ready!(self.poll_body(cx)) {
+                    Some(Ok(frame)) => passed_over += frame.data_ref().map_or(0, |data| data.len() as u64),
+                    Some(Err(_)) => return Poll::Ready(false),
+                    None => {}
                 }
             }
-            Poll::Ready(self.has_body_ended())
         })
         .await
     }

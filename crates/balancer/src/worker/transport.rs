@@ -18,6 +18,16 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
+    /// Has the connection end with a reset.
+    pub(crate) fn reset_on_close(&self) {
+        let stream = match self {
+            Transport::Plain(stream) => stream,
+            Transport::Tls(stream) => stream.get_ref().0,
+        };
+        // Where the option fails, the connection ends all the same.
+        let _ = stream.set_zero_linger();
+    }
+
     /// Writes parts of a message.
     pub(crate) fn poll_write_parts(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self {

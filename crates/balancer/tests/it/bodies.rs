@@ -308,7 +308,7 @@ async fn refused_connections_are_502() {
 #[tokio::test]
 async fn a_body_nobody_wanted_ends_the_connection_unless_it_has_come() {
     let rig = Rig::start(vec![], crate::rig::fixed(200, "no thanks"), vec![], 1).await;
-    // All there: passed over.
+    // All there, or soon to come: passed over.
     let mut connection = Connection::open(rig.address).await;
     let whole = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     for _ in 0..2 {
@@ -316,8 +316,11 @@ async fn a_body_nobody_wanted_ends_the_connection_unless_it_has_come() {
         let answer = connection.read().await.unwrap();
         assert_eq!((answer.text().as_str(), answer.header("connection")), ("no thanks", None));
     }
-    // The rest may look like a request.
-    connection.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nGET /half").await;
+    connection.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\n").await;
+    assert_eq!(connection.read().await.unwrap().status(), 200);
+    connection.send(vec![b'x'; 3000]).await;
+    // A rest that is long may look like a request.
+    connection.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nGET /half").await;
     assert_eq!(connection.read().await.unwrap().status(), 200);
     assert!(connection.is_closed().await);
     // Who waits to be asked is told that nobody will.
@@ -357,5 +360,35 @@ async fn a_client_that_leaves_is_noticed_while_its_target_thinks() {
         drop(connection);
         let left = tokio::time::timeout(Duration::from_secs(10), told.recv());
         assert_eq!(left.await.expect("the target is let go of"), Some("left"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn trailers_keep_their_chunks_however_they_come() {
+    let target = raw(|mut stream| async move {
+        while let Some(head) = read_head(&mut stream).await {
+            let rest = "3\r\nabc\r\n0\r\nX-Sum: 7\r\nSet-Cookie: a=b\r\n\r\n";
+            let head_of = "HTTP/1.1 200 OK\r\nTrailer: X-Sum, Set-Cookie\r\nTransfer-Encoding: chunked\r\n\r\n";
+            if head.contains(" /apart ") {
+                stream.write_all(head_of.as_bytes()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                stream.write_all(rest.as_bytes()).await.unwrap();
+            } else {
+                stream.write_all(format!("{head_of}{rest}").as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let rig = Rig::forwarding(vec![group("g", &[&target])]).await;
+    let mut connection = Connection::open(rig.address).await;
+    for path in ["/apart", "/at-once"] {
+        connection.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n")).await;
+        let mut received = Vec::new();
+        while !received.ends_with(b"\r\n0\r\nx-sum: 7\r\n\r\n") {
+            let text = String::from_utf8_lossy(&received).into_owned();
+            let read = tokio::time::timeout(Duration::from_secs(5), connection.stream.read_buf(&mut received));
+            assert!(read.await.expect(&text).unwrap() > 0, "{text}");
+        }
+        assert!(!String::from_utf8_lossy(&received).contains("content-length"));
     }
 }

@@ -90,6 +90,18 @@ async fn absolute_targets_become_origin_form() {
     let answer = once(rig.address, "GET http://other.example:81/p?q HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(answer.text().starts_with("a GET /p?q\n"), "{}", answer.text());
     assert_eq!(answer.received("host").as_deref(), Some("other.example:81"));
+    let answer = once(rig.address, "GET http://other.example?q HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(answer.text().starts_with("a GET /?q\n"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_broken_trailer_ends_the_connection() {
+    let rig = Rig::start(vec![], fixed(200, "passed"), vec![], 1).await;
+    let mut connection = Connection::open(rig.address).await;
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    connection.send(format!("{head}0\r\na b\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+    assert_eq!(connection.read().await.unwrap().status(), 200);
+    assert!(connection.is_closed().await);
 }
 
 #[tokio::test]

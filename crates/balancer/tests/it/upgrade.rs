@@ -86,4 +86,9 @@ async fn an_upgrade_nobody_asked_for_is_a_bad_gateway() {
     // Other protocols than WebSocket are not offered to the target.
     connection.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n").await;
     assert_eq!(connection.read().await.unwrap().status(), 502);
+    // Nor is WebSocket, where a client did not ask for it as it should.
+    connection.send("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n").await;
+    assert_eq!(connection.read().await.unwrap().status(), 502);
+    connection.send("GET / HTTP/1.0\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").await;
+    assert_eq!(connection.read().await.unwrap().status(), 502);
 }

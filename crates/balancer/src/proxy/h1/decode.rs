@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper::body::Frame;
 
-/// Longest line with a chunk's size, and longest trailer section.
+/// Longest line with a chunk's size, longest trailer section, and most that all extensions of chunks may have.
 const LINE_BYTES_MAX: usize = 16 * 1024;
 const TRAILERS_MAX: usize = 100;
 
@@ -27,8 +27,9 @@ pub(crate) struct Chunked {
     part: Part,
     /// Of the chunk at hand.
     left: u64,
-    /// Bytes of the line at hand.
+    /// Bytes of the line at hand, and of all extensions.
     line: usize,
+    extensions: usize,
     trailers: Vec<u8>,
 }
 
@@ -51,7 +52,13 @@ enum Part {
 
 impl Decoder {
     pub(crate) fn chunked() -> Decoder {
-        Decoder::Chunked(Box::new(Chunked { part: Part::SizeStart, left: 0, line: 0, trailers: Vec::new() }))
+        Decoder::Chunked(Box::new(Chunked {
+            part: Part::SizeStart,
+            left: 0,
+            line: 0,
+            extensions: 0,
+            trailers: Vec::new(),
+        }))
     }
 
     /// Whether the body is complete.
@@ -110,7 +117,8 @@ impl Chunked {
             }
             let byte = input.get_u8();
             self.line += 1;
-            if self.line > LINE_BYTES_MAX {
+            self.extensions += usize::from(self.part == Part::Extension);
+            if self.line > LINE_BYTES_MAX || self.extensions > LINE_BYTES_MAX {
                 return Err(BrokenChunk);
             }
             if matches!(self.part, Part::TrailerStart | Part::Trailer | Part::TrailerNewline | Part::EndNewline) {
@@ -213,6 +221,8 @@ mod tests {
             }
         }
         assert_eq!(decode(&format!("1;{}\r\n", "e".repeat(LINE_BYTES_MAX)), 4096), Err(BrokenChunk));
+        let many = format!("1;{}\r\na\r\n", "e".repeat(LINE_BYTES_MAX / 2)).repeat(3);
+        assert_eq!(decode(&many, 4096), Err(BrokenChunk));
         assert_eq!(decode(&format!("0\r\na: {}\r\n\r\n", "e".repeat(LINE_BYTES_MAX)), 4096), Err(BrokenChunk));
     }
 

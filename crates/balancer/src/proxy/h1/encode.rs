@@ -10,7 +10,7 @@ use super::out::Framing;
 const NEWLINE: &[u8] = b"\r\n";
 
 /// Fields that say how a message is framed, routed or understood are no trailers.
-const NEVER_TRAILERS: [&str; 12] = [
+const NEVER_TRAILERS: [&str; 15] = [
     "authorization",
     "cache-control",
     "connection",
@@ -19,7 +19,10 @@ const NEVER_TRAILERS: [&str; 12] = [
     "content-range",
     "content-type",
     "cookie",
+    "forwarded",
     "host",
+    "location",
+    "set-cookie",
     "te",
     "trailer",
     "transfer-encoding",
@@ -145,12 +148,17 @@ pub(super) fn field(name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) {
     out.extend_from_slice(NEWLINE);
 }
 
+/// Nor are those that we vouch for.
+fn may_follow(name: &str) -> bool {
+    !NEVER_TRAILERS.contains(&name) && !name.starts_with("x-forwarded-") && !name.starts_with("x-amzn-")
+}
+
 /// The names of a message's trailers that may be sent.
 pub(crate) fn announced_trailers(headers: &HeaderMap) -> Vec<HeaderName> {
     let lists = headers.get_all(TRAILER).iter();
     let names = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
     let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
-    names.filter(|name| !NEVER_TRAILERS.contains(&name.as_str())).collect()
+    names.filter(|name| may_follow(name.as_str())).collect()
 }
 
 #[cfg(test)]
@@ -176,9 +184,11 @@ mod tests {
         let head = parts(Method::GET, &[("host", "x"), ("a", "1"), ("a", "2")]);
         let expected = "GET /a?b=c HTTP/1.1\r\nhost: x\r\na: 1\r\na: 2\r\n\r\n".to_owned();
         assert_eq!(write_request(head, None), (None, expected));
-        let head = parts(Method::POST, &[("content-length", "9"), ("trailer", "X-Sum, Host")]);
+        let head = parts(Method::POST, &[("content-length", "9"), ("trailer", "X-Sum, Host, X-Forwarded-For")]);
         assert_eq!(announced_trailers(&head.headers), ["x-sum"]);
-        let expected = "POST /a?b=c HTTP/1.1\r\ntrailer: X-Sum, Host\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+        let expected =
+            "POST /a?b=c HTTP/1.1\r\ntrailer: X-Sum, Host, X-Forwarded-For\r\ntransfer-encoding: chunked\r\n\r\n"
+                .to_owned();
         assert_eq!(write_request(head, Some(None)), (Some(Framing::Chunked), expected));
         let (framing, text) = write_request(parts(Method::POST, &[]), Some(Some(3)));
         assert_eq!(framing, Some(Framing::Length(3)));

@@ -54,7 +54,16 @@ impl Receiver {
 
     /// Whether the body is complete.
     pub(crate) fn is_done(&self) -> bool {
-        self.decoder.is_done()
+        self.decoder.is_done() && !self.is_broken
+    }
+
+    /// Lets go of what a body needed, once it is complete: whoever waits for the next one has no buffers.
+    pub(crate) fn rest(&mut self) {
+        self.space = BytesMut::new();
+        if self.input.is_empty() {
+            // It may still hold the memory that its bytes were in.
+            self.input = Bytes::new();
+        }
     }
 
     /// Bytes still to be taken, where that is known.

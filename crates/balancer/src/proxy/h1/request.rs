@@ -115,6 +115,8 @@ fn may_be_complete(bytes: &[u8], known_partial: usize) -> bool {
 struct Facts {
     verdict: Verdict,
     content_length: Option<u64>,
+    /// It is given more than once, or with zeros before it.
+    is_length_odd: bool,
     is_chunked: bool,
     keeps_alive: bool,
     expects_continue: bool,
@@ -143,6 +145,7 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize, mode: DesyncMode) -
         verdict = Verdict::new(Tier::Ambiguous, "AmbiguousUri");
     }
     let mut content_length: Option<u64> = None;
+    let mut is_length_odd = false;
     let (mut is_chunked, mut hosts) = (false, 0);
     let (mut says_close, mut says_keep_alive) = (false, false);
     let (mut expects_continue, mut wants_trailers) = (false, false);
@@ -164,6 +167,7 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize, mode: DesyncMode) -
             }
             14 if name.eq_ignore_ascii_case("content-length") => {
                 let Some(bytes) = parse_length(value) else { return Err(bad("BadContentLength")) };
+                is_length_odd |= content_length.is_some() || (value.len() > 1 && value[0] == b'0');
                 match content_length.replace(bytes) {
                     Some(before) if before != bytes => return Err(bad("MultipleContentLength")),
                     Some(_) => verdict = verdict.or(Verdict::new(Tier::Ambiguous, "DuplicateContentLength")),
@@ -207,7 +211,7 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize, mode: DesyncMode) -
         return Err(Refusal { status: StatusCode::BAD_REQUEST, verdict });
     }
     let keeps_alive = !says_close && (is_http_11 || says_keep_alive);
-    Ok(Facts { verdict, content_length, is_chunked, keeps_alive, expects_continue, wants_trailers })
+    Ok(Facts { verdict, content_length, is_length_odd, is_chunked, keeps_alive, expects_continue, wants_trailers })
 }
 
 /// Makes a request of a head that was found to be good; says how its body is framed.
@@ -243,8 +247,8 @@ fn build<B>(
             Decoder::chunked()
         }
         (false, Some(length)) => {
-            // Several are made one.
-            if facts.verdict.tier > Tier::Compliant {
+            // Several are made one, and all are written alike.
+            if facts.is_length_odd {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
             }
             Decoder::Length(length)
@@ -344,6 +348,8 @@ mod tests {
         let same = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n";
         assert_eq!(refused(same, DesyncMode::Strictest), (400, "DuplicateContentLength"));
         assert_eq!(good(same).request.headers().get_all("content-length").iter().count(), 1);
+        let zeros = good("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0003\r\n\r\nabc");
+        assert_eq!(zeros.request.headers()["content-length"].as_bytes(), b"3");
         for (headers, code) in [
             ("Content-Length: 4\r\nContent-Length: 5", 400),
             ("Content-Length: +4", 400),

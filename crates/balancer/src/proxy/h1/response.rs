@@ -121,6 +121,7 @@ fn framing(
             // An old word for none.
             headers.remove(TRANSFER_ENCODING);
         } else if is_bodiless {
+            headers.remove(CONTENT_LENGTH);
             return Ok(Decoder::Length(0));
         } else if is_http_11 && only.is_some_and(|only| only.eq_ignore_ascii_case(b"chunked")) {
             headers.remove(CONTENT_LENGTH);
