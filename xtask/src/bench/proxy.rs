@@ -60,7 +60,7 @@ pub struct Measured {
 }
 
 pub fn compare(ours: &mut Longshore, instance: &Instance, work: &Path, seconds: u32) -> anyhow::Result<Measured> {
-    let task = ours.run_task()?;
+    let task = ours.run_unbound_task()?;
     let running = ours.wait(&task, "RUNNING")?;
     let details = running["attachments"][0]["details"].as_array().cloned().unwrap_or_default();
     let address = details
