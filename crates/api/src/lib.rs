@@ -81,3 +81,8 @@ pub fn routes() -> Routes {
     .into_iter()
     .fold(Routes::default(), |routes, add| add(routes))
 }
+
+/// Bytes as lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

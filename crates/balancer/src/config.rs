@@ -130,7 +130,7 @@ pub enum XffMode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DesyncMode {
-    /// Let everything through that the HTTP engine can frame.
+    /// Let everything through that can be framed at all.
     Monitor,
     /// Refuse what two parsers could frame differently.
     #[default]

@@ -2,7 +2,7 @@
 //! harmless), ambiguous (two servers may frame it differently), severe.
 //!
 //! Sources: the classification table of the Application Load Balancer's user guide and the reference
-//! implementation's documentation. What the HTTP engine itself cannot parse is severe in every mode.
+//! implementation's documentation. What cannot be parsed at all is severe in every mode.
 
 use crate::config::DesyncMode;
 

@@ -34,7 +34,7 @@ fn validation_record(row: &Certificate, name: &str) -> wire::ResourceRecord {
     let account = Arn::parse(&row.arn).map_or("", |arn| arn.account);
     let hex = |part: &str, bytes: usize| {
         let digest = Sha256::digest(format!("acm validation {part}\0{account}\0{domain}"));
-        digest[..bytes].iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        crate::hex(&digest[..bytes])
     };
     wire::ResourceRecord {
         name: Some(format!("_{}.{domain}.", hex("name", 16))),

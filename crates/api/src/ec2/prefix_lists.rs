@@ -42,9 +42,8 @@ pub fn of_aws(region: &Region) -> impl Iterator<Item = stored::PrefixList> {
         let place = if place.is_empty() { region.as_str() } else { place };
         let name = format!("com.amazonaws.{place}.{service}");
         let digest = Sha256::digest(format!("prefix list {region} {name}"));
-        let digits: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
         stored::PrefixList {
-            id: PrefixListId(format!("pl-{digits}")),
+            id: PrefixListId(format!("pl-{}", crate::hex(&digest[..4]))),
             name,
             max_entries: *max_entries,
             version: 1,

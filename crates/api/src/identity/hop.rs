@@ -10,8 +10,7 @@ pub const HEADER: &str = longshore_types::link::HOP_HEADER;
 
 /// What the door proves itself with: the same after a restart of the server, whose secret it is made from.
 pub fn password(secret: &str) -> String {
-    let bytes = mac(secret, b"hop").finalize().into_bytes();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::hex(&mac(secret, b"hop").finalize().into_bytes())
 }
 
 /// For whom a request comes, by the hop's header. `None` for a header that somebody else made. Compares in constant time.

@@ -164,7 +164,7 @@ impl Record {
         self.answered = Some(Instant::now());
         self.status = Some(response.status());
         let reason = response.status().canonical_reason().unwrap_or("");
-        // The engine adds a date.
+        // With the date that is added.
         self.sent = (15 + reason.len() + 37) as u64 + head_bytes(response.headers());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.kind = if self.call.origin.tls.is_some() { "wss" } else { "ws" };

@@ -17,7 +17,7 @@ use crate::target::InFlight;
 use crate::worker::call::{Call, Phase};
 use crate::worker::client::Client;
 
-/// Why a body cannot be delivered. The engine closes the connection, which is how the receiver learns of it.
+/// Why a body cannot be delivered. The connection or stream ends, which is how the receiver learns of it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error("the client's body broke off")]
@@ -274,7 +274,7 @@ impl Streamed {
 
 impl Drop for Streamed {
     fn drop(&mut self) {
-        // The engine drops a body as soon as it knows that it is complete, without asking for its end.
+        // Whoever sends it on drops it as soon as it is complete, without asking for its end.
         if self.is_complete() {
             self.release();
         }

@@ -65,7 +65,7 @@ pub(super) fn to_target(headers: &mut HeaderMap, call: &Call, route: &Route) -> 
     let wants_websocket = present.upgrade && wants_websocket(headers);
     remove_hop_by_hop(headers, present);
     if present.expect {
-        // The engine answers 100 Continue itself as soon as the body is wanted.
+        // 100 Continue is answered here, as soon as the body is wanted.
         headers.remove(EXPECT);
     }
     if wants_websocket {

@@ -1,8 +1,8 @@
-//! A target's socket under the HTTP engine, which hides that a pooled connection had gone stale.
+//! A target's socket, which hides that a pooled connection had gone stale.
 //!
 //! A target may close an idle connection at any time, even while a request is on its way. So what is written
 //! is recorded until the first byte of the response. When the connection ends before that byte, and the
-//! request is safe to repeat, a new connection is made and the record sent again, unseen by the engine. Safe
+//! request is safe to repeat, a new connection is made and the record sent again, unseen by whoever waits. Safe
 //! is: the method is idempotent, or the target closed in order (FIN) without having acknowledged a byte of the
 //! request. A FIN acknowledges all that came before the target's close, so such a request came after it. A
 //! reset proves nothing: acknowledgements are delayed, and the target may have read what it did not acknowledge.

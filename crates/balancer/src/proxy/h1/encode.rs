@@ -7,7 +7,7 @@ use hyper::ext::ReasonPhrase;
 use super::has_token;
 use super::out::Framing;
 
-const NEWLINE: &[u8] = b"\r\n";
+pub(super) const NEWLINE: &[u8] = b"\r\n";
 
 /// Fields that say how a message is framed, routed or understood are no trailers.
 const NEVER_TRAILERS: [&str; 15] = [

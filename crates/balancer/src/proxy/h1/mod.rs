@@ -21,6 +21,15 @@ pub(super) fn has_token(list: &[u8], token: &[u8]) -> bool {
     list.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
 }
 
+/// What a Content-Length says. `None` for anything but digits.
+fn read_length(digits: &[u8]) -> Option<u64> {
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    // The engine that speaks HTTP/2 keeps the two largest numbers for itself.
+    std::str::from_utf8(digits).ok()?.parse().ok().filter(|length| *length < u64::MAX - 1)
+}
+
 /// A header's value out of a head that was parsed.
 fn read_value(bytes: Bytes) -> HeaderValue {
     // SAFETY: the parser lets through what a value may have, no control characters but tabs, and nothing else.

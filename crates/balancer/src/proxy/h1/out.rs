@@ -5,7 +5,7 @@ use std::io::{IoSlice, Write as _};
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName};
 
-use super::encode;
+use super::encode::{self, NEWLINE};
 
 /// How a body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,6 @@ const COPIED_BYTES_MAX: usize = 1024;
 const TEXT_KEPT_MAX: usize = 16 * 1024;
 
 const LAST_CHUNK: &[u8] = b"0\r\n";
-const NEWLINE: &[u8] = b"\r\n";
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::decode::Decoder;
 use super::scraps::Scraps;
-use super::{has_token, read_value};
+use super::{has_token, read_length, read_value};
 use crate::config::DesyncMode;
 use crate::desync::{Tier, Verdict};
 
@@ -166,7 +166,7 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize, mode: DesyncMode) -
                 says_keep_alive |= has_token(value, b"keep-alive");
             }
             14 if name.eq_ignore_ascii_case("content-length") => {
-                let Some(bytes) = parse_length(value) else { return Err(bad("BadContentLength")) };
+                let Some(bytes) = read_length(value) else { return Err(bad("BadContentLength")) };
                 is_length_odd |= content_length.is_some() || (value.len() > 1 && value[0] == b'0');
                 match content_length.replace(bytes) {
                     Some(before) if before != bytes => return Err(bad("MultipleContentLength")),
@@ -262,14 +262,6 @@ fn resembles(name: &str, letters: &str) -> bool {
     let first = name.bytes().find(u8::is_ascii_alphabetic).map(|byte| byte.to_ascii_lowercase());
     first == letters.bytes().next()
         && name.bytes().filter(u8::is_ascii_alphabetic).map(|byte| byte.to_ascii_lowercase()).eq(letters.bytes())
-}
-
-fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    // The engine that speaks HTTP/2 to targets keeps the two largest numbers for itself.
-    std::str::from_utf8(value).ok()?.parse().ok().filter(|length| *length < u64::MAX - 1)
 }
 
 #[cfg(test)]

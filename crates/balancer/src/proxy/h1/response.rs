@@ -9,7 +9,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::decode::Decoder;
 use super::scraps::Scraps;
-use super::{encode, has_token, read_value};
+use super::{encode, has_token, read_length, read_value};
 use crate::worker::RESPONSE_HEAD_BYTES_MAX;
 
 const HEADERS_MAX: usize = 100;
@@ -146,7 +146,7 @@ fn content_length(headers: &mut HeaderMap) -> Result<Option<u64>, Malformed> {
     let mut numbers = std::iter::once(first)
         .chain(values)
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(|number| number_of(number.trim_ascii()));
+        .map(|number| read_length(number.trim_ascii()));
     let length = numbers.next().flatten().ok_or(Malformed::Length)?;
     if numbers.any(|other| other != Some(length)) {
         return Err(Malformed::Length);
@@ -155,14 +155,6 @@ fn content_length(headers: &mut HeaderMap) -> Result<Option<u64>, Malformed> {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     Ok(Some(length))
-}
-
-fn number_of(digits: &[u8]) -> Option<u64> {
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    // The engine that serves clients keeps the two largest numbers for itself.
-    std::str::from_utf8(digits).ok()?.parse().ok().filter(|length| *length < u64::MAX - 1)
 }
 
 #[cfg(test)]
