@@ -452,6 +452,7 @@ async fn failures_name_their_line_and_leave_no_image() {
     assert!(bench.error("FROM --platform=linux/s390x scratch").await.contains("platform linux/s390x is not supported"));
     bench.built("FROM scratch\nENV a=b").await;
     assert!(bench.said().contains("warning: build argument `TYPO` is not used"), "{}", bench.said());
+    bench.store.flush().await;
     let session = &names(&bench.tmp.path().join("images/tmp"))[0];
     assert_eq!(names(&bench.tmp.path().join("images/tmp").join(session)), ["lock"], "nothing is left behind");
 }

@@ -52,6 +52,7 @@ async fn an_image_is_pulled_by_its_public_name_through_a_local_endpoint() {
     let by_tag = store.resolve(&name).expect("known");
     let by_digest = store.resolve(&format!("{HOST}/web@{}", image.digest())).expect("known");
     assert!(Arc::ptr_eq(&by_tag, &pulled) && Arc::ptr_eq(&by_digest, &pulled));
+    store.flush().await;
     // Nothing is left of the making.
     let session = names(&tmp.path().join("tmp"));
     assert_eq!(names(&tmp.path().join("tmp").join(&session[0])), ["lock"]);
