@@ -3,6 +3,7 @@
 use super::unsupported::refuse;
 use super::{account_settings, capacity, cluster_configuration, error, names, view};
 use crate::Cx;
+use crate::iam::service_linked_role;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{CapacityProviderStrategyItem, ClusterSetting, CreateClusterInput, CreateClusterOutput};
 use longshore_store::Tx;
@@ -30,6 +31,7 @@ pub fn create_cluster(tx: &mut Tx, cx: &Cx, input: CreateClusterInput) -> Result
             created_at: cx.now,
             tags: names::tags(input.tags)?,
         };
+        service_linked_role::ensure(tx, cx, &service_linked_role::ECS);
         tx.clusters().put(key.clone(), cluster);
     }
     let cluster = tx.clusters().get(&key).ok_or_else(error::cluster_not_found)?;

@@ -4,6 +4,7 @@ use super::run_task::check_platform_version;
 use super::unsupported::refuse;
 use super::{capacity, deployment, error, execute_command, names, network, view};
 use crate::Cx;
+use crate::iam::service_linked_role;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::{self as wire, CreateServiceInput, CreateServiceOutput};
 use longshore_store::{Snapshot, Tx};
@@ -108,6 +109,7 @@ pub fn create_service(tx: &mut Tx, cx: &Cx, mut input: CreateServiceInput) -> Re
     // As on AWS: on where it can be.
     service.zone_rebalancing = rebalancing(input.availability_zone_rebalancing.as_deref(), service.maximum_percent)?
         .unwrap_or(service.maximum_percent > 100);
+    service_linked_role::ensure(tx, cx, &service_linked_role::ECS);
     deployment::begin(tx, cx, &mut service);
     let sent = view::service(tx, &cx.scope, &service, true);
     tx.services().put(key, service);

@@ -6,7 +6,7 @@ mod capacity_providers;
 mod cluster_configuration;
 mod container_instances;
 mod container_parts;
-mod create_cluster;
+pub(crate) mod create_cluster;
 mod create_service;
 mod delete_cluster;
 mod delete_service;

@@ -4,6 +4,7 @@ use super::error::refuse;
 use super::{error, limits, names, placement, tags, view};
 use crate::Cx;
 use crate::ec2::internet_gateways;
+use crate::iam::service_linked_role;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{CreateLoadBalancerInput, CreateLoadBalancerOutput, codes};
 use longshore_store::tables::LoadBalancers;
@@ -81,6 +82,7 @@ pub fn create_load_balancer(
         tags,
     };
     placement::place(tx, cx, &mut row, &subnets)?;
+    service_linked_role::ensure(tx, cx, &service_linked_role::ELASTIC_LOAD_BALANCING);
     let sent = view::load_balancer(&row);
     tx.load_balancers().put((cx.scope.clone(), row.arn.clone()), row);
     Ok(CreateLoadBalancerOutput { load_balancers: Some(vec![sent]) })

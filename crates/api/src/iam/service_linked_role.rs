@@ -9,31 +9,75 @@ use longshore_types::arn;
 use longshore_types::iam::Role as Row;
 use std::collections::BTreeSet;
 
-/// Service, role, its managed policy, what AWS says it is for.
-const SERVICES: [(&str, &str, &str, &str); 3] = [
-    (
-        "ecs.amazonaws.com",
-        "AWSServiceRoleForECS",
-        "AmazonECSServiceRolePolicy",
-        "Role to enable Amazon ECS to manage your cluster.",
-    ),
-    (
-        "elasticloadbalancing.amazonaws.com",
-        "AWSServiceRoleForElasticLoadBalancing",
-        "AWSElasticLoadBalancingServiceRolePolicy",
-        "Allows ELB to call AWS services on your behalf.",
-    ),
-    (
-        "ecs.application-autoscaling.amazonaws.com",
-        "AWSServiceRoleForApplicationAutoScaling_ECSService",
-        "AWSApplicationAutoscalingECSServicePolicy",
-        "Allows Application Auto Scaling to scale ECS services.",
-    ),
-];
+/// A service, and the role that is its own.
+#[derive(Debug)]
+pub struct Linked {
+    service: &'static str,
+    role: &'static str,
+    policy: &'static str,
+    /// What AWS says the role is for.
+    purpose: &'static str,
+}
+
+pub const ECS: Linked = Linked {
+    service: "ecs.amazonaws.com",
+    role: "AWSServiceRoleForECS",
+    policy: "AmazonECSServiceRolePolicy",
+    purpose: "Role to enable Amazon ECS to manage your cluster.",
+};
+
+pub const ELASTIC_LOAD_BALANCING: Linked = Linked {
+    service: "elasticloadbalancing.amazonaws.com",
+    role: "AWSServiceRoleForElasticLoadBalancing",
+    policy: "AWSElasticLoadBalancingServiceRolePolicy",
+    purpose: "Allows ELB to call AWS services on your behalf.",
+};
+
+const APPLICATION_AUTO_SCALING: Linked = Linked {
+    service: "ecs.application-autoscaling.amazonaws.com",
+    role: "AWSServiceRoleForApplicationAutoScaling_ECSService",
+    policy: "AWSApplicationAutoscalingECSServicePolicy",
+    purpose: "Allows Application Auto Scaling to scale ECS services.",
+};
+
+fn linked(service: &str) -> Option<&'static Linked> {
+    [&ECS, &ELASTIC_LOAD_BALANCING, &APPLICATION_AUTO_SCALING].into_iter().find(|linked| linked.service == service)
+}
 
 /// The name of a service's role.
 pub fn name(service: &str) -> Option<&'static str> {
-    SERVICES.iter().find(|(own, ..)| *own == service).map(|(_, name, ..)| *name)
+    linked(service).map(|linked| linked.role)
+}
+
+/// Makes a service's role where there is none, as the service does with the first thing that needs it:
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html>.
+pub fn ensure(tx: &mut Tx, cx: &Cx, linked: &Linked) {
+    let key = (cx.scope.account.clone(), linked.role.to_owned());
+    if !tx.roles().contains(&key) {
+        tx.roles().put(key, role(cx, linked, None));
+    }
+}
+
+fn role(cx: &Cx, linked: &Linked, description: Option<String>) -> Row {
+    let trust = serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Action": ["sts:AssumeRole"], "Effect": "Allow", "Principal": {"Service": [linked.service]}}],
+    });
+    Row {
+        name: linked.role.to_owned(),
+        path: format!("/aws-service-role/{}/", linked.service),
+        id: format!("AROA{}", cx.ids().alphanumeric(17)),
+        trust_policy: trust.to_string(),
+        description: Some(description.unwrap_or_else(|| linked.purpose.to_owned())),
+        max_session_seconds: 3600,
+        created_at: cx.now,
+        tags: Default::default(),
+        attached_policies: BTreeSet::from([format!("arn:aws:iam::aws:policy/aws-service-role/{}", linked.policy)]),
+        inline_policies: Default::default(),
+        permissions_boundary: None,
+        linked_service: Some(linked.service.to_owned()),
+        last_used: None,
+    }
 }
 
 pub fn create_service_linked_role(
@@ -42,8 +86,7 @@ pub fn create_service_linked_role(
     input: CreateServiceLinkedRoleInput,
 ) -> Result<CreateServiceLinkedRoleOutput, AwsError> {
     let service = input.aws_service_name;
-    let known = SERVICES.iter().find(|(own, ..)| *own == service);
-    let Some((_, role_name, policy, purpose)) = known else {
+    let Some(linked) = linked(&service) else {
         let message = format!("Service-linked roles of {service} are not supported by Longshore.");
         return Err(error::invalid_input(message));
     };
@@ -51,31 +94,14 @@ pub fn create_service_linked_role(
         return Err(error::invalid_input("Custom suffix is not allowed for ".to_owned() + &service));
     }
     let account = cx.scope.account.clone();
-    let key = (account.clone(), (*role_name).to_owned());
+    let key = (account.clone(), linked.role.to_owned());
     if tx.roles().contains(&key) {
         return Err(error::invalid_input(format!(
-            "Service role name {role_name} has been taken in this account, please try a different suffix."
+            "Service role name {} has been taken in this account, please try a different suffix.",
+            linked.role
         )));
     }
-    let trust = serde_json::json!({
-        "Version": "2012-10-17",
-        "Statement": [{"Action": ["sts:AssumeRole"], "Effect": "Allow", "Principal": {"Service": [service]}}],
-    });
-    let role = Row {
-        name: (*role_name).to_owned(),
-        path: format!("/aws-service-role/{service}/"),
-        id: format!("AROA{}", cx.ids().alphanumeric(17)),
-        trust_policy: trust.to_string(),
-        description: Some(input.description.unwrap_or_else(|| (*purpose).to_owned())),
-        max_session_seconds: 3600,
-        created_at: cx.now,
-        tags: Default::default(),
-        attached_policies: BTreeSet::from([format!("arn:aws:iam::aws:policy/aws-service-role/{policy}")]),
-        inline_policies: Default::default(),
-        permissions_boundary: None,
-        linked_service: Some(service),
-        last_used: None,
-    };
+    let role = role(cx, linked, input.description);
     let sent = Role { role_last_used: None, ..view::role(&account, &role) };
     tx.roles().put(key, role);
     Ok(CreateServiceLinkedRoleOutput { role: Some(sent) })
@@ -136,8 +162,11 @@ pub fn get_service_linked_role_deletion_status(
 mod tests {
     use super::*;
     use crate::ec2::testing::{read, refusal, write};
+    use crate::ecs::create_cluster::create_cluster;
     use crate::iam::delete_role::delete_role;
+    use crate::iam::get_role::get_role;
     use crate::testing::Fixture;
+    use longshore_aws_model::ecs::CreateClusterInput;
 
     fn input(service: &str) -> CreateServiceLinkedRoleInput {
         CreateServiceLinkedRoleInput { aws_service_name: service.to_owned(), ..Default::default() }
@@ -169,5 +198,23 @@ mod tests {
             refusal(write(&fixture, create_service_linked_role, input("s3.amazonaws.com"))),
             "InvalidInput: Service-linked roles of s3.amazonaws.com are not supported by Longshore."
         );
+    }
+
+    #[test]
+    fn a_services_role_comes_with_the_first_thing_that_needs_it_and_stays_while_it_is_needed() {
+        let fixture = Fixture::new();
+        let named = || GetRoleInput { role_name: ECS.role.to_owned() };
+        assert!(refusal(read(&fixture, get_role, named())).starts_with("NoSuchEntity"));
+        for name in ["one", "two"] {
+            let cluster = CreateClusterInput { cluster_name: Some(name.to_owned()), ..Default::default() };
+            write(&fixture, create_cluster, cluster).expect("a cluster");
+        }
+        let role = read(&fixture, get_role, named()).expect("a role").role.expect("a role");
+        assert_eq!(role.path.as_deref(), Some("/aws-service-role/ecs.amazonaws.com/"));
+        let delete = DeleteServiceLinkedRoleInput { role_name: ECS.role.to_owned() };
+        let task = write(&fixture, delete_service_linked_role, delete).expect("begun").deletion_task_id;
+        let status = GetServiceLinkedRoleDeletionStatusInput { deletion_task_id: task.expect("a task") };
+        let status = read(&fixture, get_service_linked_role_deletion_status, status).expect("a status").status;
+        assert_eq!(status.as_deref(), Some("FAILED"));
     }
 }
