@@ -22,8 +22,9 @@ use super::target_stream;
 use crate::target::Target;
 use crate::worker::Worker;
 
-/// What is read at once while a head is awaited, into a buffer of the worker's.
-pub(crate) const HEAD_READ_BYTES: usize = 8 * 1024;
+/// What is read at once while a head is awaited, into a buffer of the worker's. Most bodies come whole with their heads: to
+/// copy one costs less than to ask for the rest of it.
+pub(crate) const HEAD_READ_BYTES: usize = 32 * 1024;
 /// Interim responses (100, 103) before one that counts.
 const INTERIM_MAX: u32 = 64;
 

@@ -97,8 +97,9 @@ impl Receiver {
             }
             match self.left() {
                 Some(left) => {
-                    let left = usize::try_from(left).unwrap_or(usize::MAX);
-                    self.space.reserve(left.clamp(READ_BYTES_MIN, READ_BYTES_MAX));
+                    // With a byte to spare: a read that fills its space is followed by one that finds nothing.
+                    let space = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1);
+                    self.space.reserve(space.clamp(READ_BYTES_MIN, READ_BYTES_MAX));
                 }
                 None if self.space.capacity() < READ_BYTES_MIN => self.space.reserve(READ_BYTES),
                 None => {}
