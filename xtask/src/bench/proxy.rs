@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-const ROUNDS: usize = 3;
+pub const ROUNDS: usize = 5;
 /// Bytes of an answer's body.
 const SIZES: [usize; 2] = [20, 16 << 10];
 /// Rules that match no request, on a listener of their own.

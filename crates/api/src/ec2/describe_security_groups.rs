@@ -82,7 +82,6 @@ pub fn describe_security_groups(
     input: DescribeSecurityGroupsInput,
 ) -> Result<DescribeSecurityGroupsOutput, AwsError> {
     let ids = input.group_ids.as_deref();
-    ids.unwrap_or_default().iter().try_for_each(|id| security_groups::check_form(id))?;
     check_exist(Kind::SecurityGroup, ids, |id| {
         state.security_groups().contains(&(cx.scope.clone(), SecurityGroupId::from(id)))
     })?;

@@ -93,8 +93,40 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// `InvalidVpcID.NotFound`: `The vpc ID 'vpc-1' does not exist`.
+    /// What an id begins with, and the code for one that begins with something else: AWS's words, cases and all, from
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>. Some kinds have no such code.
+    fn form(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Kind::Vpc => ("vpc-", "InvalidVpcID.Malformed"),
+            Kind::Subnet => ("subnet-", "InvalidSubnetID.Malformed"),
+            Kind::SecurityGroup => ("sg-", "InvalidGroupId.Malformed"),
+            Kind::SecurityGroupRule => ("sgr-", "InvalidSecurityGroupRuleId.Malformed"),
+            Kind::NetworkInterface => ("eni-", "InvalidNetworkInterfaceId.Malformed"),
+            Kind::RouteTable => ("rtb-", "InvalidRouteTableId.Malformed"),
+            Kind::InternetGateway => ("igw-", "InvalidInternetGatewayId.Malformed"),
+            Kind::NatGateway => ("nat-", "NatGatewayMalformed"),
+            Kind::NetworkAcl => ("acl-", "InvalidNetworkAclId.Malformed"),
+            Kind::PrefixList => ("pl-", "InvalidPrefixListId.Malformed"),
+            Kind::DhcpOptions => ("dopt-", "InvalidDhcpOptionsId.Malformed"),
+            Kind::Instance => ("i-", "InvalidInstanceID.Malformed"),
+            Kind::Image => ("ami-", "InvalidAMIID.Malformed"),
+            Kind::Volume => ("vol-", "InvalidVolumeID.Malformed"),
+            Kind::Snapshot => ("snap-", "InvalidSnapshotID.Malformed"),
+            Kind::Allocation | Kind::Association | Kind::KeyPair => return None,
+        })
+    }
+
+    /// The refusal of an id that cannot be one of this kind.
+    fn malformed(self, id: &str) -> Option<AwsError> {
+        let (prefix, code) = self.form().filter(|(prefix, _)| !id.starts_with(prefix))?;
+        Some(AwsError::new(code, format!("Invalid id: \"{id}\" (expecting \"{prefix}...\")")))
+    }
+
+    /// `InvalidVpcID.NotFound`: `The vpc ID 'vpc-1' does not exist`; `InvalidVpcID.Malformed` for what is no such id.
     pub fn not_found(self, ids: &[&str]) -> AwsError {
+        if let Some(malformed) = ids.iter().find_map(|id| self.malformed(id)) {
+            return malformed;
+        }
         let (code, noun) = match self {
             Kind::Vpc => ("InvalidVpcID.NotFound", "vpc ID"),
             Kind::Subnet => ("InvalidSubnetID.NotFound", "subnet ID"),
@@ -130,11 +162,6 @@ impl Kind {
         };
         AwsError::new(code, message)
     }
-}
-
-/// An id that cannot be a security group's.
-pub fn malformed_group_id(id: &str) -> AwsError {
-    AwsError::new("InvalidGroupId.Malformed", format!("Invalid id: \"{id}\" (expecting \"sg-...\")"))
 }
 
 pub fn group_name_not_found(name: &str, vpc: &str) -> AwsError {
@@ -230,5 +257,13 @@ mod tests {
     fn several_missing_ids_are_told_at_once() {
         let error = Kind::Subnet.not_found(&["subnet-1", "subnet-2"]);
         assert_eq!(error.message, "The subnet IDs 'subnet-1, subnet-2' do not exist");
+    }
+
+    #[test]
+    fn what_is_no_id_is_told_from_one_that_does_not_exist() {
+        let error = Kind::Vpc.not_found(&["vpc-1", "web"]);
+        let expected = ("InvalidVpcID.Malformed", "Invalid id: \"web\" (expecting \"vpc-...\")");
+        assert_eq!((error.code.as_ref(), error.message.as_ref()), expected);
+        assert_eq!(Kind::Allocation.not_found(&["web"]).code, "InvalidAllocationID.NotFound");
     }
 }

@@ -10,15 +10,9 @@ use longshore_types::ec2::{SecurityGroup, Vpc};
 use longshore_types::id::SecurityGroupId;
 use std::sync::Arc;
 
-/// The group of an id; an id that could not be a group's is told apart.
 pub fn by_id(state: &Snapshot, cx: &Cx, id: &str) -> Result<Arc<SecurityGroup>, AwsError> {
-    check_form(id)?;
     let key = (cx.scope.clone(), SecurityGroupId::from(id));
     state.security_groups().get(&key).ok_or_else(|| Kind::SecurityGroup.not_found(&[id]))
-}
-
-pub fn check_form(id: &str) -> Result<(), AwsError> {
-    if id.starts_with("sg-") { Ok(()) } else { Err(error::malformed_group_id(id)) }
 }
 
 /// The group of this name in a VPC.
