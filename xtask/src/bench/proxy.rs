@@ -8,13 +8,14 @@ use anyhow::{Context, ensure};
 use longshore_tests::http::Connection;
 use longshore_tests::instance::Instance;
 use longshore_tests::wait;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-pub const ROUNDS: usize = 5;
+pub const ROUNDS: usize = 7;
 /// Bytes of an answer's body.
 const SIZES: [usize; 2] = [20, 16 << 10];
 /// Rules that match no request, on a listener of their own.
@@ -125,7 +126,11 @@ pub fn compare(ours: &mut Longshore, instance: &Instance, work: &Path, seconds: 
         let subjects: Vec<&Subject> = subjects.iter().filter(|subject| size == SIZES[0] || !subject.closes).collect();
         let mut results = vec![Rounds::default(); subjects.len()];
         for round in 0..=ROUNDS {
-            for (index, Subject { url, pid, closes, .. }) in subjects.iter().enumerate() {
+            // In an order of chance: what one leaves behind is not always the same one's burden.
+            let chance = RandomState::new();
+            let mut order: Vec<_> = subjects.iter().enumerate().collect();
+            order.sort_by_key(|(index, _)| chance.hash_one(index));
+            for (index, Subject { url, pid, closes, .. }) in order {
                 let before = cpu_seconds(*pid);
                 let mut command = inside("wrk");
                 command.args(["-t1", "-c64", "--latency", &format!("-d{seconds}s"), &format!("{url}/{size}")]);
