@@ -185,7 +185,7 @@ impl Page {
         }
         let _ = write!(
             page,
-            "\n`wrk -t1 -c64 -d{}s`, kept connections, answers of one task of the sample application; median of {} rounds \
+            "\n`wrk -t1 -c64 -d{}s`, kept connections, answers of one task of the sample application, which may use two cores; median of {} rounds \
              in orders of chance, after one that does not count. All three run in the VPC's network namespace, listen on the load \
              balancer's private address, keep their connections to the target, and add the X-Forwarded headers. nginx has one worker and haproxy \
              one thread. CPU is user and system time of the process in `/proc`; requests a second depend on the \

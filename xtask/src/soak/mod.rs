@@ -8,7 +8,7 @@ mod census;
 
 use crate::machine;
 use crate::{build, shell, terminal};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use calls::Calls;
 use census::Census;
 use longshore_tests::instance::Instance;
@@ -36,6 +36,8 @@ pub struct Args {
 
 /// What the death of a balancer or of a container may cost: the requests it held, and those until its place is taken.
 const EXPLAINED: Duration = Duration::from_secs(15);
+/// Of a failure that nothing explains, kills so long before are told.
+const BLAMED: Duration = Duration::from_secs(40);
 
 const VICTIMS: [&str; 6] = ["server", "agent", "up", "balancer", "container", "supervisor"];
 
@@ -108,7 +110,7 @@ fn soak(args: &Args, instance: &mut Instance, mut random: Random) -> anyhow::Res
             matches!(k.victim, "balancer" | "container" | "supervisor") && *at > k.at && *at - k.at < EXPLAINED
         })
     };
-    let unexplained: Vec<&String> = failures.iter().filter(|(at, _)| !explains(at)).map(|(_, text)| text).collect();
+    let unexplained: Vec<&(Instant, String)> = failures.iter().filter(|(at, _)| !explains(at)).collect();
     let counts =
         VICTIMS.map(|victim| format!("{victim} {}", kills.iter().filter(|kill| kill.victim == victim).count()));
     terminal::note(&format!("{} kills: {}", kills.len(), counts.join(", ")));
@@ -118,12 +120,18 @@ fn soak(args: &Args, instance: &mut Instance, mut random: Random) -> anyhow::Res
         failures.len() - unexplained.len(),
         unexplained.len()
     ));
-    ensure!(
-        unexplained.is_empty(),
-        "{} requests failed for no reason, first: {:?}",
-        unexplained.len(),
-        unexplained.first()
-    );
+    if let (Some((first, text)), Some((last, _))) = (unexplained.first(), unexplained.last()) {
+        let before = kills.iter().filter(|kill| kill.at < *last && *first - kill.at < BLAMED);
+        let before: Vec<String> =
+            before.map(|kill| format!("{} at {:.1}", kill.victim, (kill.at - started).as_secs_f64())).collect();
+        bail!(
+            "{} requests failed for no reason, between {:.1} and {:.1} s; killed before: {}; first: {text}",
+            unexplained.len(),
+            (*first - started).as_secs_f64(),
+            (*last - started).as_secs_f64(),
+            before.join(", ")
+        );
+    }
     calls.check(instance)?;
     last.compare(&first, calls.rows).with_context(|| census::sockets(instance))
 }
