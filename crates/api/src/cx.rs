@@ -1,5 +1,6 @@
 //! What a handler knows besides the state: who asks, where, when, and a source of ids.
 
+use crate::iam::service_linked_role;
 use crate::identity::Enforced;
 use crate::settings::Settings;
 use longshore_types::iam::RoleSession;
@@ -61,7 +62,7 @@ impl Caller {
     /// ECS, as it acts for an account by its service-linked role.
     pub fn ecs(scope: &Scope) -> Self {
         Self {
-            arn: format!("arn:aws:iam::{}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS", scope.account),
+            arn: service_linked_role::ECS.arn(&scope.account),
             principal: Principal::Service,
             ..Self::root(scope, "")
         }

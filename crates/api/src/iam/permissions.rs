@@ -1,5 +1,6 @@
 //! What each operation of IAM needs (Service Authorization Reference, "AWS Identity and Access Management").
 
+use super::service_linked_role;
 use crate::Principal;
 use crate::identity::Resources::{Any, Arns, Each};
 use crate::identity::{Ask, Permission, Resources, on};
@@ -36,7 +37,7 @@ pub const PERMISSIONS: &[Permission] = &[
     iam!("CreatePolicyVersion", POLICY),
     iam!("CreateRole", ROLE),
     on("CreateRole", "iam:TagRole", Each(|ask| if_tagged(ask, role))),
-    iam!("CreateServiceLinkedRole", Each(service_linked_role)),
+    iam!("CreateServiceLinkedRole", Each(service_role)),
     iam!("CreateUser", USER),
     on("CreateUser", "iam:TagUser", Each(|ask| if_tagged(ask, user))),
     iam!("DeleteAccessKey", USER),
@@ -194,10 +195,10 @@ fn instance_profile(ask: &Ask<'_>) -> Vec<String> {
     own(ask, "instance-profile", name, row.map(|row| row.path.clone()))
 }
 
-fn service_linked_role(ask: &Ask<'_>) -> Vec<String> {
+fn service_role(ask: &Ask<'_>) -> Vec<String> {
     let service = ask.get("AWSServiceName").unwrap_or_default();
-    let name = super::service_linked_role::name(service).unwrap_or("*");
-    vec![arn::role(&ask.cx.scope.account, &format!("/aws-service-role/{service}/"), name)]
+    let name = service_linked_role::name(service).unwrap_or("*");
+    vec![arn::role(&ask.cx.scope.account, &service_linked_role::path(service), name)]
 }
 
 /// `iam:PassedToService` and its kind.

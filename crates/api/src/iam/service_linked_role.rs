@@ -5,8 +5,8 @@ use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::iam::*;
 use longshore_store::{Snapshot, Tx};
-use longshore_types::arn;
 use longshore_types::iam::Role as Row;
+use longshore_types::{AccountId, arn};
 use std::collections::BTreeSet;
 
 /// A service, and the role that is its own.
@@ -40,6 +40,18 @@ const APPLICATION_AUTO_SCALING: Linked = Linked {
     purpose: "Allows Application Auto Scaling to scale ECS services.",
 };
 
+impl Linked {
+    /// Of the role in an account, whether or not it is there yet.
+    pub fn arn(&self, account: &AccountId) -> String {
+        arn::role(account, &path(self.service), self.role)
+    }
+}
+
+/// The path of the roles of a service.
+pub fn path(service: &str) -> String {
+    format!("/aws-service-role/{service}/")
+}
+
 fn linked(service: &str) -> Option<&'static Linked> {
     [&ECS, &ELASTIC_LOAD_BALANCING, &APPLICATION_AUTO_SCALING].into_iter().find(|linked| linked.service == service)
 }
@@ -65,7 +77,7 @@ fn role(cx: &Cx, linked: &Linked, description: Option<String>) -> Row {
     });
     Row {
         name: linked.role.to_owned(),
-        path: format!("/aws-service-role/{}/", linked.service),
+        path: path(linked.service),
         id: format!("AROA{}", cx.ids().alphanumeric(17)),
         trust_policy: trust.to_string(),
         description: Some(description.unwrap_or_else(|| linked.purpose.to_owned())),
@@ -125,7 +137,7 @@ pub fn delete_service_linked_role(
 }
 
 fn is_used(state: &Snapshot, cx: &Cx, service: &str) -> bool {
-    let own = |account: &longshore_types::AccountId| *account == cx.scope.account;
+    let own = |account: &AccountId| *account == cx.scope.account;
     match service {
         "ecs.amazonaws.com" => state.clusters().all().keys().any(|(scope, _)| own(&scope.account)),
         "elasticloadbalancing.amazonaws.com" => {

@@ -2,6 +2,7 @@
 
 use super::{list, some_if, tags, time};
 use crate::ecs::deployment::counts;
+use crate::iam::service_linked_role;
 use longshore_aws_model::ecs as wire;
 use longshore_store::Snapshot;
 use longshore_store::tables::Tasks;
@@ -125,9 +126,7 @@ pub fn service(state: &Snapshot, scope: &Scope, s: &Service, with_tags: bool) ->
             .as_ref()
             .map(|id| arn::service_deployment(scope, &s.cluster, &s.name, id)),
         current_service_revisions: some_if(revisions.collect()),
-        role_arn: (!template.load_balancers.is_empty()).then(|| {
-            format!("arn:aws:iam::{}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS", scope.account)
-        }),
+        role_arn: (!template.load_balancers.is_empty()).then(|| service_linked_role::ECS.arn(&scope.account)),
         events: list(
             s.events
                 .iter()
