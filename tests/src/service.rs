@@ -122,6 +122,14 @@ impl Balanced {
         register(&mut self.api, &definition("web", &self.image, &container))
     }
 
+    /// What the service says has happened, newest first: when (seconds since 1970), and what.
+    pub fn events(&mut self) -> anyhow::Result<Vec<(f64, String)>> {
+        let seen = self.api.ecs("DescribeServices", &json!({"services": ["web"]}))?;
+        let events = seen["services"][0]["events"].as_array().cloned().unwrap_or_default();
+        let text = |event: &Value| event["message"].as_str().unwrap_or_default().to_owned();
+        Ok(events.iter().map(|event| (event["createdAt"].as_f64().unwrap_or_default(), text(event))).collect())
+    }
+
     /// The running tasks: ARN, and what changes when a container is started again.
     pub fn tasks(&mut self) -> anyhow::Result<BTreeMap<String, String>> {
         let tasks = self.api.ecs("ListTasks", &json!({"serviceName": "web"}))?;

@@ -620,6 +620,10 @@ pub struct Target {
     pub id: IpAddr,
     /// Its port.
     pub port: u16,
+    /// When it was registered, in milliseconds since the Unix epoch. Another moment is another registration, and what
+    /// has this address now another target: nothing that is known of the former one counts.
+    #[serde(default)]
+    pub registered_ms: u64,
     /// Zone, for information.
     #[serde(default)]
     pub availability_zone: Option<String>,

@@ -28,6 +28,10 @@ pub struct TargetReport {
     pub id: IpAddr,
     /// Target port.
     pub port: u16,
+    /// Which registration of that address this is about: [`crate::config::Target::registered_ms`]. Balancers of
+    /// before there was such a field say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_ms: Option<u64>,
     /// Where it stands.
     pub state: TargetState,
     /// `Target.Timeout` and so on; absent for healthy and drained targets.

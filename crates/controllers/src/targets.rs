@@ -18,6 +18,8 @@ pub struct Report {
     pub target_group: String,
     /// `address:port`.
     pub id: String,
+    /// Which registration of it this is about; `None`: the data plane does not tell one from another.
+    pub registered_at: Option<Timestamp>,
     /// `None`: it has drained and may go.
     pub health: Option<TargetHealth>,
 }
@@ -77,6 +79,9 @@ fn differs(state: &Snapshot, report: &Report) -> bool {
 }
 
 fn is_change(target: &Target, report: &Report) -> bool {
+    if report.registered_at.is_some_and(|at| at != target.registered_at) {
+        return false;
+    }
     match (&report.health, target.draining_since) {
         (None, draining) => draining.is_some(),
         // Deregistered here, and the data plane has not heard of it yet: what it says is old.
@@ -138,4 +143,33 @@ pub async fn pass(store: &Store, environment: &Environment, key: TargetKey) -> O
         return Some(now + Duration::from_secs(1));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_another_registration_of_the_address_changes_nothing() {
+        let target = Target {
+            target_group: "g".to_owned(),
+            address: [10, 0, 0, 4].into(),
+            port: 80,
+            zone: None,
+            draining_since: None,
+            task: None,
+            registered_at: Timestamp(2),
+            health: TargetHealth::registering(),
+        };
+        let healthy = TargetHealth { state: TargetState::Healthy, reason: None, description: None };
+        let changes = |registered_at: Option<i64>| {
+            let registered_at = registered_at.map(Timestamp);
+            let id = "10.0.0.4:80".to_owned();
+            is_change(
+                &target,
+                &Report { target_group: "g".to_owned(), id, registered_at, health: Some(healthy.clone()) },
+            )
+        };
+        assert_eq!([changes(Some(1)), changes(Some(2)), changes(None)], [false, true, true]);
+    }
 }

@@ -14,10 +14,10 @@ use longshore_controllers::targets;
 use longshore_dns::DnsConfig;
 use longshore_store::Snapshot;
 use longshore_store::tables::*;
-use longshore_types::Scope;
 use longshore_types::ec2::{RulePeer, SecurityGroupRule};
 use longshore_types::elbv2::{self, Action, ClaimFormat, Condition, OnUnauthenticated, TargetHealth, TargetState};
 use longshore_types::sealed::Sealed;
+use longshore_types::{Scope, Timestamp};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
@@ -158,6 +158,7 @@ async fn take(server: &Server, report: Report, known: &(u64, Vec<String>)) {
     let reports = report.targets.iter().map(|t| targets::Report {
         target_group: t.target_group.clone(),
         id: format!("{}:{}", t.id, t.port),
+        registered_at: t.registered_ms.and_then(|at| at.try_into().ok()).map(Timestamp),
         health: health(t.state).map(|state| TargetHealth {
             state,
             reason: t.reason_code.clone(),
@@ -522,6 +523,7 @@ fn target_group(state: &Snapshot, scope: &Scope, row: &elbv2::TargetGroup) -> lb
     let targets = state.targets().prefix(&(scope.clone(), row.arn.clone())).map(|t| lb::Target {
         id: t.address.into(),
         port: t.port,
+        registered_ms: t.registered_at.0.try_into().unwrap_or_default(),
         availability_zone: t.zone.as_ref().map(ToString::to_string),
         draining: t.draining_since.is_some(),
         draining_since_ms: t.draining_since.and_then(|at| u64::try_from(at.0).ok()),

@@ -29,6 +29,7 @@ pub async fn run(server: Server, mut side: Side) {
                 .map(|target| targets::Report {
                     target_group: target.target_group.clone(),
                     id: format!("{}:{}", target.address, target.port),
+                    registered_at: Some(target.registered_at),
                     health: target.draining_since.is_none().then_some(TargetHealth {
                         state: TargetState::Healthy,
                         reason: None,

@@ -7,6 +7,7 @@ use longshore_controllers::agent_link::Generations;
 use longshore_controllers::targets;
 use longshore_store::tables::{Listeners, LoadBalancers, Rules, TargetGroups, Targets};
 use longshore_store::{Snapshot, Store};
+use longshore_types::Timestamp;
 use longshore_types::elbv2::{TargetHealth, TargetState};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -29,6 +30,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
     address: Ipv4Addr,
+    registered_at: Timestamp,
     used: bool,
     draining: bool,
     delay: Duration,
@@ -92,6 +94,7 @@ fn configuration(state: &Snapshot) -> Config {
         let group = state.target_groups().get(&(scope.clone(), arn.clone()))?;
         let wanted = Wanted {
             address: target.address,
+            registered_at: target.registered_at,
             used: targets::is_used(state, &scope, &arn),
             draining: target.draining_since.is_some(),
             delay: Duration::from_secs(u64::from(group.deregistration_delay_seconds())),
@@ -191,13 +194,16 @@ impl Balancer {
                 next_check: now,
                 drained_at: None,
             });
+            // Another registration of the address is another target.
+            let is_anew = wanted.registered_at != seen.wanted.registered_at;
+            if is_anew {
+                seen.drained_at = None;
+            }
             if wanted.draining && seen.drained_at.is_none() {
                 // Sooner when its last connection ends.
                 let delay = u64::try_from(wanted.delay.as_millis()).unwrap_or(0);
                 seen.drained_at = Some(now + self.world.between_ms((0, delay)));
             }
-            // Another task that has the address now is another target.
-            let is_anew = !wanted.draining && seen.drained_at.take().is_some();
             if is_anew || wanted.used != seen.wanted.used {
                 seen.state = TargetState::Initial;
                 seen.streak = 0;
@@ -254,6 +260,7 @@ impl Balancer {
             targets::Report {
                 target_group: target_group.clone(),
                 id: id.clone(),
+                registered_at: Some(seen.wanted.registered_at),
                 health: state.map(|state| TargetHealth { state, reason: None, description: None }),
             }
         });

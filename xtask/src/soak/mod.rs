@@ -16,7 +16,7 @@ use longshore_tests::random::Random;
 use longshore_tests::service::{Balanced, Load};
 use longshore_tests::{leftovers, wait};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -86,7 +86,7 @@ fn soak(args: &Args, instance: &mut Instance, mut random: Random) -> anyhow::Res
     println!("{}\n{first}", census::HEAD);
 
     let load = Load::start(&service, args.requests);
-    let (started, mut kills) = (Instant::now(), Vec::new());
+    let (started, since, mut kills) = (Instant::now(), wall_clock(), Vec::new());
     let mut next_kill = started + Duration::from_secs(5);
     let mut next_census = started + Duration::from_secs(60);
     while started.elapsed() < Duration::from_secs(args.minutes * 60) {
@@ -124,16 +124,30 @@ fn soak(args: &Args, instance: &mut Instance, mut random: Random) -> anyhow::Res
         let before = kills.iter().filter(|kill| kill.at < *last && *first - kill.at < BLAMED);
         let before: Vec<String> =
             before.map(|kill| format!("{} at {:.1}", kill.victim, (kill.at - started).as_secs_f64())).collect();
+        let window = (*first - started).saturating_sub(BLAMED).as_secs_f64()..(*last - started).as_secs_f64();
+        let events: Vec<String> = service
+            .events()?
+            .into_iter()
+            .map(|(at, message)| (at - since, message))
+            .filter(|(at, _)| window.contains(at))
+            .map(|(at, message)| format!("    {at:.1} {message}"))
+            .collect();
         bail!(
-            "{} requests failed for no reason, between {:.1} and {:.1} s; killed before: {}; first: {text}",
+            "{} requests failed for no reason, between {:.1} and {:.1} s; killed before: {}; first: {text}; events:\n{}",
             unexplained.len(),
             (*first - started).as_secs_f64(),
             (*last - started).as_secs_f64(),
-            before.join(", ")
+            before.join(", "),
+            events.join("\n")
         );
     }
     calls.check(instance)?;
     last.compare(&first, calls.rows).with_context(|| census::sockets(instance))
+}
+
+/// Seconds since 1970, as events have them.
+fn wall_clock() -> f64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64()
 }
 
 /// Kills one process at random; waits until its place is taken.

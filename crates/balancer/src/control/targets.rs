@@ -53,6 +53,7 @@ pub(super) struct Targets {
 #[derive(Debug)]
 struct Entry {
     target: Arc<Target>,
+    registered_ms: u64,
     health: Health,
     is_used: bool,
     prober: Option<Prober>,
@@ -121,7 +122,10 @@ impl Targets {
                 if self.entries.contains_key(&key) {
                     continue;
                 }
-                let entry = former.remove(&key);
+                let mut entry = former.remove(&key);
+                if let Some(other) = entry.take_if(|entry| entry.registered_ms != configured.registered_ms) {
+                    stop(other.prober);
+                }
                 let entry = self.reconcile_target(group, configured, entry, egress.as_ref(), user.is_some());
                 self.entries.insert(key.clone(), entry);
                 self.reconcile_prober(&key, group, configured, egress.as_ref(), probers);
@@ -169,6 +173,7 @@ impl Targets {
     ) -> Entry {
         let mut entry = former.unwrap_or_else(|| Entry {
             target: self.new_target(group, configured, egress),
+            registered_ms: configured.registered_ms,
             health: Health::NEW,
             is_used,
             prober: None,
@@ -179,8 +184,7 @@ impl Targets {
             entry.target = self.new_target(group, configured, egress);
             stop(entry.prober.take());
         }
-        let was_draining = entry.drained_at_ms.is_some();
-        if entry.is_used != is_used || (was_draining && !configured.draining) {
+        if entry.is_used != is_used {
             entry.is_used = is_used;
             entry.health = Health::NEW;
         }
@@ -304,6 +308,7 @@ impl Targets {
                     target_group: group.clone(),
                     id: *id,
                     port: *port,
+                    registered_ms: Some(entry.registered_ms),
                     state,
                     reason_code: reason_code.map(str::to_owned),
                     description,

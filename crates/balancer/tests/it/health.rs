@@ -37,6 +37,20 @@ async fn a_target_becomes_healthy_at_once_and_unhealthy_by_threshold() {
 }
 
 #[tokio::test]
+async fn another_registration_of_an_address_has_to_become_healthy_by_itself() {
+    let backend = echo("a").await;
+    let mut seldom = group("g", &[&backend]);
+    seldom.health_check.interval_seconds = 30;
+    let mut rig = Rig::forwarding(vec![seldom]).await;
+    backend.behaviour.health.store(503, Ordering::SeqCst);
+    rig.change(|config| config.target_groups[0].targets[0].registered_ms = 1).await;
+    let report = rig.wait(|report| report.targets[0].registered_ms == Some(1)).await;
+    assert_eq!(report.targets[0].state, TargetState::Initial);
+    backend.behaviour.health.store(0, Ordering::SeqCst);
+    rig.wait(|report| report.targets[0].state == TargetState::Healthy).await;
+}
+
+#[tokio::test]
 async fn a_late_starter_is_found_before_the_next_regular_check() {
     let address = ([127, 0, 0, 1], free_port()).into();
     let mut late = group("g", &[]);

@@ -39,7 +39,14 @@ pub fn group(arn: &str, backends: &[&Backend]) -> TargetGroup {
 }
 
 pub fn target(address: SocketAddr) -> Target {
-    Target { id: address.ip(), port: address.port(), availability_zone: None, draining: false, draining_since_ms: None }
+    Target {
+        id: address.ip(),
+        port: address.port(),
+        registered_ms: 0,
+        availability_zone: None,
+        draining: false,
+        draining_since_ms: None,
+    }
 }
 
 pub fn forward(arns: &[(&str, u32)]) -> Vec<Action> {
