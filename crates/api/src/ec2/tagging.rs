@@ -51,6 +51,13 @@ pub fn find(state: &Snapshot, scope: &Scope, id: &str) -> Option<Tags> {
         "sg" => state.security_groups().get(&(scope, SecurityGroupId::from(id))).map(|row| row.tags.clone()),
         "sgr" => super::security_group_rules::find(state, &scope, id).map(|(_, rule)| rule.tags),
         "eni" => state.network_interfaces().get(&(scope, EniId::from(id))).map(|row| row.tags.clone()),
+        "rtb" => state.route_tables().get(&(scope, RouteTableId::from(id))).map(|row| row.tags.clone()),
+        "igw" => state.internet_gateways().get(&(scope, InternetGatewayId::from(id))).map(|row| row.tags.clone()),
+        "nat" => state.nat_gateways().get(&(scope, NatGatewayId::from(id))).map(|row| row.tags.clone()),
+        "eipalloc" => state.elastic_addresses().get(&(scope, AllocationId::from(id))).map(|row| row.tags.clone()),
+        "acl" => state.network_acls().get(&(scope, NetworkAclId::from(id))).map(|row| row.tags.clone()),
+        "pl" => state.prefix_lists().get(&(scope, PrefixListId::from(id))).map(|row| row.tags.clone()),
+        "dopt" => state.dhcp_options().get(&(scope, DhcpOptionsId::from(id))).map(|row| row.tags.clone()),
         _ => None,
     }
 }
@@ -251,6 +258,18 @@ mod tests {
         let delete = DeleteTagsInput { dry_run: None, resources: vpc, tags: Some(unwanted) };
         write(&fixture, delete_tags, delete).expect("untagged");
         assert_eq!(described(&fixture, "key", "*"), [("vpc".to_owned(), "b".to_owned())]);
+    }
+
+    /// Policies with `aws:ResourceTag` go by it.
+    #[test]
+    fn the_tags_of_every_kind_of_resource_are_found() {
+        let fixture = Fixture::new();
+        let resources = everything(&fixture);
+        write(&fixture, create_tags, create(resources.clone(), vec![tag("Name", Some("a"))])).expect("tagged");
+        for id in resources {
+            let tags = fixture.read(|state, cx| find(state, &cx.scope, &id));
+            assert_eq!(tags.as_ref().and_then(|tags| tags.get("Name")), Some("a"), "{id}");
+        }
     }
 
     #[test]
