@@ -46,6 +46,10 @@ const TESTS: &[(&str, Test)] = &[
     ("services::a_spot_interruption_ends_a_task_and_its_service_replaces_it", services::spot_interruption),
     ("services::a_deployment_runs_the_bytes_its_tag_named_when_it_began", services::pinned_images),
     ("tasks::containers_share_what_their_definition_says", tasks::shared),
+    (
+        "tasks::a_container_that_is_not_essential_may_fail_to_start",
+        tasks::a_container_that_is_not_essential_may_fail_to_start,
+    ),
     ("tasks::metadata_and_statistics_are_complete", tasks::statistics),
     ("tasks::a_task_protects_itself", tasks::a_task_protects_itself),
     (

@@ -120,6 +120,23 @@ pub fn shared(kit: &Kit) -> anyhow::Result<()> {
     })
 }
 
+pub fn a_container_that_is_not_essential_may_fail_to_start(kit: &Kit) -> anyhow::Result<()> {
+    kit.on("builtin", |instance| {
+        let mut busybox = Busybox::new(instance)?;
+        let app = with(shell(&busybox, "app", "exec sleep 1000"), json!({"stopTimeout": 2}));
+        let broken = with(shell(&busybox, "broken", ""), json!({"essential": false, "command": ["/no/such"]}));
+        let task = run(&mut busybox, "broken", vec![app, broken], json!({}))?;
+        let seen = wait_status(&mut busybox.api, &task, "RUNNING")?;
+        let broken = seen["containers"].as_array().and_then(|list| list.iter().find(|c| c["name"] == "broken"));
+        let broken = broken.context("broken")?;
+        ensure!(broken["lastStatus"] == "STOPPED", "{seen}");
+        says(broken["reason"].as_str().unwrap_or_default(), &["CannotStartContainerError"])?;
+        busybox.api.ecs("StopTask", &json!({"task": task}))?;
+        wait_status(&mut busybox.api, &task, "STOPPED")?;
+        Ok(())
+    })
+}
+
 pub fn statistics(kit: &Kit) -> anyhow::Result<()> {
     kit.on("builtin", |instance| {
         let mut busybox = Busybox::new(instance)?;

@@ -16,7 +16,7 @@ use longshore_types::Timestamp;
 use longshore_types::ecs::{ContainerDefinition, ContainerStatus, HealthStatus, StopCode};
 use longshore_types::link::LogBatch;
 use longshore_types::node::*;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
@@ -36,8 +36,9 @@ const BATCH_WAIT: Duration = Duration::from_millis(20);
 struct Shell<M: Machine> {
     node: Arc<Hub<M>>,
     seen: TaskObservation,
-    /// Containers that have run, and when the last of them began.
-    started: BTreeSet<String>,
+    /// Containers that the task waits for before it is RUNNING, and of each whether it is essential.
+    awaited: BTreeMap<String, bool>,
+    /// When the last container began that has.
     latest_start: Option<Timestamp>,
 }
 
@@ -56,7 +57,9 @@ pub async fn run<M: Machine>(node: Arc<Hub<M>>, mut intent: watch::Receiver<Task
         execution_stopped_at: None,
         stop: None,
     };
-    let mut shell = Shell { node: Arc::clone(&node), seen, started: BTreeSet::new(), latest_start: None };
+    let essential = |container: &ContainerIntent| (container.definition.name.clone(), container.definition.essential);
+    let awaited = first.containers.iter().map(essential).collect();
+    let mut shell = Shell { node: Arc::clone(&node), seen, awaited, latest_start: None };
     // An earlier agent saw it end, and may have removed everything by which that could be told.
     if let Some(end) = node.machine.end(&first.id) {
         shell.seen = end;
@@ -319,11 +322,11 @@ impl<M: Machine> Shell<M> {
     }
 
     fn merge(&mut self, task: &rt::TaskState, containers: &[rt::ContainerState]) {
-        containers.iter().for_each(|container| self.merge_container(container));
-        self.derive();
         if matches!(task.phase, rt::TaskPhase::Stopping | rt::TaskPhase::Stopped) {
             self.seen.phase = self.seen.phase.max(TaskPhase::Stopping);
         }
+        containers.iter().for_each(|container| self.merge_container(container));
+        self.derive();
         if let Some(cause) = &task.cause {
             self.seen.stop = stop(cause);
         }
@@ -351,13 +354,16 @@ impl<M: Machine> Shell<M> {
             let at = Timestamp(at as i64);
             let latest = self.latest_start.get_or_insert(at);
             *latest = (*latest).max(at);
-            self.started.insert(from.name.clone());
+            self.awaited.remove(&from.name);
+        } else if from.status == rt::ContainerStatus::Stopped && self.seen.phase < TaskPhase::Stopping {
+            // One that could not start; the task goes on without it unless it is essential.
+            self.awaited.retain(|name, is_essential| *name != from.name || *is_essential);
         }
     }
 
-    /// RUNNING once every container has started.
+    /// RUNNING once every container has started, or has ended and is not essential.
     fn derive(&mut self) {
-        if self.seen.containers.iter().all(|c| self.started.contains(&c.name)) && self.seen.started_at.is_none() {
+        if self.awaited.is_empty() && self.seen.started_at.is_none() && self.latest_start.is_some() {
             self.seen.started_at = self.latest_start;
             self.seen.phase = self.seen.phase.max(TaskPhase::Running);
         }
