@@ -64,8 +64,11 @@ fn apply_one(tx: &mut Tx, cx: &Cx, seen: &TaskObservation, told: &mut Told) {
     if change.started {
         started(tx, cx, &task, told);
     }
+    if change.ending {
+        task::begin_draining(tx, cx, &task, &mut told.drained);
+    }
     if change.stopped {
-        stopped(tx, cx, &mut task, told);
+        stopped(tx, cx, &mut task);
     }
     tx.tasks().put(key, task);
 }
@@ -107,9 +110,8 @@ fn started(tx: &mut Tx, cx: &Cx, task: &Task, told: &mut Told) {
 }
 
 /// STOPPED: interface and credentials go; a failure counts.
-fn stopped(tx: &mut Tx, cx: &Cx, task: &mut Task, told: &mut Told) {
+fn stopped(tx: &mut Tx, cx: &Cx, task: &mut Task) {
     delete_interface(tx, &cx.scope, &task.network.eni);
-    task::begin_draining(tx, cx, task, &mut told.drained);
     let snapshot = tx.snapshot();
     for key in snapshot.role_sessions().by_index(&RoleSessions::BY_TASK, &task.id).keys() {
         tx.role_sessions().remove(&key);

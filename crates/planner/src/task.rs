@@ -16,6 +16,8 @@ pub struct Change {
     pub visible: bool,
     /// It has just become RUNNING: register its targets.
     pub started: bool,
+    /// It has just begun to end, or has ended: its targets drain.
+    pub ending: bool,
     /// It has just become STOPPED: free what it held.
     pub stopped: bool,
 }
@@ -79,6 +81,7 @@ pub fn observe(task: &mut Task, seen: &TaskObservation, now: Timestamp) -> Chang
     Change {
         visible,
         started: before.last_status < TaskStatus::Running && task.last_status == TaskStatus::Running,
+        ending: before.last_status < TaskStatus::Stopping && task.last_status >= TaskStatus::Stopping,
         stopped: task.is_stopped(),
     }
 }

@@ -74,6 +74,7 @@ pub fn restarted(world: &World, state: &Snapshot) {
     same!(
         clusters,
         task_definitions,
+        deleted_revisions,
         tasks,
         services,
         service_deployments,
@@ -268,7 +269,8 @@ fn task(world: &World, old: Option<&Task>, new: Option<&Task>) {
     }
 }
 
-/// Nobody gets the stop signal while requests may still come to it; Spot capacity goes all the same.
+/// Nobody gets the stop signal while requests may still come to it; Spot capacity goes all the same. What ends by itself
+/// gets no new ones.
 fn draining(world: &World, before: &Snapshot, after: &Snapshot, scope: &longshore_types::Scope, new: &Task) {
     let key = (scope.clone(), new.id.clone());
     let was = before.tasks().get(&key).map(|old| old.last_status);
@@ -277,6 +279,10 @@ fn draining(world: &World, before: &Snapshot, after: &Snapshot, scope: &longshor
     let signalled = new.last_status == TaskStatus::Stopping && was.is_some_and(|was| was < TaskStatus::Stopping);
     if asked && signalled && after.targets().by_index(&Targets::BY_TASK, &key).next().is_some() {
         violate!(world, "drain", "{} gets the stop signal and is still a target", world.task(&new.id));
+    }
+    let mut targets = after.targets().by_index(&Targets::BY_TASK, &key);
+    if new.last_status >= TaskStatus::Stopping && targets.any(|target| target.draining_since.is_none()) {
+        violate!(world, "drain", "{} is {:?} and its target does not drain", world.task(&new.id), new.last_status);
     }
 }
 
