@@ -35,6 +35,9 @@ pub struct LoadBalancer {
     /// Attributes the data plane obeys.
     #[serde(default)]
     pub attributes: LoadBalancerAttributes,
+    /// The zones it is enabled in: targets in others get no requests. Empty: all.
+    #[serde(default)]
+    pub zones: Vec<String>,
     /// Addresses every listener of this load balancer listens on.
     #[serde(default)]
     pub addresses: Vec<ListenAddress>,
@@ -624,7 +627,7 @@ pub struct Target {
     /// has this address now another target: nothing that is known of the former one counts.
     #[serde(default)]
     pub registered_ms: u64,
-    /// Zone, for information.
+    /// Zone; absent or `all`: reached from every zone.
     #[serde(default)]
     pub availability_zone: Option<String>,
     /// Deregistered: no new requests, reported `draining`, then `drained`.

@@ -1,6 +1,7 @@
 //! Targets: what the data plane says of them, and when a draining one is gone.
 
 use crate::Environment;
+use longshore_api::elbv2::usage::Usage;
 use longshore_store::tables::Targets;
 use longshore_store::{Snapshot, Store, StoreError, Table, Tx};
 use longshore_types::elbv2::{LoadBalancerState, Target, TargetHealth, TargetState};
@@ -123,6 +124,17 @@ pub fn is_used(state: &Snapshot, scope: &Scope, target_group: &str) -> bool {
     };
     state.listeners().prefix(scope).any(|listener| forwards(&listener.default_actions))
         || state.rules().prefix(scope).any(|rule| forwards(&rule.actions))
+}
+
+/// Whether the load balancer that forwards to a target, if any does, is enabled in its zone.
+pub fn is_in_enabled_zone(state: &Snapshot, scope: &Scope, target: &Target) -> bool {
+    let usage = Usage::of(state, scope);
+    let users = usage.load_balancers(&target.target_group);
+    let mut users = users.filter_map(|arn| state.load_balancers().get(&(scope.clone(), arn.to_owned())));
+    target
+        .zone
+        .as_ref()
+        .is_none_or(|zone| zone.as_str() == "all" || users.all(|user| user.nodes.iter().any(|node| node.zone == *zone)))
 }
 
 /// One pass over one target: removes it when its time is over, or says when that will be.

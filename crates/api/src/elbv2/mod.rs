@@ -46,7 +46,7 @@ mod target_group_attributes;
 #[cfg(test)]
 mod testing;
 mod transforms;
-mod usage;
+pub mod usage;
 mod view;
 
 use crate::Routes;

@@ -55,10 +55,28 @@ struct Entry {
     target: Arc<Target>,
     registered_ms: u64,
     health: Health,
-    is_used: bool,
+    usage: Usage,
     prober: Option<Prober>,
     /// When draining ends, in milliseconds since the Unix epoch.
     drained_at_ms: Option<u64>,
+}
+
+/// Whether requests may go to a target at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Usage {
+    Used,
+    /// No listener forwards to its group.
+    NoListener,
+    /// The load balancer is not enabled in its zone.
+    OtherZone,
+}
+
+impl Usage {
+    fn of(target: &config::Target, user: Option<&config::LoadBalancer>) -> Usage {
+        let Some(user) = user else { return Usage::NoListener };
+        let zone = target.availability_zone.as_ref().filter(|zone| *zone != "all" && !user.zones.is_empty());
+        if zone.is_none_or(|zone| user.zones.contains(zone)) { Usage::Used } else { Usage::OtherZone }
+    }
 }
 
 #[derive(Debug)]
@@ -126,7 +144,8 @@ impl Targets {
                 if let Some(other) = entry.take_if(|entry| entry.registered_ms != configured.registered_ms) {
                     stop(other.prober);
                 }
-                let entry = self.reconcile_target(group, configured, entry, egress.as_ref(), user.is_some());
+                let entry =
+                    self.reconcile_target(group, configured, entry, egress.as_ref(), Usage::of(configured, user));
                 self.entries.insert(key.clone(), entry);
                 self.reconcile_prober(&key, group, configured, egress.as_ref(), probers);
             }
@@ -169,13 +188,13 @@ impl Targets {
         configured: &config::Target,
         former: Option<Entry>,
         egress: Option<&Arc<Egress>>,
-        is_used: bool,
+        usage: Usage,
     ) -> Entry {
         let mut entry = former.unwrap_or_else(|| Entry {
             target: self.new_target(group, configured, egress),
             registered_ms: configured.registered_ms,
             health: Health::NEW,
-            is_used,
+            usage,
             prober: None,
             drained_at_ms: None,
         });
@@ -184,8 +203,8 @@ impl Targets {
             entry.target = self.new_target(group, configured, egress);
             stop(entry.prober.take());
         }
-        if entry.is_used != is_used {
-            entry.is_used = is_used;
+        if entry.usage != usage {
+            entry.usage = usage;
             entry.health = Health::NEW;
         }
         entry.target.set_draining(configured.draining);
@@ -195,7 +214,7 @@ impl Targets {
                 (Some(since), _) => since + delay_ms,
                 (None, Some(known)) => known,
                 // Where no request ever went, nothing has to finish.
-                (None, None) if !is_used => clock::unix_ms(),
+                (None, None) if usage != Usage::Used => clock::unix_ms(),
                 (None, None) => clock::unix_ms() + delay_ms,
             }
         });
@@ -225,7 +244,7 @@ impl Targets {
     ) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let plan = match (plan(group, configured), egress) {
-            (Some(plan), Some(_)) if entry.is_used && !configured.draining => plan,
+            (Some(plan), Some(_)) if entry.usage == Usage::Used && !configured.draining => plan,
             _ => return stop(entry.prober.take()),
         };
         if entry.prober.as_ref().is_some_and(|prober| prober.plan == plan) {
@@ -262,7 +281,8 @@ impl Targets {
     /// Tells the data path which targets of a group get requests.
     fn route(&self, group: &str) {
         let Some(live) = self.groups.get(group) else { return };
-        let members: Vec<&Entry> = self.members(group).map(|(_, entry)| entry).collect();
+        let members: Vec<&Entry> =
+            self.members(group).map(|(_, entry)| entry).filter(|entry| entry.usage != Usage::OtherZone).collect();
         let standings: Vec<Standing> = members
             .iter()
             .map(|entry| Standing {
@@ -282,7 +302,7 @@ impl Targets {
 
     /// Targets whose idle connections are worth keeping.
     pub(super) fn poolable(&self) -> TargetIds {
-        let is_poolable = |entry: &&Entry| entry.is_used && entry.drained_at_ms.is_none();
+        let is_poolable = |entry: &&Entry| entry.usage == Usage::Used && entry.drained_at_ms.is_none();
         self.entries.values().filter(is_poolable).map(|entry| entry.target.id).collect()
     }
 
@@ -329,8 +349,12 @@ impl Entry {
             let reason = ("Target.DeregistrationInProgress", "Target deregistration is in progress".to_owned());
             return (TargetState::Draining, Some(reason));
         }
-        if !self.is_used {
-            let text = "Target group is not configured to receive traffic from the load balancer";
+        let unused = match self.usage {
+            Usage::Used => None,
+            Usage::NoListener => Some("Target group is not configured to receive traffic from the load balancer"),
+            Usage::OtherZone => Some("Target is in an Availability Zone that is not enabled for the load balancer"),
+        };
+        if let Some(text) = unused {
             return (TargetState::Unused, Some(("Target.NotInUse", text.to_owned())));
         }
         if self.prober.is_none() {

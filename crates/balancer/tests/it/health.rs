@@ -51,6 +51,31 @@ async fn another_registration_of_an_address_has_to_become_healthy_by_itself() {
 }
 
 #[tokio::test]
+async fn a_target_in_a_zone_that_is_not_enabled_gets_nothing() {
+    let (a, b) = (echo("a").await, echo("b").await);
+    let mut rig = Rig::forwarding(vec![group("g", &[&a, &b])]).await;
+    rig.change(|config| {
+        config.load_balancers[0].zones = vec!["1a".into()];
+        for (target, zone) in config.target_groups[0].targets.iter_mut().zip(["1a", "1b"]) {
+            target.availability_zone = Some(zone.into());
+        }
+    })
+    .await;
+    rig.wait(|report| report.targets.iter().any(|t| t.state == TargetState::Unused)).await;
+    let other = rig.target(&b);
+    assert_eq!((other.state, other.reason_code.as_deref()), (TargetState::Unused, Some("Target.NotInUse")));
+    // Not even when all the others are unhealthy.
+    a.behaviour.health.store(500, Ordering::SeqCst);
+    rig.wait(|report| report.targets.iter().any(|t| t.state == TargetState::Unhealthy)).await;
+    for _ in 0..6 {
+        assert_eq!(get(rig.address, "/").await.name(), "a");
+    }
+    rig.change(|config| config.load_balancers[0].zones.push("1b".into())).await;
+    rig.wait(|report| report.targets.iter().any(|t| t.state == TargetState::Healthy)).await;
+    assert_eq!(rig.target(&b).state, TargetState::Healthy);
+}
+
+#[tokio::test]
 async fn a_late_starter_is_found_before_the_next_regular_check() {
     let address = ([127, 0, 0, 1], free_port()).into();
     let mut late = group("g", &[]);

@@ -101,6 +101,7 @@ impl Rig {
             arn: "lb".into(),
             name: "lb".into(),
             attributes: LoadBalancerAttributes::default(),
+            zones: Vec::new(),
             addresses: vec![ListenAddress { ip: Ipv4Addr::LOCALHOST, namespace: None }],
             host_ingress: None,
             target_namespace: None,
