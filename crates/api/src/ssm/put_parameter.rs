@@ -40,8 +40,11 @@ pub fn put_parameter(tx: &mut Tx, cx: &Cx, input: PutParameterInput) -> Result<P
     let tier = tier(input.tier.as_deref(), old, input.value.len())?;
     let data_type = data_type(input.data_type)?;
     let key_id = key_id(cx, input.key_id, kind, old)?;
-    let allowed_pattern =
-        input.allowed_pattern.filter(|p| !p.is_empty()).or_else(|| old.and_then(|o| o.allowed_pattern.clone()));
+    // An empty pattern takes the former one away.
+    let allowed_pattern = match input.allowed_pattern {
+        Some(pattern) => Some(pattern).filter(|pattern| !pattern.is_empty()),
+        None => old.and_then(|old| old.allowed_pattern.clone()),
+    };
     if let Some(pattern) = &allowed_pattern {
         check_pattern(pattern, &input.value)?;
     }
@@ -74,10 +77,6 @@ fn kind(given: Option<&str>, old: Option<&ParameterVersion>) -> Result<Parameter
     let given = given.and_then(ParameterKind::parse);
     match (given, old.map(|version| version.kind)) {
         (None, None) => Err(error::validation("A parameter type is required when you create a parameter.")),
-        (Some(new), Some(old)) if new != old => Err(AwsError::new(
-            codes::HIERARCHY_TYPE_MISMATCH_EXCEPTION,
-            "Parameter Store does not support changing a parameter type in a hierarchy. For example, you can't change a parameter from a String type to a SecureString type. You must create a new, unique parameter.",
-        )),
         (Some(kind), _) | (None, Some(kind)) => Ok(kind),
     }
 }
@@ -338,8 +337,24 @@ mod tests {
             assert_eq!(refused(&fixture, input), expected);
         }
         assert!(fixture.read(|state, _| state.parameters().is_empty()));
-        fixture.try_write(|tx, cx| put_parameter(tx, cx, put("/a", "1"))).expect("stored");
-        let retyped = PutParameterInput { overwrite: Some(true), ..secure("/a", "1") };
-        assert!(refused(&fixture, retyped).starts_with("HierarchyTypeMismatchException: "));
+    }
+
+    #[test]
+    fn another_type_and_no_pattern_any_more_take_effect() {
+        let fixture = Fixture::new();
+        let first = PutParameterInput { allowed_pattern: Some("^1$".to_owned()), ..put("/a", "1") };
+        fixture.try_write(|tx, cx| put_parameter(tx, cx, first)).expect("stored");
+        let second =
+            PutParameterInput { allowed_pattern: Some(String::new()), overwrite: Some(true), ..secure("/a", "2") };
+        fixture.try_write(|tx, cx| put_parameter(tx, cx, second)).expect("stored");
+        let version = |n| {
+            fixture.read(|state, cx| state.parameter_versions().get(&(cx.scope.clone(), "/a".into(), n)).expect("one"))
+        };
+        assert_eq!(
+            (version(1).kind, version(1).allowed_pattern.clone()),
+            (ParameterKind::String, Some("^1$".to_owned()))
+        );
+        assert_eq!((version(2).kind, version(2).allowed_pattern.clone()), (ParameterKind::SecureString, None));
+        assert_eq!(value(&fixture, "/a", true), "2");
     }
 }
