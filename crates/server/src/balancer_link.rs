@@ -261,6 +261,7 @@ fn load_balancer(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer, pla
         arn: row.arn.clone(),
         name: row.name.clone(),
         attributes: attributes(row, places),
+        zones: row.nodes.iter().map(|node| node.zone.to_string()).collect(),
         addresses: inside.chain(outside).collect(),
         host_ingress: Some(host_ingress(state, scope, row)),
         target_namespace: Some(namespace),
@@ -486,7 +487,7 @@ fn action(owner: &str, action: &Action, places: Places<'_>) -> lb::Action {
                 claims: claims.collect(),
             }))
         }
-        Action::Forward { target_groups, stickiness_seconds } => lb::Action::Forward {
+        Action::Forward { target_groups, stickiness_seconds, unused_stickiness_seconds: _ } => lb::Action::Forward {
             target_groups: target_groups
                 .iter()
                 .map(|(arn, weight)| lb::WeightedTargetGroup { arn: arn.clone(), weight: *weight })

@@ -183,11 +183,32 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    Forward { target_groups: Vec<(String, u32)>, stickiness_seconds: Option<u32> },
-    Redirect { protocol: String, port: String, host: String, path: String, query: String, status_code: u16 },
-    FixedResponse { status_code: u16, content_type: Option<String>, body: Option<String> },
+    Forward {
+        target_groups: Vec<(String, u32)>,
+        stickiness_seconds: Option<u32>,
+        /// A duration that was given although stickiness is off.
+        #[serde(default)]
+        unused_stickiness_seconds: Option<u32>,
+    },
+    Redirect {
+        protocol: String,
+        port: String,
+        host: String,
+        path: String,
+        query: String,
+        status_code: u16,
+    },
+    FixedResponse {
+        status_code: u16,
+        content_type: Option<String>,
+        body: Option<String>,
+    },
     AuthenticateOidc(Box<AuthenticateOidc>),
-    JwtValidation { jwks_endpoint: String, issuer: String, additional_claims: Vec<AdditionalClaim> },
+    JwtValidation {
+        jwks_endpoint: String,
+        issuer: String,
+        additional_claims: Vec<AdditionalClaim>,
+    },
 }
 
 /// Log-in at an OpenID Connect provider, before another action.

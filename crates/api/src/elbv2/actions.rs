@@ -136,14 +136,14 @@ fn forward(single: Option<String>, config: Option<wire::ForwardActionConfig>) ->
         return Err(error::validation("A forward action cannot have the same target group twice"));
     }
     let stickiness = config.target_group_stickiness_config.unwrap_or_default();
-    let stickiness_seconds = match (stickiness.enabled, stickiness.duration_seconds.map(u32::try_from)) {
-        (Some(true), Some(Ok(seconds))) if (1..=604_800).contains(&seconds) => Some(seconds),
-        (Some(true), _) => {
-            return Err(error::validation("Target group stickiness duration must be from 1 to 604800 seconds"));
-        }
-        _ => None,
+    let is_sticky = stickiness.enabled == Some(true);
+    let seconds = match stickiness.duration_seconds.map(u32::try_from) {
+        Some(Ok(seconds)) if (1..=604_800).contains(&seconds) => Some(seconds),
+        None if !is_sticky => None,
+        _ => return Err(error::validation("Target group stickiness duration must be from 1 to 604800 seconds")),
     };
-    Ok(Action::Forward { target_groups, stickiness_seconds })
+    let (stickiness_seconds, unused_stickiness_seconds) = if is_sticky { (seconds, None) } else { (None, seconds) };
+    Ok(Action::Forward { target_groups, stickiness_seconds, unused_stickiness_seconds })
 }
 
 fn weighted(tuple: &wire::TargetGroupTuple) -> Result<(String, u32), AwsError> {
@@ -222,12 +222,17 @@ mod tests {
         let config = |tuples| {
             Some(wire::ForwardActionConfig { target_groups: Some(tuples), target_group_stickiness_config: None })
         };
-        let one = Action::Forward { target_groups: vec![("a".to_owned(), 1)], stickiness_seconds: None };
+        let one = Action::Forward {
+            target_groups: vec![("a".to_owned(), 1)],
+            stickiness_seconds: None,
+            unused_stickiness_seconds: None,
+        };
         assert_eq!(forward(text("a"), None), Ok(one.clone()));
         assert_eq!(forward(text("a"), config(vec![tuple("a", None)])), Ok(one));
         let two = Action::Forward {
             target_groups: vec![("a".to_owned(), 0), ("b".to_owned(), 999)],
             stickiness_seconds: None,
+            unused_stickiness_seconds: None,
         };
         assert_eq!(forward(None, config(vec![tuple("a", Some(0)), tuple("b", Some(999))])), Ok(two));
         assert!(message(forward(text("c"), config(vec![tuple("a", None)]))).starts_with("InvalidLoadBalancerAction"));

@@ -75,7 +75,12 @@ pub static OF_TARGET_GROUPS: Attributes = Attributes {
             "round_robin",
             Some(|v| matches!(v, "round_robin" | "least_outstanding_requests" | "weighted_random")),
         ),
-        Attribute("load_balancing.cross_zone.enabled", "use_load_balancer_configuration", None),
+        // An application load balancer's own configuration is always `true`.
+        Attribute(
+            "load_balancing.cross_zone.enabled",
+            "use_load_balancer_configuration",
+            Some(|v| matches!(v, "use_load_balancer_configuration" | "true")),
+        ),
         Attribute("slow_start.duration_seconds", "0", Some(|v| v == "0" || within(v, 30, 900))),
         Attribute("stickiness.app_cookie.cookie_name", "", Some(is_cookie_name)),
         Attribute("stickiness.app_cookie.duration_seconds", "86400", Some(|v| within(v, 1, 604_800))),

@@ -5,7 +5,7 @@ use super::error::refuse;
 use super::{actions, authenticate, error, limits, listener_tls, names, tags, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
-use longshore_aws_model::elbv2::{CreateListenerInput, CreateListenerOutput, codes};
+use longshore_aws_model::elbv2::{CreateListenerInput, CreateListenerOutput, MutualAuthenticationAttributes, codes};
 use longshore_store::tables::Listeners;
 use longshore_store::{Snapshot, Tx};
 use longshore_types::Scope;
@@ -13,8 +13,16 @@ use longshore_types::elbv2::Listener;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// `off` is what every listener has.
+pub fn check_mutual_authentication(given: Option<&MutualAuthenticationAttributes>) -> Result<(), AwsError> {
+    let Some(given) = given else { return Ok(()) };
+    let off = MutualAuthenticationAttributes { mode: Some("off".to_owned()), ..Default::default() };
+    if *given == off || *given == Default::default() { Ok(()) } else { Err(error::unsupported("MutualAuthentication")) }
+}
+
 pub fn create_listener(tx: &mut Tx, cx: &Cx, input: CreateListenerInput) -> Result<CreateListenerOutput, AwsError> {
-    refuse!(input; alpn_policy, mutual_authentication);
+    refuse!(input; alpn_policy);
+    check_mutual_authentication(input.mutual_authentication.as_ref())?;
     let load_balancer = names::load_balancer(tx, &cx.scope, &input.load_balancer_arn)?;
     let protocol = input.protocol.ok_or_else(|| error::validation("A protocol must be specified"))?;
     check_protocol(&protocol)?;

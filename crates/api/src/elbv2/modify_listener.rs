@@ -1,7 +1,7 @@
 //! ModifyListener: its port, protocol, certificate, security policy and default actions.
 
 use super::authenticate::Owner;
-use super::create_listener::{check_port, check_protocol, duplicate, on_port};
+use super::create_listener::{check_mutual_authentication, check_port, check_protocol, duplicate, on_port};
 use super::error::refuse;
 use super::{actions, authenticate, listener_attributes, listener_tls, names, view};
 use crate::Cx;
@@ -10,7 +10,8 @@ use longshore_aws_model::elbv2::{ModifyListenerInput, ModifyListenerOutput};
 use longshore_store::Tx;
 
 pub fn modify_listener(tx: &mut Tx, cx: &Cx, input: ModifyListenerInput) -> Result<ModifyListenerOutput, AwsError> {
-    refuse!(input; alpn_policy, mutual_authentication);
+    refuse!(input; alpn_policy);
+    check_mutual_authentication(input.mutual_authentication.as_ref())?;
     let row = names::listener(tx, &cx.scope, &input.listener_arn)?;
     let load_balancer = names::load_balancer(tx, &cx.scope, &row.load_balancer)?;
     let mut row = (*row).clone();

@@ -99,6 +99,8 @@ pub fn listener(row: &Listener) -> wire::Listener {
             .first()
             .map(|arn| vec![wire::Certificate { certificate_arn: text(arn), is_default: None }]),
         ssl_policy: row.ssl_policy.clone(),
+        mutual_authentication: (row.protocol == "HTTPS")
+            .then(|| wire::MutualAuthenticationAttributes { mode: text("off"), ..Default::default() }),
         ..Default::default()
     }
 }
@@ -133,7 +135,7 @@ fn actions(actions: &[Action], order: &[i32]) -> Vec<wire::Action> {
 
 fn action(row: &Action) -> wire::Action {
     match row {
-        Action::Forward { target_groups, stickiness_seconds } => {
+        Action::Forward { target_groups, stickiness_seconds, unused_stickiness_seconds } => {
             let single = match &target_groups[..] {
                 [(arn, _)] => Some(arn.clone()),
                 _ => None,
@@ -143,7 +145,7 @@ fn action(row: &Action) -> wire::Action {
                 .map(|(arn, weight)| wire::TargetGroupTuple { target_group_arn: text(arn), weight: number(*weight) });
             let stickiness = wire::TargetGroupStickinessConfig {
                 enabled: Some(stickiness_seconds.is_some()),
-                duration_seconds: stickiness_seconds.and_then(number),
+                duration_seconds: stickiness_seconds.or(*unused_stickiness_seconds).and_then(number),
             };
             wire::Action {
                 r#type: text("forward"),
