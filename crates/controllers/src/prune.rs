@@ -7,7 +7,7 @@ use longshore_api::secretsmanager;
 use longshore_store::tables::Tasks;
 use longshore_store::{Snapshot, Store};
 use longshore_types::Timestamp;
-use longshore_types::ecs::{ServiceStatus, TaskDefinitionStatus};
+use longshore_types::ecs::{DeletedRevision, ServiceStatus, TaskDefinitionStatus};
 use std::time::Duration;
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>: at least one hour.
@@ -32,8 +32,11 @@ pub async fn pass(store: &Store, environment: &Environment) {
                 tx.tasks().remove(key);
             }
             history.remove(tx);
-            for key in &definitions {
+            for key @ (scope, family, revision) in &definitions {
                 tx.task_definitions().remove(key);
+                let family = (scope.clone(), family.clone());
+                let before = tx.deleted_revisions().get(&family).map_or(0, |deleted| deleted.latest);
+                tx.deleted_revisions().put(family, DeletedRevision { latest: before.max(*revision) });
             }
             for key in &secrets {
                 secretsmanager::purge(tx, key);
@@ -79,7 +82,8 @@ fn unused_definitions(
             let by_task = state
                 .tasks()
                 .by_index(&Tasks::BY_NODE, &"local".into())
-                .any(|task| task.family == *family && task.revision == *revision);
+                .entries()
+                .any(|((of, _), task)| of == *scope && task.family == *family && task.revision == *revision);
             !by_service && !by_task
         })
         .collect()

@@ -1,6 +1,6 @@
 //! The service controller: looks at one service with its tasks, and does what `planner::service` says.
 
-use crate::{Environment, events};
+use crate::{Environment, events, targets};
 use longshore_api::Cx;
 use longshore_api::ecs::deployment;
 use longshore_api::ecs::launch::{Launch, LaunchError, launch};
@@ -127,6 +127,13 @@ fn target_health(state: &Snapshot, scope: &Scope, task: &TaskId) -> TargetView {
                     reason: target.health.description.clone().unwrap_or_else(|| "Health checks failed".to_owned()),
                 };
             }
+            TargetState::Unused if !targets::is_in_enabled_zone(state, scope, &target) => {
+                return TargetView::Unhealthy {
+                    target_group: target.target_group.clone(),
+                    port: target.port,
+                    reason: "Target is in an Availability Zone that is not enabled for the load balancer".to_owned(),
+                };
+            }
             TargetState::Initial => view = TargetView::Waiting,
             // A group that no listener uses any more says nothing about its targets.
             TargetState::Healthy | TargetState::Unused if view == TargetView::None => view = TargetView::Healthy,
@@ -187,6 +194,11 @@ fn with(service: &mut Service, id: &DeploymentId, change: impl FnOnce(&mut Deplo
     if let Some(deployment) = service.deployments.iter_mut().find(|d| d.id == *id) {
         change(deployment);
     }
+}
+
+/// Failures of a deployment are counted until it is complete.
+fn count_failed_task(service: &mut Service, id: &DeploymentId) {
+    with(service, id, |d| d.failed_tasks += u32::from(d.rollout_state == RolloutState::InProgress));
 }
 
 /// `(task 0123) (task 4567)`.
@@ -312,7 +324,7 @@ fn tags(service: &Service, definition: &TaskDefinition) -> Tags {
 
 /// One more failure: the deployment counts it, and the next launch waits longer.
 pub fn count_failure(service: &mut Service, deployment: &DeploymentId, failure: Failure, cx: &Cx) {
-    with(service, deployment, |d| d.failed_tasks += 1);
+    count_failed_task(service, deployment);
     // What an old deployment's tasks do says nothing about the next launch.
     if service.deployments.first().is_none_or(|primary| primary.id != *deployment) {
         return;
@@ -338,11 +350,9 @@ fn count_healthy(tx: &mut Tx, cx: &Cx, service: &mut Service, deployment: &Deplo
         tx.tasks().update(&(cx.scope.clone(), id.clone()), |task| task.was_healthy = true);
     }
     let reset = service.circuit_breaker.reset_on_healthy_task;
-    with(service, deployment, |d| {
-        if reset || d.rollout_state != RolloutState::InProgress {
-            d.failed_tasks = 0;
-        }
-    });
+    if reset {
+        with(service, deployment, |d| d.failed_tasks = 0);
+    }
     if service.deployments.first().is_some_and(|primary| primary.id == *deployment) {
         service.launch_backoff = LaunchBackoff::default();
     }
@@ -376,7 +386,7 @@ fn stop(tx: &mut Tx, cx: &Cx, service: &mut Service, id: &TaskId, cause: &StopCa
     };
     events::add(service, cx, &text);
     if let Some(deployment) = deployment {
-        with(service, &deployment, |d| d.failed_tasks += 1);
+        count_failed_task(service, &deployment);
     }
     Some(running)
 }

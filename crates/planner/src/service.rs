@@ -133,7 +133,7 @@ pub enum Action {
         deployment: DeploymentId,
         tasks: Vec<TaskId>,
     },
-    /// The drained service has no tasks left.
+    /// The drained service's tasks have stopped, or are about to.
     Deactivate,
 }
 
@@ -223,7 +223,7 @@ pub fn plan(service: &ServiceView, now: Timestamp) -> Plan {
     if settled && !service.draining {
         settle(service, primary, &standings, &bounds, now, &mut plan);
     }
-    if service.draining && service.tasks.is_empty() {
+    if service.draining && service.tasks.iter().all(|task| task.status >= TaskStatus::Stopping) {
         plan.actions.push(Action::Deactivate);
     }
     plan

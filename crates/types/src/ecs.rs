@@ -93,6 +93,12 @@ pub struct StrategyItem {
     pub base: u32,
 }
 
+/// The highest revision of a family that has been deleted. Key: scope and family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedRevision {
+    pub latest: u32,
+}
+
 /// Key: scope, family and revision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskDefinition {

@@ -1,4 +1,4 @@
-//! DeleteService: DRAINING until its tasks have stopped, then INACTIVE.
+//! DeleteService: DRAINING until all its tasks are STOPPING, then INACTIVE.
 
 use super::{deployment, error, names, view};
 use crate::Cx;
@@ -12,10 +12,8 @@ pub fn delete_service(tx: &mut Tx, cx: &Cx, input: DeleteServiceInput) -> Result
     let name = names::service_name(&input.service, &cx.scope, &cluster)?;
     let cluster = names::active(tx, &cx.scope, input.cluster.as_deref(), cluster)?;
     let key = (cx.scope.clone(), cluster.name.clone(), name);
-    let stored = tx.services().get(&key).ok_or_else(error::service_not_found)?;
-    if stored.status == ServiceStatus::Inactive {
-        return Err(error::service_not_active());
-    }
+    let stored = tx.services().get(&key).filter(|service| service.status != ServiceStatus::Inactive);
+    let stored = stored.ok_or_else(error::service_not_found)?;
     if input.force != Some(true) && stored.desired_count > 0 {
         return Err(error::invalid("The service cannot be stopped while it is scaled above 0."));
     }

@@ -95,6 +95,7 @@ pub fn supersede(tx: &mut Tx, cx: &Cx, service: &Service) {
 pub fn complete(tx: &mut Tx, cx: &Cx, service: &mut Service, id: &DeploymentId) {
     let Some(deployment) = service.deployments.iter_mut().find(|d| d.id == *id) else { return };
     deployment.rollout_state = RolloutState::Completed;
+    deployment.failed_tasks = 0;
     deployment.rollout_reason = format!("ECS deployment {id} completed.");
     deployment.updated_at = cx.now;
     service.last_completed = Some(Box::new(deployment.clone()));
@@ -125,7 +126,7 @@ pub fn fail(
         FailCause::Requested => "ECS deployment stopped by StopServiceDeployment.".to_owned(),
     };
     let failures = failed.failed_tasks;
-    let back = service.last_completed.take().filter(|_| rollback);
+    let back = if rollback { service.last_completed.take() } else { None };
     let reason = match cause {
         FailCause::CircuitBreaker => "The deployment circuit breaker was triggered: tasks failed to start.",
         FailCause::Requested => "The rollback was requested with StopServiceDeployment.",
@@ -266,6 +267,7 @@ fn change(tx: &mut Tx, cx: &Cx, service: &Service, change: impl FnOnce(&mut Serv
     let Some(release) = tx.service_deployments().get(&key).filter(|release| release.is_open()) else { return };
     let mut release = (*release).clone();
     change(&mut release);
+    release.threshold = breaker::threshold(service.desired_count, service.circuit_breaker.threshold);
     release.updated_at = cx.now;
     if !release.is_open() {
         release.target = counts(tx, &cx.scope, service, release.target.revision, service.desired_count);
@@ -340,6 +342,20 @@ mod tests {
         );
         let again = schedule(&world, |tx, cx, s, id| complete(tx, cx, s, &id));
         assert_eq!(release(&world, &again).status, RollbackSuccessful);
+    }
+
+    #[test]
+    fn a_failure_without_rollback_leaves_the_next_one_something_to_go_back_to() {
+        let world = World::new();
+        world.create_service(|_| {}).expect("created");
+        let first = schedule(&world, |tx, cx, s, id| complete(tx, cx, s, &id));
+        for rollback in [false, true] {
+            update(&world, |input| input.force_new_deployment = Some(true));
+            schedule(&world, move |tx, cx, s, id| drop(fail(tx, cx, s, &id, FailCause::CircuitBreaker, rollback)));
+        }
+        let back = schedule(&world, |_, _, _, _| {});
+        assert_eq!(back.deployments[0].id, first.deployments[0].id);
+        assert_eq!(release(&world, &back).status, RollbackInProgress);
     }
 
     #[test]

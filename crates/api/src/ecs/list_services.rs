@@ -1,4 +1,4 @@
-//! ListServices: ARNs of the services that are not INACTIVE.
+//! ListServices: ARNs of the services that are ACTIVE.
 
 use super::{error, names};
 use crate::{Cx, page};
@@ -11,7 +11,7 @@ use longshore_types::ecs::ServiceStatus;
 pub fn list_services(state: &Snapshot, cx: &Cx, input: ListServicesInput) -> Result<ListServicesOutput, AwsError> {
     let cluster = names::cluster(state, &cx.scope, input.cluster.as_deref())?;
     let rows = state.services().prefix(&(cx.scope.clone(), cluster.name.clone())).filter(|service| {
-        service.status != ServiceStatus::Inactive
+        service.status == ServiceStatus::Active
             && input.launch_type.as_deref().is_none_or(|by| by == "FARGATE" && service.template.capacity.is_empty())
             && input.scheduling_strategy.as_deref().is_none_or(|strategy| strategy == "REPLICA")
             && input.resource_management_type.as_deref().is_none_or(|by| by == "CUSTOMER")

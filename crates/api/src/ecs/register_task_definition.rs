@@ -48,7 +48,9 @@ pub fn register_task_definition(
 
     let family = Family::from(input.family.as_str());
     let scoped = (cx.scope.clone(), family.clone());
-    let revision = tx.task_definitions().last(&scoped).map_or(1, |(_, newest)| newest.revision + 1);
+    let newest = tx.task_definitions().last(&scoped).map_or(0, |(_, newest)| newest.revision);
+    let deleted = tx.deleted_revisions().get(&scoped).map_or(0, |deleted| deleted.latest);
+    let revision = newest.max(deleted) + 1;
     let definition = TaskDefinition {
         family: family.clone(),
         revision,
@@ -175,9 +177,9 @@ fn shares_pids(mode: Option<&str>) -> Result<bool, AwsError> {
 pub fn ephemeral_gib(storage: Option<wire::EphemeralStorage>) -> Result<Option<u32>, AwsError> {
     let Some(storage) = storage else { return Ok(None) };
     match storage.size_in_gib {
-        Some(gib @ 20..=200) => Ok(Some(gib.unsigned_abs())),
+        Some(gib @ 21..=200) => Ok(Some(gib.unsigned_abs())),
         gib => Err(error::client(format!(
-            "Invalid 'ephemeralStorage.sizeInGiB' setting for task: {}. Fargate offers 20 to 200 GiB.",
+            "Invalid 'ephemeralStorage.sizeInGiB' setting for task: {}. Fargate offers 21 to 200 GiB.",
             gib.unwrap_or(0)
         ))),
     }
@@ -357,6 +359,27 @@ mod tests {
         };
         change(&mut input);
         crate::ecs::testing::World::new().write(|tx, cx| register_task_definition(tx, cx, input)).map(drop)
+    }
+
+    #[test]
+    fn the_number_of_a_deleted_revision_does_not_come_again() {
+        let world = crate::ecs::testing::World::new();
+        world.define("new");
+        world.fixture.write(|tx, cx| {
+            let family = (cx.scope.clone(), Family::from("new"));
+            tx.task_definitions().remove(&(cx.scope.clone(), "new".into(), 1));
+            tx.deleted_revisions().put(family, DeletedRevision { latest: 1 });
+        });
+        world.define("new");
+        let numbers = world.read(|state, _| {
+            state
+                .task_definitions()
+                .all()
+                .filter(|row| row.family.as_str() == "new")
+                .map(|row| row.revision)
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(numbers, [2]);
     }
 
     #[test]

@@ -84,8 +84,6 @@ pub fn update_service(tx: &mut Tx, cx: &Cx, mut input: UpdateServiceInput) -> Re
     if let Some(even) = rebalancing(asked, service.maximum_percent)? {
         service.zone_rebalancing = even;
     }
-    // A ceiling of 100 % leaves no room to start a task first.
-    service.zone_rebalancing &= service.maximum_percent > 100;
     if forced || service.template != stored.template {
         deployment::begin(tx, cx, &mut service);
     }

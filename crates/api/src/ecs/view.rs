@@ -298,7 +298,7 @@ pub fn task(scope: &Scope, t: &Task, with_tags: bool) -> wire::Task {
         enable_execute_command: Some(t.enable_execute_command),
         execution_stopped_at: t.times.execution_stopped_at.map(time),
         group: Some(t.group.clone()),
-        health_status: Some(t.health.as_str().to_owned()),
+        health_status: Some(health(t).as_str().to_owned()),
         last_status: Some(t.last_status.as_str().to_owned()),
         launch_type: Some(t.launch_type.clone()),
         memory: Some(t.memory_mib.to_string()),
@@ -324,6 +324,13 @@ pub fn task(scope: &Scope, t: &Task, with_tags: bool) -> wire::Task {
         }),
         ..Default::default()
     }
+}
+
+/// As ECS tells it: UNKNOWN while any essential container is, and one without a check always is. (Services go by those
+/// with a check alone.)
+fn health(t: &Task) -> HealthStatus {
+    let unknown = t.containers.iter().any(|c| c.essential && c.health == HealthStatus::Unknown);
+    if unknown && t.health == HealthStatus::Healthy { HealthStatus::Unknown } else { t.health }
 }
 
 fn ephemeral_storage(gib: u32) -> wire::EphemeralStorage {

@@ -353,6 +353,10 @@ fn a_drained_service_becomes_inactive() {
     view.draining = true;
     view.tasks = vec![healthy("t", "new")];
     assert_eq!(stopped(&plan(&view, NOW)), 1);
+    view.tasks[0].stopping = true;
+    assert_eq!(plan(&view, NOW).actions, []);
+    view.tasks[0].status = TaskStatus::Stopping;
+    assert_eq!(plan(&view, NOW).actions, [Action::Deactivate]);
     view.tasks.clear();
     assert_eq!(plan(&view, NOW).actions, [Action::Deactivate]);
 }

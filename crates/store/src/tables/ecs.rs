@@ -3,7 +3,7 @@
 use crate::table;
 use longshore_types::Scope;
 use longshore_types::ecs::{
-    AccountSetting, Cluster, Service, ServiceDeployment, ServiceRevision, Task, TaskDefinition,
+    AccountSetting, Cluster, DeletedRevision, Service, ServiceDeployment, ServiceRevision, Task, TaskDefinition,
 };
 use longshore_types::id::*;
 
@@ -13,6 +13,11 @@ table! {
 
 table! {
     pub TaskDefinitions: "ecs-task-definitions", (Scope, Family, u32) => TaskDefinition {}
+}
+
+table! {
+    /// Of families of which revisions have been deleted: no number comes again.
+    pub DeletedRevisions: "ecs-deleted-revisions", (Scope, Family) => DeletedRevision {}
 }
 
 table! {

@@ -34,7 +34,9 @@ pub use ec2::{
     RouteTables, SecurityGroups, SetUpScopes, Subnets, Vpcs,
 };
 pub use ecr::{CreationTemplates, Images, PullThroughRules, Repositories};
-pub use ecs::{AccountSettings, Clusters, ServiceDeployments, ServiceRevisions, Services, TaskDefinitions, Tasks};
+pub use ecs::{
+    AccountSettings, Clusters, DeletedRevisions, ServiceDeployments, ServiceRevisions, Services, TaskDefinitions, Tasks,
+};
 pub use elbv2::{Listeners, LoadBalancers, Rules, TargetGroups, Targets};
 pub use iam::{AccessKeys, AccountAliases, Groups, InstanceProfiles, Policies, RoleSessions, Roles, Users};
 pub use logs::{LogGroups, LogStreams};
@@ -117,6 +119,7 @@ macro_rules! tables {
 tables! {
     clusters: Clusters,
     task_definitions: TaskDefinitions,
+    deleted_revisions: DeletedRevisions,
     tasks: Tasks,
     services: Services,
     service_deployments: ServiceDeployments,

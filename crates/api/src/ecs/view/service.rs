@@ -4,6 +4,7 @@ use super::{list, some_if, tags, time};
 use crate::ecs::deployment::counts;
 use crate::iam::service_linked_role;
 use longshore_aws_model::ecs as wire;
+use longshore_planner::breaker;
 use longshore_store::Snapshot;
 use longshore_store::tables::Tasks;
 use longshore_types::ecs::*;
@@ -199,6 +200,11 @@ pub fn service_deployment(
         (_, _, true) => "MONITORING",
         (_, _, false) => "MONITORING_COMPLETE",
     };
+    // A share is of as many tasks as are wanted now, or were when it ended.
+    let threshold = match service.filter(|_| d.finished_at.is_none()) {
+        Some(service) => breaker::threshold(service.desired_count, service.circuit_breaker.threshold),
+        None => d.threshold,
+    };
     wire::ServiceDeployment {
         service_deployment_arn: release_arn(scope, d),
         service_arn: Some(arn::service(scope, &d.cluster, &d.service)),
@@ -224,7 +230,7 @@ pub fn service_deployment(
         deployment_circuit_breaker: Some(wire::ServiceDeploymentCircuitBreaker {
             status: Some(breaker.to_owned()),
             failure_count: Some(failures as i32),
-            threshold: Some(d.threshold as i32),
+            threshold: Some(threshold as i32),
         }),
         alarms: Some(wire::ServiceDeploymentAlarms { status: Some("DISABLED".to_owned()), ..Default::default() }),
         ..Default::default()
