@@ -2,7 +2,7 @@
 
 use crate::{Environment, intent};
 use longshore_api::ecs::environment_files::ReadObject;
-use longshore_api::ecs::launch::{cannot_assume, role_name};
+use longshore_api::ecs::launch::{self, cannot_assume};
 use longshore_api::ecs::{execution_role, log_options, resolve_secrets};
 use longshore_api::identity;
 use longshore_store::Snapshot;
@@ -32,9 +32,7 @@ pub fn resolve(
     if has_secrets || is_checked {
         let role_arn = row.overrides.execution_role_arn.as_ref().or(definition.execution_role_arn.as_ref());
         let role_arn = role_arn.map_or("", String::as_str);
-        let role = role_name(role_arn)
-            .and_then(|name| state.roles().get(&(scope.account.clone(), name.to_owned())))
-            .ok_or_else(|| cannot_assume(role_arn))?;
+        let role = launch::role(state, &scope.account, role_arn).ok_or_else(|| cannot_assume(role_arn))?;
         let address = row.network.address;
         let acting = |scope: Scope| identity::acting_as(state, environment.cx(scope), &role, task.as_str(), address);
         if is_checked {

@@ -11,9 +11,9 @@ use longshore_store::{Snapshot, Tx};
 use longshore_types::arn::{self, Arn};
 use longshore_types::ec2::{EniOwner, Subnet};
 use longshore_types::ecs::*;
-use longshore_types::iam::RoleSession;
+use longshore_types::iam::{Role, RoleSession};
 use longshore_types::id::*;
-use longshore_types::{Scope, Tags, Timestamp};
+use longshore_types::{AccountId, Scope, Tags, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,10 +136,16 @@ pub fn cannot_assume(role_arn: &str) -> String {
 /// The role exists and ECS tasks may assume it.
 fn check_role(tx: &Tx, cx: &Cx, role_arn: &str) -> Result<(), AwsError> {
     let cannot = || error::client(cannot_assume(role_arn));
-    let name = role_name(role_arn).ok_or_else(cannot)?;
-    let snapshot: &longshore_store::Snapshot = tx;
-    let role = snapshot.roles().get(&(cx.scope.account.clone(), name.to_owned())).ok_or_else(cannot)?;
+    let role = role(tx, &cx.scope.account, role_arn).ok_or_else(cannot)?;
     if iam::trust::trusts_service(&role, "ecs-tasks.amazonaws.com", &cx.scope) { Ok(()) } else { Err(cannot()) }
+}
+
+/// The role of an ARN or a bare name. An ARN has to be the role's own, account and path included: iam:PassRole was asked for the ARN
+/// that was given, and another path would be leave to pass another role.
+pub fn role(state: &Snapshot, account: &AccountId, given: &str) -> Option<Arc<Role>> {
+    let role = state.roles().get(&(account.clone(), role_name(given)?.to_owned()))?;
+    let is_same = Arn::parse(given).is_none() || arn::role(account, &role.path, &role.name) == given;
+    is_same.then_some(role)
 }
 
 /// The last part of `role/path/Name`, or a bare name, if it can be one: see CreateRole.
@@ -154,13 +160,13 @@ pub fn role_name(role_arn: &str) -> Option<&str> {
 }
 
 /// New credentials of a task's role; returns the access key.
-pub fn new_session(tx: &mut Tx, cx: &Cx, role: &str, task: &TaskId) -> String {
-    let account = cx.scope.account.clone();
-    let name = role_name(role).unwrap_or(role).to_owned();
-    let row = tx.roles().get(&(account.clone(), name.clone()));
-    let role_arn = row.as_ref().map_or_else(|| role.to_owned(), |r| arn::role(&account, &r.path, &r.name));
+pub fn new_session(tx: &mut Tx, cx: &Cx, given: &str, task: &TaskId) -> String {
+    let account = &cx.scope.account;
+    let row = role(tx, account, given);
+    let role_arn = row.as_ref().map_or_else(|| given.to_owned(), |r| arn::role(account, &r.path, &r.name));
     let session = RoleSession {
         role_arn,
+        // A role that is gone by now has no id, and its session may nothing.
         role_id: row.map(|r| r.id.clone()).unwrap_or_default(),
         session_name: task.to_string(),
         task: Some(task.clone()),
@@ -247,6 +253,33 @@ pub fn renew_session(tx: &mut Tx, cx: &Cx, key: &(Scope, TaskId), role: &str) {
 mod tests {
     use super::super::testing::World;
     use super::*;
+
+    #[test]
+    fn a_role_is_its_own_arn_and_no_other_that_ends_in_its_name() {
+        let world = World::new();
+        let own = world.role();
+        let run = |role: &str, is_execution: bool| {
+            let role = Some(role.to_owned());
+            let (task_role_arn, execution_role_arn) = if is_execution { (None, role) } else { (role, None) };
+            let overrides =
+                longshore_aws_model::ecs::TaskOverride { task_role_arn, execution_role_arn, ..Default::default() };
+            world.run_task(|input| input.overrides = Some(overrides))
+        };
+        for is_execution in [false, true] {
+            for other in [
+                "arn:aws:iam::123456789012:role/dev/app",
+                "arn:aws:iam::210987654321:role/app",
+                "arn:aws:iam:us-east-1:123456789012:role/app",
+                "arn:aws:iam::123456789012:role//app",
+            ] {
+                let refused = run(other, is_execution).expect_err("it is no ARN of the role");
+                assert_eq!((refused.code.as_ref(), refused.message), ("ClientException", cannot_assume(other)));
+            }
+            for same in [own.as_str(), "app"] {
+                run(same, is_execution).expect("it is the role");
+            }
+        }
+    }
 
     #[test]
     fn credentials_are_renewed_before_they_end_and_old_ones_live_until_they_end() {
