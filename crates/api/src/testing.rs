@@ -1,7 +1,8 @@
 //! A store in memory and a context for tests of handlers.
 
+use crate::identity::{Ask, Fields, Permission, Resources, permissions};
 use crate::{Caller, Cx, Settings};
-use longshore_aws_model::AwsError;
+use longshore_aws_model::{AwsError, Operation};
 use longshore_store::engine::MemoryEngine;
 use longshore_store::{Snapshot, Store, Tx};
 use longshore_types::{Scope, Timestamp};
@@ -81,6 +82,23 @@ pub fn read<I, O>(
     input: I,
 ) -> Result<O, AwsError> {
     fixture.read(|state, cx| handler(state, cx, input))
+}
+
+/// What `--auth iam` asks for an operation: `action resource` of each.
+pub fn asked<O: Operation>(fixture: &Fixture, input: &O::Input) -> Vec<String> {
+    let fields = Fields::of(input);
+    fixture.read(|state, cx| {
+        let ask = Ask { state, cx, fields: &fields };
+        let of_line = |line: &Permission| -> Vec<String> {
+            let resources = match line.resources {
+                Resources::Any => vec!["*".to_owned()],
+                Resources::Arns(path) => ask.all(path).map(str::to_owned).collect(),
+                Resources::Each(find) => find(&ask),
+            };
+            resources.iter().map(|resource| format!("{} {resource}", line.action)).collect()
+        };
+        permissions(O::SCHEMA).iter().flat_map(of_line).collect()
+    })
 }
 
 /// `Code: text` of a refusal.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 pub fn create_cluster(tx: &mut Tx, cx: &Cx, input: CreateClusterInput) -> Result<CreateClusterOutput, AwsError> {
     refuse!(input; service_connect_defaults);
-    let name = names::cluster_name(input.cluster_name.as_deref())?;
+    let name = names::new_cluster_name(input.cluster_name.as_deref())?;
     let (capacity_providers, default_strategy) =
         providers(input.capacity_providers.unwrap_or_default(), input.default_capacity_provider_strategy)?;
     let session_logging = cluster_configuration::read(input.configuration.unwrap_or_default())?;

@@ -14,18 +14,22 @@ use std::sync::Arc;
 pub fn cluster_name(given: Option<&str>) -> Result<ClusterName, AwsError> {
     let text = given.unwrap_or("default");
     let name = match Arn::parse(text) {
-        Some(arn) => arn
-            .resource
-            .strip_prefix("cluster/")
+        Some(arn) => resource(&arn, "cluster")
             .ok_or_else(|| error::invalid("Invalid identifier: Identifier is for a different resource type."))?,
         None => text,
     };
-    if !is_ecs_name(name) {
-        return Err(error::invalid(
+    new_cluster_name(Some(name))
+}
+
+/// The name of a cluster that is made, which is no ARN; `default` where none is given.
+pub fn new_cluster_name(given: Option<&str>) -> Result<ClusterName, AwsError> {
+    let name = given.unwrap_or("default");
+    match is_ecs_name(name) {
+        true => Ok(ClusterName::from(name)),
+        false => Err(error::invalid(
             "Cluster names must contain only letters, numbers, hyphens and underscores, and at most 255 of them.",
-        ));
+        )),
     }
-    Ok(ClusterName::from(name))
 }
 
 /// The cluster, if it is ACTIVE.
@@ -77,7 +81,7 @@ fn in_cluster<'a>(given: &'a str, kind: &str, scope: &Scope, cluster: &ClusterNa
     let wrong = |what: &str, theirs: &str, yours: &str| {
         error::invalid(format!("Invalid identifier: Identifier is for {what} {theirs}. Your {what} is {yours}"))
     };
-    let Some(rest) = arn.resource.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')) else {
+    let Some(rest) = resource(&arn, kind) else {
         return Err(error::invalid("Invalid identifier: Identifier is for a different resource type."));
     };
     if arn.account != scope.account.as_str() {
@@ -94,24 +98,31 @@ fn in_cluster<'a>(given: &'a str, kind: &str, scope: &Scope, cluster: &ClusterNa
     }
 }
 
+/// What an ARN names, if that is something of ECS and of this kind. Another service's ARN may look the same: policies tell them
+/// apart, so names have to.
+fn resource<'a>(arn: &Arn<'a>, kind: &str) -> Option<&'a str> {
+    let resource = (arn.service == "ecs").then_some(arn.resource)?;
+    resource.strip_prefix(kind)?.strip_prefix('/')
+}
+
 /// Whether it is a name, or an ARN of this account and region.
 pub fn is_here(given: &str, scope: &Scope) -> bool {
     Arn::parse(given).is_none_or(|arn| arn.account == scope.account.as_str() && arn.region == scope.region.as_str())
 }
 
-/// Family, and revision where one is given: `web`, `web:3`, or an ARN.
+/// Family, and revision where one is given: `web`, `web:3`, or an ARN. A revision is spelt one way: `web:03` is none.
 pub fn family_and_revision(given: &str) -> Result<(Family, Option<u32>), AwsError> {
     let text = match Arn::parse(given) {
-        Some(arn) => arn
-            .resource
-            .strip_prefix("task-definition/")
+        Some(arn) => resource(&arn, "task-definition")
             .ok_or_else(|| error::client("Invalid identifier: Identifier is for a different resource type."))?,
         None => given,
     };
     match text.split_once(':') {
         None => Ok((Family::from(text), None)),
         Some((family, revision)) => match revision.parse() {
-            Ok(revision) if revision > 0 => Ok((Family::from(family), Some(revision))),
+            Ok(number) if revision.starts_with(|first: char| ('1'..='9').contains(&first)) => {
+                Ok((Family::from(family), Some(number)))
+            }
             _ => Err(error::client(format!("Invalid revision number. Number: {revision}"))),
         },
     }
@@ -180,4 +191,42 @@ pub fn tags(given: Option<Vec<wire::Tag>>) -> Result<Tags, AwsError> {
         return Err(error::invalid("The maximum number of tags per resource is 50."));
     }
     Ok(tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &str = "arn:aws:ecs:us-east-1:123456789012";
+    const OF_ANOTHER_SERVICE: &str = "arn:aws:x:us-east-1:123456789012";
+
+    #[test]
+    fn another_services_arn_names_nothing_of_ecs() {
+        let scope = Scope::new("123456789012", "us-east-1");
+        let web = ClusterName::from("web");
+        let read = |head: &str| {
+            [
+                cluster_name(Some(&format!("{head}:cluster/web"))).map(|name| name.to_string()),
+                service_name(&format!("{head}:service/web/api"), &scope, &web).map(|name| name.to_string()),
+                task_id(&format!("{head}:task/web/{:032}", 1), &scope, &web).map(|id| id.to_string()),
+                family_and_revision(&format!("{head}:task-definition/api:3")).map(|(family, _)| family.to_string()),
+            ]
+        };
+        assert!(read(HERE).iter().all(Result::is_ok), "{:?}", read(HERE));
+        assert!(read(OF_ANOTHER_SERVICE).iter().all(Result::is_err), "{:?}", read(OF_ANOTHER_SERVICE));
+    }
+
+    #[test]
+    fn a_revision_is_spelt_one_way() {
+        assert_eq!(family_and_revision("web:30").expect("a revision"), ("web".into(), Some(30)));
+        for other in ["web:03", "web:+3", "web:0", "web:", "web:-1", "web: 3", "web:3:4"] {
+            assert!(family_and_revision(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_new_cluster_is_named_by_no_arn() {
+        assert!(new_cluster_name(Some(&format!("{HERE}:cluster/web"))).is_err());
+        assert_eq!(new_cluster_name(None).expect("a name"), "default".into());
+    }
 }

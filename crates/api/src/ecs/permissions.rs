@@ -1,10 +1,14 @@
 //! What each operation of ECS needs (Service Authorization Reference, "Amazon Elastic Container Service").
 
+use super::{names, service_deployments};
 use crate::identity::Resources::{Any, Arns, Each};
 use crate::identity::{Ask, Permission, on};
 use longshore_policy::Values;
-use longshore_types::arn::Arn;
+use longshore_types::Scope;
+use longshore_types::arn::{self, Arn};
+use longshore_types::id::ClusterName;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 pub const PERMISSIONS: &[Permission] = &[
     on("CreateCapacityProvider", "ecs:CreateCapacityProvider", Any),
@@ -83,51 +87,86 @@ fn if_tagged(ask: &Ask<'_>, resource: fn(&Ask<'_>) -> Vec<String>) -> Vec<String
     if ask.get("tags.key").is_some() { resource(ask) } else { Vec::new() }
 }
 
-fn cluster_arn(ask: &Ask<'_>) -> String {
-    ask.arn_or("ecs", "cluster", ask.get("cluster").unwrap_or("default"))
+/// The cluster that a request is about, as it is given. ListServiceDeployments finds it in the service's ARN; where another
+/// operation is given such an ARN and no cluster, it refuses the ARN of any cluster but the default one.
+fn given_cluster<'a>(ask: &Ask<'a>) -> Option<&'a str> {
+    let given = ask.get("cluster");
+    ask.get("service").map_or(given, |service| service_deployments::cluster_of(given, service))
 }
 
-/// The cluster's name, of its name or ARN.
-fn cluster_name<'a>(ask: &Ask<'a>) -> &'a str {
-    let given = ask.get("cluster").unwrap_or("default");
-    given.rsplit('/').next().unwrap_or(given)
+/// The cluster that a name or ARN gives; `None` for one that the handler refuses.
+fn named_cluster(ask: &Ask<'_>, given: Option<&str>) -> Option<ClusterName> {
+    let name = names::cluster_name(given).ok()?;
+    given.is_none_or(|given| names::is_here(given, &ask.cx.scope)).then_some(name)
+}
+
+/// A cluster's ARN. What the handler refuses stays as it was written, here and below: it has no effect, whatever policies say.
+fn cluster_arn(ask: &Ask<'_>, given: Option<&str>) -> String {
+    match named_cluster(ask, given) {
+        Some(name) => arn::cluster(&ask.cx.scope, &name),
+        None => ask.arn_or("ecs", "cluster", given.unwrap_or_default()),
+    }
 }
 
 fn cluster(ask: &Ask<'_>) -> Vec<String> {
-    vec![cluster_arn(ask)]
+    vec![cluster_arn(ask, given_cluster(ask))]
 }
 
 fn new_cluster(ask: &Ask<'_>) -> Vec<String> {
-    vec![ask.arn_or("ecs", "cluster", ask.get("clusterName").unwrap_or("default"))]
+    let given = ask.get("clusterName").unwrap_or("default");
+    vec![ask.arn("ecs", &format!("cluster/{given}"))]
 }
 
 fn clusters(ask: &Ask<'_>) -> Vec<String> {
-    let named: Vec<String> = ask.all("clusters").map(|name| ask.arn_or("ecs", "cluster", name)).collect();
-    if named.is_empty() { vec![ask.arn("ecs", "cluster/default")] } else { named }
+    let named: Vec<String> = ask.all("clusters").map(|name| cluster_arn(ask, Some(name))).collect();
+    if named.is_empty() { vec![cluster_arn(ask, None)] } else { named }
 }
 
-fn of_cluster<'a>(ask: &Ask<'a>, kind: &str, path: &'a str) -> Vec<String> {
-    let kind = format!("{kind}/{}", cluster_name(ask));
-    ask.all(path).map(|name| ask.arn_or("ecs", &kind, name)).collect()
+/// The ARNs of what a member names in the request's cluster, of which `find` makes them as the handler does.
+fn of_cluster<'a>(
+    ask: &Ask<'a>,
+    kind: &str,
+    path: &'a str,
+    find: fn(&str, &Scope, &ClusterName) -> Option<String>,
+) -> Vec<String> {
+    let cluster = named_cluster(ask, given_cluster(ask));
+    let arn = |given: &str| {
+        let found = cluster.as_ref().and_then(|cluster| find(given, &ask.cx.scope, cluster));
+        found.unwrap_or_else(|| ask.arn_or("ecs", kind, given))
+    };
+    ask.all(path).map(arn).collect()
+}
+
+fn services_at<'a>(ask: &Ask<'a>, path: &'a str) -> Vec<String> {
+    of_cluster(ask, "service", path, |given, scope, cluster| {
+        Some(arn::service(scope, cluster, &names::service_name(given, scope, cluster).ok()?))
+    })
+}
+
+fn tasks_at<'a>(ask: &Ask<'a>, path: &'a str) -> Vec<String> {
+    of_cluster(ask, "task", path, |given, scope, cluster| {
+        Some(arn::task(scope, cluster, &names::task_id(given, scope, cluster).ok()?))
+    })
 }
 
 fn service(ask: &Ask<'_>) -> Vec<String> {
-    let named = of_cluster(ask, "service", "service");
-    if named.is_empty() { of_cluster(ask, "service", "serviceName") } else { named }
+    let named = services_at(ask, "service");
+    if named.is_empty() { services_at(ask, "serviceName") } else { named }
 }
 
 fn services(ask: &Ask<'_>) -> Vec<String> {
-    of_cluster(ask, "service", "services")
+    services_at(ask, "services")
 }
 
 fn tasks(ask: &Ask<'_>) -> Vec<String> {
-    let mut tasks = of_cluster(ask, "task", "task");
-    tasks.extend(of_cluster(ask, "task", "tasks"));
+    let mut tasks = tasks_at(ask, "task");
+    tasks.extend(tasks_at(ask, "tasks"));
     tasks
 }
 
 fn new_task(ask: &Ask<'_>) -> Vec<String> {
-    vec![ask.arn("ecs", &format!("task/{}/*", cluster_name(ask)))]
+    let cluster = named_cluster(ask, given_cluster(ask));
+    vec![ask.arn("ecs", &format!("task/{}/*", cluster.as_ref().map_or("", ClusterName::as_str)))]
 }
 
 fn capacity_provider(ask: &Ask<'_>) -> Vec<String> {
@@ -135,13 +174,24 @@ fn capacity_provider(ask: &Ask<'_>) -> Vec<String> {
     vec![ask.arn_or("ecs", "capacity-provider", given)]
 }
 
-/// As the request names it: without a revision when it has none, as ECS does it.
+/// A task definition's ARN: of the latest ACTIVE revision where none is given, as ECS does it since 2024-03-21.
+fn task_definition_arn(ask: &Ask<'_>, given: &str) -> String {
+    let scope = &ask.cx.scope;
+    match names::family_and_revision(given) {
+        Ok((family, Some(revision))) if names::is_here(given, scope) => arn::task_definition(scope, &family, revision),
+        _ => match names::task_definition(ask.state, scope, given) {
+            Ok(Some(latest)) => arn::task_definition(scope, &latest.family, latest.revision),
+            _ => ask.arn_or("ecs", "task-definition", given),
+        },
+    }
+}
+
 fn task_definition(ask: &Ask<'_>) -> Vec<String> {
-    ask.all("taskDefinition").map(|name| ask.arn_or("ecs", "task-definition", name)).collect()
+    ask.all("taskDefinition").map(|given| task_definition_arn(ask, given)).collect()
 }
 
 fn task_definitions(ask: &Ask<'_>) -> Vec<String> {
-    ask.all("taskDefinitions").map(|name| ask.arn_or("ecs", "task-definition", name)).collect()
+    ask.all("taskDefinitions").map(|given| task_definition_arn(ask, given)).collect()
 }
 
 fn new_revision(ask: &Ask<'_>) -> Vec<String> {
@@ -160,8 +210,21 @@ fn passed_roles(ask: &Ask<'_>) -> Vec<String> {
         "loadBalancers.advancedConfiguration.roleArn",
         "serviceConnectConfiguration.services.tls.roleArn",
     ];
-    let given = PATHS.into_iter().flat_map(|path| ask.all(path));
+    // No name is no role: see RegisterTaskDefinition.
+    let given = PATHS.into_iter().flat_map(|path| ask.all(path)).filter(|role| !role.is_empty());
     given.map(|role| crate::iam::permissions::role_arn(ask, role)).collect()
+}
+
+/// The cluster that a request names, or that the ARNs of its service deployments and revisions do.
+fn clusters_of_request<'a>(ask: &Ask<'a>) -> Values<'a> {
+    const PATHS: [&str; 3] = ["serviceDeploymentArn", "serviceDeploymentArns", "serviceRevisionArns"];
+    let of_release = |text: &'a str| Some(ClusterName::from(Arn::parse(text)?.resource.split('/').nth(1)?));
+    let names: BTreeSet<ClusterName> =
+        PATHS.into_iter().flat_map(|path| ask.all(path)).filter_map(of_release).collect();
+    if names.is_empty() {
+        return Values::one(cluster_arn(ask, given_cluster(ask)));
+    }
+    Values::Many(names.iter().map(|name| Cow::Owned(arn::cluster(&ask.cx.scope, name))).collect())
 }
 
 /// `ecs:cluster` and its kind.
@@ -172,14 +235,7 @@ pub fn context<'a>(ask: &Ask<'a>, name: &str) -> Option<Values<'a>> {
     };
     let one = |path: &str| ask.get(path).map(Values::one);
     match name {
-        "cluster" => {
-            // A task's ARN names its cluster.
-            let of_task = ask.get("task").or_else(|| ask.get("tasks")).and_then(|task| {
-                let resource = Arn::parse(task)?.resource.strip_prefix("task/")?.split('/').next()?;
-                Some(ask.arn("ecs", &format!("cluster/{resource}")))
-            });
-            Some(Values::one(of_task.unwrap_or_else(|| cluster_arn(ask))))
-        }
+        "cluster" => Some(clusters_of_request(ask)),
         "service" => service(ask).into_iter().next().map(Values::one),
         "task-definition" => task_definition(ask).into_iter().next().map(Values::one),
         "task" => tasks(ask).into_iter().next().map(Values::one),
@@ -202,5 +258,96 @@ pub fn context<'a>(ask: &Ask<'a>, name: &str) -> Option<Values<'a>> {
             }))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::*;
+    use crate::identity::Fields;
+    use crate::testing::asked;
+    use longshore_aws_model::ecs::*;
+    use longshore_aws_model::{Operation, Shape};
+
+    const OWN: &str = "arn:aws:ecs:us-east-1:123456789012";
+
+    /// What an operation is asked for: `action resource` of each.
+    fn of<O: Operation>(world: &World, input: &O::Input) -> Vec<String> {
+        asked::<O>(&world.fixture, input)
+    }
+
+    /// The values of a key of ECS's.
+    fn key<I: Shape>(world: &World, input: &I, name: &str) -> Vec<String> {
+        let fields = Fields::of(input);
+        world.read(|state, cx| {
+            let values = context(&Ask { state, cx, fields: &fields }, name);
+            values.map(|values| values.as_slice().iter().map(ToString::to_string).collect()).unwrap_or_default()
+        })
+    }
+
+    #[test]
+    fn every_spelling_of_a_cluster_is_asked_for_as_the_cluster() {
+        let world = World::new();
+        let web = format!("{OWN}:cluster/web");
+        for given in ["web", &web] {
+            let input = UpdateClusterInput { cluster: given.to_owned(), ..Default::default() };
+            assert_eq!(of::<UpdateCluster>(&world, &input), [format!("ecs:UpdateCluster {web}")]);
+            assert_eq!(key(&world, &input, "cluster"), [web.as_str()]);
+        }
+        let other = UpdateClusterInput { cluster: web.replace(":ecs:", ":x:"), ..Default::default() };
+        let refused = world.write(|tx, cx| crate::ecs::update_cluster::update_cluster(tx, cx, other));
+        assert!(refused.is_err(), "another service's ARN is none of a cluster");
+        let none = DescribeClustersInput::default();
+        assert_eq!(of::<DescribeClusters>(&world, &none), [format!("ecs:DescribeClusters {OWN}:cluster/default")]);
+    }
+
+    #[test]
+    fn services_and_tasks_are_asked_for_in_their_cluster() {
+        let world = World::new();
+        for service in ["api".to_owned(), format!("{OWN}:service/api"), format!("{OWN}:service/web/api")] {
+            let cluster = Some(format!("{OWN}:cluster/web"));
+            let input = DeleteServiceInput { cluster, service, ..Default::default() };
+            assert_eq!(of::<DeleteService>(&world, &input), [format!("ecs:DeleteService {OWN}:service/web/api")]);
+        }
+        let id = "0123456789abcdef0123456789abcdef";
+        for task in [id.to_owned(), format!("{OWN}:task/{id}"), format!("{OWN}:task/web/{id}")] {
+            let input = StopTaskInput { cluster: Some("web".to_owned()), task, ..Default::default() };
+            assert_eq!(of::<StopTask>(&world, &input), [format!("ecs:StopTask {OWN}:task/web/{id}")]);
+            assert_eq!(key(&world, &input, "cluster"), [format!("{OWN}:cluster/web")]);
+            assert_eq!(key(&world, &input, "task"), [format!("{OWN}:task/web/{id}")]);
+        }
+    }
+
+    #[test]
+    fn the_releases_of_a_service_are_of_the_cluster_in_the_arn() {
+        let world = World::new();
+        let service = format!("{OWN}:service/web/api");
+        let input = ListServiceDeploymentsInput { service: service.clone(), ..Default::default() };
+        assert_eq!(of::<ListServiceDeployments>(&world, &input), [format!("ecs:ListServiceDeployments {service}")]);
+        assert_eq!(key(&world, &input, "cluster"), [format!("{OWN}:cluster/web")]);
+        let service_deployment_arn = format!("{OWN}:service-deployment/web/api/0123");
+        let input = StopServiceDeploymentInput { service_deployment_arn, ..Default::default() };
+        assert_eq!(key(&world, &input, "cluster"), [format!("{OWN}:cluster/web")]);
+    }
+
+    #[test]
+    fn no_revision_is_the_latest_active_one() {
+        let world = World::new();
+        world.define("web");
+        let run = |given: &str| {
+            let input = RunTaskInput { task_definition: given.to_owned(), ..Default::default() };
+            let of_key = key(&world, &input, "task-definition");
+            let asked = of::<RunTask>(&world, &input);
+            assert_eq!(asked, [format!("ecs:RunTask {}", of_key[0])]);
+            asked[0].rsplit('/').next().map(str::to_owned).unwrap_or_default()
+        };
+        let family = format!("{OWN}:task-definition/web");
+        assert_eq!([run("web"), run(&family), run("web:1"), run("none")], ["web:2", "web:2", "web:1", "none"]);
+        let input = DeregisterTaskDefinitionInput { task_definition: "web:2".to_owned() };
+        world
+            .write(|tx, cx| crate::ecs::deregister_task_definition::deregister_task_definition(tx, cx, input))
+            .expect("it is deregistered");
+        assert_eq!(run("web"), "web:1");
     }
 }

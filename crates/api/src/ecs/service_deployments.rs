@@ -50,7 +50,7 @@ pub fn list_service_deployments(
 }
 
 /// The cluster that a service's ARN names, where none is given.
-fn cluster_of<'a>(given: Option<&'a str>, service: &'a str) -> Option<&'a str> {
+pub fn cluster_of<'a>(given: Option<&'a str>, service: &'a str) -> Option<&'a str> {
     given.or_else(|| Arn::parse(service)?.resource.strip_prefix("service/")?.split_once('/').map(|(name, _)| name))
 }
 
