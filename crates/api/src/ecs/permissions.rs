@@ -6,6 +6,7 @@ use crate::identity::{Ask, Permission, on};
 use longshore_policy::Values;
 use longshore_types::Scope;
 use longshore_types::arn::{self, Arn};
+use longshore_types::ecs::TaskDefinition;
 use longshore_types::id::ClusterName;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -61,7 +62,7 @@ pub const PERMISSIONS: &[Permission] = &[
     on("RegisterTaskDefinition", "iam:PassRole", Each(passed_roles)),
     on("RunTask", "ecs:RunTask", Each(task_definition)),
     on("RunTask", "ecs:TagResource", Each(|ask| if_tagged(ask, new_task))),
-    on("RunTask", "iam:PassRole", Each(passed_roles)),
+    on("RunTask", "iam:PassRole", Each(roles_of_run)),
     on("StartTask", "ecs:StartTask", Each(task_definition)),
     on("StartTask", "iam:PassRole", Each(passed_roles)),
     on("StopServiceDeployment", "ecs:StopServiceDeployment", Arns("serviceDeploymentArn")),
@@ -196,6 +197,22 @@ fn task_definitions(ask: &Ask<'_>) -> Vec<String> {
 
 fn new_revision(ask: &Ask<'_>) -> Vec<String> {
     vec![ask.arn("ecs", &format!("task-definition/{}:*", ask.get("family").unwrap_or_default()))]
+}
+
+/// The roles that RunTask gives to tasks: each of the task definition's, unless an override takes its place.
+fn roles_of_run(ask: &Ask<'_>) -> Vec<String> {
+    let given = ask.get("taskDefinition").unwrap_or_default();
+    let definition = names::task_definition(ask.state, &ask.cx.scope, given).ok().flatten();
+    let defined = |role: fn(&TaskDefinition) -> Option<&String>| definition.as_deref().and_then(role);
+    let of_definition = [
+        ("overrides.taskRoleArn", defined(|row| row.task_role_arn.as_ref())),
+        ("overrides.executionRoleArn", defined(|row| row.execution_role_arn.as_ref())),
+    ];
+    let kept = of_definition.into_iter().filter(|(path, _)| ask.get(path).is_none_or(str::is_empty));
+    let mut roles: Vec<String> =
+        kept.filter_map(|(_, role)| role).map(|role| crate::iam::permissions::role_arn(ask, role)).collect();
+    roles.extend(passed_roles(ask));
+    roles
 }
 
 /// Roles that the request itself gives to tasks, the service, or what ECS does for them.
@@ -349,5 +366,34 @@ mod tests {
             .write(|tx, cx| crate::ecs::deregister_task_definition::deregister_task_definition(tx, cx, input))
             .expect("it is deregistered");
         assert_eq!(run("web"), "web:1");
+    }
+
+    #[test]
+    fn a_run_passes_the_roles_of_its_task_definition_that_nothing_replaces() {
+        let world = World::new();
+        let role = world.role();
+        world.fixture.write(move |tx, cx| {
+            tx.task_definitions().update(&(cx.scope.clone(), "web".into(), 1), |row| {
+                row.task_role_arn = Some(role);
+                row.execution_role_arn = Some("pull".to_owned());
+            });
+        });
+        let run = |task_role: Option<&str>, execution_role: Option<&str>| {
+            let overrides = TaskOverride {
+                task_role_arn: task_role.map(str::to_owned),
+                execution_role_arn: execution_role.map(str::to_owned),
+                ..Default::default()
+            };
+            let input =
+                RunTaskInput { task_definition: "web".into(), overrides: Some(overrides), ..Default::default() };
+            let mut asked = of::<RunTask>(&world, &input);
+            assert_eq!(asked.remove(0), format!("ecs:RunTask {OWN}:task-definition/web:1"));
+            asked.iter().map(|line| line.replace("iam:PassRole arn:aws:iam::123456789012:role/", "")).collect()
+        };
+        let both: Vec<String> = run(None, None);
+        assert_eq!(both, ["app", "pull"]);
+        assert_eq!(run(Some(""), Some("")), both, "no name is no override");
+        assert_eq!(run(Some("other"), None), ["pull", "other"]);
+        assert_eq!(run(None, Some("other")), ["app", "other"]);
     }
 }
