@@ -5,7 +5,7 @@ use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecr::*;
 use longshore_store::{Snapshot, Tx};
-use longshore_types::arn::Arn;
+use longshore_types::arn::{self, Arn};
 use longshore_types::{Scope, Tags};
 
 /// Tags of a create call.
@@ -32,11 +32,11 @@ fn check(tags: &Tags) -> Result<(), AwsError> {
     }
 }
 
-fn name<'a>(scope: &Scope, arn: &'a str) -> Result<&'a str, AwsError> {
-    Arn::parse(arn)
-        .filter(|arn| arn.service == "ecr" && arn.account == scope.account.as_str())
+fn name<'a>(scope: &Scope, given: &'a str) -> Result<&'a str, AwsError> {
+    Arn::parse(given)
         .and_then(|arn| arn.resource.strip_prefix("repository/"))
-        .ok_or_else(|| error::invalid(format!("Invalid parameter at 'resourceArn': {arn}")))
+        .filter(|name| arn::ecr_repository(scope, name) == given)
+        .ok_or_else(|| error::invalid(format!("Invalid parameter at 'resourceArn': {given}")))
 }
 
 fn change(tx: &mut Tx, cx: &Cx, arn: &str, change: impl FnOnce(&mut Tags)) -> Result<(), AwsError> {
@@ -96,6 +96,8 @@ mod tests {
         };
         assert_eq!(list(&arn).expect("a list").tags, Some(vec![tag("b", "2")]));
         assert!(refusal(list(&format!("{arn}2"))).starts_with("RepositoryNotFoundException: "));
+        let elsewhere = arn.replace("us-east-1", "eu-west-1");
+        assert!(refusal(list(&elsewhere)).starts_with("InvalidParameterException: "));
         assert!(refusal(list("web")).starts_with("InvalidParameterException: "));
         let many = TagResourceInput { resource_arn: arn, tags: (0..50).map(|n| tag(&n.to_string(), "")).collect() };
         assert!(refusal(bench.try_write(|tx, cx| tag_resource(tx, cx, many))).starts_with("TooManyTagsException: "));

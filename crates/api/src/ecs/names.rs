@@ -171,6 +171,15 @@ pub fn client_token(given: Option<&str>, max: usize) -> Result<Option<&str>, Aws
     }
 }
 
+/// Whether a tag is AWS's own, which nobody else puts or takes away.
+pub fn is_reserved(key: &str) -> bool {
+    key.to_ascii_lowercase().starts_with("aws:")
+}
+
+pub fn reserved_key() -> AwsError {
+    error::invalid("Tag keys that start with aws: are reserved.")
+}
+
 /// Tags of a create call.
 pub fn tags(given: Option<Vec<wire::Tag>>) -> Result<Tags, AwsError> {
     let mut tags = Tags::default();
@@ -180,8 +189,8 @@ pub fn tags(given: Option<Vec<wire::Tag>>) -> Result<Tags, AwsError> {
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
             return Err(error::invalid("Tag keys must have 1 to 128 characters and tag values at most 256."));
         }
-        if key.to_ascii_lowercase().starts_with("aws:") {
-            return Err(error::invalid("Tag keys that start with aws: are reserved."));
+        if is_reserved(&key) {
+            return Err(reserved_key());
         }
         if tags.0.insert(key.clone(), value).is_some() {
             return Err(error::invalid(format!("Duplicate tag keys: {key}")));

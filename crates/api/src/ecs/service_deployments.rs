@@ -5,7 +5,7 @@ use crate::{Cx, page};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ecs::*;
 use longshore_store::Snapshot;
-use longshore_types::arn::Arn;
+use longshore_types::arn::{self, Arn};
 use longshore_types::ecs::ServiceDeployment as Row;
 use longshore_types::id::{ClusterName, ServiceName};
 use longshore_types::{Scope, Timestamp};
@@ -84,11 +84,11 @@ pub fn describe_service_revisions(
     check_number("serviceRevisionArns", arns.len())?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for given in &arns {
-        let (cluster, service, number) = parse(given, "service-revision/")?;
-        let row = number
-            .parse()
-            .ok()
-            .and_then(|number| state.service_revisions().get(&(cx.scope.clone(), cluster, service, number)));
+        let (cluster, service, number) = parse(&cx.scope, given, "service-revision/")?;
+        let is_own = |number: &u64| arn::service_revision(&cx.scope, &cluster, &service, *number) == *given;
+        let number = number.parse().ok().filter(is_own);
+        let row =
+            number.and_then(|number| state.service_revisions().get(&(cx.scope.clone(), cluster, service, number)));
         match row {
             Some(row) => found.push(view::service_revision(&cx.scope, &row)),
             None => failures.push(missing(given)),
@@ -99,12 +99,14 @@ pub fn describe_service_revisions(
 
 /// The service deployment that an ARN names.
 pub fn find(state: &Snapshot, scope: &Scope, given: &str) -> Result<Option<Arc<Row>>, AwsError> {
-    let (cluster, service, id) = parse(given, "service-deployment/")?;
+    let (cluster, service, id) = parse(scope, given, "service-deployment/")?;
     Ok(state.service_deployments().get(&(scope.clone(), cluster, service, id.to_owned())))
 }
 
-fn parse<'a>(given: &'a str, kind: &str) -> Result<(ClusterName, ServiceName, &'a str), AwsError> {
-    let parts = Arn::parse(given).and_then(|arn| arn.resource.strip_prefix(kind)).and_then(|rest| {
+/// The parts of an ARN of this region and account.
+fn parse<'a>(scope: &Scope, given: &'a str, kind: &str) -> Result<(ClusterName, ServiceName, &'a str), AwsError> {
+    let arn = Arn::parse(given).filter(|arn| arn.service == "ecs" && names::is_here(given, scope));
+    let parts = arn.and_then(|arn| arn.resource.strip_prefix(kind)).and_then(|rest| {
         let mut parts = rest.splitn(3, '/');
         Some((ClusterName::from(parts.next()?), ServiceName::from(parts.next()?), parts.next()?))
     });
@@ -121,4 +123,41 @@ fn check_number(parameter: &str, given: usize) -> Result<(), AwsError> {
 
 fn missing(arn: &str) -> Failure {
     Failure { arn: Some(arn.to_owned()), reason: Some("MISSING".to_owned()), detail: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::*;
+
+    #[test]
+    fn a_release_is_found_by_its_own_arn_alone() {
+        let world = World::new();
+        world.create_service(|_| {}).expect("a service");
+        let (deployment, revision) = world.read(|state, cx| {
+            let deployment = state.service_deployments().prefix(&cx.scope).next().expect("a deployment");
+            let revision = state.service_revisions().prefix(&cx.scope).next().expect("a revision");
+            let (cluster, service) = (&deployment.cluster, &deployment.service);
+            (
+                arn::service_deployment(&cx.scope, cluster, service, &deployment.id),
+                arn::service_revision(&cx.scope, cluster, service, revision.number),
+            )
+        });
+        let is_found = |deployment: &str, revision: &str| {
+            let input = DescribeServiceDeploymentsInput { service_deployment_arns: vec![deployment.to_owned()] };
+            let deployments = world.read(|state, cx| describe_service_deployments(state, cx, input));
+            let input = DescribeServiceRevisionsInput { service_revision_arns: vec![revision.to_owned()] };
+            let revisions = world.read(|state, cx| describe_service_revisions(state, cx, input));
+            [
+                deployments.is_ok_and(|output| output.service_deployments.is_some_and(|rows| !rows.is_empty())),
+                revisions.is_ok_and(|output| output.service_revisions.is_some_and(|rows| !rows.is_empty())),
+            ]
+        };
+        assert_eq!(is_found(&deployment, &revision), [true, true]);
+        for (own, other) in [("us-east-1", "eu-west-1"), ("123456789012", "210987654321"), (":ecs:", ":x:")] {
+            assert_eq!(is_found(&deployment.replace(own, other), &revision.replace(own, other)), [false, false]);
+        }
+        let (head, number) = revision.rsplit_once('/').expect("a number");
+        assert_eq!(is_found(&deployment, &format!("{head}/0{number}")), [true, false]);
+    }
 }

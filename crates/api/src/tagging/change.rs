@@ -65,7 +65,7 @@ async fn change_one(
     let parsed = Arn::parse(arn).ok_or_else(|| error::invalid("The ARN is not valid."))?;
     let unknown = || error::invalid(format!("Resources of '{}' cannot be tagged by this API", parsed.service));
     let service = Service::of(&parsed).ok_or_else(unknown)?;
-    check_allowed(backend, &lock(cx), fields, service.action(&change), arn, &parsed)?;
+    check_allowed(backend, &lock(cx), fields, service.action(&parsed, &change), arn, &parsed)?;
     let (arn, cx, apply) = (arn.to_owned(), Arc::clone(cx), service.apply);
     write(&backend.store, move |tx| apply(tx, &lock(&cx), &arn, change)).await
 }

@@ -5,7 +5,8 @@ use crate::{Cx, acm, ec2, ecr, ecs, elbv2, iam, logs, secretsmanager, ssm};
 use longshore_aws_model as model;
 use longshore_aws_model::AwsError;
 use longshore_store::Tx;
-use longshore_types::arn::Arn;
+use longshore_types::arn::{self, Arn};
+use longshore_types::iam::InstanceProfile;
 use std::collections::BTreeMap;
 
 /// What to do to a resource's tags.
@@ -32,8 +33,12 @@ impl Service {
         SERVICES.iter().find(|service| service.name == arn.service)
     }
 
-    pub fn action(&self, change: &Change) -> &'static str {
+    /// For IAM it depends on the kind of the resource.
+    pub fn action(&self, arn: &Arn<'_>, change: &Change) -> &'static str {
+        let is_profile = arn.service == "iam" && arn.resource.starts_with("instance-profile/");
         match change {
+            Tag(_) if is_profile => "iam:TagInstanceProfile",
+            Untag(_) if is_profile => "iam:UntagInstanceProfile",
             Tag(_) => self.tag_action,
             Untag(_) => self.untag_action,
         }
@@ -79,7 +84,8 @@ fn acm(tx: &mut Tx, cx: &Cx, arn: &str, change: Change) -> Result<(), AwsError> 
 
 fn ec2(tx: &mut Tx, cx: &Cx, arn: &str, change: Change) -> Result<(), AwsError> {
     use model::ec2::{CreateTagsInput, DeleteTagsInput, Tag as T};
-    let id = Arn::parse(arn).and_then(|arn| arn.resource.split_once('/')).map_or(arn, |(_, id)| id);
+    let id = Arn::parse(arn).and_then(|arn| arn.resource.split_once('/'));
+    let id = id.filter(|(kind, id)| ec2_kind(id) == Some(kind)).map(|(_, id)| id).ok_or_else(|| not_valid(arn))?;
     let resources = vec![id.to_owned()];
     match change {
         Tag(tags) => {
@@ -91,6 +97,29 @@ fn ec2(tx: &mut Tx, cx: &Cx, arn: &str, change: Change) -> Result<(), AwsError> 
             ec2::tagging::delete_tags(tx, cx, DeleteTagsInput { dry_run: None, resources, tags }).map(drop)
         }
     }
+}
+
+/// The kind of resource that an id of EC2 names by its prefix: policies are asked for the whole ARN, the id alone is acted on.
+fn ec2_kind(id: &str) -> Option<&'static str> {
+    Some(match id.split_once('-')?.0 {
+        "vpc" => "vpc",
+        "subnet" => "subnet",
+        "sg" => "security-group",
+        "sgr" => "security-group-rule",
+        "eni" => "network-interface",
+        "rtb" => "route-table",
+        "igw" => "internet-gateway",
+        "nat" => "natgateway",
+        "eipalloc" => "elastic-ip",
+        "acl" => "network-acl",
+        "pl" => "prefix-list",
+        "dopt" => "dhcp-options",
+        _ => return None,
+    })
+}
+
+fn not_valid(arn: &str) -> AwsError {
+    error::invalid(format!("{arn} is not a valid AmazonResourceName (ARN)"))
 }
 
 fn ecr(tx: &mut Tx, cx: &Cx, arn: &str, change: Change) -> Result<(), AwsError> {
@@ -134,6 +163,14 @@ fn iam(tx: &mut Tx, cx: &Cx, arn: &str, change: Change) -> Result<(), AwsError> 
     use model::iam::{Tag as T, TagInstanceProfileInput, TagPolicyInput, UntagInstanceProfileInput, UntagPolicyInput};
     let (kind, path) = Arn::parse(arn).and_then(|arn| arn.resource.split_once('/')).unwrap_or_default();
     let (policy_arn, instance_profile_name) = (arn.to_owned(), path.rsplit('/').next().unwrap_or(path).to_owned());
+    if kind == "instance-profile" {
+        let account = &cx.scope.account;
+        let row = tx.instance_profiles().get(&(account.clone(), instance_profile_name.clone()));
+        let is_own = |row: &InstanceProfile| arn::iam(account, "instance-profile", &row.path, &row.name) == arn;
+        if !row.is_some_and(|row| is_own(&row)) {
+            return Err(not_valid(arn));
+        }
+    }
     match (kind, change) {
         ("policy", Tag(tags)) => {
             let tags = list(tags, |key, value| T { key, value });
@@ -151,7 +188,7 @@ fn iam(tx: &mut Tx, cx: &Cx, arn: &str, change: Change) -> Result<(), AwsError> 
             let input = UntagInstanceProfileInput { instance_profile_name, tag_keys };
             iam::tagging::untag_instance_profile(tx, cx, input).map(drop)
         }
-        _ => Err(error::invalid(format!("{arn} is not a valid AmazonResourceName (ARN)"))),
+        _ => Err(not_valid(arn)),
     }
 }
 
@@ -193,5 +230,57 @@ fn ssm(tx: &mut Tx, cx: &Cx, arn: &str, change: Change) -> Result<(), AwsError> 
             let input = RemoveTagsFromResourceInput { resource_type, resource_id, tag_keys };
             ssm::tags::remove_tags_from_resource(tx, cx, input).map(drop)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+
+    fn tags() -> Change {
+        Tag(BTreeMap::from([("team".to_owned(), "blue".to_owned())]))
+    }
+
+    #[test]
+    fn the_kind_in_an_arn_of_ec2_is_that_of_its_id() {
+        let fixture = Fixture::new();
+        let mut all = Vec::new();
+        fixture.read(|state, cx| {
+            ec2::tagging::each(state, &cx.scope, &mut |kind, id, _| all.push((kind.to_owned(), id.to_owned())));
+        });
+        assert!(!all.is_empty());
+        for (kind, id) in all {
+            let arn = |kind: &str| format!("arn:aws:ec2:us-east-1:123456789012:{kind}/{id}");
+            let (own, other) = (arn(&kind), arn("key-pair"));
+            fixture.try_write(move |tx, cx| ec2(tx, cx, &own, tags())).expect("its own kind");
+            fixture.try_write(move |tx, cx| ec2(tx, cx, &other, tags())).expect_err("another kind");
+        }
+    }
+
+    #[test]
+    fn an_instance_profile_has_its_own_action_and_path() {
+        let fixture = Fixture::new();
+        fixture.write(|tx, cx| {
+            let profile = InstanceProfile {
+                name: "web".to_owned(),
+                path: "/prod/".to_owned(),
+                id: "AIPAX".to_owned(),
+                created_at: cx.now,
+                role: None,
+                tags: Default::default(),
+            };
+            tx.instance_profiles().put((cx.scope.account.clone(), profile.name.clone()), profile);
+        });
+        let arn = |path: &str| format!("arn:aws:iam::123456789012:instance-profile{path}web");
+        let (own, other) = (arn("/prod/"), arn("/dev/"));
+        let parsed = Arn::parse(&own).expect("an ARN");
+        let service = Service::of(&parsed).expect("IAM");
+        assert_eq!(service.action(&parsed, &tags()), "iam:TagInstanceProfile");
+        assert_eq!(service.action(&parsed, &Untag(vec![])), "iam:UntagInstanceProfile");
+        let policy = Arn::parse("arn:aws:iam::123456789012:policy/instance-profile/p").expect("an ARN");
+        assert_eq!(service.action(&policy, &tags()), "iam:TagPolicy");
+        fixture.try_write(move |tx, cx| iam(tx, cx, &own, tags())).expect("its own path");
+        fixture.try_write(move |tx, cx| iam(tx, cx, &other, tags())).expect_err("another path");
     }
 }
