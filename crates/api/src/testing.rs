@@ -88,7 +88,7 @@ pub fn read<I, O>(
 pub fn asked<O: Operation>(fixture: &Fixture, input: &O::Input) -> Vec<String> {
     let fields = Fields::of(input);
     fixture.read(|state, cx| {
-        let ask = Ask { state, cx, fields: &fields };
+        let ask = Ask { state, cx, operation: O::SCHEMA.name, fields: &fields };
         let of_line = |line: &Permission| -> Vec<String> {
             let resources = match line.resources {
                 Resources::Any => vec!["*".to_owned()],

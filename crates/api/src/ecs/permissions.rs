@@ -1,5 +1,6 @@
 //! What each operation of ECS needs (Service Authorization Reference, "Amazon Elastic Container Service").
 
+use super::register_task_definition::{parse_cpu, parse_memory};
 use super::{names, service_deployments};
 use crate::identity::Resources::{Any, Arns, Each};
 use crate::identity::{Ask, Permission, on};
@@ -244,6 +245,18 @@ fn clusters_of_request<'a>(ask: &Ask<'a>) -> Values<'a> {
     Values::Many(names.iter().map(|name| Cow::Owned(arn::cluster(&ask.cx.scope, name))).collect())
 }
 
+/// The ARNs of the capacity providers that a request names.
+fn capacity_providers<'a>(ask: &Ask<'a>) -> Option<Values<'a>> {
+    const PATHS: [&str; 3] = [
+        "capacityProviderStrategy.capacityProvider",
+        "defaultCapacityProviderStrategy.capacityProvider",
+        "capacityProviders",
+    ];
+    let named: BTreeSet<&str> = PATHS.into_iter().flat_map(|path| ask.all(path)).collect();
+    let arns = named.into_iter().map(|name| Cow::Owned(ask.arn_or("ecs", "capacity-provider", name))).collect();
+    Some(Values::Many(arns)).filter(|values| !values.as_slice().is_empty())
+}
+
 /// `ecs:cluster` and its kind.
 pub fn context<'a>(ask: &Ask<'a>, name: &str) -> Option<Values<'a>> {
     let many = |path: &'a str| {
@@ -256,16 +269,28 @@ pub fn context<'a>(ask: &Ask<'a>, name: &str) -> Option<Values<'a>> {
         "service" => service(ask).into_iter().next().map(Values::one),
         "task-definition" => task_definition(ask).into_iter().next().map(Values::one),
         "task" => tasks(ask).into_iter().next().map(Values::one),
-        "capacity-provider" => many("capacityProviderStrategy.capacityProvider").or_else(|| many("capacityProviders")),
+        "capacity-provider" => capacity_providers(ask),
         "enable-execute-command" => one("enableExecuteCommand"),
         "enable-service-connect" => one("serviceConnectConfiguration.enabled"),
         "enable-ebs-volumes" => one("volumeConfigurations.name").map(|_| Values::one("true")),
         "namespace" => one("serviceConnectConfiguration.namespace"),
         "container-name" => one("container"),
         "account-setting" => one("name"),
-        "privileged" => one("containerDefinitions.privileged"),
-        "task-cpu" => one("cpu"),
-        "task-memory" => one("memory"),
+        // One container is enough.
+        "privileged" => {
+            let containers = "containerDefinitions.privileged";
+            ask.all(containers).find(|value| *value == "true").or_else(|| ask.get(containers)).map(Values::one)
+        }
+        // CPU units and MiB, however they are spelt.
+        "task-cpu" => Some(Values::one(parse_cpu(ask.get("cpu")?).ok()?.to_string())),
+        "task-memory" => Some(Values::one(parse_memory(ask.get("memory")?).ok()?.to_string())),
+        "propagate-tags" => one("propagateTags"),
+        "enable-ecs-managed-tags" => one("enableECSManagedTags"),
+        // Of the permission to tag what an operation creates; TagResource itself creates nothing.
+        "createaction" => {
+            let tags_new = |line: &Permission| line.operation == ask.operation && line.action == "ecs:TagResource";
+            (ask.operation != "TagResource" && PERMISSIONS.iter().any(tags_new)).then(|| Values::one(ask.operation))
+        }
         "compute-compatibility" => many("requiresCompatibilities"),
         "subnet" => many("networkConfiguration.awsvpcConfiguration.subnets"),
         "auto-assign-public-ip" => {
@@ -296,9 +321,13 @@ mod tests {
 
     /// The values of a key of ECS's.
     fn key<I: Shape>(world: &World, input: &I, name: &str) -> Vec<String> {
+        key_in(world, "", input, name)
+    }
+
+    fn key_in<I: Shape>(world: &World, operation: &str, input: &I, name: &str) -> Vec<String> {
         let fields = Fields::of(input);
         world.read(|state, cx| {
-            let values = context(&Ask { state, cx, fields: &fields }, name);
+            let values = context(&Ask { state, cx, operation, fields: &fields }, name);
             values.map(|values| values.as_slice().iter().map(ToString::to_string).collect()).unwrap_or_default()
         })
     }
@@ -395,5 +424,57 @@ mod tests {
         assert_eq!(run(Some(""), Some("")), both, "no name is no override");
         assert_eq!(run(Some("other"), None), ["pull", "other"]);
         assert_eq!(run(None, Some("other")), ["app", "other"]);
+    }
+
+    #[test]
+    fn a_task_definition_is_privileged_by_any_container_and_sized_in_units_and_mib() {
+        let world = World::new();
+        let container = |privileged| ContainerDefinition { privileged, ..Default::default() };
+        let input = |all: &[Option<bool>]| RegisterTaskDefinitionInput {
+            container_definitions: all.iter().map(|privileged| container(*privileged)).collect(),
+            cpu: Some("4 vCPU".to_owned()),
+            memory: Some("30 GB".to_owned()),
+            ..Default::default()
+        };
+        let privileged = |all: &[Option<bool>]| key(&world, &input(all), "privileged");
+        assert_eq!(privileged(&[Some(false), None, Some(true)]), ["true"]);
+        assert_eq!(privileged(&[Some(false), None]), ["false"]);
+        assert!(privileged(&[None]).is_empty());
+        assert_eq!(key(&world, &input(&[]), "task-cpu"), ["4096"]);
+        assert_eq!(key(&world, &input(&[]), "task-memory"), ["30720"]);
+    }
+
+    #[test]
+    fn capacity_providers_are_arns_wherever_a_request_names_them() {
+        let world = World::new();
+        let arn = |name: &str| format!("{OWN}:capacity-provider/{name}");
+        let item = |name: &str| CapacityProviderStrategyItem {
+            capacity_provider: Some(name.to_owned()),
+            ..Default::default()
+        };
+        let run = RunTaskInput { capacity_provider_strategy: Some(vec![item("FARGATE")]), ..Default::default() };
+        assert_eq!(key(&world, &run, "capacity-provider"), [arn("FARGATE")]);
+        let cluster = CreateClusterInput {
+            capacity_providers: Some(vec!["FARGATE".to_owned()]),
+            default_capacity_provider_strategy: Some(vec![item("FARGATE_SPOT")]),
+            ..Default::default()
+        };
+        assert_eq!(key(&world, &cluster, "capacity-provider"), [arn("FARGATE"), arn("FARGATE_SPOT")]);
+        assert!(key(&world, &RunTaskInput::default(), "capacity-provider").is_empty());
+    }
+
+    #[test]
+    fn what_a_run_tags_is_known_and_so_is_what_created_it() {
+        let world = World::new();
+        let input = RunTaskInput {
+            propagate_tags: Some("TASK_DEFINITION".to_owned()),
+            enable_ecs_managed_tags: Some(true),
+            ..Default::default()
+        };
+        assert_eq!(key(&world, &input, "propagate-tags"), ["TASK_DEFINITION"]);
+        assert_eq!(key(&world, &input, "enable-ecs-managed-tags"), ["true"]);
+        assert_eq!(key_in(&world, "RunTask", &input, "createaction"), ["RunTask"]);
+        assert!(key_in(&world, "TagResource", &input, "createaction").is_empty());
+        assert!(key_in(&world, "StopTask", &input, "createaction").is_empty());
     }
 }

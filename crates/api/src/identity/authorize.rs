@@ -27,7 +27,7 @@ pub fn check<I: Shape>(
         return Ok(());
     }
     let fields = Fields::of(input);
-    let ask = Ask { state, cx, fields: &fields };
+    let ask = Ask { state, cx, operation: operation.name, fields: &fields };
     let lines = permissions(operation);
     if lines.is_empty() {
         // Not in the table: asked for by the operation's name, on everything.
@@ -118,7 +118,7 @@ pub fn allows(state: &Snapshot, mut cx: Cx, action: &str, resource: &str) -> Res
     let here = || Arc::new(Enforced::new(authority, Source::Client(Ipv4Addr::LOCALHOST.into())));
     let enforced = cx.enforced.take().unwrap_or_else(here);
     cx.enforced = Some(Arc::clone(&enforced));
-    let ask = Ask { state, cx: &cx, fields: &Fields::default() };
+    let ask = Ask { state, cx: &cx, operation: "", fields: &Fields::default() };
     let service = action.split(':').next().unwrap_or_default();
     authorize(&ask, &enforced, service, action, resource)
 }

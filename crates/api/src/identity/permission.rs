@@ -41,6 +41,8 @@ pub const fn free(operation: &'static str) -> Permission {
 pub struct Ask<'a> {
     pub state: &'a Snapshot,
     pub cx: &'a Cx,
+    /// `RunTask`; empty for what is no operation.
+    pub operation: &'a str,
     pub fields: &'a Fields,
 }
 

@@ -81,7 +81,7 @@ fn check_trust(
     before: Option<&RoleSession>,
 ) -> Result<(), AwsError> {
     let fields = Fields::of(input);
-    let ask = Ask { state, cx, fields: &fields };
+    let ask = Ask { state, cx, operation: "AssumeRole", fields: &fields };
     let has_tags = input.tags.as_ref().is_some_and(|tags| !tags.is_empty())
         || before.is_some_and(|session| !session.transitive_tags.is_empty());
     let actions = [

@@ -93,7 +93,7 @@ fn check_allowed(
         return Ok(());
     }
     let state = backend.store.snapshot();
-    let ask = Ask { state: &state, cx, fields };
+    let ask = Ask { state: &state, cx, operation: "", fields };
     identity::authorize(&ask, enforced, "resourcegroupstaggingapi", action, arn)
 }
 
