@@ -124,10 +124,10 @@ pub const PERMISSIONS: &[Permission] = &[
     iam!("UntagUser", USER),
     iam!("UpdateAccessKey", USER),
     iam!("UpdateAssumeRolePolicy", ROLE),
-    iam!("UpdateGroup", GROUP),
+    iam!("UpdateGroup", Each(group_and_new)),
     iam!("UpdateRole", ROLE),
     iam!("UpdateRoleDescription", ROLE),
-    iam!("UpdateUser", USER),
+    iam!("UpdateUser", Each(user_and_new)),
 ];
 
 fn if_tagged(ask: &Ask<'_>, resource: fn(&Ask<'_>) -> Vec<String>) -> Vec<String> {
@@ -185,6 +185,27 @@ fn group(ask: &Ask<'_>) -> Vec<String> {
     own(ask, "group", name, row.map(|row| row.path.clone()))
 }
 
+/// A user that is renamed or moved, and what it becomes: leave is needed for both.
+fn user_and_new(ask: &Ask<'_>) -> Vec<String> {
+    let name = ask.get("UserName").unwrap_or_default();
+    let row = ask.state.users().get(&(ask.cx.scope.account.clone(), name.to_owned()));
+    both(ask, "user", name, row.map(|row| row.path.clone()), "NewUserName")
+}
+
+fn group_and_new(ask: &Ask<'_>) -> Vec<String> {
+    let name = ask.get("GroupName").unwrap_or_default();
+    let row = ask.state.groups().get(&(ask.cx.scope.account.clone(), name.to_owned()));
+    both(ask, "group", name, row.map(|row| row.path.clone()), "NewGroupName")
+}
+
+fn both(ask: &Ask<'_>, kind: &str, name: &str, path: Option<String>, new_name: &str) -> Vec<String> {
+    let new_path = ask.get("NewPath").map(str::to_owned).or_else(|| path.clone());
+    let mut arns = own(ask, kind, name, path);
+    arns.extend(own(ask, kind, ask.get(new_name).unwrap_or(name), new_path));
+    arns.dedup();
+    arns
+}
+
 fn policy(ask: &Ask<'_>) -> Vec<String> {
     own(ask, "policy", ask.get("PolicyName").unwrap_or_default(), None)
 }
@@ -231,5 +252,36 @@ fn passed_to(ask: &Ask<'_>) -> &'static str {
         "ecs.amazonaws.com"
     } else {
         "ecs-tasks.amazonaws.com"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::iam::users::tests::with_user;
+    use crate::testing::asked;
+    use longshore_aws_model::iam::*;
+
+    #[test]
+    fn a_rename_or_move_takes_leave_for_what_it_makes_too() {
+        let fixture = with_user();
+        let of_user = |new_path: Option<&str>, new_name: Option<&str>| {
+            let input = UpdateUserInput {
+                user_name: "ann".to_owned(),
+                new_path: new_path.map(str::to_owned),
+                new_user_name: new_name.map(str::to_owned),
+            };
+            asked::<UpdateUser>(&fixture, &input)
+        };
+        let user = |path: &str| format!("iam:UpdateUser arn:aws:iam::123456789012:user{path}");
+        assert_eq!(of_user(None, Some("bob")), [user("/ann"), user("/bob")]);
+        assert_eq!(of_user(Some("/admins/"), None), [user("/ann"), user("/admins/ann")]);
+        assert_eq!(of_user(None, None), [user("/ann")]);
+        let input = UpdateGroupInput {
+            group_name: "dev".to_owned(),
+            new_path: Some("/admins/".to_owned()),
+            new_group_name: Some("ops".to_owned()),
+        };
+        let group = |path: &str| format!("iam:UpdateGroup arn:aws:iam::123456789012:group{path}");
+        assert_eq!(asked::<UpdateGroup>(&fixture, &input), [group("/dev"), group("/admins/ops")]);
     }
 }
