@@ -2,6 +2,7 @@
 
 use super::context::RequestContext;
 use super::denied::denied;
+use super::grants::is_of_its_role;
 use super::{Ask, Enforced, Fields, Permission, Resources, Source, permissions, resource_policy};
 use crate::sts::session;
 use crate::{Caller, Cx, Principal};
@@ -95,7 +96,9 @@ fn decide(ask: &Ask<'_>, grants: &Grants, action: &str, resource: &str) -> Decis
     let caller = &ask.cx.caller;
     let context = RequestContext { ask, action, resource };
     let request = Request { action, resource, principal: principal(ask.cx, caller), context: &context };
-    let of_resource = resource_policy::find(ask.state, &ask.cx.scope, resource);
+    // A resource names a role by its ARN, which another role may have by now.
+    let of_resource = resource_policy::find(ask.state, &ask.cx.scope, resource)
+        .filter(|_| is_of_its_role(ask.state, &ask.cx.scope.account, caller));
     policy::decide(&request, grants, of_resource.as_ref())
 }
 
@@ -151,7 +154,7 @@ pub fn is_trusted(ask: &Ask<'_>, role: &Role, action: &str) -> bool {
     // Open mode's caller is the account: a role that trusts one of its users is the account's to assume.
     let request = Request { action, resource: &resource, principal: principal(cx, &cx.caller), context: &context };
     let Some(enforced) = &cx.enforced else { return policy::says(&request, &trust, true).is_allowed() };
-    if !policy::says(&request, &trust, true).is_allowed() {
+    if !policy::says(&request, &trust, true).is_allowed() || !is_of_its_role(ask.state, &cx.scope.account, &cx.caller) {
         return false;
     }
     // The account's own key may not assume roles, but by a trust policy that names it; its word is as good as its policies'.

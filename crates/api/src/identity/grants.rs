@@ -30,7 +30,10 @@ fn of_caller(state: &Snapshot, account: &AccountId, caller: &Caller) -> Grants {
     let mut grants = match &caller.principal {
         Principal::Root | Principal::Service => Grants::default(),
         Principal::User(name) => of_identity(state, account, Identity::User(name)),
-        Principal::Role(name) => of_identity(state, account, Identity::Role(name)),
+        Principal::Role(name) if is_of_its_role(state, account, caller) => {
+            of_identity(state, account, Identity::Role(name))
+        }
+        Principal::Role(_) => Grants::default(),
         Principal::Federated(Some(user)) => of_identity(state, account, Identity::User(user)),
         // The account's own permissions, as far as the session's policies go.
         Principal::Federated(None) => Grants { identity: vec![named("root", EVERYTHING)], ..Default::default() },
@@ -42,6 +45,13 @@ fn of_caller(state: &Snapshot, account: &AccountId, caller: &Caller) -> Grants {
         grants.session = Some(Vec::new());
     }
     grants
+}
+
+/// Whether a session's role is the one it was begun with: a role that was deleted and made again under its name is another, with
+/// its own sessions. True for whoever is no session of a role.
+pub fn is_of_its_role(state: &Snapshot, account: &AccountId, caller: &Caller) -> bool {
+    let (Principal::Role(name), Some(session)) = (&caller.principal, &caller.session) else { return true };
+    state.roles().get(&(account.clone(), name.clone())).is_some_and(|role| role.id == session.role_id)
 }
 
 const EVERYTHING: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
@@ -126,4 +136,52 @@ fn named(name: &str, text: &str) -> Named<Policy> {
 /// A text that is no policy allows nothing; none gets here, since all are read before they are stored.
 fn compile(text: &str) -> Policy {
     Policy::parse(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::acting_as;
+    use crate::testing::Fixture;
+    use longshore_types::iam::Role;
+    use std::net::Ipv4Addr;
+
+    fn role(id: &str) -> Role {
+        Role {
+            name: "web".to_owned(),
+            path: "/".to_owned(),
+            id: id.to_owned(),
+            trust_policy: String::new(),
+            description: None,
+            max_session_seconds: 3600,
+            created_at: Default::default(),
+            tags: Default::default(),
+            attached_policies: Default::default(),
+            inline_policies: [("all".to_owned(), EVERYTHING.to_owned())].into(),
+            permissions_boundary: None,
+            linked_service: None,
+            last_used: None,
+        }
+    }
+
+    #[test]
+    fn a_session_ends_with_its_role_and_no_other_of_that_name_revives_it() {
+        let fixture = Fixture::new();
+        let own = role("AROAOLD");
+        let caller =
+            fixture.read(|state, _| acting_as(state, fixture.cx(), &own, "s", Ipv4Addr::LOCALHOST)).caller.clone();
+        let policies = |fixture: &Fixture| {
+            fixture.read(|state, cx| {
+                let is_its = is_of_its_role(state, &cx.scope.account, &caller);
+                (of_caller(state, &cx.scope.account, &caller).identity.len(), is_its)
+            })
+        };
+        let put =
+            |row: Role| fixture.write(move |tx, cx| tx.roles().put((cx.scope.account.clone(), "web".into()), row));
+        assert_eq!(policies(&fixture), (0, false));
+        put(own.clone());
+        assert_eq!(policies(&fixture), (1, true));
+        put(role("AROANEW"));
+        assert_eq!(policies(&fixture), (0, false));
+    }
 }
