@@ -24,8 +24,8 @@ impl<'a> Values<'a> {
 
 /// Asked for a key only when a policy mentions it, so that nothing is looked up in vain.
 pub trait Context {
-    /// The values of a key, as the policy spells it: keys are told apart without regard to case, but what follows the
-    /// slash of `aws:RequestTag/` and its kind is a tag's name.
+    /// The values of a key, as the policy spells it: keys are told apart without regard to case, and so is what follows the
+    /// slash of `aws:RequestTag/` and its kind, which is a tag's name.
     fn get(&self, key: &str) -> Option<Values<'_>>;
 }
 

@@ -74,13 +74,9 @@ impl RequestContext<'_> {
             "sourceidentity" => Values::one(session?.source_identity.as_deref()?),
             "federatedprovider" => return None,
             "tagkeys" => {
-                let keys = self.request_tags().map(|(key, _)| Cow::Borrowed(key));
-                let given = ["tagKeys", "TagKeys"].into_iter().flat_map(|path| self.ask.all(path)).map(Cow::Borrowed);
-                let all: Vec<_> = keys.chain(given).collect();
-                if all.is_empty() {
-                    return None;
-                }
-                Values::Many(all)
+                let keys = self.ask.fields.tags().iter().map(|tag| tag.key.as_str());
+                let named = ["tagKeys", "TagKeys"].into_iter().flat_map(|path| self.ask.all(path));
+                return many(keys.chain(named).map(Cow::Borrowed));
             }
             _ => return None,
         })
@@ -88,44 +84,33 @@ impl RequestContext<'_> {
 
     fn tag(&self, kind: &str, tag: &str) -> Option<Values<'_>> {
         match kind {
-            "requesttag" => self.request_tags().find(|(key, _)| *key == tag).map(|(_, value)| Values::one(value)),
-            "resourcetag" => {
-                let tags = resource_tags::find(self.ask.state, &self.ask.cx.scope, self.resource)?;
-                tags.get(tag).map(|value| Values::one(value.to_owned()))
-            }
-            "principaltag" => self.principal_tags()?.get(tag).map(|value| Values::one(value.to_owned())),
+            "requesttag" => many(self.request_tags().filter(|(key, _)| key.eq_ignore_ascii_case(tag)).map(|(_, v)| v)),
+            "resourcetag" => named(&resource_tags::find(self.ask.state, &self.ask.cx.scope, self.resource)?, tag),
+            "principaltag" => self.principal_tag(tag),
             _ => None,
         }
     }
 
-    /// The user's or the role's tags, and the session's over them.
-    fn principal_tags(&self) -> Option<Tags> {
+    /// The session's tag of this name, else the user's or the role's.
+    fn principal_tag(&self, tag: &str) -> Option<Values<'_>> {
         let (cx, state) = (self.ask.cx, self.ask.state);
-        let account = cx.scope.account.clone();
-        let mut tags = match &cx.caller.principal {
-            Principal::User(name) => state.users().get(&(account, name.clone()))?.tags.clone(),
-            Principal::Role(name) => state.roles().get(&(account, name.clone()))?.tags.clone(),
-            _ => Tags::default(),
-        };
-        if let Some(session) = &cx.caller.session {
-            tags.merge(&session.tags);
-        }
-        Some(tags)
+        let of_session = cx.caller.session.as_ref().and_then(|session| named(&session.tags, tag));
+        of_session.or_else(|| {
+            let account = cx.scope.account.clone();
+            match &cx.caller.principal {
+                Principal::User(name) => named(&state.users().get(&(account, name.clone()))?.tags, tag),
+                Principal::Role(name) => named(&state.roles().get(&(account, name.clone()))?.tags, tag),
+                _ => None,
+            }
+        })
     }
 
-    /// Key and value of each tag that the request gives, wherever its service has them.
-    fn request_tags(&self) -> impl Iterator<Item = (&str, &str)> {
-        const PLACES: [(&str, &str); 6] = [
-            ("tags.key", "tags.value"),
-            ("tags.Key", "tags.Value"),
-            ("Tags.Key", "Tags.Value"),
-            ("TagSpecifications.Tags.Key", "TagSpecifications.Tags.Value"),
-            // CloudWatch Logs has a map, and so has the tagging API.
-            ("tags.key", "tags"),
-            ("Tags.key", "Tags"),
-        ];
-        let fields = self.ask.fields;
-        PLACES.into_iter().flat_map(|(keys, values)| fields.all(keys).zip(fields.all(values)))
+    /// Key and value of each tag that the request gives. Handlers store nothing where a value is missing; those that remove
+    /// tags then remove the key with whatever value.
+    fn request_tags(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let removes = matches!(self.ask.operation, "DeleteTags" | "RemoveTagsFromCertificate" | "UntagLogGroup");
+        let given = self.ask.fields.tags().iter().filter(move |tag| tag.value.is_some() || !removes);
+        given.map(|tag| (tag.key.as_str(), Cow::Borrowed(tag.value.as_deref().unwrap_or_default())))
     }
 
     fn of_service(&self, prefix: &str, name: &str) -> Option<Values<'_>> {
@@ -144,5 +129,119 @@ impl RequestContext<'_> {
             },
             _ => None,
         }
+    }
+}
+
+/// One value or several; `None` without any.
+fn many<'a>(values: impl Iterator<Item = Cow<'a, str>>) -> Option<Values<'a>> {
+    let mut values: Vec<_> = values.collect();
+    match values.len() {
+        0 => None,
+        1 => values.pop().map(Values::One),
+        _ => Some(Values::Many(values)),
+    }
+}
+
+/// The tags of this name. Conditions do not tell `Team` from `team`: a resource that has both is judged by both.
+fn named<'a>(tags: &Tags, name: &str) -> Option<Values<'a>> {
+    many(tags.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| Cow::Owned(value.clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Fields;
+    use crate::testing::Fixture;
+    use longshore_aws_model::Shape;
+    use longshore_aws_model::ec2::{CreateTagsInput, DeleteTagsInput, Tag};
+
+    /// What a key has for a request; `None` without the key.
+    fn values<I: Shape>(
+        fixture: &Fixture,
+        operation: &str,
+        input: &I,
+        resource: &str,
+        key: &str,
+    ) -> Option<Vec<String>> {
+        fixture.read(|state, cx| {
+            let ask = Ask { state, cx, fields: &Fields::of(input), operation };
+            let context = RequestContext { ask: &ask, action: "ec2:CreateTags", resource };
+            context.get(key).map(|values| values.as_slice().iter().map(ToString::to_string).collect())
+        })
+    }
+
+    fn tag(key: &str, value: Option<&str>) -> Tag {
+        Tag { key: Some(key.to_owned()), value: value.map(str::to_owned) }
+    }
+
+    fn some(texts: &[&str]) -> Option<Vec<String>> {
+        Some(texts.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_tag_without_a_value_does_not_take_anothers() {
+        let fixture = Fixture::new();
+        let input = CreateTagsInput { tags: vec![tag("team", None), tag("z", Some("blue"))], ..Default::default() };
+        let get = |key| values(&fixture, "CreateTags", &input, "*", key);
+        assert_eq!(get("aws:RequestTag/team"), some(&[""]));
+        assert_eq!(get("aws:RequestTag/z"), some(&["blue"]));
+        assert_eq!(get("aws:TagKeys"), some(&["team", "z"]));
+    }
+
+    #[test]
+    fn removing_a_tag_without_a_value_names_its_key_alone() {
+        let fixture = Fixture::new();
+        let tags = Some(vec![tag("protected", None), tag("team", Some("blue"))]);
+        let input = DeleteTagsInput { tags, ..Default::default() };
+        let get = |key| values(&fixture, "DeleteTags", &input, "*", key);
+        assert_eq!(get("aws:TagKeys"), some(&["protected", "team"]));
+        assert_eq!(get("aws:RequestTag/protected"), None);
+        assert_eq!(get("aws:RequestTag/team"), some(&["blue"]));
+    }
+
+    #[test]
+    fn tag_names_are_the_same_in_any_case() {
+        let fixture = Fixture::new();
+        let resource = fixture.write(|tx, cx| {
+            let vpc = tx.vpcs().prefix(&cx.scope).next().expect("the default VPC").id.clone();
+            let tags = [("Team", "red"), ("team", "blue")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+            tx.vpcs().update(&(cx.scope.clone(), vpc.clone()), |vpc| vpc.tags = tags.into_iter().collect());
+            longshore_types::arn::ec2(&cx.scope, "vpc", vpc.as_str())
+        });
+        let input = CreateTagsInput { tags: vec![tag("Team", Some("red"))], ..Default::default() };
+        let get = |key| values(&fixture, "CreateTags", &input, &resource, key);
+        assert_eq!(get("aws:ResourceTag/TEAM"), some(&["red", "blue"]));
+        assert_eq!(get("aws:RequestTag/team"), some(&["red"]));
+    }
+
+    #[test]
+    fn a_sessions_tag_hides_its_users_in_any_case() {
+        let fixture = Fixture::new();
+        fixture.write(|tx, cx| {
+            let tags = ["team", "Site"].map(|key| (key.to_owned(), "users".to_owned()));
+            let user = longshore_types::iam::User {
+                name: "ann".to_owned(),
+                path: "/".to_owned(),
+                id: "AIDA".to_owned(),
+                created_at: cx.now,
+                tags: tags.into_iter().collect(),
+                groups: Default::default(),
+                attached_policies: Default::default(),
+                inline_policies: Default::default(),
+                permissions_boundary: None,
+            };
+            tx.users().put((cx.scope.account.clone(), user.name.clone()), user);
+        });
+        let mut cx = fixture.cx();
+        let mut session = crate::sts::session::new(&cx, std::time::Duration::ZERO);
+        session.tags.0.insert("TEAM".to_owned(), "sessions".to_owned());
+        cx.caller.session = Some(std::sync::Arc::new(session));
+        cx.caller.principal = Principal::User("ann".to_owned());
+        fixture.read(|state, _| {
+            let ask = Ask { state, cx: &cx, fields: &Fields::default(), operation: "" };
+            let context = RequestContext { ask: &ask, action: "ec2:CreateTags", resource: "*" };
+            assert_eq!(context.get("aws:PrincipalTag/team"), Some(Values::one("sessions")));
+            assert_eq!(context.get("aws:PrincipalTag/site"), Some(Values::one("users")));
+        });
     }
 }

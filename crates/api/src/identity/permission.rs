@@ -41,9 +41,9 @@ pub const fn free(operation: &'static str) -> Permission {
 pub struct Ask<'a> {
     pub state: &'a Snapshot,
     pub cx: &'a Cx,
-    /// `RunTask`; empty for what is no operation.
-    pub operation: &'a str,
     pub fields: &'a Fields,
+    /// `RunTask`; empty for what no operation asks, such as a registry's client.
+    pub operation: &'a str,
 }
 
 impl<'a> Ask<'a> {

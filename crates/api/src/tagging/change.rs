@@ -65,7 +65,7 @@ async fn change_one(
     let parsed = Arn::parse(arn).ok_or_else(|| error::invalid("The ARN is not valid."))?;
     let unknown = || error::invalid(format!("Resources of '{}' cannot be tagged by this API", parsed.service));
     let service = Service::of(&parsed).ok_or_else(unknown)?;
-    check_allowed(backend, &lock(cx), fields, service.action(&parsed, &change), arn, &parsed)?;
+    check_allowed(backend, &lock(cx), fields, &change, service.action(&parsed, &change), arn, &parsed)?;
     let (arn, cx, apply) = (arn.to_owned(), Arc::clone(cx), service.apply);
     write(&backend.store, move |tx| apply(tx, &lock(&cx), &arn, change)).await
 }
@@ -80,6 +80,7 @@ fn check_allowed(
     backend: &Backend,
     cx: &Cx,
     fields: &Fields,
+    change: &Change,
     action: &str,
     arn: &str,
     parsed: &Arn<'_>,
@@ -93,7 +94,11 @@ fn check_allowed(
         return Ok(());
     }
     let state = backend.store.snapshot();
-    let ask = Ask { state: &state, cx, operation: "", fields };
+    let operation = match change {
+        Change::Tag(_) => "TagResources",
+        Change::Untag(_) => "UntagResources",
+    };
+    let ask = Ask { state: &state, cx, operation, fields };
     identity::authorize(&ask, enforced, "resourcegroupstaggingapi", action, arn)
 }
 
