@@ -1,10 +1,11 @@
 //! A store in memory and a context for tests of handlers.
 
-use crate::identity::{Ask, Fields, Permission, Resources, permissions};
-use crate::{Caller, Cx, Settings};
+use crate::identity::{Ask, Authority, Enforced, Fields, Permission, Resources, RootKey, Source, permissions};
+use crate::{Caller, Cx, Principal, Settings};
 use longshore_aws_model::{AwsError, Operation};
 use longshore_store::engine::MemoryEngine;
 use longshore_store::{Snapshot, Store, Tx};
+use longshore_types::iam::User;
 use longshore_types::{Scope, Timestamp};
 use std::sync::Arc;
 
@@ -42,6 +43,37 @@ impl Fixture {
         let scope = Scope::new("123456789012", "us-east-1");
         let caller = Caller::root(&scope, "test");
         Cx::new(scope, self.now, caller, self.settings.clone(), self.seed.get())
+    }
+
+    /// The context of a user `ann` whom this policy is all that allows anything, in iam mode.
+    pub fn user(&self, policy: &str) -> Cx {
+        let policy = policy.to_owned();
+        self.write(move |tx, cx| {
+            let user = User {
+                name: "ann".to_owned(),
+                path: "/".to_owned(),
+                id: "AIDAANN".to_owned(),
+                created_at: cx.now,
+                tags: Default::default(),
+                groups: Default::default(),
+                attached_policies: Default::default(),
+                inline_policies: [("own".to_owned(), policy)].into(),
+                permissions_boundary: None,
+            };
+            tx.users().put((cx.scope.account.clone(), user.name.clone()), user);
+        });
+        let root = RootKey { access_key_id: "AKIA".to_owned(), secret_access_key: "secret".to_owned() };
+        let mut cx = self.cx();
+        cx.enforced =
+            Some(Arc::new(Enforced::new(&Arc::new(Authority::new(root)), Source::Client([192, 0, 2, 1].into()))));
+        cx.caller = Caller {
+            arn: "arn:aws:iam::123456789012:user/ann".to_owned(),
+            user_id: "AIDAANN".to_owned(),
+            access_key_id: "AKIAANN".to_owned(),
+            principal: Principal::User("ann".to_owned()),
+            session: None,
+        };
+        cx
     }
 
     /// Runs `f` in a transaction that is kept when it returns (an `Err` inside `T` does not undo: see `try_write`).

@@ -18,11 +18,7 @@ fn text(state: &Snapshot, scope: &Scope, arn: &str) -> Option<String> {
             let name = parsed.resource.strip_prefix("repository/")?;
             state.repositories().get(&(scope.clone(), name.to_owned()))?.policy.clone()
         }
-        "secretsmanager" => {
-            // A hyphen and six characters end the ARN.
-            let (name, _) = parsed.resource.strip_prefix("secret:")?.rsplit_once('-')?;
-            state.secrets().get(&(scope.clone(), name.to_owned()))?.resource_policy.clone()
-        }
+        "secretsmanager" => crate::secretsmanager::names::by_whole_arn(state, scope, &parsed)?.resource_policy.clone(),
         _ => None,
     }
 }
@@ -31,6 +27,35 @@ fn text(state: &Snapshot, scope: &Scope, arn: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::testing::Fixture;
+
+    #[test]
+    fn a_new_secret_is_not_judged_by_one_whose_name_it_begins_with() {
+        use crate::secretsmanager::{create_secret, names};
+        let fixture = Fixture::new();
+        let input = longshore_aws_model::secretsmanager::CreateSecretInput {
+            name: "team".to_owned(),
+            secret_string: Some("pw".to_owned()),
+            ..Default::default()
+        };
+        fixture.try_write(|tx, cx| create_secret(tx, cx, input)).expect("made");
+        let whole = fixture.write(|tx, cx| {
+            let key = (cx.scope.clone(), "team".to_owned());
+            tx.secrets().update(&key, |row| {
+                row.resource_policy =
+                    Some(r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}"#.to_owned());
+                row.tags.0.insert("team".to_owned(), "blue".to_owned());
+            });
+            names::arn(&cx.scope, &tx.secrets().get(&key).expect("made"))
+        });
+        fixture.read(|state, cx| {
+            let tags = |arn: &str| crate::identity::resource_tags::find(state, &cx.scope, arn);
+            assert!(find(state, &cx.scope, &whole).is_some() && tags(&whole).is_some());
+            for name in ["team-web", "team-webweb"] {
+                let new = format!("arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}");
+                assert!(find(state, &cx.scope, &new).is_none() && tags(&new).is_none(), "{name}");
+            }
+        });
+    }
 
     #[test]
     fn a_repositorys_policy_is_found_by_its_arn() {

@@ -24,8 +24,7 @@ pub fn find(state: &Snapshot, scope: &Scope, arn: &str) -> Option<Tags> {
             state.log_groups().get(&(scope.clone(), name.to_owned())).map(|row| row.tags.clone())
         }
         "secretsmanager" => {
-            let (name, _) = parsed.resource.strip_prefix("secret:")?.rsplit_once('-')?;
-            state.secrets().get(&(scope.clone(), name.to_owned())).map(|row| row.tags.clone())
+            crate::secretsmanager::names::by_whole_arn(state, scope, &parsed).map(|row| row.tags.clone())
         }
         "ssm" => {
             let (name, _) = crate::ssm::names::find(state, scope, arn)?;

@@ -1,11 +1,12 @@
-//! BatchGetSecretValue: current values by a list of ids or by filters; each failure is told beside the others' values.
+//! BatchGetSecretValue: current values by a list of ids or by filters; each failure, also of a secret that the caller may not
+//! read, is told beside the others' values.
 
 use super::get_secret_value::read;
 use super::{access, error, list_secrets};
-use crate::Cx;
 use crate::routes::Backend;
-use longshore_aws_model::AwsError;
+use crate::{Cx, identity};
 use longshore_aws_model::secretsmanager::*;
+use longshore_aws_model::{AwsError, Operation};
 use longshore_store::Snapshot;
 
 const PAGE_MAX: i32 = 20;
@@ -43,7 +44,8 @@ fn batch(state: &Snapshot, cx: &Cx, input: BatchGetSecretValueInput) -> Result<B
     };
     let (mut values, mut errors) = (Vec::new(), Vec::new());
     for id in ids {
-        match read(state, cx, &GetSecretValueInput { secret_id: id.clone(), ..Default::default() }) {
+        let input = GetSecretValueInput { secret_id: id.clone(), ..Default::default() };
+        match identity::check(state, cx, GetSecretValue::SCHEMA, &input).and_then(|()| read(state, cx, &input)) {
             Ok(found) => values.push(SecretValueEntry {
                 arn: found.arn,
                 name: found.name,
@@ -69,6 +71,39 @@ mod tests {
     use crate::secretsmanager::create_secret::create_secret;
     use crate::secretsmanager::testing::{create, refusal};
     use crate::testing::Fixture;
+
+    #[test]
+    fn a_secret_that_the_caller_may_not_read_is_a_failure_beside_the_others() {
+        let fixture = Fixture::new();
+        for name in ["app/a", "app/b", "app/c"] {
+            fixture.try_write(|tx, cx| create_secret(tx, cx, create(name, name))).expect("made");
+        }
+        fixture.write(|tx, cx| {
+            let policy = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}"#;
+            let key = (cx.scope.clone(), "app/c".to_owned());
+            tx.secrets().update(&key, |row| row.resource_policy = Some(policy.to_owned()));
+        });
+        let cx = fixture.user(
+            r#"{"Statement":[{"Effect":"Allow","Action":"secretsmanager:*","Resource":"*"},
+                {"Effect":"Deny","Action":"secretsmanager:GetSecretValue","Resource":"*:secret:app/b-*"}]}"#,
+        );
+        let filter = Filter { key: Some("name".to_owned()), values: Some(vec!["app/".to_owned()]) };
+        let by_filter = BatchGetSecretValueInput { filters: Some(vec![filter]), ..Default::default() };
+        let ids = ["app/a", "app/b", "app/c"].map(str::to_owned).to_vec();
+        let by_id = BatchGetSecretValueInput { secret_id_list: Some(ids), ..Default::default() };
+        for input in [by_filter, by_id] {
+            let output = fixture.read(|state, _| {
+                identity::check(state, &cx, BatchGetSecretValue::SCHEMA, &input).expect("the call is allowed");
+                batch(state, &cx, input).expect("a list")
+            });
+            let names = |list: Option<Vec<SecretValueEntry>>| list.into_iter().flatten().filter_map(|entry| entry.name);
+            assert_eq!(names(output.secret_values).collect::<Vec<_>>(), ["app/a"]);
+            let errors = output.errors.expect("a list");
+            let ids: Vec<_> = errors.iter().filter_map(|error| error.secret_id.as_deref()).collect();
+            assert_eq!(ids, ["app/b", "app/c"]);
+            assert!(errors.iter().all(|error| error.error_code.as_deref() == Some("AccessDeniedException")));
+        }
+    }
 
     #[test]
     fn values_and_failures_come_together() {

@@ -27,10 +27,18 @@ pub fn find(state: &Snapshot, scope: &Scope, id: &str, now: Timestamp) -> Option
     if arn.service != "secretsmanager" || arn.region != scope.region.as_str() || arn.account != scope.account.as_str() {
         return None;
     }
+    by_whole_arn(state, scope, &arn)
+        .filter(|s| !is_gone(s, now))
+        .or_else(|| by_name(arn.resource.strip_prefix("secret:")?))
+}
+
+/// The secret whose ARN this is, with its hyphen and six characters: a secret of which only a longer name is asked for is
+/// another one.
+pub fn by_whole_arn(state: &Snapshot, scope: &Scope, arn: &Arn<'_>) -> Option<Arc<Secret>> {
     let rest = arn.resource.strip_prefix("secret:")?;
-    let whole = rest.len().checked_sub(SUFFIX_LENGTH).and_then(|at| Some((rest.get(..at)?, rest.get(at..)?)));
-    let exact = whole.and_then(|(name, suffix)| by_name(name).filter(|s| suffix.strip_prefix('-') == Some(&s.suffix)));
-    exact.or_else(|| by_name(rest))
+    let (name, suffix) = rest.split_at_checked(rest.len().checked_sub(SUFFIX_LENGTH)?)?;
+    let secret = state.secrets().get(&(scope.clone(), name.to_owned()))?;
+    (suffix.strip_prefix('-') == Some(&secret.suffix)).then_some(secret)
 }
 
 /// The secret that `id` names, if it may be used.

@@ -3,6 +3,7 @@
 use super::names;
 use crate::identity::Resources::{Any, Each};
 use crate::identity::{Ask, Permission, Resources, on};
+use longshore_policy::Values;
 
 macro_rules! secretsmanager {
     ($operation:literal, $resources:expr) => {
@@ -13,8 +14,8 @@ macro_rules! secretsmanager {
 const SECRET: Resources = Each(secret);
 
 pub const PERMISSIONS: &[Permission] = &[
+    // Its handler asks for GetSecretValue of each secret, as for those that filters find.
     secretsmanager!("BatchGetSecretValue", Any),
-    on("BatchGetSecretValue", "secretsmanager:GetSecretValue", Each(batch)),
     secretsmanager!("CancelRotateSecret", SECRET),
     secretsmanager!("CreateSecret", Each(new_secret)),
     on("CreateSecret", "secretsmanager:TagResource", Each(tagged_secret)),
@@ -37,6 +38,24 @@ pub const PERMISSIONS: &[Permission] = &[
     secretsmanager!("ValidateResourcePolicy", SECRET),
 ];
 
+/// `secretsmanager:SecretId` and its kind: members of the request, each under its own name.
+pub fn context<'a>(ask: &Ask<'a>, name: &str) -> Option<Values<'a>> {
+    const MEMBERS: [&str; 10] = [
+        "BlockPublicPolicy",
+        "Description",
+        "ForceDeleteWithoutRecovery",
+        "ForceOverwriteReplicaSecret",
+        "KmsKeyId",
+        "Name",
+        "RecoveryWindowInDays",
+        "SecretId",
+        "VersionId",
+        "VersionStage",
+    ];
+    let member = MEMBERS.into_iter().find(|member| member.eq_ignore_ascii_case(name))?;
+    ask.get(member).map(Values::one)
+}
+
 /// The whole ARN of a secret that is there; the name as it is given for one that is not.
 fn arn(ask: &Ask<'_>, id: &str) -> String {
     match names::find(ask.state, &ask.cx.scope, id, ask.cx.now) {
@@ -51,12 +70,6 @@ fn secret(ask: &Ask<'_>) -> Vec<String> {
         Some(id) => vec![arn(ask, id)],
         None => vec!["*".to_owned()],
     }
-}
-
-/// What is found by filters could be any.
-fn batch(ask: &Ask<'_>) -> Vec<String> {
-    let named: Vec<_> = ask.all("SecretIdList").map(|id| arn(ask, id)).collect();
-    if named.is_empty() { vec![ask.arn("secretsmanager", "secret:*")] } else { named }
 }
 
 fn new_secret(ask: &Ask<'_>) -> Vec<String> {
