@@ -43,8 +43,10 @@ pub fn find<'a>(state: &Snapshot, scope: &Scope, given: &'a str) -> Option<(Stri
             let here =
                 arn.service == "ssm" && arn.region == scope.region.as_str() && arn.account == scope.account.as_str();
             let (path, selector) = split(arn.resource.strip_prefix("parameter").filter(|_| here)?);
-            // The ARNs of `name` and `/name` are the same text.
-            (vec![path, path.strip_prefix('/').unwrap_or(path)], selector)
+            // One slash ends the word, which may be the name's own: the ARNs of `name` and `/name` are the same text. Were
+            // none or two taken for it as well, a policy that knows the one ARN of a parameter would not meet the others.
+            let name = path.strip_prefix('/').filter(|name| !name.starts_with('/'))?;
+            (vec![path, name], selector)
         }
         None => {
             let (name, selector) = split(given);
@@ -126,6 +128,27 @@ mod tests {
         assert!(check(&scope, &deep).is_ok());
         assert!(text(&format!("{deep}/a")).starts_with("HierarchyLevelLimitExceededException: "));
         assert!(text(&"a".repeat(1000)).contains("1011 characters"));
+    }
+
+    #[test]
+    fn a_parameter_has_one_arn() {
+        use crate::ssm::put_parameter::put_parameter;
+        use crate::ssm::testing::put;
+        let fixture = crate::testing::Fixture::new();
+        for name in ["/prod/db", "foo"] {
+            fixture.try_write(|tx, cx| put_parameter(tx, cx, put(name, "1"))).expect("stored");
+        }
+        fixture.read(|state, cx| {
+            let name = |rest: &str| {
+                let arn = format!("arn:aws:ssm:us-east-1:123456789012:parameter{rest}");
+                find(state, &cx.scope, &arn).map(|(name, _)| name)
+            };
+            assert_eq!(name("/prod/db").as_deref(), Some("/prod/db"));
+            assert_eq!(name("/foo:1").as_deref(), Some("foo"));
+            for other in ["//prod/db", "foo", "prod/db", "//foo", "///prod/db"] {
+                assert_eq!(name(other), None, "{other}");
+            }
+        });
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::names;
 use crate::identity::Resources::{Any, Each};
 use crate::identity::{Ask, Permission, Resources, on};
+use longshore_policy::Values;
 use longshore_types::arn::Arn;
 
 macro_rules! ssm {
@@ -30,11 +31,21 @@ pub const PERMISSIONS: &[Permission] = &[
     ssm!("UnlabelParameterVersion", PARAMETER),
 ];
 
-/// The ARN without the version or label that a request may add to a name.
+/// `ssm:Overwrite` and its kind: members of the request, each under its own name.
+pub fn context<'a>(ask: &Ask<'a>, name: &str) -> Option<Values<'a>> {
+    let member = ["Overwrite", "Policies", "Recursive"].into_iter().find(|member| member.eq_ignore_ascii_case(name))?;
+    ask.get(member).map(Values::one)
+}
+
+/// The ARN of a parameter that is there, else the one that is given; without the version or label that a request may add.
 fn arn(ask: &Ask<'_>, given: &str) -> String {
+    let scope = &ask.cx.scope;
+    if let Some((name, _)) = names::find(ask.state, scope, given) {
+        return names::arn(scope, &name);
+    }
     let whole = match Arn::parse(given) {
         Some(_) => given.to_owned(),
-        None => names::arn(&ask.cx.scope, given),
+        None => names::arn(scope, given),
     };
     match whole.split_once(":parameter") {
         Some((head, name)) => format!("{head}:parameter{}", name.split(':').next().unwrap_or_default()),
