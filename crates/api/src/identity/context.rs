@@ -120,13 +120,9 @@ impl RequestContext<'_> {
             "ec2" => crate::ec2::permissions::context(ask, name, self.resource, self.action),
             "iam" => crate::iam::permissions::context(ask, name, self.action),
             "sts" => crate::sts::permissions::context(ask, name),
-            "elasticloadbalancing" => crate::elbv2::permissions::context(ask, name),
-            "secretsmanager" => match name {
-                "secretid" => ask.get("SecretId").map(Values::one),
-                "name" => ask.get("Name").map(Values::one),
-                "versionstage" => ask.get("VersionStage").map(Values::one),
-                _ => None,
-            },
+            "elasticloadbalancing" => crate::elbv2::permissions::context(ask, name, self.action),
+            "secretsmanager" => crate::secretsmanager::permissions::context(ask, name),
+            "ssm" => crate::ssm::permissions::context(ask, name),
             _ => None,
         }
     }
@@ -200,6 +196,28 @@ mod tests {
     }
 
     #[test]
+    fn services_keys_are_members_of_the_request() {
+        use longshore_aws_model::secretsmanager::DeleteSecretInput;
+        use longshore_aws_model::ssm::{GetParametersByPathInput, PutParameterInput};
+        let fixture = Fixture::new();
+        let input = DeleteSecretInput {
+            secret_id: "db".to_owned(),
+            recovery_window_in_days: Some(7),
+            force_delete_without_recovery: Some(true),
+        };
+        let get = |key| values(&fixture, "DeleteSecret", &input, "*", key);
+        assert_eq!(get("secretsmanager:ForceDeleteWithoutRecovery"), some(&["true"]));
+        assert_eq!(get("secretsmanager:RecoveryWindowInDays"), some(&["7"]));
+        assert_eq!(get("secretsmanager:SecretId"), some(&["db"]));
+        assert_eq!(get("secretsmanager:VersionId"), None);
+        let input = PutParameterInput { overwrite: Some(true), policies: Some("[]".to_owned()), ..Default::default() };
+        assert_eq!(values(&fixture, "PutParameter", &input, "*", "ssm:overwrite"), some(&["true"]));
+        assert_eq!(values(&fixture, "PutParameter", &input, "*", "ssm:Policies"), some(&["[]"]));
+        let input = GetParametersByPathInput { recursive: Some(true), ..Default::default() };
+        assert_eq!(values(&fixture, "GetParametersByPath", &input, "*", "ssm:Recursive"), some(&["true"]));
+    }
+
+    #[test]
     fn tag_names_are_the_same_in_any_case() {
         let fixture = Fixture::new();
         let resource = fixture.write(|tx, cx| {
@@ -217,26 +235,15 @@ mod tests {
     #[test]
     fn a_sessions_tag_hides_its_users_in_any_case() {
         let fixture = Fixture::new();
+        let mut cx = fixture.user("{}");
         fixture.write(|tx, cx| {
             let tags = ["team", "Site"].map(|key| (key.to_owned(), "users".to_owned()));
-            let user = longshore_types::iam::User {
-                name: "ann".to_owned(),
-                path: "/".to_owned(),
-                id: "AIDA".to_owned(),
-                created_at: cx.now,
-                tags: tags.into_iter().collect(),
-                groups: Default::default(),
-                attached_policies: Default::default(),
-                inline_policies: Default::default(),
-                permissions_boundary: None,
-            };
-            tx.users().put((cx.scope.account.clone(), user.name.clone()), user);
+            let key = (cx.scope.account.clone(), "ann".to_owned());
+            tx.users().update(&key, |user| user.tags = tags.into_iter().collect());
         });
-        let mut cx = fixture.cx();
         let mut session = crate::sts::session::new(&cx, std::time::Duration::ZERO);
         session.tags.0.insert("TEAM".to_owned(), "sessions".to_owned());
         cx.caller.session = Some(std::sync::Arc::new(session));
-        cx.caller.principal = Principal::User("ann".to_owned());
         fixture.read(|state, _| {
             let ask = Ask { state, cx: &cx, fields: &Fields::default(), operation: "" };
             let context = RequestContext { ask: &ask, action: "ec2:CreateTags", resource: "*" };
