@@ -40,8 +40,8 @@ pub fn parse(tags: &[Tag]) -> Result<Tags, AwsError> {
         if key.chars().count() > 127 {
             return Err(error::invalid_parameter("Tag key exceeds the maximum length of 127 characters"));
         }
-        if value.chars().count() > 255 {
-            return Err(error::invalid_parameter("Tag value exceeds the maximum length of 255 characters"));
+        if value.chars().count() > 256 {
+            return Err(error::invalid_parameter("Tag value exceeds the maximum length of 256 characters"));
         }
         if key.starts_with("aws:") {
             return Err(error::invalid_parameter("Tag keys starting with 'aws:' are reserved for internal use"));
@@ -100,6 +100,8 @@ mod tests {
             let error = from_specifications(Some(&given), "vpc").expect_err(message);
             assert_eq!((error.code.as_ref(), error.message.as_str()), ("InvalidParameterValue", message));
         }
+        assert!(parse(&[tag("a", &"é".repeat(256))]).is_ok());
+        assert!(parse(&[tag("a", &"é".repeat(257))]).is_err());
         let many = (0..51).map(|n| tag(&n.to_string(), "")).collect();
         let error = from_specifications(Some(&specification("vpc", many)), "vpc").expect_err("too many");
         assert_eq!(error.code, "TagLimitExceeded");
