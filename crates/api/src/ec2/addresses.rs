@@ -20,13 +20,19 @@ pub fn find(state: &Snapshot, cx: &Cx, id: &str) -> Result<Arc<ElasticAddress>, 
     state.elastic_addresses().get(&key).ok_or_else(|| Kind::Allocation.not_found(&[id]))
 }
 
-fn by_public_address(state: &Snapshot, cx: &Cx, text: &str) -> Result<Arc<ElasticAddress>, AwsError> {
+pub fn by_public_address(state: &Snapshot, cx: &Cx, text: &str) -> Result<Arc<ElasticAddress>, AwsError> {
     let found = text.parse::<Ipv4Addr>().ok().and_then(|address| {
         let index = &ElasticAddresses::BY_PUBLIC_ADDRESS;
         state.elastic_addresses().by_index(index, &u64::from(u32::from(address))).entries().next()
     });
     let own = found.filter(|((scope, _), _)| *scope == cx.scope).map(|(_, row)| row);
     own.ok_or_else(|| AwsError::new("InvalidAddress.NotFound", format!("Address '{text}' not found.")))
+}
+
+/// The address that has this association.
+pub fn by_association(state: &Snapshot, cx: &Cx, id: &str) -> Option<Arc<ElasticAddress>> {
+    let is_it = |row: &Arc<ElasticAddress>| row.association.as_ref().is_some_and(|one| one.id == *id);
+    state.elastic_addresses().prefix(&cx.scope).find(is_it)
 }
 
 /// The address that a request names by `AllocationId` or `PublicIp`.
@@ -190,11 +196,7 @@ pub fn disassociate_address(
 ) -> Result<DisassociateAddressOutput, AwsError> {
     let state: &Snapshot = tx;
     let row = match (&input.association_id, &input.public_ip) {
-        (Some(id), None) => {
-            let is_it = |row: &Arc<ElasticAddress>| row.association.as_ref().is_some_and(|one| one.id == *id);
-            let found = state.elastic_addresses().prefix(&cx.scope).find(is_it);
-            found.ok_or_else(|| Kind::Association.not_found(&[id]))?
-        }
+        (Some(id), None) => by_association(state, cx, id).ok_or_else(|| Kind::Association.not_found(&[id]))?,
         (None, Some(public)) => by_public_address(state, cx, public)?,
         (None, None) => return Err(error::missing_parameter("AssociationId")),
         (Some(_), Some(_)) => {

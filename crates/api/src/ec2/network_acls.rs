@@ -69,10 +69,7 @@ pub fn replace_network_acl_association(
     input: ReplaceNetworkAclAssociationInput,
 ) -> Result<ReplaceNetworkAclAssociationOutput, AwsError> {
     let state: &Snapshot = tx;
-    let old = state.network_acls().prefix(&cx.scope).find_map(|acl| {
-        let association = acl.associations.iter().find(|one| one.id == input.association_id)?.clone();
-        Some((acl, association))
-    });
+    let old = find_association(state, cx, &input.association_id);
     let (old, association) = old.ok_or_else(|| Kind::Association.not_found(&[&input.association_id]))?;
     let acl = find(tx, cx, &input.network_acl_id)?;
     if acl.vpc != old.vpc {
@@ -85,6 +82,18 @@ pub fn replace_network_acl_association(
     let new_association_id = Some(new.id.clone());
     tx.network_acls().update(&key(&acl.id), |acl| acl.associations.push(new));
     error::finish(input.dry_run, ReplaceNetworkAclAssociationOutput { new_association_id })
+}
+
+/// The ACL that has this association.
+pub fn find_association(
+    state: &Snapshot,
+    cx: &Cx,
+    id: &str,
+) -> Option<(Arc<stored::NetworkAcl>, stored::NetworkAclAssociation)> {
+    state.network_acls().prefix(&cx.scope).find_map(|acl| {
+        let association = acl.associations.iter().find(|one| one.id == id)?.clone();
+        Some((acl, association))
+    })
 }
 
 #[cfg(test)]

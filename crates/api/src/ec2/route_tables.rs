@@ -126,7 +126,7 @@ pub fn replace_route_table_association(
     error::finish(input.dry_run, output)
 }
 
-fn find_association(
+pub fn find_association(
     state: &Snapshot,
     cx: &Cx,
     id: &str,

@@ -6,8 +6,9 @@ use longshore_aws_model::AwsError;
 use longshore_aws_model::ec2::*;
 use longshore_store::tables::{RouteTables, Subnets};
 use longshore_store::{Snapshot, Tx};
-use longshore_types::ec2::{Cidr, CidrAssociation, Destination};
+use longshore_types::ec2::{Cidr, CidrAssociation, Destination, Vpc};
 use longshore_types::id::VpcId;
+use std::sync::Arc;
 
 /// EC2's quota of IPv4 networks of a VPC.
 const CIDRS_MAX: usize = 5;
@@ -85,7 +86,7 @@ pub fn disassociate_vpc_cidr_block(
 ) -> Result<DisassociateVpcCidrBlockOutput, AwsError> {
     let id = &input.association_id;
     let state: &Snapshot = tx;
-    let found = state.vpcs().prefix(&cx.scope).find(|vpc| view::cidr_associations(vpc).any(|(one, _)| one == *id));
+    let found = by_association(state, cx, id);
     let not_found = || {
         let message = format!("The vpc CIDR block association ID '{id}' does not exist");
         AwsError::new("InvalidVpcCidrBlockAssociationID.NotFound", message)
@@ -110,6 +111,11 @@ pub fn disassociate_vpc_cidr_block(
         vpc_id: Some(key.1.to_string()),
         ..Default::default()
     })
+}
+
+/// The VPC one of whose networks has this association.
+pub fn by_association(state: &Snapshot, cx: &Cx, id: &str) -> Option<Arc<Vpc>> {
+    state.vpcs().prefix(&cx.scope).find(|vpc| view::cidr_associations(vpc).any(|(one, _)| one == id))
 }
 
 #[cfg(test)]
