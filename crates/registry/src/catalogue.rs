@@ -101,7 +101,10 @@ pub enum Action {
     GetImage,
     ListImages,
     ListReferrers,
-    UploadLayer,
+    BeginUpload,
+    /// Adds to an upload, asks how far it is, or gives it up.
+    UploadPart,
+    FinishUpload,
     PutImage,
     DeleteImage,
 }
@@ -123,7 +126,9 @@ impl Action {
             Action::GetImage => Some("ecr:BatchGetImage"),
             Action::ListImages => Some("ecr:ListImages"),
             Action::ListReferrers => Some("ecr:ListImageReferrers"),
-            Action::UploadLayer => Some("ecr:InitiateLayerUpload"),
+            Action::BeginUpload => Some("ecr:InitiateLayerUpload"),
+            Action::UploadPart => Some("ecr:UploadLayerPart"),
+            Action::FinishUpload => Some("ecr:CompleteLayerUpload"),
             Action::PutImage => Some("ecr:PutImage"),
             Action::DeleteImage => Some("ecr:BatchDeleteImage"),
         }
@@ -131,7 +136,11 @@ impl Action {
 
     pub fn direction(self) -> Direction {
         match self {
-            Action::UploadLayer | Action::PutImage | Action::DeleteImage => Direction::Push,
+            Action::BeginUpload
+            | Action::UploadPart
+            | Action::FinishUpload
+            | Action::PutImage
+            | Action::DeleteImage => Direction::Push,
             _ => Direction::Pull,
         }
     }

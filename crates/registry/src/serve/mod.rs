@@ -80,7 +80,7 @@ impl Registry {
             Target::ReadBlob { digest, .. } => blob::read(&cx, &digest).await,
             Target::BeginUpload { .. } => upload::begin(&cx, parts, body).await,
             Target::AppendUpload { id, .. } => upload::append(&cx, id, body).await,
-            Target::FinishUpload { id, .. } => upload::finish(&cx, id, body).await,
+            Target::FinishUpload { id, .. } => upload::finish(&cx, parts, id, body).await,
             Target::UploadStatus { id, .. } => upload::status(&cx, id).await,
             Target::CancelUpload { id, .. } => upload::cancel(&cx, id).await,
             Target::ReadManifest { reference, .. } => manifest::read(&cx, &reference).await,

@@ -131,11 +131,11 @@ impl Target {
             Target::Ping => Action::Ping,
             Target::ReadBlob { head: true, .. } => Action::CheckLayer,
             Target::ReadBlob { head: false, .. } => Action::GetLayer,
-            Target::BeginUpload { .. }
-            | Target::AppendUpload { .. }
-            | Target::FinishUpload { .. }
-            | Target::UploadStatus { .. }
-            | Target::CancelUpload { .. } => Action::UploadLayer,
+            Target::BeginUpload { .. } => Action::BeginUpload,
+            Target::AppendUpload { .. } | Target::UploadStatus { .. } | Target::CancelUpload { .. } => {
+                Action::UploadPart
+            }
+            Target::FinishUpload { .. } => Action::FinishUpload,
             Target::ReadManifest { .. } => Action::GetImage,
             Target::PutManifest { .. } => Action::PutImage,
             Target::DeleteManifest { .. } => Action::DeleteImage,
@@ -261,6 +261,21 @@ mod tests {
         assert!(parse(Method::GET, "/v2/a%2Fb/tags/list").is_err());
         assert!(parse(Method::GET, "/v2/%2e%2e/tags/list").is_err());
         assert!(parse(Method::GET, "/v2/a%253Ab/tags/list").is_err());
+    }
+
+    #[test]
+    fn each_step_of_an_upload_has_its_own_action() {
+        let uploads = "/v2/a/blobs/uploads/";
+        let upload = format!("{uploads}{}", "0".repeat(32));
+        for (method, path, action) in [
+            (Method::POST, uploads, "ecr:InitiateLayerUpload"),
+            (Method::PATCH, &upload, "ecr:UploadLayerPart"),
+            (Method::GET, &upload, "ecr:UploadLayerPart"),
+            (Method::DELETE, &upload, "ecr:UploadLayerPart"),
+            (Method::PUT, &upload, "ecr:CompleteLayerUpload"),
+        ] {
+            assert_eq!(parse(method.clone(), path).unwrap().action().iam_action(), Some(action), "{method}");
+        }
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub(super) async fn begin(cx: &Cx<'_>, parts: &Parts, body: Incoming) -> Result<
             return Ok(created(cx, &digest));
         }
     } else if let Some(digest) = cx.digest_parameter()? {
+        for action in [Action::UploadPart, Action::FinishUpload] {
+            access::authorize(cx.registry, parts, action, Some(&cx.repository.name))?;
+        }
         return at_once(cx, digest, body).await;
     }
     let id =
@@ -70,7 +73,11 @@ pub(super) async fn append(cx: &Cx<'_>, id: UploadId, mut body: Incoming) -> Res
     Ok(in_progress(cx, StatusCode::ACCEPTED, id, writer.offset()))
 }
 
-pub(super) async fn finish(cx: &Cx<'_>, id: UploadId, mut body: Incoming) -> Result<Reply, Failure> {
+/// The last part may come with it.
+pub(super) async fn finish(cx: &Cx<'_>, parts: &Parts, id: UploadId, mut body: Incoming) -> Result<Reply, Failure> {
+    if !body.is_end_stream() {
+        access::authorize(cx.registry, parts, Action::UploadPart, Some(&cx.repository.name))?;
+    }
     let digest = cx.digest_parameter()?.ok_or_else(|| Failure::new(Code::DigestInvalid, "the digest is missing"))?;
     let finished = async {
         let writer = receive(cx, id, &mut body).await?;
