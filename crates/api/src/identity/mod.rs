@@ -85,10 +85,11 @@ pub enum Source {
 }
 
 impl Source {
-    /// `aws:SourceIp`.
+    /// `aws:SourceIp`. A client of IPv4 reaches a socket that listens on `[::]` as `::ffff:192.0.2.1`, which no network of a
+    /// policy contains: it is the address of IPv4 that is meant.
     pub fn address(self) -> IpAddr {
         match self {
-            Self::Client(address) | Self::Task(address) | Self::ForTask(address) => address,
+            Self::Client(address) | Self::Task(address) | Self::ForTask(address) => address.to_canonical(),
         }
     }
 }
@@ -121,4 +122,17 @@ fn cached<V: Clone>(
     }
     cache.insert(key, value.clone());
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_of_ipv4_is_one_on_a_socket_of_ipv6_too() {
+        let address = |text: &str| Source::Client(text.parse().expect("an address")).address().to_string();
+        assert_eq!(address("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(address("192.0.2.1"), "192.0.2.1");
+        assert_eq!(address("2001:db8::1"), "2001:db8::1");
+    }
 }
