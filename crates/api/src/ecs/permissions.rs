@@ -233,16 +233,14 @@ fn passed_roles(ask: &Ask<'_>) -> Vec<String> {
     given.map(|role| crate::iam::permissions::role_arn(ask, role)).collect()
 }
 
-/// The cluster that a request names, or that the ARNs of its service deployments and revisions do.
-fn clusters_of_request<'a>(ask: &Ask<'a>) -> Values<'a> {
-    const PATHS: [&str; 3] = ["serviceDeploymentArn", "serviceDeploymentArns", "serviceRevisionArns"];
-    let of_release = |text: &'a str| Some(ClusterName::from(Arn::parse(text)?.resource.split('/').nth(1)?));
-    let names: BTreeSet<ClusterName> =
-        PATHS.into_iter().flat_map(|path| ask.all(path)).filter_map(of_release).collect();
-    if names.is_empty() {
-        return Values::one(cluster_arn(ask, given_cluster(ask)));
-    }
-    Values::Many(names.iter().map(|name| Cow::Owned(arn::cluster(&ask.cx.scope, name))).collect())
+/// The cluster of a service deployment or revision, which its ARN tells, or the one that the request names.
+fn cluster_of<'a>(ask: &Ask<'a>, resource: &str) -> Values<'a> {
+    let release = Arn::parse(resource).filter(|arn| arn.resource.starts_with("service-"));
+    let of_release = release.and_then(|arn| Some(ClusterName::from(arn.resource.split('/').nth(1)?)));
+    Values::one(match of_release {
+        Some(name) => arn::cluster(&ask.cx.scope, &name),
+        None => cluster_arn(ask, given_cluster(ask)),
+    })
 }
 
 /// The ARNs of the capacity providers that a request names.
@@ -258,14 +256,14 @@ fn capacity_providers<'a>(ask: &Ask<'a>) -> Option<Values<'a>> {
 }
 
 /// `ecs:cluster` and its kind.
-pub fn context<'a>(ask: &Ask<'a>, name: &str) -> Option<Values<'a>> {
+pub fn context<'a>(ask: &Ask<'a>, name: &str, resource: &str) -> Option<Values<'a>> {
     let many = |path: &'a str| {
         let values: Vec<_> = ask.all(path).map(Cow::Borrowed).collect();
         (!values.is_empty()).then_some(Values::Many(values))
     };
     let one = |path: &str| ask.get(path).map(Values::one);
     match name {
-        "cluster" => Some(clusters_of_request(ask)),
+        "cluster" => Some(cluster_of(ask, resource)),
         "service" => service(ask).into_iter().next().map(Values::one),
         "task-definition" => task_definition(ask).into_iter().next().map(Values::one),
         "task" => tasks(ask).into_iter().next().map(Values::one),
@@ -321,13 +319,13 @@ mod tests {
 
     /// The values of a key of ECS's.
     fn key<I: Shape>(world: &World, input: &I, name: &str) -> Vec<String> {
-        key_in(world, "", input, name)
+        key_in(world, "", "", input, name)
     }
 
-    fn key_in<I: Shape>(world: &World, operation: &str, input: &I, name: &str) -> Vec<String> {
+    fn key_in<I: Shape>(world: &World, operation: &str, resource: &str, input: &I, name: &str) -> Vec<String> {
         let fields = Fields::of(input);
         world.read(|state, cx| {
-            let values = context(&Ask { state, cx, operation, fields: &fields }, name);
+            let values = context(&Ask { state, cx, operation, fields: &fields }, name, resource);
             values.map(|values| values.as_slice().iter().map(ToString::to_string).collect()).unwrap_or_default()
         })
     }
@@ -372,9 +370,12 @@ mod tests {
         let input = ListServiceDeploymentsInput { service: service.clone(), ..Default::default() };
         assert_eq!(of::<ListServiceDeployments>(&world, &input), [format!("ecs:ListServiceDeployments {service}")]);
         assert_eq!(key(&world, &input, "cluster"), [format!("{OWN}:cluster/web")]);
-        let service_deployment_arn = format!("{OWN}:service-deployment/web/api/0123");
-        let input = StopServiceDeploymentInput { service_deployment_arn, ..Default::default() };
-        assert_eq!(key(&world, &input, "cluster"), [format!("{OWN}:cluster/web")]);
+        let of = |cluster| format!("{OWN}:service-deployment/{cluster}/api/0123");
+        let service_deployment_arns = vec![of("web"), of("other")];
+        let input = DescribeServiceDeploymentsInput { service_deployment_arns };
+        let cluster = |resource: &str| key_in(&world, "", resource, &input, "cluster");
+        assert_eq!(cluster(&of("web")), [format!("{OWN}:cluster/web")], "each by its own");
+        assert_eq!(cluster(&of("other")), [format!("{OWN}:cluster/other")]);
     }
 
     #[test]
@@ -473,8 +474,8 @@ mod tests {
         };
         assert_eq!(key(&world, &input, "propagate-tags"), ["TASK_DEFINITION"]);
         assert_eq!(key(&world, &input, "enable-ecs-managed-tags"), ["true"]);
-        assert_eq!(key_in(&world, "RunTask", &input, "createaction"), ["RunTask"]);
-        assert!(key_in(&world, "TagResource", &input, "createaction").is_empty());
-        assert!(key_in(&world, "StopTask", &input, "createaction").is_empty());
+        assert_eq!(key_in(&world, "RunTask", "", &input, "createaction"), ["RunTask"]);
+        assert!(key_in(&world, "TagResource", "", &input, "createaction").is_empty());
+        assert!(key_in(&world, "StopTask", "", &input, "createaction").is_empty());
     }
 }

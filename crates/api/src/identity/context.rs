@@ -116,7 +116,7 @@ impl RequestContext<'_> {
     fn of_service(&self, prefix: &str, name: &str) -> Option<Values<'_>> {
         let ask = self.ask;
         match prefix {
-            "ecs" => crate::ecs::permissions::context(ask, name),
+            "ecs" => crate::ecs::permissions::context(ask, name, self.resource),
             "ec2" => crate::ec2::permissions::context(ask, name, self.resource, self.action),
             "iam" => crate::iam::permissions::context(ask, name, self.action),
             "sts" => crate::sts::permissions::context(ask, name),
