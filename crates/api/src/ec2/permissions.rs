@@ -133,8 +133,12 @@ pub const PERMISSIONS: &[Permission] = table![
 
 /// The ARN of what an id names, by its prefix.
 fn arn(ask: &Ask<'_>, id: &str) -> Option<String> {
-    let (prefix, _) = id.rsplit_once('-')?;
-    let kind = match prefix {
+    Some(ask.arn("ec2", &format!("{}/{id}", kind(id)?)))
+}
+
+/// The kind of resource that an id names by its prefix, as ARNs have it.
+pub fn kind(id: &str) -> Option<&'static str> {
+    Some(match id.rsplit_once('-')?.0 {
         "vpc" => "vpc",
         "subnet" => "subnet",
         "sg" => "security-group",
@@ -153,8 +157,7 @@ fn arn(ask: &Ask<'_>, id: &str) -> Option<String> {
         "vol" => "volume",
         "pcx" => "vpc-peering-connection",
         _ => return None,
-    };
-    Some(ask.arn("ec2", &format!("{kind}/{id}")))
+    })
 }
 
 fn ids(ask: &Ask<'_>) -> Vec<String> {

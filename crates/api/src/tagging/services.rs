@@ -85,7 +85,11 @@ fn acm(tx: &mut Tx, cx: &Cx, arn: &str, change: Change) -> Result<(), AwsError> 
 fn ec2(tx: &mut Tx, cx: &Cx, arn: &str, change: Change) -> Result<(), AwsError> {
     use model::ec2::{CreateTagsInput, DeleteTagsInput, Tag as T};
     let id = Arn::parse(arn).and_then(|arn| arn.resource.split_once('/'));
-    let id = id.filter(|(kind, id)| ec2_kind(id) == Some(kind)).map(|(_, id)| id).ok_or_else(|| not_valid(arn))?;
+    // Policies are asked for the whole ARN, and the id alone is acted on.
+    let id = id
+        .filter(|(kind, id)| ec2::permissions::kind(id) == Some(kind))
+        .map(|(_, id)| id)
+        .ok_or_else(|| not_valid(arn))?;
     let resources = vec![id.to_owned()];
     match change {
         Tag(tags) => {
@@ -97,25 +101,6 @@ fn ec2(tx: &mut Tx, cx: &Cx, arn: &str, change: Change) -> Result<(), AwsError> 
             ec2::tagging::delete_tags(tx, cx, DeleteTagsInput { dry_run: None, resources, tags }).map(drop)
         }
     }
-}
-
-/// The kind of resource that an id of EC2 names by its prefix: policies are asked for the whole ARN, the id alone is acted on.
-fn ec2_kind(id: &str) -> Option<&'static str> {
-    Some(match id.split_once('-')?.0 {
-        "vpc" => "vpc",
-        "subnet" => "subnet",
-        "sg" => "security-group",
-        "sgr" => "security-group-rule",
-        "eni" => "network-interface",
-        "rtb" => "route-table",
-        "igw" => "internet-gateway",
-        "nat" => "natgateway",
-        "eipalloc" => "elastic-ip",
-        "acl" => "network-acl",
-        "pl" => "prefix-list",
-        "dopt" => "dhcp-options",
-        _ => return None,
-    })
 }
 
 fn not_valid(arn: &str) -> AwsError {
