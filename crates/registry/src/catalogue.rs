@@ -24,6 +24,9 @@ pub trait Catalogue: Send + Sync + 'static {
     /// Whether the repository exists.
     fn repository_exists(&self, repository: &RepositoryId) -> bool;
 
+    /// The first `count_max` repositories whose names come after `after` in the order of their bytes.
+    fn repositories(&self, scope: &Scope, after: &str, count_max: usize) -> Vec<String>;
+
     /// The image a tag or digest names.
     fn image(&self, repository: &RepositoryId, reference: &Reference) -> Option<ImageRecord>;
 
@@ -96,6 +99,8 @@ pub struct AccessRequest<'a> {
 pub enum Action {
     /// `GET /v2/`: only that the credentials are good.
     Ping,
+    /// Of the whole registry.
+    ListRepositories,
     CheckLayer,
     GetLayer,
     GetImage,
@@ -121,6 +126,7 @@ impl Action {
     pub fn iam_action(self) -> Option<&'static str> {
         match self {
             Action::Ping => None,
+            Action::ListRepositories => Some("ecr:DescribeRepositories"),
             Action::CheckLayer => Some("ecr:BatchCheckLayerAvailability"),
             Action::GetLayer => Some("ecr:GetDownloadUrlForLayer"),
             Action::GetImage => Some("ecr:BatchGetImage"),

@@ -119,6 +119,14 @@ impl Catalogue for MemoryCatalogue {
         repository.images.get(digest).map(record)
     }
 
+    fn repositories(&self, scope: &Scope, after: &str, count_max: usize) -> Vec<String> {
+        let state = self.state();
+        let here = state.repositories.keys().filter(|repository| repository.scope == *scope);
+        let mut names: Vec<String> = here.map(|repository| repository.name.to_string()).collect();
+        names.sort();
+        names.into_iter().filter(|name| name.as_str() > after).take(count_max).collect()
+    }
+
     fn tags(&self, repository: &RepositoryId, after: &str, count_max: usize) -> Vec<Tag> {
         let state = self.state();
         let Some(repository) = state.repositories.get(repository) else { return Vec::new() };

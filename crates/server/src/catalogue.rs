@@ -48,13 +48,15 @@ impl StoreCatalogue {
         if caller.principal == Principal::Root {
             return Ok(());
         }
-        let (Some(action), Some(name)) = (request.action.iam_action(), request.repository) else { return Ok(()) };
+        let Some(action) = request.action.iam_action() else { return Ok(()) };
         let mut cx = Cx::new(scope.clone(), now, caller, Arc::clone(&self.settings), 0);
         let agent = request.parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
         cx.enforced = request.parts.extensions.get::<Source>().map(|source| {
             Arc::new(Enforced { user_agent: agent.map(str::to_owned), ..Enforced::new(authority, *source) })
         });
-        let resource = longshore_types::arn::ecr_repository(scope, name.as_str());
+        // What is of no repository is of all.
+        let name = request.repository.map_or("*", RepositoryName::as_str);
+        let resource = longshore_types::arn::ecr_repository(scope, name);
         identity::allows(&state, cx, action, &resource)
             .map_err(|refused| Denied::Forbidden { message: refused.message })
     }
@@ -109,6 +111,14 @@ impl Catalogue for StoreCatalogue {
 
     fn repository_exists(&self, repository: &RepositoryId) -> bool {
         self.store.read(|state| state.repositories().get(&key(repository)).is_some())
+    }
+
+    fn repositories(&self, scope: &RegistryScope, after: &str, count_max: usize) -> Vec<String> {
+        let scope = crate::catalogue::scope(scope);
+        self.store.read(|state| {
+            let names = state.repositories().prefix(&scope).map(|row| row.name.clone());
+            names.filter(|name| name.as_str() > after).take(count_max).collect()
+        })
     }
 
     fn image(&self, repository: &RepositoryId, reference: &Reference) -> Option<ImageRecord> {

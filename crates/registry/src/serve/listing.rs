@@ -1,4 +1,4 @@
-//! Tags of a repository, and what refers to an image.
+//! Repositories of a registry, tags of a repository, and what refers to an image.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -10,15 +10,16 @@ use serde_json::value::RawValue;
 use super::Cx;
 use super::failure::{Code, Failure};
 use super::reply::{OCI_FILTERS_APPLIED, Reply};
-use super::target::escape;
+use super::target::{Query, escape};
 use crate::catalogue::ImageRecord;
 use crate::digest::Digest;
 use crate::manifest::{Manifest, ManifestType};
-use crate::name::{RepositoryName, Tag};
+use crate::name::{RepositoryName, Scope, Tag};
 use crate::range::decimal;
+use crate::registry::Registry;
 use crate::storage::off_reactor;
 
-const TAGS_PER_PAGE_MAX: usize = 1000;
+const NAMES_PER_PAGE_MAX: usize = 1000;
 /// Manifests looked at for one page, whether the filter lets them through or not.
 const REFERRERS_READ_MAX: usize = 1000;
 /// The specification permits a page of 4 MiB; annotations are what can make one long, but a page has at least one
@@ -34,24 +35,59 @@ struct TagList<'a> {
 }
 
 pub(super) fn tags(cx: &Cx<'_>) -> Result<Reply, Failure> {
-    let wanted = match cx.query.first("n") {
-        Some(text) => decimal(text)
-            .ok_or_else(|| Failure::new(Code::Unsupported, "n is not a number").with_status(StatusCode::BAD_REQUEST))?,
-        None => u64::MAX,
-    };
-    let page = usize::try_from(wanted).unwrap_or(usize::MAX).min(TAGS_PER_PAGE_MAX);
-    let after = cx.query.first("last").unwrap_or_default();
-    // One more than asked for tells whether there is a next page.
-    let following = cx.registry.inner.catalogue.tags(&cx.repository, after, page + 1);
-    let tags: Vec<&str> = following.iter().take(page).map(Tag::as_str).collect();
-    let next = tags.last().copied().filter(|_| following.len() > page);
-    let next = next.map(|last| format!("</v2/{}/tags/list?n={page}&last={}>; rel=\"next\"", cx.name(), escape(last)));
-    let list = TagList { name: cx.name().as_str(), tags };
-    let reply = Reply::new(StatusCode::OK).json(serde_json::to_vec(&list).expect("texts are serializable"));
-    Ok(match next {
+    let page = Page::of(&cx.query)?;
+    let found = cx.registry.inner.catalogue.tags(&cx.repository, page.after, page.most + 1);
+    let (tags, next) = page.cut(found.iter().map(Tag::as_str).collect(), &format!("{}/tags/list", cx.name()));
+    Ok(page_reply(&TagList { name: cx.name().as_str(), tags }, next))
+}
+
+#[derive(Serialize)]
+struct Catalog<'a> {
+    repositories: Vec<&'a str>,
+}
+
+/// Of the whole registry, by name.
+pub(super) fn repositories(registry: &Registry, scope: &Scope, query: &Query<'_>) -> Result<Reply, Failure> {
+    let page = Page::of(query)?;
+    let found = registry.inner.catalogue.repositories(scope, page.after, page.most + 1);
+    let (repositories, next) = page.cut(found.iter().map(String::as_str).collect(), "_catalog");
+    Ok(page_reply(&Catalog { repositories }, next))
+}
+
+/// Which names are asked for.
+struct Page<'a> {
+    after: &'a str,
+    most: usize,
+}
+
+impl<'a> Page<'a> {
+    fn of(query: &'a Query<'_>) -> Result<Self, Failure> {
+        let wanted = match query.first("n") {
+            Some(text) => decimal(text).ok_or_else(|| {
+                Failure::new(Code::Unsupported, "n is not a number").with_status(StatusCode::BAD_REQUEST)
+            })?,
+            None => u64::MAX,
+        };
+        let most = usize::try_from(wanted).unwrap_or(usize::MAX).min(NAMES_PER_PAGE_MAX);
+        Ok(Self { after: query.first("last").unwrap_or_default(), most })
+    }
+
+    /// The names of this page, of one more than it may have, and the `Link` to the next one if there is any.
+    fn cut<'n>(&self, mut names: Vec<&'n str>, path: &str) -> (Vec<&'n str>, Option<String>) {
+        let is_more = names.len() > self.most;
+        names.truncate(self.most);
+        let last = names.last().filter(|_| is_more);
+        let next = last.map(|last| format!("</v2/{path}?n={}&last={}>; rel=\"next\"", self.most, escape(last)));
+        (names, next)
+    }
+}
+
+fn page_reply(list: &impl Serialize, next: Option<String>) -> Reply {
+    let reply = Reply::new(StatusCode::OK).json(serde_json::to_vec(list).expect("texts are serializable"));
+    match next {
         Some(next) => reply.header(header::LINK, next),
         None => reply,
-    })
+    }
 }
 
 #[derive(Serialize)]

@@ -63,8 +63,12 @@ impl Registry {
         let grant = access::authorize(self, parts, action, target.as_ref().ok().and_then(Target::repository))?;
         tracing::debug!(method = %parts.method, path = parts.uri.path(), caller = grant.caller, ?action, "registry request");
         let target = target?;
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
         let Some(name) = target.repository() else {
-            return Ok(Reply::new(StatusCode::OK).json(b"{}".as_slice()));
+            return match target {
+                Target::Catalog => listing::repositories(self, &grant.scope, &query),
+                _ => Ok(Reply::new(StatusCode::OK).json(b"{}".as_slice())),
+            };
         };
         let repository = RepositoryId { scope: grant.scope, name: name.clone() };
         if !self.inner.catalogue.repository_exists(&repository)
@@ -72,11 +76,10 @@ impl Registry {
         {
             return Err(Failure::repository_unknown(&repository));
         }
-        let query = Query::parse(parts.uri.query().unwrap_or_default());
         let head = parts.method == http::Method::HEAD;
         let cx = Cx { registry: self, repository, headers: &parts.headers, query, head };
         match target {
-            Target::Ping => unreachable!("a ping names no repository"),
+            Target::Ping | Target::Catalog => unreachable!("they name no repository"),
             Target::ReadBlob { digest, .. } => blob::read(&cx, &digest).await,
             Target::BeginUpload { .. } => upload::begin(&cx, parts, body).await,
             Target::AppendUpload { id, .. } => upload::append(&cx, id, body).await,

@@ -14,6 +14,7 @@ use crate::uploads::UploadId;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Ping,
+    Catalog,
     ReadBlob { name: RepositoryName, head: bool, digest: Digest },
     BeginUpload { name: RepositoryName },
     AppendUpload { name: RepositoryName, id: UploadId },
@@ -39,6 +40,12 @@ impl Target {
             };
         }
         let rest = rest.strip_prefix('/').ok_or_else(Failure::no_such_path)?;
+        if rest == "_catalog" {
+            return match *method {
+                Method::GET => Ok(Target::Catalog),
+                _ => Err(Failure::method_not_allowed("GET")),
+            };
+        }
         let begins_upload = rest.strip_suffix("/blobs/uploads/").or_else(|| rest.strip_suffix("/blobs/uploads"));
         if let Some(name) = begins_upload {
             let name = repository_name(name)?;
@@ -102,7 +109,7 @@ impl Target {
 
     pub(super) fn repository(&self) -> Option<&RepositoryName> {
         match self {
-            Target::Ping => None,
+            Target::Ping | Target::Catalog => None,
             Target::ReadBlob { name, .. }
             | Target::BeginUpload { name }
             | Target::AppendUpload { name, .. }
@@ -129,6 +136,7 @@ impl Target {
     pub(super) fn action(&self) -> Action {
         match self {
             Target::Ping => Action::Ping,
+            Target::Catalog => Action::ListRepositories,
             Target::ReadBlob { head: true, .. } => Action::CheckLayer,
             Target::ReadBlob { head: false, .. } => Action::GetLayer,
             Target::BeginUpload { .. } => Action::BeginUpload,
@@ -294,7 +302,6 @@ mod tests {
             (Method::GET, "/v2/a/referrers/x", Code::DigestInvalid),
             (Method::DELETE, "/v2/a/tags/list", Code::Unsupported),
             (Method::POST, "/v2/", Code::Unsupported),
-            (Method::GET, "/v2/_catalog", Code::NotFound),
             (Method::GET, "/v2x", Code::NotFound),
             (Method::GET, "/", Code::NotFound),
         ] {

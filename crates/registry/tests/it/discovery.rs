@@ -36,6 +36,19 @@ async fn tags_come_in_order_and_in_pages() {
     assert_eq!(site.get("/v2/team/app/tags/list").await.json(), json!({ "name": "team/app", "tags": [] }));
 }
 
+#[tokio::test]
+async fn the_catalog_has_the_repositories_of_the_registry_in_pages() {
+    let site = Site::start().await;
+    let all = site.get("/v2/_catalog").await.expect(200).json()["repositories"].clone();
+    let names: Vec<&str> = all.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert!(names.contains(&"app") && names.contains(&"team/app") && names.is_sorted(), "{names:?}");
+    let first = site.get("/v2/_catalog?n=1").await.expect(200);
+    assert_eq!(first.json()["repositories"], json!([names[0]]));
+    assert_eq!(first.header("link"), format!("</v2/_catalog?n=1&last={}>; rel=\"next\"", names[0]));
+    assert_eq!(site.get(&format!("/v2/_catalog?last={}", names[0])).await.json()["repositories"], json!(names[1..]));
+    site.call(Method::POST, "/v2/_catalog", &[], "").await.expect(405);
+}
+
 async fn push_referrer(site: &Site, subject: &[u8], mut manifest: Value) -> (Digest, usize) {
     manifest["subject"] = descriptor(OCI, subject);
     let media_type = manifest["mediaType"].as_str().unwrap().to_owned();

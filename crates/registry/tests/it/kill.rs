@@ -11,7 +11,7 @@ use std::time::Duration;
 use longshore_registry::memory::MemoryCatalogue;
 use longshore_registry::{
     AccessRequest, Answer, Catalogue, DeleteImageError, Denied, Digest, Grant, Image, ImageRecord, Limits,
-    ManifestType, PutImageError, PutImageOutcome, Reference, Registry, RepositoryId, Tag,
+    ManifestType, PutImageError, PutImageOutcome, Reference, Registry, RepositoryId, Scope, Tag,
 };
 use serde_json::{Value, json};
 
@@ -76,6 +76,10 @@ impl Catalogue for FileCatalogue {
 
     fn image(&self, repository: &RepositoryId, reference: &Reference) -> Option<ImageRecord> {
         self.memory.image(repository, reference)
+    }
+
+    fn repositories(&self, scope: &Scope, after: &str, count_max: usize) -> Vec<String> {
+        self.memory.repositories(scope, after, count_max)
     }
 
     fn tags(&self, repository: &RepositoryId, after: &str, count_max: usize) -> Vec<Tag> {
