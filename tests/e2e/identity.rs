@@ -62,6 +62,9 @@ pub fn policies_decide(kit: &Kit) -> anyhow::Result<()> {
             ann.call(&["ecs", "delete-cluster", "--cluster", "prod"]),
             "with an explicit deny in an identity-based policy",
         )?;
+        // Another service's ARN is none of a cluster, whatever it ends in.
+        let other = format!("arn:aws:x:us-east-1:{account}:cluster/prod");
+        says(ann.call(&["ecs", "delete-cluster", "--cluster", &other]), "InvalidParameterException")?;
 
         passing_roles(&root, &ann, &account)?;
         assuming_roles(&root, &ann, &account)
@@ -101,7 +104,21 @@ fn passing_roles(root: &Aws, ann: &Aws, account: &str) -> anyhow::Result<()> {
     .to_string();
     root.call(&["iam", "put-user-policy", "--user-name", "ann", "--policy-name", "pass", "--policy-document", &pass])?;
     register()?;
-    Ok(())
+
+    // Who runs the task passes its role again, and a role's name under another path is no leave for it.
+    let subnet = root.text(&["ec2", "describe-subnets"], "Subnets[0].SubnetId")?;
+    let network = format!("awsvpcConfiguration={{subnets=[{subnet}]}}");
+    let run = |more: &[&str]| {
+        let call = ["ecs", "run-task", "--task-definition", "web", "--launch-type", "FARGATE"];
+        ann.call(&[&call[..], &["--network-configuration", &network], more].concat())
+    };
+    ann.call(&["ecs", "create-cluster"])?;
+    run(&[])?;
+    let dev = pass.replace(":role/task", ":role/dev/*");
+    root.call(&["iam", "put-user-policy", "--user-name", "ann", "--policy-name", "pass", "--policy-document", &dev])?;
+    says(run(&[]), &format!("is not authorized to perform: iam:PassRole on resource: {role}"))?;
+    let disguised = json!({"taskRoleArn": role.replace(":role/", ":role/dev/")}).to_string();
+    says(run(&["--overrides", &disguised]), "ECS was unable to assume the role")
 }
 
 /// A session has its role's policies, within the policy it was begun with.
