@@ -62,6 +62,7 @@ impl Executor for Payload {
 impl Payload {
     /// Returns only on failure, with `<exit code or -> <text>`.
     fn execute(&self, spec: &Spec) -> String {
+        sys::close_directories();
         let command = Command::from(spec, self.own_arguments);
         let program = match command.locate() {
             Ok(program) => program,

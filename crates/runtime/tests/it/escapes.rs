@@ -33,6 +33,26 @@ fn no_descriptor_of_ours_is_a_working_directory() {
     }
 }
 
+/// The other half of it: a program whose path goes through such a descriptor, at the start and in an exec.
+#[test]
+fn no_descriptor_of_ours_leads_to_a_program() {
+    let host = tempfile::tempdir().unwrap();
+    let program = host.path().join("echo");
+    std::fs::copy("/bin/busybox", &program).unwrap();
+    let through = |descriptor: u32| format!("/proc/self/fd/{descriptor}{}{}", "/..".repeat(12), program.display());
+    let mut beside = Task::run(vec![shell("app", "sleep 1000")]);
+    beside.wait_status("app", ContainerStatus::Running);
+    for descriptor in 3..24 {
+        let (_, text) = Task::run(vec![container("app", &[&through(descriptor), "of the host"])]).output("app");
+        assert!(!text.contains("of the host"), "descriptor {descriptor}: {text}");
+        let text = beside.exec("app", &[&through(descriptor), "of the host"]).output;
+        assert!(!text.contains("of the host"), "exec, descriptor {descriptor}: {text}");
+    }
+    beside.send(&Command::Kill);
+    beside.ended();
+    beside.exit();
+}
+
 /// The same for a process beside the first.
 #[test]
 fn an_exec_has_no_descriptors_but_its_own() {
