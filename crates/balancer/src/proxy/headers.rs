@@ -119,7 +119,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap, present: Present) {
         for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE] {
             headers.remove(name);
         }
-        if headers.get(TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers")) {
+        if headers.get_all(TE).iter().any(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers")) {
             headers.remove(TE);
         }
     }

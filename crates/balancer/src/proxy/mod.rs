@@ -199,6 +199,7 @@ fn decide(
             Err(status) => Decided::Answer(failed(call, route, status)),
         },
         Action::Redirect(redirect) => {
+            call.set_phase(Phase::Idle);
             let (protocol, port) = (call.origin.scheme(), route.port);
             let view = view(call, request);
             let place = Place { protocol, host: view.host, port, path: view.path, query: view.query };
@@ -211,6 +212,7 @@ fn decide(
             Decided::Answer(response)
         }
         Action::FixedResponse(fixed) => {
+            call.set_phase(Phase::Idle);
             counts.fixed_responses.add(1);
             counts.own_response(fixed.status);
             Decided::Answer(respond::fixed(fixed))

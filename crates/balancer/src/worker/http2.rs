@@ -13,6 +13,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
 use http::Request;
+use http::header::CONNECTION;
 use hyper::body::{Body as _, Incoming};
 use hyper::rt::ReadBufCursor;
 use hyper::server::conn::http2;
@@ -28,6 +29,7 @@ use super::transport::Transport;
 use crate::desync::Verdict;
 use crate::proxy;
 use crate::proxy::body::{ClientBody, RequestBody};
+use crate::proxy::h1::request::judge_http2;
 
 /// Streams at a time, as an Application Load Balancer has it.
 const STREAMS_MAX: u32 = 128;
@@ -113,11 +115,21 @@ impl Http2Client {
     /// Serves the connection to its end.
     pub(super) async fn serve(self: Rc<Self>, stream: Transport) {
         let client = self.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            let call = client.start();
-            call.body_ended.set(request.is_end_stream());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let has_body = !request.is_end_stream();
+            let judged = judge_http2(&mut request, has_body, client.origin.desync_mode());
+            let call = client.start(judged.unwrap_or_else(|refusal| refusal.verdict));
+            call.body_ended.set(!has_body);
             let request = Box::new(request.map(|body| RequestBody::new(ClientBody::Http2(body), call.clone())));
-            async move { proxy::handle(&call, request).await.map(|(response, _)| response) }
+            async move {
+                let Err(refusal) = judged else {
+                    return proxy::handle(&call, request).await.map(|(response, _)| response);
+                };
+                call.set_phase(Phase::Idle);
+                let mut response = proxy::refuse(&call, refusal.status)?;
+                response.headers_mut().remove(CONNECTION);
+                Ok(response)
+            }
         });
         let mut builder = http2::Builder::new(StreamTasks(self.clone()));
         builder
@@ -152,9 +164,9 @@ impl Http2Client {
     }
 
     /// A call for a stream that begins.
-    fn start(&self) -> Rc<Call> {
+    fn start(&self, verdict: Verdict) -> Rc<Call> {
         let call = Rc::new(Call::new(self.origin.clone(), Phase::Waiting));
-        call.begin_request(Verdict::COMPLIANT);
+        call.begin_request(verdict);
         self.connection.set_phase(Phase::Streaming);
         let mut calls = self.calls.borrow_mut();
         if calls.len() >= 2 * STREAMS_MAX as usize {
@@ -183,7 +195,7 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for StreamTasks {
             poll_fn(|cx| {
                 call.keep_waker(cx);
                 // Dropping the task resets the stream. Before the response, time-outs have answers of their own.
-                if call.is_expired() && call.phase() == Phase::Streaming {
+                if call.is_expired() && matches!(call.phase(), Phase::Idle | Phase::Streaming) {
                     return Poll::Ready(());
                 }
                 task.as_mut().poll(cx)

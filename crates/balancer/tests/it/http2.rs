@@ -14,7 +14,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::SendRequest;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use longshore_balancer::config::{Certificate, Config, Protocol, ProtocolVersion};
+use longshore_balancer::config::{Certificate, Config, DesyncMode, Protocol, ProtocolVersion};
 use longshore_balancer::report::TargetState;
 use tokio::net::TcpListener;
 
@@ -162,6 +162,52 @@ async fn http2_clients_reach_http1_targets() {
     assert!(status == 200 && text.ends_with("abc"));
     let (status, headers, _) = ask(&mut sender, get("/204")).await;
     assert!(status == 204 && !headers.contains_key("connection"));
+}
+
+/// A target may get it as a request of HTTP/1, where it is two.
+#[tokio::test]
+async fn what_is_ambiguous_as_http1_is_judged_in_http2_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = echo("a").await;
+    let mut rig = Rig::forwarding(vec![group("g", &[&a])]).await;
+    let trusted = secured(&mut rig, folder.path()).await;
+    let mut sender = client(&rig, &trusted).await;
+    let request = |method: &str, name: &str, body: &'static str| {
+        let request = Request::builder().method(method).uri("https://a.example/").header(name, "5");
+        request.body(Full::from(body)).unwrap()
+    };
+    for (method, name, body, status, strictest) in [
+        ("POST", "x-a", "GET /", 200, 200),
+        ("GET", "x-a", "", 200, 200),
+        ("GET", "content-length", "GET /", 200, 400),
+        ("POST", "content_length", "GET /", 200, 400),
+        ("TRACE", "x-a", "", 405, 405),
+    ] {
+        rig.change_attributes(|attributes| attributes.desync_mode = DesyncMode::Defensive).await;
+        assert_eq!(ask(&mut sender, request(method, name, body)).await.0, status, "{method} {name}");
+        rig.change_attributes(|attributes| attributes.desync_mode = DesyncMode::Strictest).await;
+        assert_eq!(ask(&mut sender, request(method, name, body)).await.0, strictest, "{method} {name}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_byte_of_a_short_answer_loses_its_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = echo("a").await;
+    let mut rig = Rig::forwarding(vec![group("g", &[&a])]).await;
+    let trusted = secured(&mut rig, folder.path()).await;
+    rig.change_attributes(|attributes| attributes.idle_timeout_seconds = 1).await;
+    for actions in [crate::rig::forward(&[("g", 1)]), crate::rig::fixed(200, "fixed")] {
+        rig.change(|config| config.load_balancers[0].listeners[0].default_actions = actions).await;
+        let dialled = Dial { trusted: &trusted, name: "a.example", protocols: &["h2"], versions: BOTH };
+        let stream = TokioIo::new(dial(rig.address, dialled).await.unwrap());
+        let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        let (mut sender, connection) = builder.initial_stream_window_size(0).handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let response = sender.send_request(get("/")).await.unwrap();
+        let body = tokio::time::timeout(Duration::from_secs(10), response.into_body().collect());
+        assert!(body.await.expect("it ends").is_err());
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use std::mem::MaybeUninit;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::decode::Decoder;
@@ -212,6 +212,63 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize, mode: DesyncMode) -
     }
     let keeps_alive = !says_close && (is_http_11 || says_keep_alive);
     Ok(Facts { verdict, content_length, is_length_odd, is_chunked, keeps_alive, expects_continue, wants_trailers })
+}
+
+/// Judges a request that came by HTTP/2, where its engine has seen to the framing, as one of HTTP/1: a target may get it as
+/// one, and take what is ambiguous there for two.
+pub(crate) fn judge_http2<B>(request: &mut Request<B>, has_body: bool, mode: DesyncMode) -> Result<Verdict, Refusal> {
+    let (method, uri) = (request.method(), request.uri());
+    if matches!(*method, Method::TRACE | Method::CONNECT) {
+        return Err(malformed(StatusCode::METHOD_NOT_ALLOWED, "BadMethod"));
+    }
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    if target.len() > TARGET_BYTES_MAX {
+        return Err(malformed(StatusCode::URI_TOO_LONG, "BadUri"));
+    }
+    if !(target.starts_with('/') || target == "*") {
+        return Err(bad("BadUri"));
+    }
+    let headers = request.headers();
+    // Without an authority, rules and the target could go by different ones.
+    if uri.authority().is_none() && headers.get_all(HOST).iter().count() != 1 {
+        return Err(bad("BadHeader"));
+    }
+    let mut verdict = Verdict::COMPLIANT;
+    if !target.is_ascii() {
+        verdict = Verdict::new(Tier::Ambiguous, "AmbiguousUri");
+    }
+    let lengths = headers.get_all(CONTENT_LENGTH).iter().map(|value| read_length(value.as_bytes()));
+    let lengths: Option<Vec<u64>> = lengths.collect();
+    let Some(lengths) = lengths else { return Err(bad("BadContentLength")) };
+    if lengths.windows(2).any(|pair| pair[0] != pair[1]) {
+        return Err(bad("MultipleContentLength"));
+    }
+    if lengths.len() > 1 {
+        verdict = verdict.or(Verdict::new(Tier::Ambiguous, "DuplicateContentLength"));
+    }
+    let is_suspicious = |name: &HeaderName| {
+        let text = name.as_str();
+        *name != CONTENT_LENGTH && (resembles(text, "contentlength") || resembles(text, "transferencoding"))
+    };
+    if headers.keys().any(is_suspicious) {
+        verdict = verdict.or(Verdict::new(Tier::Ambiguous, "SuspiciousHeader"));
+    }
+    if matches!(*method, Method::GET | Method::HEAD) {
+        verdict = verdict.or(match lengths.first() {
+            // A target of HTTP/1 gets it in chunks.
+            None if has_body => Verdict::new(Tier::Ambiguous, "UndefinedTransferEncodingSemantics"),
+            None => Verdict::COMPLIANT,
+            Some(0) => Verdict::new(Tier::Acceptable, "GetHeadZeroContentLength"),
+            Some(_) => Verdict::new(Tier::Ambiguous, "UndefinedContentLengthSemantics"),
+        });
+    }
+    if !verdict.tier.passes(mode) {
+        return Err(Refusal { status: StatusCode::BAD_REQUEST, verdict });
+    }
+    if lengths.len() > 1 {
+        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(lengths[0]));
+    }
+    Ok(verdict)
 }
 
 /// Makes a request of a head that was found to be good; says how its body is framed.
