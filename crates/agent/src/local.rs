@@ -6,7 +6,7 @@ use crate::spec::{self, Ready};
 use crate::storage::Storage;
 use crate::supervisor::{Supervisor, read_state};
 use crate::{AgentOptions, networks};
-use longshore_image::{Auth, Endpoint, Image, ImageStore, PullOptions, Writable};
+use longshore_image::{Auth, Endpoint, Image, ImageStore, PullOptions, StoreError, Writable};
 use longshore_network::Network;
 use longshore_runtime::protocol as rt;
 use longshore_runtime::spec::{SPEC_FILE, TaskSpec};
@@ -97,16 +97,25 @@ impl Local {
         std::fs::create_dir_all(&directory).map_err(|e| failed(&e))?;
         std::fs::write(directory.join(ENI_FILE), intent.network.id.as_str()).map_err(|e| failed(&e))?;
         let place = self.storage.make(intent.id.as_str(), intent.ephemeral_gib).map_err(|e| failed(&e))?;
-        let writable = |(container, image): (&ContainerIntent, &Arc<Image>)| match &place.layers {
-            // Made by the supervisor, which mounts the file system that they are on.
-            Some(layers) => {
-                let own = layers.join(&container.definition.name);
-                Ok(Writable { upper: own.join("upper"), work: own.join("work") })
-            }
-            None => self.images.create_writable(&writable_name(intent, container), image),
+        let writable = |(container, image): (&ContainerIntent, &Arc<Image>)| {
+            // By it cleanup sees that the image is in use, wherever the layer itself is.
+            let usual = self.images.create_writable(&writable_name(intent, container), image)?;
+            Ok(match &place.layers {
+                // Made by the supervisor, which mounts the file system that they are on.
+                Some(layers) => {
+                    let own = layers.join(&container.definition.name);
+                    Writable { upper: own.join("upper"), work: own.join("work") }
+                }
+                None => usual,
+            })
         };
-        let writables: Vec<Writable> =
-            intent.containers.iter().zip(images).map(writable).collect::<Result<_, _>>().map_err(|e| failed(&e))?;
+        let writables: Vec<Writable> = intent
+            .containers
+            .iter()
+            .zip(images)
+            .map(writable)
+            .collect::<Result<_, StoreError>>()
+            .map_err(|e| failed(&e))?;
         let ready: Vec<Ready<'_>> = intent
             .containers
             .iter()

@@ -7,6 +7,9 @@ use longshore_agent::supervisor::Supervisor;
 use longshore_image::build::{MountSource, OutputStream, RunError, RunFuture, RunMount, RunRequest, RunStep};
 use longshore_runtime::protocol::{Command, ContainerStatus, Event, StopCause, Stream, TaskPhase};
 use longshore_runtime::spec as rt;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 pub struct Runner {
@@ -84,7 +87,9 @@ impl Runner {
         let name = format!("build-{:016x}", crate::serve::seed() as u64);
         let directory = Directory(self.run_dir.join("builds").join(&name));
         std::fs::create_dir_all(&directory.0)?;
-        std::fs::write(directory.0.join(rt::SPEC_FILE), serde_json::to_vec(&self.spec(&name, &request))?)?;
+        // Its environment may hold secrets of the build.
+        let file = File::options().write(true).create_new(true).mode(0o600).open(directory.0.join(rt::SPEC_FILE));
+        file?.write_all(&serde_json::to_vec(&self.spec(&name, &request))?)?;
         let mut supervisor = Supervisor::start(&self.executable, &directory.0).await?;
         supervisor.send(&Command::Go).await?;
         supervisor.send(&Command::Subscribe { logs: true }).await?;

@@ -26,6 +26,8 @@ const OPTIONS: [&str; 8] = [
 /// Bytes of a compiled expression: a node has one for each container.
 const REGEX_SIZE_MAX: usize = 1 << 20;
 const BUFFER_BYTES_DEFAULT: u64 = 10 << 20;
+/// The buffer is the supervisor's, which the task's memory limit does not count.
+const BUFFER_BYTES_MAX: u64 = 64 << 20;
 
 pub fn parse(container: &str, given: wire::LogConfiguration) -> Result<AwsLogs, AwsError> {
     refuse!(given; secret_options);
@@ -67,6 +69,9 @@ fn delivery(options: &BTreeMap<String, String>) -> Result<(bool, u64), AwsError>
     }
     let bytes = parse_size(size)
         .ok_or_else(|| error::client(format!("error parsing option max-buffer-size: invalid size: '{size}'")))?;
+    if bytes > BUFFER_BYTES_MAX {
+        return Err(error::client(format!("max-buffer-size '{size}' is more than Longshore keeps, 64m")));
+    }
     Ok((false, bytes))
 }
 
@@ -230,6 +235,7 @@ mod tests {
             (&[("awslogs-stream", "s")][..], "Log driver awslogs disallows options: awslogs-stream"),
             (&[("awslogs-group", "")], "Log driver awslogs requires options: awslogs-group"),
             (&[("mode", "maybe")], "logger: logging mode not supported: maybe"),
+            (&[("max-buffer-size", "65m")], "max-buffer-size '65m' is more than Longshore keeps, 64m"),
             (&[("max-buffer-size", "much")], "error parsing option max-buffer-size: invalid size: 'much'"),
             (
                 &[("mode", "blocking"), ("max-buffer-size", "1m")],
