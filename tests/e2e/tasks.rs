@@ -137,6 +137,17 @@ pub fn a_container_that_is_not_essential_may_fail_to_start(kit: &Kit) -> anyhow:
     })
 }
 
+pub fn nobody_traces_without_users_of_its_own(kit: &Kit) -> anyhow::Result<()> {
+    kit.on_with("builtin", &["--user-namespaces", "off"], |instance| {
+        let mut busybox = Busybox::new(instance)?;
+        let capabilities = json!({"capabilities": {"add": ["SYS_PTRACE"]}});
+        let tracer = with(shell(&busybox, "tracer", "exec sleep 1000"), json!({"linuxParameters": capabilities}));
+        let task = run(&mut busybox, "tracer", vec![tracer], json!({}))?;
+        let seen = wait_status(&mut busybox.api, &task, "STOPPED")?;
+        says(seen["stoppedReason"].as_str().unwrap_or_default(), &["CannotCreateContainerError", "SYS_PTRACE"])
+    })
+}
+
 pub fn statistics(kit: &Kit) -> anyhow::Result<()> {
     kit.on("builtin", |instance| {
         let mut busybox = Busybox::new(instance)?;

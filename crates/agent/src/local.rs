@@ -130,6 +130,11 @@ impl Local {
             let range = ranges.take(intent.id.as_str());
             let none = || StartError("ResourceInitializationError: no block of user ids is left".to_owned());
             spec.user_namespace = Some(range.ok_or_else(none)?);
+        } else if options.external_runtime.is_none()
+            && let Some(container) = spec::tracer(&spec)
+        {
+            let why = "SYS_PTRACE takes user namespaces, which this node does not give to tasks";
+            return Err(StartError(format!("CannotCreateContainerError: container {container}: {why}")));
         }
         spec.validate().map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
         let bytes = serde_json::to_vec(&spec).map_err(|e| failed(&e))?;

@@ -63,6 +63,13 @@ pub fn task(
     })
 }
 
+/// A container that may trace processes. Those that join it are the host's when they first can be seen from inside; only users
+/// of the task's own keep them from being reached.
+pub fn tracer(task: &rt::TaskSpec) -> Option<&str> {
+    let may_trace = |c: &&rt::ContainerSpec| c.capabilities_add.iter().any(|name| name == "SYS_PTRACE");
+    task.containers.iter().find(may_trace).map(|container| container.name.as_str())
+}
+
 fn resolv_conf(resolver: &ResolverIntent) -> String {
     let search = (!resolver.search.is_empty()).then(|| format!("search {}\n", resolver.search.join(" ")));
     let servers = resolver.name_servers.iter().map(|address| format!("nameserver {address}\n"));
