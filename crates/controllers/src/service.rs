@@ -119,20 +119,16 @@ fn deployment_view(state: &Snapshot, scope: &Scope, d: &Deployment) -> Deploymen
 fn target_health(state: &Snapshot, scope: &Scope, task: &TaskId) -> TargetView {
     let mut view = TargetView::None;
     for target in state.targets().by_index(&Targets::BY_TASK, &(scope.clone(), task.clone())) {
+        let unhealthy = |reason: Option<String>| TargetView::Unhealthy {
+            target_group: target.target_group.clone(),
+            port: target.port,
+            reason: reason.unwrap_or_else(|| "Health checks failed".to_owned()),
+        };
         match target.health.state {
-            TargetState::Unhealthy => {
-                return TargetView::Unhealthy {
-                    target_group: target.target_group.clone(),
-                    port: target.port,
-                    reason: target.health.description.clone().unwrap_or_else(|| "Health checks failed".to_owned()),
-                };
-            }
+            TargetState::Unhealthy => return unhealthy(target.health.description.clone()),
             TargetState::Unused if !targets::is_in_enabled_zone(state, scope, &target) => {
-                return TargetView::Unhealthy {
-                    target_group: target.target_group.clone(),
-                    port: target.port,
-                    reason: "Target is in an Availability Zone that is not enabled for the load balancer".to_owned(),
-                };
+                let why = "Target is in an Availability Zone that is not enabled for the load balancer";
+                return unhealthy(Some(why.to_owned()));
             }
             TargetState::Initial => view = TargetView::Waiting,
             // A group that no listener uses any more says nothing about its targets.

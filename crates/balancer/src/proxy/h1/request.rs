@@ -199,19 +199,23 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize, mode: DesyncMode) -
         verdict = verdict.or(Verdict::new(Tier::Ambiguous, "BothTeClPresent"));
         says_close = true;
     }
-    if method == "GET" || method == "HEAD" {
-        verdict = verdict.or(match content_length {
-            _ if is_chunked => Verdict::new(Tier::Ambiguous, "UndefinedTransferEncodingSemantics"),
-            None => Verdict::COMPLIANT,
-            Some(0) => Verdict::new(Tier::Acceptable, "GetHeadZeroContentLength"),
-            Some(_) => Verdict::new(Tier::Ambiguous, "UndefinedContentLengthSemantics"),
-        });
-    }
+    verdict = verdict.or(judge_body(method, is_chunked, content_length));
     if !verdict.tier.passes(mode) {
         return Err(Refusal { status: StatusCode::BAD_REQUEST, verdict });
     }
     let keeps_alive = !says_close && (is_http_11 || says_keep_alive);
     Ok(Facts { verdict, content_length, is_length_odd, is_chunked, keeps_alive, expects_continue, wants_trailers })
+}
+
+/// GET and HEAD have no use for a body, and readers differ on whether there is one.
+fn judge_body(method: &str, is_chunked: bool, content_length: Option<u64>) -> Verdict {
+    match content_length {
+        _ if !matches!(method, "GET" | "HEAD") => Verdict::COMPLIANT,
+        _ if is_chunked => Verdict::new(Tier::Ambiguous, "UndefinedTransferEncodingSemantics"),
+        None => Verdict::COMPLIANT,
+        Some(0) => Verdict::new(Tier::Acceptable, "GetHeadZeroContentLength"),
+        Some(_) => Verdict::new(Tier::Ambiguous, "UndefinedContentLengthSemantics"),
+    }
 }
 
 /// Judges a request that came by HTTP/2, where its engine has seen to the framing, as one of HTTP/1: a target may get it as
@@ -253,15 +257,9 @@ pub(crate) fn judge_http2<B>(request: &mut Request<B>, has_body: bool, mode: Des
     if headers.keys().any(is_suspicious) {
         verdict = verdict.or(Verdict::new(Tier::Ambiguous, "SuspiciousHeader"));
     }
-    if matches!(*method, Method::GET | Method::HEAD) {
-        verdict = verdict.or(match lengths.first() {
-            // A target of HTTP/1 gets it in chunks.
-            None if has_body => Verdict::new(Tier::Ambiguous, "UndefinedTransferEncodingSemantics"),
-            None => Verdict::COMPLIANT,
-            Some(0) => Verdict::new(Tier::Acceptable, "GetHeadZeroContentLength"),
-            Some(_) => Verdict::new(Tier::Ambiguous, "UndefinedContentLengthSemantics"),
-        });
-    }
+    // Without a length, a target of HTTP/1 gets it in chunks.
+    let is_chunked = has_body && lengths.is_empty();
+    verdict = verdict.or(judge_body(method.as_str(), is_chunked, lengths.first().copied()));
     if !verdict.tier.passes(mode) {
         return Err(Refusal { status: StatusCode::BAD_REQUEST, verdict });
     }
