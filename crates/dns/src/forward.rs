@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, MessageType, ResponseCode};
@@ -11,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::answer::{failure, response};
+use crate::shares::Shares;
 use crate::wire::UDP_PAYLOAD;
 
 /// How long one server is waited for. Three times it is still less than the five seconds that clients wait for us.
@@ -18,24 +20,27 @@ const TRY_TIMEOUT: Duration = Duration::from_millis(1500);
 const TRIES: usize = 3;
 /// Questions that wait for an answer at one time; more are refused, so that a flood cannot exhaust the sockets.
 const IN_FLIGHT_MAX: usize = 512;
+/// Of these, what one client may have: one that floods leaves the others theirs.
+const IN_FLIGHT_OF_CLIENT_MAX: usize = 64;
 
 /// The way to the upstream servers.
 #[derive(Debug)]
 pub struct Forwarder {
     upstreams: Vec<SocketAddr>,
     permits: Semaphore,
+    shares: Arc<Shares>,
 }
 
 impl Forwarder {
     pub fn new(upstreams: Vec<SocketAddr>) -> Forwarder {
-        Forwarder { upstreams, permits: Semaphore::new(IN_FLIGHT_MAX) }
+        Forwarder { upstreams, permits: Semaphore::new(IN_FLIGHT_MAX), shares: Shares::new(IN_FLIGHT_OF_CLIENT_MAX) }
     }
 
-    /// The answer to `query`, as an upstream server knows it; SERVFAIL when none does in time.
-    pub async fn ask(&self, query: &Message) -> Message {
-        let Ok(_permit) = self.permits.try_acquire() else {
+    /// The answer to `query` of `client`, as an upstream server knows it; SERVFAIL when none does in time.
+    pub async fn ask(&self, client: IpAddr, query: &Message) -> Message {
+        let (Some(_share), Ok(_permit)) = (self.shares.take(client), self.permits.try_acquire()) else {
             // Whoever floods should not fill the log as well.
-            tracing::debug!("too many forwarded questions at a time");
+            tracing::debug!(%client, "too many forwarded questions at a time");
             return failure(query, ResponseCode::ServFail);
         };
         let mut unhelpful = None;

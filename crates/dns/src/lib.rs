@@ -13,6 +13,7 @@ mod answer;
 mod config;
 mod forward;
 mod server;
+mod shares;
 mod wire;
 mod zone;
 

@@ -1,7 +1,7 @@
 //! The resolver at work: a loop a socket, a task a question that must be forwarded, a task a TCP connection.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use hickory_proto::op::Message;
 use crate::answer::{Decision, decide};
 use crate::config::DnsConfig;
 use crate::forward::Forwarder;
+use crate::shares::{Share, Shares};
 use crate::wire::{TCP_PAYLOAD, read_query, udp_limit, write};
 use crate::zone::Names;
 
@@ -24,6 +25,8 @@ use crate::zone::Names;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// TCP clients of a listener at one time; more wait in its backlog.
 const CONNECTIONS_MAX: usize = 128;
+/// Of these, what one client may have; its next ones are closed.
+const CONNECTIONS_OF_CLIENT_MAX: usize = 16;
 /// After an error that is not about one client, such as having no descriptor left.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
@@ -140,7 +143,7 @@ async fn serve_udp(resolver: Arc<Resolver>, socket: UdpSocket) {
             Step::Forward(query) => {
                 let (resolver, socket) = (resolver.clone(), socket.clone());
                 forwards.spawn(async move {
-                    let answer = resolver.forwarder.ask(&query).await;
+                    let answer = resolver.forwarder.ask(client.ip(), &query).await;
                     send(&socket, client, &answer, udp_limit(&query)).await;
                 });
             }
@@ -159,6 +162,7 @@ async fn send(socket: &UdpSocket, client: SocketAddr, answer: &Message, limit: u
 }
 
 async fn serve_tcp(resolver: Arc<Resolver>, listener: TcpListener) {
+    let shares = Shares::new(CONNECTIONS_OF_CLIENT_MAX);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -166,8 +170,10 @@ async fn serve_tcp(resolver: Arc<Resolver>, listener: TcpListener) {
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok((stream, _)) => {
-                connections.spawn(serve_connection(resolver.clone(), stream));
+            Ok((stream, client)) => {
+                if let Some(share) = shares.take(client.ip()) {
+                    connections.spawn(serve_connection(resolver.clone(), stream, client.ip(), share));
+                }
             }
             Err(error) => {
                 tracing::debug!(%error, "accepting a connection failed");
@@ -178,12 +184,12 @@ async fn serve_tcp(resolver: Arc<Resolver>, listener: TcpListener) {
 }
 
 /// Questions of one connection, one after the other, until it is closed, silent or senseless.
-async fn serve_connection(resolver: Arc<Resolver>, mut stream: TcpStream) {
+async fn serve_connection(resolver: Arc<Resolver>, mut stream: TcpStream, client: IpAddr, _share: Share) {
     while let Ok(Ok(bytes)) = timeout(IDLE_TIMEOUT, read_frame(&mut stream)).await {
         let answer = match resolver.step(&bytes) {
             Step::Answer(answer, _) => *answer,
             Step::Nothing => return,
-            Step::Forward(query) => resolver.forwarder.ask(&query).await,
+            Step::Forward(query) => resolver.forwarder.ask(client, &query).await,
         };
         let Some(bytes) = write(&answer, TCP_PAYLOAD) else {
             return;

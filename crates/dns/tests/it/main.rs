@@ -10,7 +10,7 @@ use hickory_proto::op::{Edns, Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use longshore_dns::{Block, DnsConfig, Host, Sockets, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::{oneshot, watch};
 
 /// What an upstream server does with a question over UDP.
@@ -250,6 +250,32 @@ async fn a_slow_upstream_holds_up_nobody_else() {
     let start = Instant::now();
     ask(&lab, &query("web.elb.example.")).await;
     assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_that_floods_leaves_the_others_their_forwarded_questions() {
+    let lab = lab(&[Upstream::Silent, Upstream::Answers(1)]).await;
+    let flooder = UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    for number in 0..600 {
+        let query = query(&format!("{number}.example.com.")).to_vec().unwrap();
+        flooder.send_to(&query, lab.address).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(addresses(&ask(&lab, &query("www.example.com.")).await), ["192.0.2.1"]);
+}
+
+#[tokio::test]
+async fn a_client_that_opens_connections_leaves_the_others_theirs() {
+    let lab = lab(&[]).await;
+    let mut idle = vec![];
+    for _ in 0..200 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        idle.push(socket.connect(lab.address).await.unwrap());
+    }
+    let web = query("web.elb.example.");
+    let answers = tokio::time::timeout(Duration::from_secs(5), ask_tcp(&lab, &[web])).await.expect("a turn");
+    assert_eq!(addresses(&answers[0]).len(), 2);
 }
 
 #[tokio::test]
