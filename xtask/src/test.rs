@@ -37,6 +37,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         machine::SKOPEO,
         machine::RUNC,
         machine::CURL,
+        Need { program: "iptables", package: "iptables" },
         Need { program: "/usr/bin/aws", package: "awscli" },
     ])?;
     let venv = machine::venv(&["awscli"])?;

@@ -39,9 +39,12 @@ pub fn is_set_up(tag: &str, filter: &mut Socket) -> Result<bool, NetworkError> {
 pub fn take_down(tag: &str, forwarding_was_off: bool) -> Result<(), NetworkError> {
     let docker = docker_user("-S", &[]);
     if docker {
+        let chain = host::name(tag);
         for way in WAYS {
-            docker_rule("-D", way, tag);
+            docker_user("-D", &[way, &ours(tag), "-j", &chain]);
         }
+        iptables(&["-F", &chain]);
+        iptables(&["-X", &chain]);
     }
     let table = host::name(tag);
     nft::run(&format!("table ip {table} {{}}\ndelete table ip {table}\n"))
@@ -56,28 +59,49 @@ pub fn take_down(tag: &str, forwarding_was_off: bool) -> Result<(), NetworkError
 /// Into and out of our links.
 const WAYS: [&str; 2] = ["-i", "-o"];
 
+/// What forwarding inside Docker's own networks goes by: its default bridge, and those of networks that users make.
+const DOCKER_BRIDGES: [&str; 2] = ["docker0", "br-+"];
+
 /// Docker sets the host's forward policy to drop and leaves the chain `DOCKER-USER` to others. It is in the
-/// tables of `iptables`, so its rules go through that command; our own table still drops what it drops.
+/// tables of `iptables`, so its rules go through that command; our own table still drops what it drops. Docker
+/// judges what goes to its containers: their published ports are open to tasks and no others.
 fn pass_docker(tag: &str) {
     if !docker_user("-S", &[]) {
         return;
     }
+    let chain = host::name(tag);
+    // It fails if the chain is there.
+    iptables(&["-N", &chain]);
+    for bridge in DOCKER_BRIDGES {
+        ensure(&chain, &["-o", bridge, "-j", "RETURN"], "-I");
+    }
+    ensure(&chain, &["-j", "ACCEPT"], "-A");
     for way in WAYS {
-        if !docker_rule("-C", way, tag) && !docker_rule("-I", way, tag) {
+        if !ensure("DOCKER-USER", &[way, &ours(tag), "-j", &chain], "-I") {
             tracing::warn!(way, tag, "cannot add to DOCKER-USER: Docker's firewall may drop the traffic of tasks");
         }
     }
 }
 
-fn docker_rule(verb: &str, way: &str, tag: &str) -> bool {
-    docker_user(verb, &[way, &format!("{tag}-+"), "-j", "ACCEPT"])
+/// Our links, as `iptables` writes them.
+fn ours(tag: &str) -> String {
+    format!("{tag}-+")
 }
 
-/// Runs `iptables <verb> DOCKER-USER <rule>`; whether it succeeded.
+/// Adds `rule` to `chain` with the verb `add` if it is not there; whether it is now.
+fn ensure(chain: &str, rule: &[&str], add: &str) -> bool {
+    iptables(&[&["-C", chain], rule].concat()) || iptables(&[&[add, chain], rule].concat())
+}
+
 fn docker_user(verb: &str, rule: &[&str]) -> bool {
+    iptables(&[&[verb, "DOCKER-USER"], rule].concat())
+}
+
+/// Whether `iptables` did what it was told, or found what it was asked for.
+fn iptables(arguments: &[&str]) -> bool {
     Command::new("iptables")
-        .args(["-w", "5", verb, "DOCKER-USER"])
-        .args(rule)
+        .args(["-w", "5"])
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -132,10 +132,6 @@ fn vpcs_meet_at_public_addresses_only_and_see_public_sources() {
 #[test]
 fn tasks_leave_past_dockers_firewall() {
     in_lab(async |lab| {
-        if !std::path::Path::new("/usr/sbin/iptables").exists() {
-            eprintln!("not tested: this machine has no iptables");
-            return;
-        }
         // As dockerd leaves it.
         run("iptables", "-N DOCKER-USER");
         run("iptables", "-A FORWARD -j DOCKER-USER");
@@ -150,13 +146,37 @@ fn tasks_leave_past_dockers_firewall() {
             lab.network().apply(&config(generation, vec![vpc("v1", vec![group("sg-1", &[])])])).await.unwrap();
         }
         allowed(task.connect(ip("203.0.113.2"), 80), "203.0.113.1");
-        assert_eq!(output("iptables", "-S DOCKER-USER").matches("-j ACCEPT").count(), 2);
+        let ours = || output("iptables", "-S").matches("longshore-").count();
+        let rules = ours();
+        lab.network().apply(&config(4, vec![vpc("v1", vec![group("sg-1", &[])])])).await.unwrap();
+        assert_eq!(ours(), rules, "once is enough");
+
+        // A container of Docker is reached at its published port, which Docker lets pass, and at no other.
+        let container = lab.spawn();
+        run("ip", &format!("link add pet type veth peer name eth0 netns {container}"));
+        run("ip", "link set pet master docker0 up");
+        run("ip", "addr add 192.168.250.1/24 dev docker0");
+        run("ip", "link set docker0 up");
+        let container = PathBuf::from(format!("/proc/{container}/ns/net"));
+        longshore_network::open_in_namespace(&container, || {
+            run("ip", "addr add 192.168.250.2/24 dev eth0");
+            run("ip", "link set eth0 up");
+            run("ip", "route add default via 192.168.250.1");
+        })
+        .unwrap();
+        run("iptables", "-A FORWARD -o docker0 -p tcp --dport 80 -j ACCEPT");
+        for port in [80, 81] {
+            serve_in(container.clone(), SocketAddr::from(([0; 4], port)));
+        }
+        allowed(task.connect(ip("192.168.250.2"), 80), "192.168.250.1");
+        denied(task.connect(ip("192.168.250.2"), 81));
 
         lab.stop();
         teardown_when_free(&lab.options).await.unwrap();
-        assert_eq!(output("iptables", "-S DOCKER-USER").matches("-j ACCEPT").count(), 0);
+        assert_eq!(ours(), 0);
         assert_eq!(std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(), "1\n", "Docker needs it now");
         run("ip", "link del wan");
+        run("ip", "link del pet");
         run("ip", "link del docker0");
         run("nft", "flush ruleset");
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
