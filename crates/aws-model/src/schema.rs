@@ -139,6 +139,8 @@ pub struct Schema {
     pub pattern: Option<&'static str>,
     /// Values of an enum; empty when any string is allowed.
     pub values: &'static [&'static str],
+    /// True for a secret, which no error text repeats.
+    pub sensitive: bool,
     /// Namespace of its element in XML, where the model names one.
     pub xmlns: Option<&'static Namespace>,
 }
@@ -293,7 +295,7 @@ impl Member {
 impl Schema {
     /// A shape without constraints.
     pub const fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind, min: None, max: None, pattern: None, values: &[], xmlns: None }
+        Self { name, kind, min: None, max: None, pattern: None, values: &[], sensitive: false, xmlns: None }
     }
 
     /// A structure.
@@ -332,6 +334,12 @@ impl Schema {
     /// Values of an enum.
     pub const fn values(mut self, values: &'static [&'static str]) -> Self {
         self.values = values;
+        self
+    }
+
+    /// Marks a secret.
+    pub const fn sensitive(mut self) -> Self {
+        self.sensitive = true;
         self
     }
 

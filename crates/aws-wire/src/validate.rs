@@ -151,7 +151,8 @@ impl Validator {
         out
     }
 
-    fn violation(&mut self, value: &str, broken: Broken) {
+    /// Without a value for a secret.
+    fn violation(&mut self, value: Option<&str>, broken: Broken) {
         self.count += 1;
         if self.texts.len() >= MAX_TEXTS {
             return;
@@ -160,8 +161,12 @@ impl Validator {
         let constraint = broken.to_string();
         let (code, text) = match self.style {
             Style::Coral(code) => {
-                let value = if broken == Broken::Null { "null".to_owned() } else { format!("'{value}'") };
-                (code, format!("Value {value} at '{at}' failed to satisfy constraint: {constraint}"))
+                let shown = match value {
+                    _ if broken == Broken::Null => " null".to_owned(),
+                    Some(value) => format!(" '{value}'"),
+                    None => String::new(),
+                };
+                (code, format!("Value{shown} at '{at}' failed to satisfy constraint: {constraint}"))
             }
             Style::Ecr => {
                 let constraint = match broken {
@@ -173,21 +178,23 @@ impl Validator {
                     format!("Invalid parameter at '{at}' failed to satisfy constraint: '{constraint}'"),
                 )
             }
-            Style::Ec2 => match broken {
-                Broken::Null => ("MissingParameter", format!("The request must contain the parameter {at}")),
-                Broken::Least(n) => (
+            Style::Ec2 => match (broken, value.unwrap_or_default()) {
+                (Broken::Null, _) => ("MissingParameter", format!("The request must contain the parameter {at}")),
+                (Broken::Least(n), value) => (
                     "InvalidParameterValue",
                     format!(
                         "Value ( {value} ) for parameter {at} is invalid. Expecting a value greater than or equal to {n}."
                     ),
                 ),
-                Broken::Most(n) => (
+                (Broken::Most(n), value) => (
                     "InvalidParameterValue",
                     format!(
                         "Value ( {value} ) for parameter {at} is invalid. Expecting a value smaller than or equal to {n}."
                     ),
                 ),
-                _ => ("InvalidParameterValue", format!("Value ({value}) for parameter {at} is invalid. {constraint}")),
+                (_, value) => {
+                    ("InvalidParameterValue", format!("Value ({value}) for parameter {at} is invalid. {constraint}"))
+                }
             },
         };
         if self.texts.is_empty() {
@@ -212,11 +219,12 @@ impl Validator {
 
     fn length(&mut self, schema: &Schema, length: usize, shown: &dyn Fn() -> String) {
         let length = i64::try_from(length).unwrap_or(i64::MAX);
+        let shown = || (!schema.sensitive).then(shown);
         if let Some(min) = schema.min.filter(|min| length < *min) {
-            self.violation(&shown(), Broken::Shortest(min));
+            self.violation(shown().as_deref(), Broken::Shortest(min));
         }
         if let Some(max) = schema.max.filter(|max| length > *max) {
-            self.violation(&shown(), Broken::Longest(max));
+            self.violation(shown().as_deref(), Broken::Longest(max));
         }
     }
 
@@ -227,11 +235,12 @@ impl Validator {
         if schema.min.is_some() || schema.max.is_some() {
             self.length(schema, value.chars().count(), &|| value.to_owned());
         }
+        let shown = (!schema.sensitive).then_some(value);
         if let Some(p) = schema.pattern.filter(|p| !pattern::matches(p, value)) {
-            self.violation(value, Broken::Pattern(p));
+            self.violation(shown, Broken::Pattern(p));
         }
         if !schema.values.is_empty() && !schema.values.contains(&value) {
-            self.violation(value, Broken::Values(schema.values));
+            self.violation(shown, Broken::Values(schema.values));
         }
     }
 
@@ -287,7 +296,7 @@ impl ShapeWriter for Validator {
             for (i, member) in frame.members.iter().enumerate().take(128) {
                 if member.required && frame.seen >> i & 1 == 0 {
                     self.path.push(Segment::Member(member));
-                    self.violation("", Broken::Null);
+                    self.violation(None, Broken::Null);
                     self.path.pop();
                 }
             }
@@ -345,10 +354,10 @@ impl ShapeWriter for Validator {
     fn integer(&mut self, schema: &'static Schema, value: i64) {
         if !self.absent {
             if let Some(min) = schema.min.filter(|min| value < *min) {
-                self.violation(&value.to_string(), Broken::Least(min));
+                self.violation(Some(&value.to_string()), Broken::Least(min));
             }
             if let Some(max) = schema.max.filter(|max| value > *max) {
-                self.violation(&value.to_string(), Broken::Most(max));
+                self.violation(Some(&value.to_string()), Broken::Most(max));
             }
         }
         self.leave();
@@ -357,10 +366,10 @@ impl ShapeWriter for Validator {
     fn float(&mut self, schema: &'static Schema, value: f64) {
         if !self.absent {
             if let Some(min) = schema.min.filter(|min| value < *min as f64) {
-                self.violation(&value.to_string(), Broken::Least(min));
+                self.violation(Some(&value.to_string()), Broken::Least(min));
             }
             if let Some(max) = schema.max.filter(|max| value > *max as f64) {
-                self.violation(&value.to_string(), Broken::Most(max));
+                self.violation(Some(&value.to_string()), Broken::Most(max));
             }
         }
         self.leave();
@@ -388,7 +397,7 @@ impl ShapeWriter for Validator {
 
 #[cfg(test)]
 mod tests {
-    use longshore_aws_model::{Operation, ec2, ecr, ecs, elbv2, iam, logs};
+    use longshore_aws_model::{Operation, ec2, ecr, ecs, elbv2, iam, logs, secretsmanager};
 
     use super::*;
     use crate::decode;
@@ -487,6 +496,17 @@ mod tests {
             "CidrBlock=10.0.0.0/16&InstanceTenancy=mine",
             "InvalidParameterValue",
             "Value (mine) for parameter InstanceTenancy is invalid. Member must satisfy enum value set: [default, dedicated, host]",
+        );
+    }
+
+    #[test]
+    fn secrets_are_not_repeated() {
+        let secret = "s".repeat(65_537);
+        check::<secretsmanager::CreateSecret>(
+            Protocol::Json11,
+            &format!(r#"{{"Name":"n","SecretString":"{secret}"}}"#),
+            "ValidationException",
+            "1 validation error detected: Value at 'secretString' failed to satisfy constraint: Member must have length less than or equal to 65536",
         );
     }
 

@@ -309,6 +309,9 @@ impl<'a> Service<'a> {
         if !shape.r#enum.is_empty() {
             write!(out, ".values(&{:?})", shape.r#enum)?;
         }
+        if shape.sensitive {
+            out.push_str(".sensitive()");
+        }
         writeln!(self.out, "static {}: Schema = {out};\n", self.schema_name(name)?)?;
         Ok(())
     }

@@ -101,6 +101,7 @@ pub struct Shape {
     pub min: Option<f64>,
     pub max: Option<f64>,
     pub pattern: Option<String>,
+    pub sensitive: bool,
     pub flattened: bool,
     pub document: bool,
     pub timestamp_format: Option<String>,

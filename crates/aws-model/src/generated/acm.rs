@@ -678,7 +678,7 @@ static S_NEXT_TOKEN: Schema = Schema::new("NextToken", Kind::String).min(1).max(
 
 static S_PCA_ARN: Schema = Schema::new("PcaArn", Kind::String).min(20).max(2048).pattern("arn:[\\w+=/,.@-]+:acm-pca:[\\w+=/,.@-]*:[0-9]+:[\\w+=,.@-]+(/[\\w+=,.@-]+)*");
 
-static S_PRIVATE_KEY_BLOB: Schema = Schema::new("PrivateKeyBlob", Kind::Blob).min(1).max(8192);
+static S_PRIVATE_KEY_BLOB: Schema = Schema::new("PrivateKeyBlob", Kind::Blob).min(1).max(8192).sensitive();
 
 static S_RECORD_TYPE: Schema = Schema::new("RecordType", Kind::String).values(&["CNAME"]);
 

@@ -3184,7 +3184,7 @@ static S_ENVIRONMENT_FILE_TYPE: Schema = Schema::new("EnvironmentFileType", Kind
 
 static S_ENVIRONMENT_FILES: Schema = Schema::list("EnvironmentFiles", &S_ENVIRONMENT_FILE);
 
-static S_ENVIRONMENT_VARIABLES: Schema = Schema::list("EnvironmentVariables", &S_KEY_VALUE_PAIR);
+static S_ENVIRONMENT_VARIABLES: Schema = Schema::list("EnvironmentVariables", &S_KEY_VALUE_PAIR).sensitive();
 
 /// Structure `EphemeralStorage`.
 #[derive(Clone, Debug, Default, PartialEq)]

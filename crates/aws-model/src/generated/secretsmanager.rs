@@ -985,7 +985,7 @@ static S_OWNING_SERVICE_TYPE: Schema = Schema::new("OwningServiceType", Kind::St
 
 static S_PASSWORD_LENGTH_TYPE: Schema = Schema::new("PasswordLengthType", Kind::Long).min(1).max(4096);
 
-static S_RANDOM_PASSWORD_TYPE: Schema = Schema::new("RandomPasswordType", Kind::String).min(0).max(4096);
+static S_RANDOM_PASSWORD_TYPE: Schema = Schema::new("RandomPasswordType", Kind::String).min(0).max(4096).sensitive();
 
 static S_REGION_TYPE: Schema = Schema::new("RegionType", Kind::String).min(1).max(128).pattern("^([a-z]+-)+\\d+$");
 
@@ -1044,13 +1044,13 @@ static M_ROTATION_RULES_TYPE: [Member; 3] = [
 ];
 shape!(RotationRulesType, S_ROTATION_RULES_TYPE, M_ROTATION_RULES_TYPE, [0 automatically_after_days 1 duration 2 schedule_expression]);
 
-static S_ROTATION_TOKEN_TYPE: Schema = Schema::new("RotationTokenType", Kind::String).min(36).max(256).pattern("^[a-zA-Z0-9\\-]+$");
+static S_ROTATION_TOKEN_TYPE: Schema = Schema::new("RotationTokenType", Kind::String).min(36).max(256).pattern("^[a-zA-Z0-9\\-]+$").sensitive();
 
 static S_SCHEDULE_EXPRESSION_TYPE: Schema = Schema::new("ScheduleExpressionType", Kind::String).min(1).max(256).pattern("[0-9A-Za-z\\(\\)#\\?\\*\\-\\/, ]+");
 
 static S_SECRET_ARN_TYPE: Schema = Schema::new("SecretARNType", Kind::String).min(20).max(2048);
 
-static S_SECRET_BINARY_TYPE: Schema = Schema::new("SecretBinaryType", Kind::Blob).min(1).max(65536);
+static S_SECRET_BINARY_TYPE: Schema = Schema::new("SecretBinaryType", Kind::Blob).min(1).max(65536).sensitive();
 
 static S_SECRET_ID_LIST_TYPE: Schema = Schema::list("SecretIdListType", &S_SECRET_ID_TYPE).min(1).max(20);
 
@@ -1109,7 +1109,7 @@ static S_SECRET_LIST_TYPE: Schema = Schema::list("SecretListType", &S_SECRET_LIS
 
 static S_SECRET_NAME_TYPE: Schema = Schema::new("SecretNameType", Kind::String).min(1).max(256);
 
-static S_SECRET_STRING_TYPE: Schema = Schema::new("SecretStringType", Kind::String).min(1).max(65536);
+static S_SECRET_STRING_TYPE: Schema = Schema::new("SecretStringType", Kind::String).min(1).max(65536).sensitive();
 
 /// Structure `SecretValueEntry`.
 #[derive(Clone, Debug, Default, PartialEq)]
