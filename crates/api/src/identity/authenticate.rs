@@ -1,6 +1,6 @@
 //! From a signed request to its caller.
 
-use super::{Authority, cached};
+use super::{Authority, lock, remember};
 use crate::sts::session;
 use crate::{Caller, Principal};
 use longshore_aws_wire::sigv4::{BadSignature, Credential, Mode, SignedRequest, SigningKey, check};
@@ -26,10 +26,15 @@ pub fn authenticate(
     let token = credential.session_token.as_deref();
     let (caller, secret) = holder(authority, state, scope, &credential.access_key, token, now)?;
     let Credential { access_key, date, region, service: of, .. } = credential;
-    let derive = || SigningKey::derive(&secret, date, region, of);
-    let key = cached(&authority.signing_keys, format!("{access_key}/{date}/{region}/{of}"), |_| true, derive);
+    let name = format!("{access_key}/{date}/{region}/{of}");
+    let known = lock(&authority.signing_keys).get(&name).cloned();
+    let key = known.clone().unwrap_or_else(|| SigningKey::derive(&secret, date, region, of));
     let now = longshore_aws_model::Timestamp(now.0);
     check(request, credential, &key, service, Mode::Normalized, now)?;
+    // Only the key's holder decides what is kept, and how long a name it has.
+    if known.is_none() {
+        remember(&authority.signing_keys, name, key);
+    }
     Ok(caller)
 }
 
@@ -120,4 +125,37 @@ fn write(store: &Store, change: impl FnOnce(&mut Tx) -> Option<()> + Send + 'sta
             tracing::debug!(%error, "the use of a key could not be written down");
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::RootKey;
+    use crate::testing::Fixture;
+    use longshore_aws_wire::sigv4::{authorization, parse_header, timestamp};
+
+    #[test]
+    fn a_forged_request_leaves_no_signing_key_behind() {
+        let fixture = Fixture::new();
+        let root = RootKey { access_key_id: "AKIAROOT".to_owned(), secret_access_key: "secret".to_owned() };
+        let authority = Authority::new(root);
+        let now = Timestamp(1_700_000_000_000);
+        let time = timestamp(longshore_aws_model::Timestamp(now.0));
+        let headers = [("host", "localhost"), ("x-amz-date", time.as_str())];
+        let request = SignedRequest { method: "POST", path: "/", query: "", headers: &headers, body: b"" };
+        let signed = |secret: &str, region: &str| {
+            let header = authorization(&request, "AKIAROOT", secret, region, "ecs");
+            Credential { timestamp: Some(time.clone()), ..parse_header(&header).expect("a credential") }
+        };
+        let ask = |credential: Credential| {
+            let ask = |state: &Snapshot, cx: &crate::Cx| {
+                authenticate(&authority, state, &cx.scope, &request, Some(&credential), "ecs", now).is_ok()
+            };
+            fixture.read(ask)
+        };
+        assert!(!ask(signed("another's", &"r".repeat(100_000))));
+        assert_eq!(lock(&authority.signing_keys).len(), 0);
+        assert!(ask(signed("secret", "us-east-1")));
+        assert_eq!(lock(&authority.signing_keys).len(), 1);
+    }
 }

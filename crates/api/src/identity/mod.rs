@@ -116,12 +116,17 @@ fn cached<V: Clone>(
         return value.clone();
     }
     let value = make();
+    remember(cache, key, value.clone());
+    value
+}
+
+/// Forgets all the others when there are many.
+fn remember<V>(cache: &Mutex<HashMap<String, V>>, key: String, value: V) {
     let mut cache = lock(cache);
     if cache.len() >= CACHED_MAX {
         cache.clear();
     }
-    cache.insert(key, value.clone());
-    value
+    cache.insert(key, value);
 }
 
 #[cfg(test)]
