@@ -37,7 +37,7 @@ pub mod fuzzing {
         chain: Option<&[u8]>,
         key: &[u8],
     ) -> Result<impl std::fmt::Debug, longshore_aws_model::AwsError> {
-        crate::acm::certificate::read(body, chain, key)
+        crate::acm::certificate::read(body, chain, key, longshore_types::Timestamp(1_700_000_000_000))
     }
 
     /// The variables of an environment file.

@@ -30,9 +30,19 @@ pub struct Certificate {
     /// `SHA256WITHRSA`.
     pub signature_algorithm: String,
     pub created_at: Timestamp,
+    /// When this body came, of one that was imported, perhaps in the place of another.
+    #[serde(default)]
+    pub imported_at: Option<Timestamp>,
+    /// Whether a public log may have it. None has what is made here; it is shown to those who set it.
+    #[serde(default = "yes")]
+    pub logs_transparency: bool,
     /// Of a request, to know a repetition.
     pub idempotency_token: Option<String>,
     pub tags: Tags,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

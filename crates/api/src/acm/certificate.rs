@@ -31,8 +31,8 @@ pub fn key_place(arn: &str) -> String {
     format!("acm {arn}")
 }
 
-/// Checks that a certificate, its issuers' and its key can be served, and reads the certificate.
-pub fn read(body: &[u8], chain: Option<&[u8]>, key: &[u8]) -> Result<Facts, AwsError> {
+/// Checks that a certificate, its issuers' and its key can be served now, and reads the certificate.
+pub fn read(body: &[u8], chain: Option<&[u8]>, key: &[u8], now: Timestamp) -> Result<Facts, AwsError> {
     let leaf = match certificates(body).as_deref() {
         Some([leaf]) => leaf.clone(),
         Some([_, ..]) => {
@@ -46,12 +46,31 @@ pub fn read(body: &[u8], chain: Option<&[u8]>, key: &[u8]) -> Result<Facts, AwsE
     if let Some(chain) = chain {
         all.extend(certificates(chain).filter(|list| !list.is_empty()).ok_or_else(|| unreadable("certificate chain"))?);
     }
+    check_chain(&all)?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| unreadable("private key"))?;
     CertifiedKey::from_der(all, key, &rustls::crypto::ring::default_provider()).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => error::validation("The certificate body does not match the private key."),
         _ => error::validation("The private key is not supported."),
     })?;
-    facts(&leaf)
+    let facts = facts(&leaf)?;
+    if !(facts.not_before..=facts.not_after).contains(&now) {
+        return Err(error::validation(
+            "The certificate is not valid now. The current time must be between its Not Before and Not After.",
+        ));
+    }
+    Ok(facts)
+}
+
+/// Each certificate has to be signed by the next.
+fn check_chain(all: &[CertificateDer<'_>]) -> Result<(), AwsError> {
+    let parse = |der| X509Certificate::from_der(der).map_err(|_| unreadable("certificate chain"));
+    for pair in all.windows(2) {
+        let ((_, signed), (_, signer)) = (parse(&pair[0])?, parse(&pair[1])?);
+        if signed.issuer() != signer.subject() || signed.verify_signature(Some(signer.public_key())).is_err() {
+            return Err(error::validation("Could not validate the certificate with the certificate chain."));
+        }
+    }
+    Ok(())
 }
 
 fn unreadable(noun: &str) -> AwsError {
@@ -83,15 +102,19 @@ fn facts(leaf: &CertificateDer<'_>) -> Result<Facts, AwsError> {
         serial: parsed.raw_serial_as_string(),
         subject: parsed.subject().to_string(),
         issuer: parsed.issuer().to_string(),
-        key_algorithm: key_algorithm(parsed.public_key()),
-        signature_algorithm: signature_algorithm(&parsed),
+        key_algorithm: key_algorithm(parsed.public_key()).ok_or_else(unsupported_algorithm)?,
+        signature_algorithm: signature_algorithm(&parsed).ok_or_else(unsupported_algorithm)?,
         names,
     })
 }
 
-fn key_algorithm(key: &SubjectPublicKeyInfo<'_>) -> &'static str {
+fn unsupported_algorithm() -> AwsError {
+    error::validation("The certificate's key or signature algorithm is not supported: it must be RSA or EC.")
+}
+
+fn key_algorithm(key: &SubjectPublicKeyInfo<'_>) -> Option<&'static str> {
     use x509_parser::public_key::PublicKey;
-    match key.parsed() {
+    let name = match key.parsed() {
         Ok(PublicKey::RSA(rsa)) => match rsa.key_size() {
             0..=1024 => "RSA_1024",
             1025..=2048 => "RSA_2048",
@@ -103,20 +126,23 @@ fn key_algorithm(key: &SubjectPublicKeyInfo<'_>) -> &'static str {
             257..=384 => "EC_secp384r1",
             _ => "EC_secp521r1",
         },
-        _ => "RSA_2048",
-    }
+        _ => return None,
+    };
+    Some(name)
 }
 
-fn signature_algorithm(parsed: &X509Certificate<'_>) -> &'static str {
-    match parsed.signature_algorithm.algorithm.to_id_string().as_str() {
+fn signature_algorithm(parsed: &X509Certificate<'_>) -> Option<&'static str> {
+    let name = match parsed.signature_algorithm.algorithm.to_id_string().as_str() {
+        "1.2.840.113549.1.1.5" => "SHA1WITHRSA",
         "1.2.840.113549.1.1.11" => "SHA256WITHRSA",
         "1.2.840.113549.1.1.12" => "SHA384WITHRSA",
         "1.2.840.113549.1.1.13" => "SHA512WITHRSA",
         "1.2.840.10045.4.3.2" => "SHA256WITHECDSA",
         "1.2.840.10045.4.3.3" => "SHA384WITHECDSA",
         "1.2.840.10045.4.3.4" => "SHA512WITHECDSA",
-        _ => "SHA256WITHRSA",
-    }
+        _ => return None,
+    };
+    Some(name)
 }
 
 /// A certificate and its key in PEM, signed by itself: who trusts it trusts it alone.
@@ -149,16 +175,66 @@ mod tests {
         let names = ["web.example.com".to_owned(), "*.example.com".to_owned()];
         let now = Timestamp(1_700_000_000_000);
         let (body, key) = make(&names, "EC_prime256v1", now).expect("made");
-        let facts = read(body.as_bytes(), None, key.as_bytes()).expect("read");
+        let facts = read(body.as_bytes(), None, key.as_bytes(), now).expect("read");
         assert_eq!(facts.names, names);
         assert_eq!((facts.key_algorithm, facts.signature_algorithm), ("EC_prime256v1", "SHA256WITHECDSA"));
         assert_eq!(facts.not_after.0 - now.0, VALID_FOR.as_millis() as i64);
         assert_eq!(facts.subject, "CN=web.example.com");
         let (_, other) = make(&names, "EC_prime256v1", now).expect("made");
-        let refused = |body: &str, key: &str| read(body.as_bytes(), None, key.as_bytes()).expect_err("refused").message;
+        let refused = |body: &str, key: &str| read_at(body, None, key, now).expect_err("refused").message;
         assert_eq!(refused(&body, &other), "The certificate body does not match the private key.");
         assert!(refused("x", &key).starts_with("Unable to parse certificate."));
         assert!(refused(&body, "x").starts_with("Unable to parse private key."));
         assert!(refused(&format!("{body}{body}"), &key).contains("more than one certificate"));
+    }
+
+    fn read_at(body: &str, chain: Option<&str>, key: &str, now: Timestamp) -> Result<Facts, AwsError> {
+        read(body.as_bytes(), chain.map(str::as_bytes), key.as_bytes(), now)
+    }
+
+    #[test]
+    fn what_is_over_or_not_yet_good_is_refused() {
+        let now = Timestamp(1_700_000_000_000);
+        let (body, key) = make(&["web.example.com".to_owned()], "EC_prime256v1", now).expect("made");
+        for (at, is_good) in [
+            (now + Duration::from_secs(60), true),
+            (Timestamp(now.0 - 86_400_000), false),
+            (now + VALID_FOR + Duration::from_secs(1), false),
+        ] {
+            assert_eq!(read_at(&body, None, &key, at).is_ok(), is_good, "{at:?}");
+        }
+    }
+
+    #[test]
+    fn a_chain_has_to_lead_from_each_to_its_signer() {
+        let issuer = |name: &str| {
+            let mut params = rcgen::CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let key = rcgen::KeyPair::generate().expect("a key");
+            let pem = params.self_signed(&key).expect("signed").pem();
+            (pem, rcgen::Issuer::new(params, key))
+        };
+        let ((own, signer), (namesake, _), (other, _)) = (issuer("ca"), issuer("ca"), issuer("other"));
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::new(["web.example.com".to_owned()]).expect("a name");
+        let leaf = params.signed_by(&key, &signer).expect("signed").pem();
+        let now = Timestamp(1_700_000_000_000);
+        let read = |chain: &str| read_at(&leaf, Some(chain), &key.serialize_pem(), now).map(|facts| facts.domain);
+        assert!(read(&own).is_ok());
+        for wrong in [&namesake, &other, &format!("{own}{other}")] {
+            let refused = read(wrong).expect_err("refused").message;
+            assert_eq!(refused, "Could not validate the certificate with the certificate chain.");
+        }
+    }
+
+    #[test]
+    fn keys_that_are_neither_rsa_nor_ec_are_refused() {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
+        let params = rcgen::CertificateParams::new(["web.example.com".to_owned()]).expect("a name");
+        let body = params.self_signed(&key).expect("signed").pem();
+        let refused = read_at(&body, None, &key.serialize_pem(), Timestamp(1_700_000_000_000));
+        assert!(refused.expect_err("refused").message.contains("must be RSA or EC"));
     }
 }

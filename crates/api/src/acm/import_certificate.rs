@@ -27,7 +27,7 @@ pub fn import_certificate(
         return Err(error::validation("Only certificates that were imported can be reimported."));
     }
     let chain = input.certificate_chain.filter(|chain| !chain.is_empty());
-    let facts = certificate::read(&input.certificate, chain.as_deref(), &input.private_key)?;
+    let facts = certificate::read(&input.certificate, chain.as_deref(), &input.private_key, cx.now)?;
     if former.as_ref().is_some_and(|former| former.domain != facts.domain) {
         return Err(error::validation("The domain name of a reimported certificate cannot change."));
     }
@@ -48,7 +48,9 @@ pub fn import_certificate(
         issuer: facts.issuer,
         key_algorithm: facts.key_algorithm.to_owned(),
         signature_algorithm: facts.signature_algorithm.to_owned(),
-        created_at: cx.now,
+        created_at: former.as_ref().map_or(cx.now, |former| former.created_at),
+        imported_at: Some(cx.now),
+        logs_transparency: true,
         idempotency_token: None,
         tags,
     };

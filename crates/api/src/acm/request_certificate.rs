@@ -24,10 +24,13 @@ pub fn request_certificate(
     if input.domain_validation_options.is_some_and(|options| !options.is_empty()) {
         return Err(error::unsupported("DomainValidationOptions"));
     }
-    if input.options.as_ref().is_some_and(|options| options.export.as_deref() == Some("ENABLED")) {
+    let options = input.options.unwrap_or_default();
+    if options.export.as_deref() == Some("ENABLED") {
         return Err(error::unsupported("Options.Export"));
     }
-    if let Some(method) = input.validation_method.as_deref().filter(|method| *method != "DNS") {
+    let logs_transparency = options.certificate_transparency_logging_preference.as_deref() != Some("DISABLED");
+    let methods = [&options.validation_method, &input.validation_method];
+    if let Some(method) = methods.into_iter().flatten().find(|method| *method != "DNS") {
         return Err(error::unsupported(format_args!("The validation method '{method}'")));
     }
     let algorithm = match input.key_algorithm.as_deref() {
@@ -62,7 +65,7 @@ pub fn request_certificate(
     }
     let tags = tags::parse(input.tags.unwrap_or_default())?;
     let (body, key) = certificate::make(&all, algorithm, cx.now)?;
-    let facts = certificate::read(body.as_bytes(), None, key.as_bytes())?;
+    let facts = certificate::read(body.as_bytes(), None, key.as_bytes(), cx.now)?;
     let arn = names::arn(&cx.scope, &cx.ids().uuid());
     let row = Certificate {
         arn: arn.clone(),
@@ -80,6 +83,8 @@ pub fn request_certificate(
         key_algorithm: facts.key_algorithm.to_owned(),
         signature_algorithm: facts.signature_algorithm.to_owned(),
         created_at: cx.now,
+        imported_at: None,
+        logs_transparency,
         idempotency_token: token,
         tags,
     };

@@ -27,6 +27,11 @@ fn time(at: Timestamp) -> Option<WireTime> {
     Some(WireTime(at.0))
 }
 
+fn imported_at(row: &Certificate) -> Option<WireTime> {
+    let at = row.imported_at.unwrap_or(row.created_at);
+    time(at).filter(|_| row.origin == Origin::Imported)
+}
+
 /// The record that would prove whose domain it is: the same for each certificate of a domain in an account, and for its
 /// wildcard. Nobody looks it up here, but tools make it and wait for the certificate.
 fn validation_record(row: &Certificate, name: &str) -> wire::ResourceRecord {
@@ -63,7 +68,7 @@ pub fn detail(row: &Certificate, users: Vec<String>, now: Timestamp) -> wire::Ce
         issuer: text(&row.issuer),
         created_at: time(row.created_at),
         issued_at: time(row.created_at).filter(|_| !is_imported),
-        imported_at: time(row.created_at).filter(|_| is_imported),
+        imported_at: imported_at(row),
         status: text(status(row, now)),
         not_before: time(row.not_before),
         not_after: time(row.not_after),
@@ -72,6 +77,14 @@ pub fn detail(row: &Certificate, users: Vec<String>, now: Timestamp) -> wire::Ce
         in_use_by: Some(users),
         r#type: text(kind(row)),
         renewal_eligibility: text("INELIGIBLE"),
+        options: Some(wire::CertificateOptions {
+            certificate_transparency_logging_preference: text(if row.logs_transparency {
+                "ENABLED"
+            } else {
+                "DISABLED"
+            }),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
@@ -92,7 +105,7 @@ pub fn summary(row: &Certificate, is_used: bool, now: Timestamp) -> wire::Certif
         not_after: time(row.not_after),
         created_at: time(row.created_at),
         issued_at: time(row.created_at).filter(|_| !is_imported),
-        imported_at: time(row.created_at).filter(|_| is_imported),
+        imported_at: imported_at(row),
         ..Default::default()
     }
 }
