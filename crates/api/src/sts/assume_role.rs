@@ -32,6 +32,7 @@ pub fn assume_role(tx: &mut Tx, cx: &Cx, input: AssumeRoleInput) -> Result<Assum
     }
     let policies = session_policies(tx, cx, input.policy.as_deref(), input.policy_arns.as_deref())?;
     let (tags, transitive_tags) = session_tags(&input, before.as_deref())?;
+    let packed_policy_size = packed_size(input.policy.as_deref(), input.policy_arns.as_deref(), &tags)?;
     let source_identity = source_identity(&input, before.as_deref())?;
     let session = RoleSession {
         role_arn: arn::role(&cx.scope.account, &role.path, &role.name),
@@ -49,7 +50,7 @@ pub fn assume_role(tx: &mut Tx, cx: &Cx, input: AssumeRoleInput) -> Result<Assum
             assumed_role_id: Some(format!("{}:{}", session.role_id, session.session_name)),
             arn: Some(session::assumed_role_arn(&session)),
         }),
-        packed_policy_size: packed_size(&session),
+        packed_policy_size,
         source_identity: session.source_identity.clone(),
         ..Default::default()
     };
@@ -122,13 +123,26 @@ pub fn session_policies(
     Ok((!texts.is_empty()).then_some(texts))
 }
 
-/// Per cent of the room that AWS has for a session's policies and tags.
-pub fn packed_size(session: &RoleSession) -> Option<i32> {
+/// Per cent that a session's policies and tags take of the room for them. AWS compresses them first, in a way it does not
+/// tell; so what fits there may be refused here, but nothing unbounded is kept.
+pub fn packed_size(
+    policy: Option<&str>,
+    arns: Option<&[PolicyDescriptorType]>,
+    tags: &Tags,
+) -> Result<Option<i32>, AwsError> {
     const ROOM: usize = 2048;
-    let policies: usize = session.policies.iter().flatten().map(String::len).sum();
-    let tags: usize = session.tags.iter().map(|(key, value)| key.len() + value.len()).sum();
-    let percent = ((policies + tags) * 100).div_ceil(ROOM).min(100);
-    (percent > 0).then(|| i32::try_from(percent).unwrap_or(100))
+    let arns = arns.unwrap_or_default().iter().filter_map(|policy| policy.arn.as_deref());
+    let policies: usize = policy.into_iter().chain(arns).map(|text| text.chars().count()).sum();
+    if policies > ROOM {
+        return Err(validation(&format!("Session policies must not exceed {ROOM} characters in all.")));
+    }
+    let tags: usize = tags.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let percent = ((policies + tags) * 100).div_ceil(ROOM);
+    if percent > 100 {
+        let text = format!("Packed size of session tags consumes {percent}% of allotted space.");
+        return Err(AwsError::new(codes::PACKED_POLICY_TOO_LARGE, text));
+    }
+    Ok(i32::try_from(percent).ok().filter(|percent| *percent > 0))
 }
 
 /// Tags of the request over those that the caller's session hands on, and the keys that this one hands on.
@@ -222,14 +236,15 @@ mod tests {
     const OWN_ACCOUNT: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":"sts:AssumeRole"}]}"#;
     const NOBODY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 
-    fn with_role(trust_policy: &'static str) -> Fixture {
+    fn with_role(trust_policy: &str) -> Fixture {
         let fixture = Fixture::new();
+        let trust_policy = trust_policy.to_owned();
         fixture.write(move |tx, cx| {
             let role = Role {
                 name: "web".to_owned(),
                 path: "/app/".to_owned(),
                 id: "AROAX".to_owned(),
-                trust_policy: trust_policy.to_owned(),
+                trust_policy,
                 description: None,
                 max_session_seconds: 3600,
                 created_at: cx.now,
@@ -265,16 +280,6 @@ mod tests {
             assert_eq!(Some(&session.secret_access_key), credentials.secret_access_key.as_ref());
             assert_eq!(session::find(state, &key, session.expires_at), None);
         });
-    }
-
-    #[test]
-    fn sessions_that_have_ended_are_forgotten() {
-        let mut fixture = with_role(OWN_ACCOUNT);
-        let arn = "arn:aws:iam::123456789012:role/app/web";
-        write(&fixture, assume_role, input(arn)).expect("a session");
-        fixture.now = fixture.now + Duration::from_secs(3600);
-        write(&fixture, assume_role, input(arn)).expect("a session");
-        fixture.read(|state, _| assert_eq!(state.role_sessions().len(), 1));
     }
 
     #[test]
@@ -318,6 +323,37 @@ mod tests {
             refusal(write(&fixture, assume_role, factor)),
             "ValidationError: The parameter TokenCode is not supported by Longshore."
         );
+    }
+
+    #[test]
+    fn policies_and_tags_have_their_bounds() {
+        let fixture = with_role(&OWN_ACCOUNT.replace("sts:AssumeRole", "sts:*"));
+        let arn = "arn:aws:iam::123456789012:role/app/web";
+        let assume = |input| write(&fixture, assume_role, input);
+        let policy = |length: usize| {
+            let text = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ecs:*","Resource":"*"}}"#;
+            let room = " ".repeat(length - text.len());
+            AssumeRoleInput { policy: Some(format!("{text}{room}")), ..input(arn) }
+        };
+        assert_eq!(assume(policy(2048)).expect("all of it").packed_policy_size, Some(100));
+        assert!(refusal(assume(policy(2049))).ends_with("must not exceed 2048 characters in all."));
+        let tag = |n: usize| Tag { key: Some(format!("k{n}")), value: Some("v".repeat(250)) };
+        let tags = AssumeRoleInput { tags: Some((0..9).map(tag).collect()), ..input(arn) };
+        let text = "PackedPolicyTooLarge: Packed size of session tags consumes 111% of allotted space.";
+        assert_eq!(refusal(assume(tags)), text);
+    }
+
+    #[test]
+    fn an_ended_session_is_known_for_an_hour() {
+        let mut fixture = with_role(OWN_ACCOUNT);
+        let arn = "arn:aws:iam::123456789012:role/app/web";
+        let session = write(&fixture, assume_role, input(arn)).expect("a session");
+        let key = session.credentials.and_then(|credentials| credentials.access_key_id).expect("a key");
+        for (minutes, is_known) in [(61, true), (60, false)] {
+            fixture.now = fixture.now + Duration::from_secs(minutes * 60);
+            write(&fixture, assume_role, input(arn)).expect("another");
+            assert_eq!(fixture.read(|state, _| state.role_sessions().get(&key).is_some()), is_known);
+        }
     }
 
     #[test]

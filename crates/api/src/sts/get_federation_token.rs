@@ -18,11 +18,13 @@ pub fn get_federation_token(
         return Err(validation("The parameter MinimumSessionTokenSize is not supported by Longshore."));
     }
     let user = long_lived(cx, "GetFederationToken")?;
+    let tags = parse_tags(input.tags.as_deref())?;
+    let packed_policy_size = packed_size(input.policy.as_deref(), input.policy_arns.as_deref(), &tags)?;
     let lasts = duration(input.duration_seconds, user.is_some());
     let session = RoleSession {
         session_name: input.name,
         policies: session_policies(tx, cx, input.policy.as_deref(), input.policy_arns.as_deref())?,
-        tags: parse_tags(input.tags.as_deref())?,
+        tags,
         of: SessionOf::Federation(user),
         ..session::new(cx, lasts)
     };
@@ -33,7 +35,7 @@ pub fn get_federation_token(
             federated_user_id: Some(format!("{account}:{}", session.session_name)),
             arn: Some(format!("arn:aws:sts::{account}:federated-user/{}", session.session_name)),
         }),
-        packed_policy_size: packed_size(&session),
+        packed_policy_size,
         ..Default::default()
     };
     session::forget_ended(tx, cx.now);

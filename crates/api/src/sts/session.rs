@@ -84,9 +84,12 @@ pub fn find(state: &Snapshot, access_key_id: &str, now: Timestamp) -> Option<Arc
     state.role_sessions().get(&access_key_id.to_owned()).filter(|session| session.expires_at > now)
 }
 
+/// How long an ended session is known, so that its holder is told that it has ended and not that it never was.
+const KNOWN_FOR: Duration = Duration::from_secs(3600);
+
 /// Forgets sessions that have ended, so that there are never many more than are in use. A task's goes with the task.
 pub fn forget_ended(tx: &mut Tx, now: Timestamp) {
-    let has_ended = |session: &Arc<RoleSession>| session.task.is_none() && session.expires_at <= now;
+    let has_ended = |session: &Arc<RoleSession>| session.task.is_none() && session.expires_at + KNOWN_FOR <= now;
     let ended: Vec<_> = tx.role_sessions().all().filter(has_ended).map(|s| s.access_key_id.clone()).collect();
     for access_key_id in ended {
         tx.role_sessions().remove(&access_key_id);
