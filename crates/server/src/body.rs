@@ -6,6 +6,7 @@
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use longshore_aws_model::AwsError;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,6 +27,21 @@ pub enum Unread {
     TooLarge,
     /// It did not arrive in time.
     TooSlow,
+}
+
+impl Unread {
+    /// The error a client is answered with.
+    pub fn into_error(self) -> AwsError {
+        match self {
+            Self::TooLarge => {
+                let text = format!("The request body is larger than {BODY_MAX} bytes, or ended early.");
+                AwsError::new("RequestEntityTooLargeException", text).with_status(413)
+            }
+            Self::TooSlow => {
+                AwsError::new("RequestTimeout", "The request body did not arrive in time.").with_status(408)
+            }
+        }
+    }
 }
 
 /// What all bodies share.

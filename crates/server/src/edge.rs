@@ -1,6 +1,6 @@
 //! The HTTP edge: one port for every service, the registry and our own paths.
 
-use crate::body::{BODY_MAX, Unread};
+use crate::body::BODY_MAX;
 use crate::browser;
 use crate::serve::{Server, now, seed};
 use crate::threads::Threads;
@@ -102,11 +102,9 @@ async fn aws(server: Server, request: Request<Incoming>, peer: IpAddr) -> Respon
     let encoding = head.headers.get(http::header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("unknown"));
     let whole = match server.bodies.read(body, encoding.is_some()).await {
         Ok(whole) => whole,
-        Err(Unread::TooLarge) => {
-            return text(StatusCode::PAYLOAD_TOO_LARGE, "text/plain", "The request is too large, or ended early.\n");
-        }
-        Err(Unread::TooSlow) => {
-            return text(StatusCode::REQUEST_TIMEOUT, "text/plain", "The request did not arrive in time.\n");
+        Err(unread) => {
+            let refused = with_parts(&head, b"", |parts| Refused::unread(parts, unread.into_error()));
+            return over_http(refused.response(&longshore_types::IdSource::new(seed()).uuid()));
         }
     };
     let body = &whole.bytes;
@@ -134,6 +132,11 @@ async fn aws(server: Server, request: Request<Incoming>, peer: IpAddr) -> Respon
             refused.response(&request_id)
         }
     };
+    over_http(response)
+}
+
+/// What the protocols answer, over HTTP.
+fn over_http(response: longshore_aws_wire::Response) -> Response<Body> {
     let mut answer = text(StatusCode::from_u16(response.status).unwrap_or(StatusCode::OK), "text/plain", response.body);
     let headers = answer.headers_mut();
     for (name, value) in response.headers {
@@ -198,22 +201,23 @@ async fn call(
     let scope = Scope { account: server.settings.account.clone(), region };
     let service = identified.service.name;
     let started = std::time::Instant::now();
-    let (caller, enforced) = match &server.settings.authority {
-        None => (anybody(server, &scope, &identified), None),
-        Some(authority) => match authenticate(server, authority, &scope, &identified, head, body) {
-            Ok(caller) => {
-                let user_agent = head.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
-                let user_agent = user_agent.map(str::to_owned);
-                let authority = Arc::clone(authority);
-                (caller, Some(Arc::new(Enforced { authority, source, user_agent })))
-            }
-            Err(refused) => {
-                let request_id = longshore_types::IdSource::new(seed()).uuid();
-                tracing::debug!(service, error = %refused, "signature refused");
-                return identified.call(&request_id).error(&refused);
-            }
-        },
+    let caller = check_region(server, &scope.region).and_then(|()| match &server.settings.authority {
+        None => anybody(server, &scope, &identified),
+        Some(authority) => authenticate(server, authority, &scope, &identified, head, body),
+    });
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(bad) => {
+            let refused = bad.into_error(identified.protocol);
+            let request_id = longshore_types::IdSource::new(seed()).uuid();
+            tracing::debug!(service, error = %refused, "credentials refused");
+            return identified.call(&request_id).error(&refused);
+        }
     };
+    let enforced = server.settings.authority.as_ref().map(|authority| {
+        let user_agent = head.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Arc::new(Enforced { authority: Arc::clone(authority), source, user_agent: user_agent.map(str::to_owned) })
+    });
     if let Some(throttle) = &server.throttle {
         let now = started.duration_since(server.started).as_millis() as u64;
         if let Err(error) = throttle.take(&scope, identified.operation, now) {
@@ -249,12 +253,24 @@ async fn call(
     response
 }
 
+/// AWS has no endpoint in a region that is none, and a mistyped one here would be an account without anything in it.
+fn check_region(server: &Server, region: &Region) -> Result<(), BadSignature> {
+    if *region == server.settings.region || ec2::zones::is_region(region) {
+        return Ok(());
+    }
+    Err(BadSignature::Mismatch(format!(
+        "Credential should be scoped to a valid region, not '{region}'. (Longshore serves the regions of AWS, and the one \
+         that `longshore up --region` names.)"
+    )))
+}
+
 /// Open mode: a session's key is its role's, any other is the account's own.
-fn anybody(server: &Server, scope: &Scope, identified: &Identified<'_>) -> Caller {
+fn anybody(server: &Server, scope: &Scope, identified: &Identified<'_>) -> Result<Caller, BadSignature> {
     let access_key = identified.credential.as_ref().map_or("", |c| c.access_key.as_str());
-    server.backend.store.read(|state| match sts::session::find(state, access_key, now()) {
-        Some(session) => sts::session::caller(state, session),
-        None => Caller::root(scope, access_key),
+    server.backend.store.read(|state| match state.role_sessions().get(&access_key.to_owned()) {
+        Some(session) if session.expires_at <= now() => Err(BadSignature::TokenExpired),
+        Some(session) => Ok(sts::session::caller(state, session)),
+        None => Ok(Caller::root(scope, access_key)),
     })
 }
 
@@ -266,7 +282,7 @@ fn authenticate(
     identified: &Identified<'_>,
     head: &http::request::Parts,
     body: &[u8],
-) -> Result<Caller, AwsError> {
+) -> Result<Caller, BadSignature> {
     // Values that are no text cannot have been signed as any.
     let headers: Vec<(&str, &str)> =
         head.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
@@ -279,15 +295,11 @@ fn authenticate(
     };
     let signing_name = identified.service.signing_name;
     let credential = identified.credential.as_ref();
-    server
-        .backend
-        .store
-        .read(|state| {
-            let caller = identity::authenticate(authority, state, scope, &request, credential, signing_name, now())?;
-            identity::record_use(&server.backend.store, state, &caller, scope, signing_name, now());
-            Ok(caller)
-        })
-        .map_err(|bad: BadSignature| bad.into_error(identified.protocol))
+    server.backend.store.read(|state| {
+        let caller = identity::authenticate(authority, state, scope, &request, credential, signing_name, now())?;
+        identity::record_use(&server.backend.store, state, &caller, scope, signing_name, now());
+        Ok(caller)
+    })
 }
 
 /// Gives the account its default VPC in a region, the first time somebody looks.

@@ -40,10 +40,16 @@ fn region_code(region: &str) -> String {
     }
 }
 
+/// Whether AWS has it.
+pub fn is_region(region: &Region) -> bool {
+    REGIONS.iter().any(|(name, _)| *name == region.as_str())
+}
+
 /// Regions of the partition `aws`, and whether an account has to opt in to them.
 pub const REGIONS: &[(&str, bool)] = &[
     ("af-south-1", true),
     ("ap-east-1", true),
+    ("ap-east-2", true),
     ("ap-northeast-1", false),
     ("ap-northeast-2", false),
     ("ap-northeast-3", false),
@@ -54,6 +60,7 @@ pub const REGIONS: &[(&str, bool)] = &[
     ("ap-southeast-3", true),
     ("ap-southeast-4", true),
     ("ap-southeast-5", true),
+    ("ap-southeast-6", true),
     ("ap-southeast-7", true),
     ("ca-central-1", false),
     ("ca-west-1", true),
