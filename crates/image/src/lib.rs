@@ -27,6 +27,7 @@ mod reference;
 mod registry;
 mod stack;
 mod store;
+mod tree;
 mod unpack;
 
 pub use config::{Healthcheck, History, ImageConfig};
@@ -43,4 +44,5 @@ pub use registry::{
 pub use store::{
     CleanupPolicy, Disk, GcReport, ImageStore, ImageSummary, RetryPolicy, StoreError, StoreOptions, Writable,
 };
+pub use tree::remove_tree;
 pub use unpack::{UnpackError, Unpacked, unpack};

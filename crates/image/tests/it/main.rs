@@ -9,3 +9,4 @@ mod pull;
 mod push;
 mod registry;
 mod support;
+mod tree;

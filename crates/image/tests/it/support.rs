@@ -163,29 +163,36 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Runs `inside` on an overlay of these directories, in a mount namespace of a thread's own: nothing is left of it, whatever
-/// happens.
+/// Runs `inside` on an overlay of these directories.
 pub fn with_overlay<T: Send>(
     lower: &LowerDirs,
     upper: &Path,
     work: &Path,
     inside: impl FnOnce(&Path) -> T + Send,
 ) -> T {
-    use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+    use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
     let target = tempfile::tempdir().expect("tmp");
     let options = lower.overlay_options(upper, work).expect("fits in a page");
     let options = std::ffi::CString::new(options.into_encoded_bytes()).expect("no NUL");
-    let run = || {
-        // FS unshared too: the working directory below is this thread's alone.
-        let flags = rustix::thread::UnshareFlags::NEWNS | rustix::thread::UnshareFlags::FS;
-        // SAFETY: the thread shares no state with others that depends on its mount namespace or working directory.
-        unsafe { rustix::thread::unshare_unsafe(flags) }.expect("root");
-        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("private");
+    with_mounts(|| {
         std::env::set_current_dir(&lower.base).expect("base");
         mount("overlay", target.path(), "overlay", MountFlags::empty(), Some(options.as_c_str())).expect("mounted");
         let result = inside(target.path());
         unmount(target.path(), UnmountFlags::empty()).expect("unmounted");
         result
+    })
+}
+
+/// Runs `inside` in a mount namespace and a working directory of a thread's own: nothing is left of its mounts, whatever
+/// happens.
+pub fn with_mounts<T: Send>(inside: impl FnOnce() -> T + Send) -> T {
+    use rustix::mount::{MountPropagationFlags, mount_change};
+    let run = || {
+        let flags = rustix::thread::UnshareFlags::NEWNS | rustix::thread::UnshareFlags::FS;
+        // SAFETY: the thread shares no state with others that depends on its mount namespace or working directory.
+        unsafe { rustix::thread::unshare_unsafe(flags) }.expect("root");
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("private");
+        inside()
     };
     std::thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
