@@ -22,6 +22,7 @@ use crate::stack::{LayerStack, Node};
 use crate::store::record::LayerRecord;
 use crate::store::session::TempPath;
 use crate::store::{ImageStore, Inner, StoreError, blobs, writable};
+use crate::tree::remove_tree;
 
 /// PATH of commands in images that set none, as every runtime has it.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -338,7 +339,7 @@ impl<'a> Builder<'a> {
         let newest = self.options.source_date_epoch;
         let made = blocking(move || {
             stubs.remove(&tree, &writable.upper)?;
-            std::fs::remove_dir_all(&writable.work).map_err(StoreError::io("remove", &writable.work))?;
+            remove_tree(&writable.work).map_err(StoreError::io("remove", &writable.work))?;
             let made = layer::commit(&inner, staged, below, newest)?;
             cache::put(&inner, key, made.as_ref())?;
             Ok::<_, BuildError>(made)

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::FlockOperation;
 
 use super::error::StoreError;
+use crate::tree::remove_tree;
 
 pub(crate) struct Session {
     dir: PathBuf,
@@ -49,7 +50,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.dir);
+        let _ = remove_tree(&self.dir);
     }
 }
 
@@ -64,7 +65,7 @@ fn sweep(tmp: &Path) -> Result<(), StoreError> {
                 .and_then(|m| m.modified())
                 .is_ok_and(|at| at.elapsed().is_ok_and(|age| age.as_secs() < 60)),
         };
-        if !alive && let Err(error) = fs::remove_dir_all(&dir) {
+        if !alive && let Err(error) = remove_tree(&dir) {
             tracing::warn!(path = %dir.display(), %error, "cannot remove an abandoned directory");
         }
     }
@@ -89,15 +90,10 @@ impl TempPath {
 
 impl Drop for TempPath {
     fn drop(&mut self) {
-        if let Some(path) = self.0.take() {
-            let removed = match fs::symlink_metadata(&path) {
-                Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),
-                Ok(_) => fs::remove_file(&path),
-                Err(_) => Ok(()),
-            };
-            if let Err(error) = removed {
-                tracing::warn!(path = %path.display(), %error, "cannot remove a temporary path");
-            }
+        if let Some(path) = self.0.take()
+            && let Err(error) = remove_tree(&path)
+        {
+            tracing::warn!(path = %path.display(), %error, "cannot remove a temporary path");
         }
     }
 }

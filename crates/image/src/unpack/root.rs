@@ -8,13 +8,15 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, XattrFlags};
 use rustix::io::Errno;
+
+use crate::tree::remove_tree_at;
 
 /// Marks a directory whose entries hide, rather than join, those of the layers below.
 pub(crate) const XATTR_OPAQUE: &str = "trusted.overlay.opaque";
@@ -188,14 +190,7 @@ impl Root {
     /// Removes whatever `name` is in `parent`, a tree included.
     pub fn remove(&mut self, parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
         self.forget();
-        match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            // `remove_dir_all` walks by descriptors itself; only its starting point is a path.
-            Err(Errno::ISDIR) => {
-                std::fs::remove_dir_all(Path::new(&format!("/proc/self/fd/{}", parent.as_raw_fd())).join(name))
-            }
-            Err(e) => Err(e.into()),
-        }
+        remove_tree_at(parent, name)
     }
 }
 
