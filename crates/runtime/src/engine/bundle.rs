@@ -66,8 +66,8 @@ pub enum Flavour {
 /// Name of the small init inside a container.
 pub const INIT_PATH: &str = "/dev/init";
 
-/// Directory of our own programs for containers, in the supervisor's.
-pub const PROGRAMS: &str = "programs";
+/// Mount point, in the supervisor's directory, of the small file system with the files that containers of the task see.
+pub const FILES: &str = "files";
 
 /// Everything `config.json` depends on.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub struct Plan<'a> {
     pub container: &'a ContainerSpec,
     pub bundle: &'a Bundle,
     pub user: &'a User,
-    /// Supervisor's directory, where `hosts`, `hostname`, `resolv.conf` and `init` are.
+    /// Where `hosts`, `hostname`, `resolv.conf` and `init` are.
     pub files: &'a Path,
     /// The image, where mounts find their places.
     pub root: &'a Root,
@@ -198,15 +198,13 @@ impl Plan<'_> {
             json!({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rprivate", access]})
         };
         if self.container.init {
-            mounts.push(bind(INIT_PATH, &self.files.join(PROGRAMS).join("init"), true));
+            mounts.push(bind(INIT_PATH, &self.files.join("init"), true));
         }
-        let mut placed = vec![bind("/etc/hostname", &self.files.join("hostname"), false)];
-        if self.task.hosts.is_some() {
-            placed.push(bind("/etc/hosts", &self.files.join("hosts"), false));
-        }
-        if self.task.resolv_conf.is_some() {
-            placed.push(bind("/etc/resolv.conf", &self.files.join("resolv.conf"), false));
-        }
+        // As files of the root file system would be, and as Docker does.
+        let own = |name: &str| bind(&format!("/etc/{name}"), &self.files.join(name), self.container.readonly_rootfs);
+        let mut placed = vec![own("hostname")];
+        placed.extend(self.task.hosts.is_some().then(|| own("hosts")));
+        placed.extend(self.task.resolv_conf.is_some().then(|| own("resolv.conf")));
         placed.extend(self.container.tmpfs.iter().map(tmpfs));
         placed.extend(self.container.mounts.iter().map(|m| bind(&m.destination, &m.source, m.readonly)));
         mounts.extend(self.place(placed)?);

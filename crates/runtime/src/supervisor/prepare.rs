@@ -11,6 +11,7 @@ use crate::spec::{ContainerSpec, RuntimeChoice, TaskLimits, TaskSpec, is_kernel_
 use crate::sys;
 use crate::users::Users;
 use rustix::mount::MountFlags;
+use std::ffi::CString;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -74,30 +75,7 @@ pub fn task(
     cgroups: &Hierarchies,
     users: Option<&Users>,
 ) -> Result<(), PrepareError> {
-    let write = |name: &str, content: &[u8], mode: u32| {
-        let path = directory.join(name);
-        std::fs::write(&path, content)
-            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)))
-            .and_then(|()| users.map_or(Ok(()), |users| users.give(&path)))
-            .map_err(file_error("write", &path))
-    };
-    write("hostname", format!("{}\n", spec.hostname).as_bytes(), 0o644)?;
-    if let Some(hosts) = &spec.hosts {
-        write("hosts", hosts.as_bytes(), 0o644)?;
-    }
-    if let Some(resolv_conf) = &spec.resolv_conf {
-        write("resolv.conf", resolv_conf.as_bytes(), 0o644)?;
-    }
-    if spec.containers.iter().any(|container| container.init) {
-        // The run directory is often on a file system from which nothing may be executed.
-        let place = directory.join(bundle::PROGRAMS);
-        std::fs::create_dir_all(&place)
-            .and_then(|()| {
-                Ok(rustix::mount::mount("tmpfs", &place, "tmpfs", MountFlags::empty(), Some(c"size=64k,mode=755"))?)
-            })
-            .map_err(file_error("mount", &place))?;
-        write(&format!("{}/init", bundle::PROGRAMS), &engine::init_image(), 0o755)?;
-    }
+    files(spec, &directory.join(bundle::FILES), users)?;
     if let Some(disk) = &spec.disk {
         disk::mount(disk).map_err(|error| PrepareError::Disk(disk.image.clone(), error))?;
     }
@@ -107,6 +85,38 @@ pub fn task(
         pids: Some(spec.limits.pids.unwrap_or(TaskLimits::PIDS_DEFAULT)),
         ..Limits::default()
     })?;
+    Ok(())
+}
+
+/// What containers may add to the task's files, in bytes, all of them together.
+const FILES_GROWTH_BYTES: usize = 1 << 20;
+
+/// Writes the files that containers see to a file system of their own at `place`: containers may write to them, and would
+/// fill the one of the run directory, from which besides nothing may be executed on many machines.
+fn files(spec: &TaskSpec, place: &Path, users: Option<&Users>) -> Result<(), PrepareError> {
+    let mut files = vec![("hostname", format!("{}\n", spec.hostname).into_bytes(), 0o644)];
+    let mut add =
+        |name, text: &Option<String>| files.extend(text.iter().map(|text| (name, text.clone().into(), 0o644)));
+    add("hosts", &spec.hosts);
+    add("resolv.conf", &spec.resolv_conf);
+    if spec.containers.iter().any(|container| container.init) {
+        files.push(("init", engine::init_image(), 0o755));
+    }
+    let bytes = FILES_GROWTH_BYTES + files.iter().map(|(_, content, _)| content.len()).sum::<usize>();
+    // The number of inodes bounds what extended attributes take, too.
+    let options = CString::new(format!("size={bytes},nr_inodes=16,mode=755")).expect("digits hold no NUL");
+    std::fs::create_dir_all(place)
+        .and_then(|()| {
+            Ok(rustix::mount::mount("tmpfs", place, "tmpfs", MountFlags::empty(), Some(options.as_c_str()))?)
+        })
+        .map_err(file_error("mount", place))?;
+    for (name, content, mode) in files {
+        let path = place.join(name);
+        std::fs::write(&path, content)
+            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)))
+            .and_then(|()| users.map_or(Ok(()), |users| users.give(&path)))
+            .map_err(file_error("write", &path))?;
+    }
     Ok(())
 }
 
@@ -210,7 +220,7 @@ pub fn container(
         container: spec,
         bundle: &bundle,
         user: &user,
-        files: directory,
+        files: &directory.join(bundle::FILES),
         root: &root,
         cgroups,
         limits: &limits,

@@ -99,6 +99,40 @@ fn mounts_and_ulimits_are_as_asked() {
     assert!(given.path().join("new").exists());
 }
 
+/// Writes more to the task's files than they may hold, but not enough to harm a machine that lets it.
+const FILL: &str = "for f in hosts hostname resolv.conf; do
+    dd if=/dev/zero of=/etc/$f bs=64k count=64 conv=notrunc 2>&1; wc -c < /etc/$f; done";
+
+#[test]
+fn a_container_cannot_fill_the_hosts_run_directory_with_the_tasks_files() {
+    let files = json!({"hosts": "127.0.0.1 localhost\n", "resolv_conf": "nameserver 10.0.0.2\n"});
+    let mut task = Task::run_with(vec![shell("app", &format!("{FILL}; echo filled; sleep 1000"))], files);
+    task.client().wait_log("filled");
+    let output = task.client().logs.iter().map(|line| line.message.clone()).collect::<Vec<_>>();
+    assert_eq!(output.iter().filter(|line| line.contains("No space left on device")).count(), 3, "{output:?}");
+    let sizes: u64 = output.iter().filter_map(|line| line.parse::<u64>().ok()).sum();
+    assert!((1 << 19..2 << 20).contains(&sizes), "{sizes} bytes in {output:?}");
+    // What is seen from outside of the supervisor's mounts.
+    assert_eq!(std::fs::read_dir(task.directory.join("files")).unwrap().count(), 0);
+    task.kill_supervisor();
+    drop(longshore_runtime::cleanup(&task.directory).unwrap());
+    task.assert_nothing_left();
+}
+
+#[test]
+fn the_tasks_files_are_read_only_where_the_root_is() {
+    let files = json!({"hosts": "127.0.0.1 localhost\n", "resolv_conf": "nameserver 10.0.0.2\n"});
+    let line = "for f in hosts hostname resolv.conf; do echo x >> /etc/$f; done; cat /etc/hosts";
+    let closed = with(shell("closed", line), json!({"readonly_rootfs": true}));
+    // The other container of the task may still write.
+    let open = with(shell("open", "echo x >> /etc/hosts && echo wrote"), json!({"essential": false}));
+    let mut task = Task::run_with(vec![open, closed], files);
+    task.client().wait_log("wrote");
+    let (_, output) = task.output("closed");
+    assert_eq!(output.matches("Read-only file system").count(), 3, "{output}");
+    assert!(output.contains("localhost"), "{output}");
+}
+
 #[test]
 fn open_files_get_fargates_default_or_what_the_machine_allows() {
     let (_, output) = Task::run(vec![shell("app", "ulimit -n; ulimit -Hn")]).output("app");

@@ -92,6 +92,20 @@ fn users_files_and_standard_output_are_as_without() {
 }
 
 #[test]
+fn the_tasks_files_belong_to_the_containers_root_and_have_their_bound() {
+    if !possible() {
+        return;
+    }
+    let line =
+        "dd if=/dev/zero of=/etc/hosts bs=64k count=64; wc -c < /etc/hosts; echo x > /etc/hosts && cat /etc/hosts";
+    let (_, text) = run(vec![shell("app", line)], json!({"hosts": "10.0.0.9 db\n"})).output("app");
+    assert!(text.contains("No space left on device") && text.ends_with("\nx"), "{text}");
+    let closed = with(shell("app", "echo x > /etc/hosts; cat /etc/hosts"), json!({"readonly_rootfs": true}));
+    let (_, text) = run(vec![closed], json!({"hosts": "10.0.0.9 db\n"})).output("app");
+    assert!(text.contains("Read-only file system") && text.contains("10.0.0.9 db"), "{text}");
+}
+
+#[test]
 fn the_confinement_is_the_same() {
     if !possible() {
         return;
