@@ -55,6 +55,7 @@ pub fn task(
         // The node's decision.
         user_namespace: None,
         disk: place.disk.clone(),
+        owner_pid: None,
         runtime: external.map_or(rt::RuntimeChoice::Builtin, |path| rt::RuntimeChoice::External(path.clone())),
         containers: containers
             .iter()

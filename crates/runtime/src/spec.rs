@@ -41,6 +41,10 @@ pub struct TaskSpec {
     /// A file system of its own for the containers' writable layers and volumes, and so a limit for them.
     #[serde(default)]
     pub disk: Option<Disk>,
+    /// The supervisor's parent process, where the task is to be killed once that has ended, however it ended. Otherwise a task
+    /// outlives whoever started it.
+    #[serde(default)]
+    pub owner_pid: Option<i32>,
     pub containers: Vec<ContainerSpec>,
 }
 

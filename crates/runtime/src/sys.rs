@@ -119,6 +119,17 @@ pub fn kill(pid: Pid, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
+/// A descriptor that becomes readable when `pid`, our parent, ends; an error if it has ended.
+///
+/// Unlike a parent-death signal it is about the process, not about the thread that started us.
+pub fn watch_parent(pid: Pid) -> io::Result<OwnedFd> {
+    let gone = || io::Error::from_raw_os_error(libc::ESRCH);
+    let parent = rustix::process::Pid::from_raw(pid).ok_or_else(gone)?;
+    let watch = rustix::process::pidfd_open(parent, rustix::process::PidfdFlags::empty())?;
+    // Only after the number was looked up: it may have been another process's by then.
+    if rustix::process::getppid() == Some(parent) { Ok(watch) } else { Err(gone()) }
+}
+
 /// `SIGTERM`, `TERM`, `15`, `SIGRTMIN+3`.
 pub fn signal_number(name: &str) -> Option<i32> {
     if let Ok(number) = name.parse::<i32>() {

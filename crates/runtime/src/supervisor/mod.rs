@@ -138,6 +138,10 @@ struct Supervisor {
     may_start: bool,
     /// No more patience.
     kill: bool,
+    /// Readable when the process has ended with which the task is to end.
+    owner: Option<OwnedFd>,
+    /// That process has ended.
+    orphaned: bool,
     execs: Vec<Exec>,
     /// Children that ended before we knew whose they were, and how. A process may be faster than the news of its start.
     strangers: Vec<(Pid, i32)>,
@@ -153,6 +157,7 @@ struct Supervisor {
 #[derive(Clone, Copy)]
 enum Source {
     Signals,
+    Owner,
     Listener(usize),
     Client(usize),
     Log(usize, usize),
@@ -183,6 +188,8 @@ impl Supervisor {
             containers: Vec::new(),
             may_start: false,
             kill: false,
+            owner: None,
+            orphaned: false,
             execs: Vec::new(),
             strangers: Vec::new(),
             listeners: vec![listener],
@@ -195,11 +202,14 @@ impl Supervisor {
 
     /// Reads the spec and makes what it needs. What fails is the task's failure, and reported as such.
     fn take_spec(&mut self) {
-        let spec = match prepare::read_spec(&self.directory) {
+        let mut spec = match prepare::read_spec(&self.directory) {
             Ok(spec) => spec,
             Err(error) => return self.fail_task(None, error.to_string()),
         };
-        let mut spec = spec;
+        self.watch_owner(&spec);
+        if self.orphaned {
+            return;
+        }
         let prepared = self
             .make_users(&spec)
             .and_then(|()| self.enter_network(spec.network))
@@ -224,6 +234,22 @@ impl Supervisor {
             .map_err(|error| format!("ResourceInitializationError: move the cgroup mounts: {error}"))?;
         self.engine = Some(engine);
         Ok(())
+    }
+
+    fn watch_owner(&mut self, spec: &TaskSpec) {
+        let Some(pid) = spec.owner_pid else { return };
+        match sys::watch_parent(pid) {
+            Ok(owner) => self.owner = Some(owner),
+            Err(_) => self.lose_owner(),
+        }
+    }
+
+    /// Nobody is there any more for whom the task could do anything.
+    fn lose_owner(&mut self) {
+        self.begin_stop(StopCause::Asked { reason: "the process that it belongs to has ended".to_owned() });
+        self.kill = true;
+        self.owner = None;
+        self.orphaned = true;
     }
 
     /// For a supervisor that was started before its task was known.
@@ -292,6 +318,7 @@ impl Supervisor {
         loop {
             self.advance();
             self.publish();
+            self.leave |= self.is_abandoned();
             if self.leave {
                 break;
             }
@@ -311,7 +338,6 @@ impl Supervisor {
             self.clients.retain(|client| !client.gone);
             self.execs_settle();
             self.timers();
-            self.leave |= self.is_abandoned();
         }
         self.clean_up();
         Ok(())
@@ -325,6 +351,9 @@ impl Supervisor {
             polled.push(libc::pollfd { fd, events, revents: 0 });
         };
         add(Source::Signals, self.process.signals.as_raw_fd(), libc::POLLIN);
+        if let Some(owner) = &self.owner {
+            add(Source::Owner, owner.as_raw_fd(), libc::POLLIN);
+        }
         let room = self.clients.len() < CLIENTS_MAX;
         for (index, listener) in self.listeners.iter().enumerate().filter(|_| room) {
             add(Source::Listener(index), listener.as_raw_fd(), libc::POLLIN);
@@ -359,6 +388,7 @@ impl Supervisor {
                 let _ = sys::read_now(self.process.signals.as_raw_fd(), &mut buffer);
                 self.reap();
             }
+            Source::Owner => self.lose_owner(),
             Source::Listener(index) => self.accept(index),
             Source::Client(index) => {
                 if events & (libc::POLLIN | libc::POLLHUP | libc::POLLERR) != 0 {
@@ -496,9 +526,10 @@ impl Supervisor {
         self.clients = clients;
     }
 
-    /// Nobody can tell us anything any more, and there is nothing left to do: the directory is gone, with the socket.
+    /// Nobody can tell us anything any more, and there is nothing left to do: the owner has ended, or the directory is gone,
+    /// with the socket.
     fn is_abandoned(&self) -> bool {
-        self.is_idle() && self.clients.is_empty() && !self.directory.exists()
+        self.is_idle() && (self.orphaned || self.clients.is_empty() && !self.directory.exists())
     }
 
     fn is_idle(&self) -> bool {

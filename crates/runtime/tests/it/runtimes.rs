@@ -4,7 +4,7 @@ use crate::harness::{Task, container, find, shell, with};
 use longshore_runtime::protocol::{Command, ContainerStatus, Health};
 use serde_json::{Value, json};
 
-const RUNC: &str = "/usr/sbin/runc";
+pub const RUNC: &str = "/usr/sbin/runc";
 
 fn external(containers: Vec<Value>) -> Option<Task> {
     if !std::path::Path::new(RUNC).exists() {

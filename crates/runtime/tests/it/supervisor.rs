@@ -1,7 +1,10 @@
-use crate::harness::{Client, Task, find, shell, with};
-use longshore_runtime::protocol::{Command, ContainerStatus, Event, State, TaskPhase};
+use crate::harness::{Client, Task, executable, find, shell, with};
+use crate::runtimes::RUNC;
+use longshore_runtime::protocol::{Command, ContainerStatus, Event, SOCKET_FILE, State, TaskPhase};
 use serde_json::json;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 fn eventually(what: &str, condition: impl Fn() -> bool) {
@@ -37,6 +40,50 @@ fn cleanup_ends_a_living_supervisor_too() {
     let mut task = Task::run(vec![shell("app", "sleep 1000")]);
     task.wait_status("app", ContainerStatus::Running);
     longshore_runtime::cleanup(&task.directory).unwrap();
+    task.assert_nothing_left();
+}
+
+#[test]
+fn a_task_with_an_owner_ends_with_it() {
+    let runc = Path::new(RUNC).exists().then(|| json!({"external": RUNC}));
+    for runtime in [json!("builtin")].into_iter().chain(runc) {
+        let mut task = Task::pooled();
+        task.kill_supervisor();
+        let app = shell("app", "trap '' TERM; sleep 1000 & sleep 1000");
+        task.write_spec(vec![app], json!({"runtime": runtime, "owner_pid": 123456789}));
+        // The owner is this shell, whose number it alone knows.
+        let script = "sed -i s/123456789/$$/ spec.json; \"$0\" task . & wait";
+        let mut owner = std::process::Command::new("/bin/sh")
+            .args(["-c", script])
+            .arg(executable())
+            .current_dir(&task.directory)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("it listens", || UnixStream::connect(task.directory.join(SOCKET_FILE)).is_ok());
+        let mut client = Client::connect(&task.directory);
+        client.send(&Command::Subscribe { logs: false });
+        client.wait("prepared", |state| state.task.phase == TaskPhase::Prepared);
+        client.send(&Command::Go);
+        let state = client.wait("running", |state| find(state, "app").status == ContainerStatus::Running);
+        let pid = find(&state, "app").pid.unwrap();
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        eventually("its container dies", || !Path::new(&format!("/proc/{pid}")).exists());
+        let supervisor = format!("/proc/{}", state.supervisor_pid);
+        eventually("its supervisor leaves", || !Path::new(&supervisor).exists());
+        task.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_task_whose_owner_has_ended_before_never_begins() {
+    let mut task = Task::pooled();
+    task.kill_supervisor();
+    // Process 1 lives, but is not who started the supervisor.
+    task.write_spec(vec![shell("app", "sleep 1000")], json!({"owner_pid": 1}));
+    assert!(task.hurry().wait().unwrap().success());
+    assert_eq!(saved(&task).task.phase, TaskPhase::Stopped);
     task.assert_nothing_left();
 }
 
