@@ -4,6 +4,7 @@
 //!
 //! `LONGSHORE_TEST_BINARY` names the binary, `LONGSHORE_TEST_AWS` the CLI.
 
+mod builds;
 mod containers;
 mod disk;
 mod identity;
@@ -77,6 +78,7 @@ const TESTS: &[(&str, Test)] = &[
     ("protocols::rates_are_kept_when_asked_for", protocols::rates_are_kept_when_asked_for),
     ("login::users_log_in_at_a_load_balancer_and_programs_bring_tokens", login::users_log_in),
     ("vpc::packets_follow_routes_and_acls", vpc::packets_follow_routes_and_acls),
+    ("builds::a_killed_builder_leaves_nothing_that_runs", builds::killed),
     ("reset::a_reset_ends_everything_and_the_next_walk_starts_afresh", reset::reset),
     ("survival::a_port_that_is_taken_is_told", survival::a_taken_port_is_told),
     ("survival::no_request_fails_while_processes_are_killed", survival::no_request_fails),
