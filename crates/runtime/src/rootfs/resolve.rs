@@ -5,7 +5,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -50,15 +50,20 @@ impl Root {
 
     /// A regular file's text, at most `limit` bytes, or `None` if there is no such file.
     pub fn read(&self, path: &str, limit: u64) -> Result<Option<String>, ResolveError> {
-        // Without O_NONBLOCK a FIFO of this name would hold us up.
-        let file = match self.at(path, OFlags::RDONLY | OFlags::NONBLOCK) {
+        // To open a FIFO would hold us up, and to open a device may do whatever its driver does: first a look, then the same
+        // file again, which no name can change any more.
+        let found = match self.at(path, OFlags::PATH) {
             Ok(fd) => File::from(fd),
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let mut bytes = Vec::new();
-        let read = file.metadata().and_then(|metadata| {
-            if metadata.is_file() { file.take(limit).read_to_end(&mut bytes).map(drop) } else { Ok(()) }
+        let read = found.metadata().and_then(|metadata| {
+            if metadata.is_file() {
+                let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
+                file.take(limit).read_to_end(&mut bytes)?;
+            }
+            Ok(())
         });
         read.map_err(|source| self.failed("read", path, source))?;
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
@@ -75,8 +80,8 @@ impl Root {
 
     /// Where `path` leads inside the image once its links are followed, those that lead to nothing too: what is not there
     /// yet may be once the kernel's file systems are mounted.
-    pub fn real(&self, path: &str) -> io::Result<PathBuf> {
-        let mut left: Vec<OsString> = components(Path::new(path)).collect();
+    pub fn real(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let mut left: Vec<OsString> = components(path.as_ref()).collect();
         let mut real = PathBuf::from("/");
         let mut links = 0;
         while let Some(part) = left.pop() {
@@ -205,5 +210,13 @@ mod tests {
         let path = std::ffi::CString::new(image.path().join("f").to_str().unwrap()).unwrap();
         assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
         assert_eq!(Root::open(image.path()).unwrap().read("f", 9).unwrap().unwrap(), "");
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let image = tempfile::tempdir().unwrap();
+        // To open a socket is an error.
+        let _socket = std::os::unix::net::UnixListener::bind(image.path().join("s")).unwrap();
+        assert_eq!(Root::open(image.path()).unwrap().read("s", 9).unwrap().unwrap(), "");
     }
 }
