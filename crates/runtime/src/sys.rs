@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -93,12 +94,12 @@ pub fn write_value(path: &Path, value: &str) -> io::Result<()> {
     file.write_all(value.as_bytes())
 }
 
-/// Replaces `path` so that a reader sees the old content or the new one.
-pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Replaces `path` by a file with this mode, so that a reader sees the old content or the new one.
+pub fn replace_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);
-    std::fs::write(&temporary, content)?;
+    File::options().write(true).create(true).truncate(true).mode(mode).open(&temporary)?.write_all(content)?;
     std::fs::rename(&temporary, path)
 }
 
@@ -235,6 +236,22 @@ mod tests {
         for strange in ["", "SIG", "0", "65", "-1", "SIGNOPE", "RTMIN+99", "RTMIN3"] {
             assert_eq!(signal_number(strange), None, "{strange}");
         }
+    }
+
+    #[test]
+    fn a_file_has_its_mode_from_its_first_moment() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        // What a write that was cut off leaves: nothing renamed it.
+        let at_its_first_moment =
+            || path.with_extension("new").metadata().map(|found| found.permissions().mode() & 0o777);
+        replace_file(&path, b"1", 0o600).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(replace_file(&path, b"1", 0o600).is_err(), "a directory is in the way");
+        assert_eq!(at_its_first_moment().unwrap(), 0o600);
     }
 
     #[test]

@@ -44,10 +44,17 @@ impl Bundle {
         self.directory.join(Self::CONSOLE_SOCKET)
     }
 
+    fn config(&self) -> PathBuf {
+        self.directory.join("config.json")
+    }
+
+    fn read_config(&self) -> io::Result<Value> {
+        Ok(serde_json::from_slice(&std::fs::read(self.config())?)?)
+    }
+
     /// The `process` of the container with another command and no terminal, for an exec.
     pub fn process_for(&self, argv: &[String]) -> io::Result<Value> {
-        let config: Value = serde_json::from_slice(&std::fs::read(self.directory.join("config.json"))?)?;
-        let mut process = config["process"].clone();
+        let mut process = self.read_config()?["process"].take();
         process["args"] = json!(argv);
         process["terminal"] = json!(false);
         Ok(process)
@@ -319,8 +326,6 @@ const READONLY_PATHS: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/s
 
 /// Writes the bundle's `config.json`.
 pub fn write(plan: &Plan<'_>, flavour: Flavour) -> io::Result<()> {
-    let path = plan.bundle.directory.join("config.json");
-    sys::replace_file(&path, &serde_json::to_vec(&plan.config(flavour)?)?)?;
     // The environment may be secret, and the directory may be open.
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+    sys::replace_file(&plan.bundle.config(), &serde_json::to_vec(&plan.config(flavour)?)?, 0o600)
 }

@@ -507,7 +507,7 @@ impl Supervisor {
             self.saved = version;
             let written = serde_json::to_vec(&self.state())
                 .map_err(io::Error::from)
-                .and_then(|json| sys::replace_file(&self.directory.join(STATE_FILE), &json));
+                .and_then(|json| sys::replace_file(&self.directory.join(STATE_FILE), &json, 0o644));
             if let Err(error) = written {
                 eprintln!("write {STATE_FILE}: {error}");
             }
