@@ -52,6 +52,19 @@ impl Bundle {
         Ok(serde_json::from_slice(&std::fs::read(self.config())?)?)
     }
 
+    /// Checks, before the container runs again, that its mounts still lead to where they led at first: meanwhile it may have
+    /// put links in the way.
+    pub fn check_places(&self, root: &Root) -> io::Result<()> {
+        for mount in self.read_config()?["mounts"].as_array().into_iter().flatten() {
+            let path = Path::new(mount["destination"].as_str().unwrap_or_default());
+            // Those of the kernel's own, and those within them, lead through nothing of the container's.
+            if !is_kernel_path(path) && !path.starts_with("/dev") {
+                refuse_kernel(path, &root.real(path)?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The `process` of the container with another command and no terminal, for an exec.
     pub fn process_for(&self, argv: &[String]) -> io::Result<Value> {
         let mut process = self.read_config()?["process"].take();
@@ -223,13 +236,10 @@ impl Plan<'_> {
     /// a link into an empty `/run`.
     fn place(&self, mut mounts: Vec<Value>) -> io::Result<Vec<Value>> {
         for mount in &mut mounts {
-            let path = mount["destination"].as_str().unwrap_or_default();
+            let path = Path::new(mount["destination"].as_str().unwrap_or_default());
             let real = self.root.real(path)?;
             // The task's own mounts were looked at before; here it is the image that may lead `hosts` astray.
-            let is_led_to_devices = real.starts_with("/dev") && !Path::new(path).starts_with("/dev");
-            if is_kernel_path(&real) || is_led_to_devices {
-                return Err(io::Error::other(format!("{path} leads to {}, a place of the kernel's", real.display())));
-            }
+            refuse_kernel(path, &real)?;
             mount["destination"] = json!(real);
         }
         // Stable: of two mounts at one place the later one, which the task definition names, is seen.
@@ -254,6 +264,16 @@ impl Plan<'_> {
         }
         resources
     }
+}
+
+/// Fails where `path` leads to `real` and nothing may be mounted there.
+fn refuse_kernel(path: &Path, real: &Path) -> io::Result<()> {
+    let is_led_to_devices = real.starts_with("/dev") && !path.starts_with("/dev");
+    if is_kernel_path(real) || is_led_to_devices {
+        let (path, real) = (path.display(), real.display());
+        return Err(io::Error::other(format!("{path} leads to {real}, a place of the kernel's")));
+    }
+    Ok(())
 }
 
 fn tmpfs(tmpfs: &Tmpfs) -> Value {

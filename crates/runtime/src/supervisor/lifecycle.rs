@@ -95,7 +95,10 @@ impl Supervisor {
             return Err("ResourceInitializationError: no spec".to_owned());
         };
         let bundle = match &container.bundle {
-            Some(bundle) => bundle.clone(),
+            Some(bundle) => {
+                prepare::again(bundle).map_err(|error| error.to_string())?;
+                bundle.clone()
+            }
             None => {
                 let users = self.process.users.as_ref();
                 let bundle =

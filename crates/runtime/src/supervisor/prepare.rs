@@ -229,6 +229,12 @@ pub fn container(
     Ok(bundle)
 }
 
+/// What another run of a container needs, whose bundle and mounts are there.
+pub fn again(bundle: &Bundle) -> Result<(), PrepareError> {
+    let root = resolve::Root::open(&bundle.rootfs())?;
+    bundle.check_places(&root).map_err(file_error("find the places of mounts in", &bundle.rootfs()))
+}
+
 /// Id-mapped mounts of the layers, below `place`.
 fn mapped_layers(users: &Users, layers: &[PathBuf], place: &Path) -> Result<Vec<PathBuf>, PrepareError> {
     let mut mapped = Vec::with_capacity(layers.len());

@@ -115,6 +115,26 @@ fn nothing_is_mounted_over_the_kernels_places() {
     assert!(std::fs::read_dir(volume.path()).unwrap().next().is_none());
 }
 
+/// The same by a container that puts a link in the way of its next run's mounts.
+#[test]
+fn nothing_is_mounted_over_the_kernels_places_at_a_restart() {
+    let volume = tempfile::tempdir().unwrap();
+    let app = with(
+        shell(
+            "app",
+            "if test -e /ran; then echo again; exit 0; fi; touch /ran; mv /outer /moved; ln -s /proc /outer; exit 1",
+        ),
+        json!({"mounts": [{"source": volume.path(), "destination": "/outer/self"}],
+               "restart": {"ignored_exit_codes": [0], "attempt_period_ms": 0}}),
+    );
+    // The image has no such directories: those that are made for the mount can be moved.
+    let mut task = Task::run(vec![app]);
+    let state = task.ended();
+    let Some(StopCause::FailedToStart { reason, .. }) = &state.task.cause else { panic!("{:?}", state.task) };
+    assert!(reason.starts_with("CannotCreateContainerError: ") && reason.contains("place of the kernel"), "{reason}");
+    task.exit();
+}
+
 /// CVE-2019-5736: an entry point that is `/proc/self/exe` runs the runtime's own program, which is then written to.
 #[test]
 fn the_runtimes_program_cannot_be_written_from_inside() {

@@ -61,7 +61,7 @@ pub fn image(root: &Path) {
     for applet in [
         "sh", "true", "false", "sleep", "cat", "echo", "id", "env", "pwd", "ls", "mount", "touch", "stat", "dd", "ps",
         "hostname", "mknod", "unshare", "chroot", "wc", "head", "tail", "seq", "kill", "grep", "mkdir", "ulimit",
-        "test", "tty", "sysctl", "ip", "nslookup", "yes", "rm", "df", "chown", "date", "ln",
+        "test", "tty", "sysctl", "ip", "nslookup", "yes", "rm", "df", "chown", "date", "ln", "mv",
     ] {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
