@@ -89,6 +89,9 @@ impl Pull {
         let image = match self.inner.image(id)? {
             Some(image) => {
                 self.inner.mark_used(id);
+                // The image runs without its manifest, which a power cut may have damaged; a push needs it.
+                let inner = self.inner.clone();
+                blocking(move || blobs::put(&inner.layout, &inner.session, &bytes)).await?;
                 image
             }
             None => self.fetch(&remote, id, bytes, manifest).await?,

@@ -12,12 +12,11 @@ use super::layout::Layout;
 use super::session::{Session, TempPath};
 use crate::digest::Digest;
 
-/// Stores `bytes` under their digest.
+/// Stores `bytes`, which are few, under their digest. A damaged blob of that name is replaced.
 pub(crate) fn put(layout: &Layout, session: &Session, bytes: &[u8]) -> Result<Digest, StoreError> {
     let digest = Digest::of(bytes);
-    let path = layout.blob(digest);
-    if !path.exists() {
-        write_atomically(session, &path, bytes)?;
+    if read(layout, digest, bytes.len() as u64)?.is_none() {
+        write_atomically(session, &layout.blob(digest), bytes)?;
     }
     Ok(digest)
 }

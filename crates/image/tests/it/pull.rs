@@ -26,6 +26,21 @@ fn two_layers() -> TestImage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_a_power_cut_damaged_is_there_again_after_a_pull() {
+    let (registry, tmp) = (Registry::start().await, tempfile::tempdir().expect("tmp"));
+    let image = two_layers();
+    registry.add("web", "v1", &image);
+    let name = format!("{HOST}/web:v1");
+    store(tmp.path()).pull(&name, options(&registry)).await.expect("pulled");
+    let path = tmp.path().join("blobs/sha256").join(image.digest().hex());
+    for damage in [&image.manifest[..20], b""] {
+        fs::write(&path, damage).expect("damaged");
+        store(tmp.path()).pull(&name, options(&registry)).await.expect("pulled");
+        assert_eq!(fs::read(&path).expect("file"), image.manifest);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_pulled_by_its_public_name_through_a_local_endpoint() {
     let (registry, tmp) = (Registry::start().await, tempfile::tempdir().expect("tmp"));
     let image = two_layers();
