@@ -185,11 +185,35 @@ fn size(text: &str) -> Result<u64, String> {
 
 /// A cache directory in a command's hands.
 pub(super) struct Cache {
-    pub path: PathBuf,
-    /// Nobody had used it before.
-    pub is_new: bool,
+    /// Its place in the store; `None` if it is this command's alone.
+    place: Option<PathBuf>,
+    /// What is to be the cache, while nobody has used it before.
+    fresh: Option<TempPath>,
     _lock: File,
-    _own: Option<TempPath>,
+}
+
+impl Cache {
+    /// The directory to be filled with what the cache begins with, if it is new.
+    pub fn to_fill(&self) -> Option<&Path> {
+        self.fresh.as_ref().map(TempPath::as_path)
+    }
+
+    /// The directory that the command is to see. A new one is put into its place only now that it is filled, so that a build
+    /// which is cut off leaves none that only looks like it; if another build was faster, it is that one's.
+    pub fn settle(&mut self) -> Result<PathBuf, StoreError> {
+        let Some(place) = self.place.clone() else {
+            return Ok(self.to_fill().expect("a cache without a place is fresh").to_owned());
+        };
+        if let Some(fresh) = self.fresh.take() {
+            match fresh.rename_new(&place) {
+                Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                    return Err(StoreError::io("rename into", &place)(e));
+                }
+                _ => {}
+            }
+        }
+        Ok(place)
+    }
 }
 
 /// The directory of the cache `id`; waits while another build has it to itself.
@@ -214,30 +238,24 @@ pub(super) async fn cache(
         match rustix::fs::flock(&lock, operation) {
             Ok(()) => break,
             Err(rustix::io::Errno::WOULDBLOCK) if sharing == Sharing::Private => {
-                let own = inner.session.dir("cache")?;
-                let path = own.as_path().to_owned();
-                prepare(&path, mode, owner)?;
-                return Ok(Cache { path, is_new: true, _lock: lock, _own: Some(own) });
+                return Ok(Cache { place: None, fresh: Some(fresh(inner, mode, owner)?), _lock: lock });
             }
             Err(rustix::io::Errno::WOULDBLOCK) => tokio::time::sleep(Duration::from_millis(50)).await,
             Err(e) => return Err(StoreError::io("lock", &path)(e.into())),
         }
     }
-    let path = dir.join(&hex);
-    let is_new = match fs::create_dir(&path) {
-        Ok(()) => {
-            prepare(&path, mode, owner)?;
-            true
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => false,
-        Err(e) => return Err(StoreError::io("make", &path)(e)),
-    };
-    Ok(Cache { path, is_new, _lock: lock, _own: None })
+    let place = dir.join(&hex);
+    let fresh = if place.exists() { None } else { Some(fresh(inner, mode, owner)?) };
+    Ok(Cache { place: Some(place), fresh, _lock: lock })
 }
 
-fn prepare(path: &Path, mode: u32, owner: (u32, u32)) -> Result<(), StoreError> {
+/// A directory that is no cache yet.
+fn fresh(inner: &Inner, mode: u32, owner: (u32, u32)) -> Result<TempPath, StoreError> {
+    let dir = inner.session.dir("cache")?;
+    let path = dir.as_path();
     chown(path, Some(owner.0), Some(owner.1)).map_err(StoreError::io("own", path))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(StoreError::io("set the mode of", path))
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(StoreError::io("set the mode of", path))?;
+    Ok(dir)
 }
 
 /// A secret as a file that only its mount shows.
@@ -311,6 +329,7 @@ fn is_untouched(tree: &LayerStack, upper: &Path, dir: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{ImageStore, StoreOptions};
 
     fn read(text: &str) -> Result<Mount, String> {
         Flag::parse(text)?.read("/app", &|value| Ok(value.replace("$x", "y")))
@@ -350,5 +369,24 @@ mod tests {
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_cache_is_there_once_it_was_filled() {
+        let tmp = tempfile::tempdir().expect("tmp");
+        let store = ImageStore::open(tmp.path(), StoreOptions::default()).expect("a store");
+        let cache = || cache(&store.inner, "/cache", Sharing::Shared, 0o755, (0, 0));
+        let cut_off = cache().await.expect("a cache");
+        fs::write(cut_off.to_fill().expect("new").join("half"), "1").expect("file");
+        drop(cut_off);
+
+        let (mut first, mut second) = (cache().await.expect("a cache"), cache().await.expect("a cache"));
+        assert_eq!(fs::read_dir(first.to_fill().expect("still new")).expect("dir").count(), 0);
+        fs::write(first.to_fill().expect("new").join("of the first"), "1").expect("file");
+        assert!(second.to_fill().is_some());
+        let place = first.settle().expect("settled");
+        assert_eq!(second.settle().expect("settled"), place);
+        assert!(place.join("of the first").exists());
+        assert!(cache().await.expect("a cache").to_fill().is_none());
     }
 }

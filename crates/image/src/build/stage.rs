@@ -401,17 +401,19 @@ impl<'a> Builder<'a> {
                     prepared.temporary.push(dir);
                 }
                 mount::Kind::Cache { id, sharing, mode, owner } => {
-                    let cache = mount::cache(inner, &id, sharing, mode, owner).await?;
-                    if cache.is_new && plan.is_some() {
+                    let mut cache = mount::cache(inner, &id, sharing, mode, owner).await?;
+                    if let Some(fresh) = cache.to_fill()
+                        && plan.is_some()
+                    {
                         let dir = inner.session.dir("bind")?;
                         self.write_plan(plan, dir.as_path()).await?;
                         let from = dir.as_path().join(SHOWN.trim_start_matches('/'));
                         for entry in std::fs::read_dir(&from).map_err(StoreError::io("list", &from))?.flatten() {
-                            let to = cache.path.join(entry.file_name());
+                            let to = fresh.join(entry.file_name());
                             std::fs::rename(entry.path(), &to).map_err(StoreError::io("rename into", &to))?;
                         }
                     }
-                    prepared.show(MountSource::Path(cache.path.clone()), mount.target, mount.readonly);
+                    prepared.show(MountSource::Path(cache.settle()?), mount.target, mount.readonly);
                     prepared.caches.push(cache);
                 }
                 mount::Kind::Tmpfs { size_bytes } => {

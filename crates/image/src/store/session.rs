@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{CWD, FlockOperation, RenameFlags};
 
 use super::error::StoreError;
 use crate::tree::remove_tree;
@@ -83,6 +83,13 @@ impl TempPath {
     /// Renames it to its final place.
     pub fn rename(mut self, to: &Path) -> std::io::Result<()> {
         fs::rename(self.as_path(), to)?;
+        self.0 = None;
+        Ok(())
+    }
+
+    /// As [`TempPath::rename`], but `AlreadyExists` where something is there.
+    pub fn rename_new(mut self, to: &Path) -> std::io::Result<()> {
+        rustix::fs::renameat_with(CWD, self.as_path(), CWD, to, RenameFlags::NOREPLACE)?;
         self.0 = None;
         Ok(())
     }

@@ -503,6 +503,22 @@ async fn mounts_are_there_for_the_command_and_leave_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cache_begins_with_what_it_is_from_and_is_kept() {
+    let bench = Bench::new();
+    bench.busybox();
+    let dockerfile = |word: &str| {
+        format!(
+            "{BUSYBOX}FROM base AS maker\nRUN mkdir /out && echo made > /out/log\nFROM base\n\
+             RUN --mount=type=cache,from=maker,source=/out,target=/cache echo {word} >> /cache/log && cat /cache/log\n"
+        )
+    };
+    bench.built(&dockerfile("one")).await;
+    assert!(bench.said().contains("made\none\n"), "{}", bench.said());
+    bench.built(&dockerfile("two")).await;
+    assert!(bench.said().contains("made\none\ntwo\n"), "{}", bench.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_image_leaves_for_builds_on_top_runs_first_and_once() {
     let mut bench = Bench::new();
     bench.busybox().file("app", "1");
