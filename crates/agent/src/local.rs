@@ -98,16 +98,12 @@ impl Local {
         std::fs::write(directory.join(ENI_FILE), intent.network.id.as_str()).map_err(|e| failed(&e))?;
         let place = self.storage.make(intent.id.as_str(), intent.ephemeral_gib).map_err(|e| failed(&e))?;
         let writable = |(container, image): (&ContainerIntent, &Arc<Image>)| {
-            // By it cleanup sees that the image is in use, wherever the layer itself is.
-            let usual = self.images.create_writable(&writable_name(intent, container), image)?;
-            Ok(match &place.layers {
-                // Made by the supervisor, which mounts the file system that they are on.
-                Some(layers) => {
-                    let own = layers.join(&container.definition.name);
-                    Writable { upper: own.join("upper"), work: own.join("work") }
-                }
-                None => usual,
-            })
+            let name = writable_name(intent, container);
+            let Some(layers) = &place.layers else { return self.images.create_writable(&name, image) };
+            // The layer is made by the supervisor, which mounts the file system that it is on.
+            self.images.hold_image(&name, image)?;
+            let own = layers.join(&container.definition.name);
+            Ok(Writable { upper: own.join("upper"), work: own.join("work") })
         };
         let writables: Vec<Writable> = intent
             .containers

@@ -6,7 +6,8 @@
 //! refs/<hex>.json            one reference each; the name is the hash of the reference
 //! layers/<chain hex>/fs      an unpacked layer, and layer.json beside it; renamed into place as a whole
 //! l/<16 hex>                 links to the unpacked layers, so that mount options stay short
-//! writable/<name>/           upper and work directories of a container, and `image`, the id of the image it runs
+//! writable/<name>/           upper and work directories of a container, and `image`, the id of the image it runs; only the
+//!                            latter where the layer is elsewhere
 //! cache/<hex>.json           results of build steps
 //! mounts/<hex>/              a cache of `RUN --mount=type=cache`; `<hex>.lock` beside it says when it was last used
 //! tmp/<session>/             what is being made; a dead session's directory is removed by the next one

@@ -26,9 +26,17 @@ impl ImageStore {
     ///
     /// The upper directory has the owner and mode of the image's root, since they become those of `/`.
     pub fn create_writable(&self, name: &str, image: &Image) -> Result<Writable, StoreError> {
+        // Before anything is looked at: from here on no cleanup takes the image away.
+        self.hold_image(name, image)?;
+        let dir = self.writable_dir(name)?;
+        make(dir.join("upper"), dir.join("work"), image.layers.first().map(PathBuf::as_path))
+    }
+
+    /// Keeps `image` from cleanups until [`ImageStore::remove_writable`], for a container called `name` whose writable layer is
+    /// elsewhere.
+    pub fn hold_image(&self, name: &str, image: &Image) -> Result<(), StoreError> {
         let dir = self.writable_dir(name)?;
         fs::create_dir_all(&dir).map_err(StoreError::io("make", &dir))?;
-        // Before anything is looked at: from here on no cleanup takes the image away.
         let of = dir.join(IMAGE_FILE);
         if !of.exists() {
             super::files::write_atomically(&self.inner.session, &of, image.id.to_string().as_bytes())?;
@@ -37,7 +45,7 @@ impl ImageStore {
             self.remove_writable(name)?;
             return Err(StoreError::NoImage(image.id.to_string()));
         }
-        make(dir.join("upper"), dir.join("work"), image.layers.first().map(PathBuf::as_path))
+        Ok(())
     }
 
     /// Removes the writable layer `name`; nothing happens when it is not there. It must not be mounted. Blocking.

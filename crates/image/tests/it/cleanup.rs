@@ -71,6 +71,27 @@ async fn images_unused_for_long_go_and_those_of_containers_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_image_of_a_container_whose_layer_is_elsewhere_stays() {
+    let tmp = tempfile::tempdir().expect("tmp");
+    let store = store(tmp.path());
+    import(&store, 0).await;
+    let name = "registry.example/app:0".parse().expect("valid");
+    let image = store.resolve("registry.example/app:0").expect("there");
+    store.hold_image("task-sized", &image).expect("held");
+    assert_eq!(names(&tmp.path().join("writable/task-sized")), ["image"], "no layer is made");
+    // Nameless and unused for long: nothing but the container keeps it.
+    assert!(store.untag(&name).expect("untagged"));
+    let path = tmp.path().join("images").join(format!("{}.json", image.id.0.hex()));
+    let age = || fs::File::open(&path).and_then(|f| f.set_modified(SystemTime::now() - DAY * 8)).expect("dated");
+    age();
+    assert_eq!(store.clean_up(&by_age()).expect("cleaned").images, 0);
+    assert_eq!(store.gc(&[]).expect("collected").images, 0);
+    assert_eq!(store.list_writable().expect("a list"), ["task-sized"]);
+    store.remove_writable("task-sized").expect("removed");
+    assert_eq!(store.clean_up(&by_age()).expect("cleaned").images, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_takes_the_image_that_was_unused_longest() {
     let tmp = tempfile::tempdir().expect("tmp");
     let store = store(tmp.path());
