@@ -71,10 +71,11 @@ enum Says {
 /// and resource are of one.
 pub fn decide(request: &Request<'_>, grants: &Grants, resource: Option<&Policy>) -> Decision {
     let action = request.action.to_ascii_lowercase();
+    let is_bounded = grants.boundary.is_some();
     let ask = |policies: &mut dyn Iterator<Item = &Policy>| {
         let mut says = Says::Nothing;
         for statement in policies.flat_map(|policy| &policy.statements) {
-            let Some(closeness) = concerns(statement, request, &action) else { continue };
+            let Some(closeness) = concerns(statement, request, &action, is_bounded) else { continue };
             match (statement.effect, says) {
                 (Effect::Deny, _) => return Says::Deny,
                 (Effect::Allow, Says::Allow(other)) if other >= closeness => {}
@@ -118,7 +119,7 @@ pub fn says(request: &Request<'_>, policy: &Policy, account_is_enough: bool) -> 
     let action = request.action.to_ascii_lowercase();
     let mut decision = Decision::ImplicitDeny(Source::Resource);
     for statement in &policy.statements {
-        let Some(closeness) = concerns(statement, request, &action) else { continue };
+        let Some(closeness) = concerns(statement, request, &action, false) else { continue };
         match statement.effect {
             Effect::Deny => return Decision::ExplicitDeny(Source::Resource),
             Effect::Allow if account_is_enough || closeness != Closeness::Account => decision = Decision::Allowed,
@@ -131,17 +132,17 @@ pub fn says(request: &Request<'_>, policy: &Policy, account_is_enough: bool) -> 
 /// The statements of policies that concern a request: index of the policy, Sid, effect.
 pub type Statements<'a> = Vec<(usize, Option<&'a str>, Effect)>;
 
-/// The statements that concern a request, for showing.
-pub fn matches<'a>(request: &Request<'_>, policies: &[&'a Policy]) -> Statements<'a> {
+/// The statements that concern a request, for showing; `is_bounded` is whether the caller has a permissions boundary.
+pub fn matches<'a>(request: &Request<'_>, policies: &[&'a Policy], is_bounded: bool) -> Statements<'a> {
     let action = request.action.to_ascii_lowercase();
     let all = policies.iter().enumerate().flat_map(|(i, policy)| policy.statements.iter().map(move |s| (i, s)));
-    all.filter(|(_, statement)| concerns(statement, request, &action).is_some())
+    all.filter(|(_, statement)| concerns(statement, request, &action, is_bounded).is_some())
         .map(|(i, statement)| (i, statement.sid.as_deref(), statement.effect))
         .collect()
 }
 
 /// Whether a statement is about a request, and how exactly it names who asks.
-fn concerns(statement: &Statement, request: &Request<'_>, action: &str) -> Option<Closeness> {
+fn concerns(statement: &Statement, request: &Request<'_>, action: &str, is_bounded: bool) -> Option<Closeness> {
     if statement.actions.inner.cover(action) == statement.actions.negated {
         return None;
     }
@@ -157,7 +158,8 @@ fn concerns(statement: &Statement, request: &Request<'_>, action: &str) -> Optio
     let closeness = match &statement.principals {
         None => Closeness::Exact,
         Some(names) if names.negated => {
-            if names.inner.spares(request.principal) {
+            // On AWS `NotPrincipal` allows nothing, and its denials spare nobody who has a permissions boundary.
+            if statement.effect == Effect::Allow || (!is_bounded && names.inner.spare(request.principal)) {
                 return None;
             }
             Closeness::Exact
@@ -265,12 +267,36 @@ mod tests {
             Decision::ImplicitDeny(Source::Session)
         );
         assert_eq!(decision(&narrowed, Some(&of_session), SESSION, "ecs:RunTask"), Decision::Allowed);
-        let denying = policy(
-            r#"[{"Effect":"Deny","NotPrincipal":{"AWS":"arn:aws:iam::123456789012:user/ann"},"Action":"*","Resource":"*"}]"#,
-        );
-        let all = grants(r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#);
-        assert_eq!(decision(&all, Some(&denying), USER, "ecs:RunTask"), Decision::Allowed);
-        assert_eq!(decision(&all, Some(&denying), SESSION, "ecs:RunTask"), Decision::ExplicitDeny(Source::Resource));
+    }
+
+    #[test]
+    fn a_denial_of_all_others_spares_whom_it_names_with_role_and_account() {
+        const ALL: &str = r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#;
+        let to = |effect: &str, names: &[&str]| {
+            policy(&format!(
+                r#"[{{"Effect":"{effect}","NotPrincipal":{{"AWS":{names:?}}},"Action":"*","Resource":"*"}}]"#
+            ))
+        };
+        let run = |grants: &Grants, names: &[&str], principal| {
+            decision(grants, Some(&to("Deny", names)), principal, "ecs:RunTask").is_allowed()
+        };
+        let [user, root] = ["arn:aws:iam::123456789012:user/ann", "arn:aws:iam::123456789012:root"];
+        let [role, session] = ["arn:aws:iam::123456789012:role/web", "arn:aws:sts::123456789012:assumed-role/web/s"];
+        let all = grants(ALL);
+        assert!(run(&all, &[user, root], USER));
+        assert!(run(&all, &[user, "123456789012"], USER));
+        assert!(run(&all, &["*"], USER));
+        for others in [&[user][..], &[root], &["arn:aws:iam::123456789012:user/bob", root], &[]] {
+            assert!(!run(&all, others, USER), "{others:?}");
+        }
+        assert!(run(&all, &[session, role, root], SESSION));
+        for others in [&[session, root][..], &[role, root], &[session, role], &[user, root]] {
+            assert!(!run(&all, others, SESSION), "{others:?}");
+        }
+        let bounded = Grants { boundary: Some(policy(ALL)), ..grants(ALL) };
+        assert!(!run(&bounded, &[user, root], USER));
+        let allowing = to("Allow", &["arn:aws:iam::123456789012:user/bob"]);
+        assert!(!decision(&Grants::default(), Some(&allowing), USER, "ecs:RunTask").is_allowed());
     }
 
     #[test]
@@ -290,7 +316,7 @@ mod tests {
             Decision::ImplicitDeny(Source::Identity)
         );
         let policies: Vec<&Policy> = grants.identity.iter().map(|named| &named.policy).collect();
-        assert_eq!(matches(&request, &policies), [(0, Some("mine"), Effect::Allow)]);
+        assert_eq!(matches(&request, &policies, false), [(0, Some("mine"), Effect::Allow)]);
         assert_eq!(policies[0].keys(), ["aws:PrincipalTag/team", "ecs:cluster"]);
     }
 

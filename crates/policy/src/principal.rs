@@ -66,10 +66,14 @@ impl Names {
         }
     }
 
-    /// Whether `NotPrincipal` with these names spares the principal. A session is spared only when its role and account
-    /// are named, too, in IAM; here any of the names is enough, as it is for users.
-    pub fn spares(&self, principal: Principal<'_>) -> bool {
-        self.meet(principal).is_some()
+    /// Whether a denial by `NotPrincipal` with these names leaves the principal out. AWS looks at the account, then at the
+    /// role, then at the user or session, and denies at the first that is not named: the account's name alone spares only
+    /// the account itself, and a user's name spares nobody without the account's.
+    pub fn spare(&self, principal: Principal<'_>) -> bool {
+        let Principal::Aws { arn, role, account } = principal else { return self.meet(principal).is_some() };
+        let names = |arn: &str| self.aws.iter().any(|name| name == arn);
+        let names_account = || self.aws.iter().any(|name| name == account || is_root_of(name, account));
+        self.everyone || names("*") || (names(arn) && role.is_none_or(names) && names_account())
     }
 }
 

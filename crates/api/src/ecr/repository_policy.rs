@@ -75,6 +75,8 @@ pub fn check(text: &str) -> Result<(), AwsError> {
     let valid = |statement: &Value| {
         matches!(statement["Effect"].as_str(), Some("Allow" | "Deny"))
             && one_of(statement, "Principal", "NotPrincipal")
+            // Everybody but a few can be denied, not allowed.
+            && (statement["NotPrincipal"].is_null() || statement["Effect"] == "Deny")
             && one_of(statement, "Action", "NotAction")
             // A repository's policy speaks of the repository: ECR takes no other resource.
             && statement["Resource"].is_null()
@@ -117,6 +119,7 @@ mod tests {
             "[]",
             &text.replace("Allow", "Maybe"),
             &text.replace("Principal", "Princip"),
+            &text.replace("Principal", "NotPrincipal"),
             &text.replace("Sid", "NotAction"),
         ] {
             assert!(refusal(set(wrong)).contains("Invalid repository policy provided"), "{wrong}");

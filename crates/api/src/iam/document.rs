@@ -84,12 +84,12 @@ fn check_statement(statement: &Map<String, Value>, purpose: Purpose) -> Result<(
 }
 
 fn check_trust(statement: &Map<String, Value>) -> Result<(), AwsError> {
-    for field in ["Resource", "NotResource"] {
+    for field in ["Resource", "NotResource", "NotPrincipal"] {
         if statement.contains_key(field) {
             return Err(malformed_policy(format!("Has prohibited field {field}")));
         }
     }
-    let Some(principal) = statement.get("Principal").or_else(|| statement.get("NotPrincipal")) else {
+    let Some(principal) = statement.get("Principal") else {
         return Err(malformed_policy("Missing required field Principal"));
     };
     check_principal(principal)?;
@@ -196,6 +196,8 @@ mod tests {
         };
         assert_eq!(with("Resource", json!("*")), "Has prohibited field Resource");
         assert_eq!(with("Principal", Value::Null), "Missing required field Principal");
+        let others = json!({"Effect": "Deny", "NotPrincipal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"});
+        assert_eq!(refusal(Purpose::Trust, others).as_deref(), Some("Has prohibited field NotPrincipal"));
         assert_eq!(with("Action", Value::Null), "Missing required field Action");
         assert_eq!(with("Effect", Value::Null), "Missing required field Effect");
         assert_eq!(with("Effect", json!("allow")), "The policy failed legacy parsing");

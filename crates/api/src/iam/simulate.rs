@@ -229,13 +229,14 @@ impl Simulation {
             Decision::ImplicitDeny(_) => return Vec::new(),
         };
         let policies: Vec<&Policy> = self.policies.iter().map(|(_, _, policy)| policy).collect();
-        let of_identity = longshore_policy::matches(request, &policies).into_iter();
+        let is_bounded = self.boundary.is_some();
+        let of_identity = longshore_policy::matches(request, &policies, is_bounded).into_iter();
         let mut all: Vec<Statement> = of_identity
             .filter(|(_, _, own)| *own == effect)
             .map(|(i, ..)| statement(&self.policies[i].0, self.policies[i].1))
             .collect();
         if let Some(policy) = &self.resource_policy {
-            let of_resource = longshore_policy::matches(request, &[policy]).into_iter();
+            let of_resource = longshore_policy::matches(request, &[policy], is_bounded).into_iter();
             all.extend(
                 of_resource
                     .filter(|(_, _, own)| *own == effect)

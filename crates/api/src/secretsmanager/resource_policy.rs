@@ -112,6 +112,9 @@ fn parse(text: &str) -> Result<Value, String> {
                 return Err(format!("a statement needs one of {} and {}.", pair.0, pair.1));
             }
         }
+        if has("NotPrincipal") && statement["Effect"] == "Allow" {
+            return Err("a statement with NotPrincipal needs the Effect Deny.".to_owned());
+        }
     }
     Ok(document)
 }
@@ -174,6 +177,7 @@ mod tests {
         assert!(refused(put(OPEN, true)).starts_with("PublicPolicyException: "));
         assert!(refused(put("{", false)).starts_with("MalformedPolicyDocumentException: "));
         assert!(refused(put(r#"{"Statement":{"Effect":"allow"}}"#, false)).contains("Effect"));
+        assert!(refused(put(&OPEN.replace("Principal", "NotPrincipal"), false)).contains("NotPrincipal"));
     }
 
     #[test]
