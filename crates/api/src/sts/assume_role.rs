@@ -1,7 +1,7 @@
 //! AssumeRole: credentials of a role for whoever its trust policy names.
 
 use super::session;
-use crate::identity::{Ask, Fields, is_trusted, managed_document};
+use crate::identity::{self, Ask, Fields, is_trusted, managed_document};
 use crate::{Cx, iam};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::sts::{AssumeRoleInput, AssumeRoleOutput, AssumedRoleUser, PolicyDescriptorType, Tag, codes};
@@ -15,6 +15,9 @@ use std::time::Duration;
 
 /// Sessions that are begun with a session's credentials last no longer, whatever the role allows.
 const CHAINED_SECONDS_MAX: i32 = 3600;
+
+const TAG_SESSION: &str = "sts:TagSession";
+const SET_SOURCE_IDENTITY: &str = "sts:SetSourceIdentity";
 
 pub fn assume_role(tx: &mut Tx, cx: &Cx, input: AssumeRoleInput) -> Result<AssumeRoleOutput, AwsError> {
     refuse_unsupported(&input)?;
@@ -33,7 +36,7 @@ pub fn assume_role(tx: &mut Tx, cx: &Cx, input: AssumeRoleInput) -> Result<Assum
     let policies = session_policies(tx, cx, input.policy.as_deref(), input.policy_arns.as_deref())?;
     let (tags, transitive_tags) = session_tags(&input, before.as_deref())?;
     let packed_policy_size = packed_size(input.policy.as_deref(), input.policy_arns.as_deref(), &tags)?;
-    let source_identity = source_identity(&input, before.as_deref())?;
+    let source_identity = source_identity(&input, before.as_deref()).map(str::to_owned);
     let session = RoleSession {
         role_arn: arn::role(&cx.scope.account, &role.path, &role.name),
         role_id: role.id.clone(),
@@ -73,7 +76,7 @@ fn refuse_unsupported(input: &AssumeRoleInput) -> Result<(), AwsError> {
     }
 }
 
-/// The role has to be trusting, and for tags and a source identity expressly so.
+/// The role has to be trusting, and expressly so for tags and a source identity, those that a chain hands on included.
 fn check_trust(
     state: &Snapshot,
     cx: &Cx,
@@ -85,14 +88,17 @@ fn check_trust(
     let ask = Ask { state, cx, operation: "AssumeRole", fields: &fields };
     let has_tags = input.tags.as_ref().is_some_and(|tags| !tags.is_empty())
         || before.is_some_and(|session| !session.transitive_tags.is_empty());
-    let actions = [
-        ("sts:AssumeRole", true),
-        ("sts:TagSession", has_tags),
-        ("sts:SetSourceIdentity", input.source_identity.is_some()),
-    ];
-    match actions.into_iter().find(|(action, is_asked)| *is_asked && !is_trusted(&ask, role, action)) {
-        Some((action, _)) => Err(denied(cx, action, &input.role_arn)),
-        None => Ok(()),
+    let source_identity = source_identity(input, before);
+    let actions = [("sts:AssumeRole", true), (TAG_SESSION, has_tags), (SET_SOURCE_IDENTITY, source_identity.is_some())];
+    if let Some((action, _)) = actions.iter().find(|(action, is_asked)| *is_asked && !is_trusted(&ask, role, action)) {
+        return Err(denied(cx, action, &input.role_arn));
+    }
+    let inherited = before.and_then(|session| session.source_identity.as_deref());
+    match (&cx.enforced, inherited) {
+        (_, Some(_)) if inherited != source_identity => Err(denied(cx, SET_SOURCE_IDENTITY, &input.role_arn)),
+        // In a chain the caller's own policies have to allow it, too, even where the trust policy names the caller.
+        (Some(enforced), Some(_)) => identity::authorize(&ask, enforced, "sts", SET_SOURCE_IDENTITY, &input.role_arn),
+        _ => Ok(()),
     }
 }
 
@@ -190,15 +196,9 @@ pub fn parse_tags(given: Option<&[Tag]>) -> Result<Tags, AwsError> {
     Ok(tags)
 }
 
-/// Once set, it stays through every role that is assumed.
-fn source_identity(input: &AssumeRoleInput, before: Option<&RoleSession>) -> Result<Option<String>, AwsError> {
-    let inherited = before.and_then(|session| session.source_identity.clone());
-    match (&input.source_identity, inherited) {
-        (Some(given), Some(inherited)) if *given != inherited => {
-            Err(validation("The SourceIdentity of a session cannot be changed."))
-        }
-        (given, inherited) => Ok(inherited.or_else(|| given.clone())),
-    }
+/// What the request gives, else what the caller's session hands on: once set, it stays through every role.
+fn source_identity<'a>(input: &'a AssumeRoleInput, before: Option<&'a RoleSession>) -> Option<&'a str> {
+    input.source_identity.as_deref().or_else(|| before?.source_identity.as_deref())
 }
 
 /// The role of an ARN of this account; the path must be the role's.
@@ -391,5 +391,61 @@ mod tests {
             assert!(session.transitive_tags.contains("team"));
             assert_eq!(session.source_identity.as_deref(), Some("ann"));
         });
+    }
+
+    /// The context of a session of the role `from` that `ann` began, in iam mode; the role's policy is this statement.
+    fn chained(fixture: &Fixture, statement: &str) -> Cx {
+        let mut cx = fixture.user("{}");
+        let session = RoleSession {
+            role_arn: "arn:aws:iam::123456789012:role/from".to_owned(),
+            role_id: "AROAFROM".to_owned(),
+            session_name: "me".to_owned(),
+            source_identity: Some("ann".to_owned()),
+            ..session::new(&cx, Duration::from_secs(3600))
+        };
+        let policy = format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#);
+        cx.caller = fixture.write(move |tx, cx| {
+            let web = tx.roles().get(&(cx.scope.account.clone(), "web".to_owned())).expect("the other role");
+            let role = Role {
+                name: "from".to_owned(),
+                path: "/".to_owned(),
+                id: session.role_id.clone(),
+                inline_policies: [("own".to_owned(), policy)].into(),
+                ..web.as_ref().clone()
+            };
+            tx.roles().put((cx.scope.account.clone(), role.name.clone()), role);
+            session::caller(tx, Arc::new(session))
+        });
+        cx
+    }
+
+    #[test]
+    fn a_chain_hands_its_source_identity_on_where_trust_and_own_policies_let_it() {
+        const ARN: &str = "arn:aws:iam::123456789012:role/app/web";
+        const BOTH: &str = r#"{"Effect":"Allow","Action":["sts:AssumeRole","sts:SetSourceIdentity"],"Resource":"*"}"#;
+        const TRUSTING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:role/from"},"Action":["sts:AssumeRole","sts:SetSourceIdentity"],"Condition":{"StringEquals":{"sts:SourceIdentity":"ann"}}}]}"#;
+        let assume = |trust: &str, own: &str, source_identity: Option<&str>| {
+            let fixture = with_role(trust);
+            let cx = chained(&fixture, own);
+            let input = AssumeRoleInput { source_identity: source_identity.map(str::to_owned), ..input(ARN) };
+            let written =
+                fixture.store.write_blocking(move |tx| assume_role(tx, &cx, input)).expect("a store in memory");
+            written.map(|output| output.source_identity).map_err(|error| error.message)
+        };
+        let refused = |because: &str| {
+            let caller = "arn:aws:sts::123456789012:assumed-role/from/me";
+            Err(format!(
+                "User: {caller} is not authorized to perform: sts:SetSourceIdentity on resource: {ARN}{because}"
+            ))
+        };
+        assert_eq!(assume(TRUSTING, BOTH, None), Ok(Some("ann".to_owned())));
+        assert_eq!(assume(TRUSTING, BOTH, Some("ann")), Ok(Some("ann".to_owned())));
+        assert!(assume(TRUSTING, BOTH, Some("bob")).is_err());
+        assert_eq!(assume(OWN_ACCOUNT, BOTH, None), refused(""));
+        let own_account = &OWN_ACCOUNT.replace("sts:AssumeRole", "sts:*");
+        assert_eq!(assume(own_account, BOTH, None), Ok(Some("ann".to_owned())));
+        assert_eq!(assume(own_account, BOTH, Some("bob")), refused(""));
+        let because = " because no identity-based policy allows the sts:SetSourceIdentity action";
+        assert_eq!(assume(TRUSTING, &BOTH.replace("sts:SetSourceIdentity", "sts:TagSession"), None), refused(because));
     }
 }

@@ -24,7 +24,11 @@ pub fn context<'a>(ask: &Ask<'a>, name: &str) -> Option<Values<'a>> {
     match name {
         "externalid" => ask.get("ExternalId").map(Values::one),
         "rolesessionname" => ask.get("RoleSessionName").map(Values::one),
-        "sourceidentity" => ask.get("SourceIdentity").map(Values::one),
+        // A session hands its own on to the role that it assumes.
+        "sourceidentity" => {
+            let inherited = || ask.cx.caller.session.as_ref()?.source_identity.as_deref();
+            ask.get("SourceIdentity").or_else(inherited).map(Values::one)
+        }
         "durationseconds" => ask.get("DurationSeconds").map(Values::one),
         "transitivetagkeys" => {
             let keys: Vec<_> = ask.all("TransitiveTagKeys").map(Cow::Borrowed).collect();
