@@ -148,8 +148,10 @@ fn text_is(pattern: &Pattern, context: &dyn Context, text: &str) -> bool {
 }
 
 fn is_met(test: Test, own: &Pattern, given: &str, context: &dyn Context) -> bool {
-    if test == Test::StringLike {
-        return own.is_like(given, context);
+    match test {
+        Test::StringLike => return own.is_like(given, context),
+        Test::Arn => return own.is_like_arn(given, context),
+        _ => {}
     }
     let Some(own_text) = own.text(context) else { return false };
     match test {
@@ -164,23 +166,7 @@ fn is_met(test: Test, own: &Pattern, given: &str, context: &dyn Context) -> bool
             compare.holds(time::parse(given).zip(time::parse(&own_text)).map(|(given, own)| given.cmp(&own)))
         }
         Test::IpAddress => is_within(given, &own_text),
-        Test::Arn => arn_is_like(&own_text, given),
-        Test::StringLike | Test::Null => unreachable!("they are decided above"),
-    }
-}
-
-/// The parts between the first five colons are compared one by one.
-fn arn_is_like(pattern: &str, arn: &str) -> bool {
-    let mut parts = arn.splitn(6, ':');
-    let mut patterns = pattern.splitn(6, ':');
-    loop {
-        match (patterns.next(), parts.next()) {
-            (None, None) => return true,
-            (Some(pattern), Some(part)) if crate::is_like(pattern, part) => {}
-            // `*` alone is every ARN.
-            (Some("*"), None) => {}
-            _ => return pattern == "*",
-        }
+        Test::StringLike | Test::Arn | Test::Null => unreachable!("they are decided above"),
     }
 }
 
@@ -267,6 +253,30 @@ mod tests {
         ] {
             assert_eq!(holds(operator, key, values), expected, "{operator} {key} {values:?}");
         }
+    }
+
+    #[test]
+    fn wildcards_in_a_variables_value_are_mere_characters() {
+        let mut context = MapContext::default();
+        context.set("aws:username", vec!["a*".to_owned()]);
+        context.set("aws:PrincipalTag/part", vec!["a:b".to_owned()]);
+        let holds = |operator: &str, pattern: &str, given: &str| {
+            let mut context = context.clone();
+            context.set("s:given", vec![given.to_owned()]);
+            let operator = Operator::parse(operator).expect("an operator");
+            Condition { operator, key: "s:given".to_owned(), values: vec![Pattern::compile(pattern, true)] }
+                .holds(&context)
+        };
+        for operator in ["ArnLike", "ArnEquals", "StringLike"] {
+            let pattern = "arn:aws:ecs:*:1:task/${aws:username}/*";
+            assert!(holds(operator, pattern, "arn:aws:ecs:r:1:task/a*/b"), "{operator}");
+            assert!(!holds(operator, pattern, "arn:aws:ecs:r:1:task/ab/b"), "{operator}");
+            assert!(!holds(operator, "${aws:none}", "arn:aws:ecs:r:1:task/a"), "{operator}");
+        }
+        assert!(!holds("ArnNotLike", "arn:aws:ecs:*:*:task/a${*}", "arn:aws:ecs:r:1:task/a*"));
+        assert!(holds("ArnNotLike", "arn:aws:ecs:*:*:task/a${*}", "arn:aws:ecs:r:1:task/ab"));
+        // A colon of a value parts an ARN as one of the policy does.
+        assert!(holds("ArnLike", "arn:aws:${aws:PrincipalTag/part}:1:*", "arn:aws:a:b:1:task/x"));
     }
 
     #[test]

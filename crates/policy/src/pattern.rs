@@ -74,6 +74,16 @@ impl Pattern {
         }
     }
 
+    /// Whether `arn` is like this, part by part between the first five colons; `*` alone is every ARN.
+    pub fn is_like_arn(&self, arn: &str, context: &dyn Context) -> bool {
+        if self.is_any() {
+            return true;
+        }
+        let Some(tokens) = resolve(&self.parts, context) else { return false };
+        let (patterns, parts) = (split_arn(&tokens), arn.splitn(ARN_PARTS, ':'));
+        patterns.len() == parts.clone().count() && patterns.iter().zip(parts).all(|(own, part)| matches(own, part))
+    }
+
     /// The text it stands for when wildcards are mere characters; `None` for a variable without a value.
     pub fn text<'a>(&'a self, context: &'a dyn Context) -> Option<Cow<'a, str>> {
         if let [Part::Text(text)] = &self.parts[..] {
@@ -129,6 +139,34 @@ fn resolve<'a>(parts: &'a [Part], context: &'a dyn Context) -> Option<Vec<Token<
         })
     };
     parts.iter().map(token).collect()
+}
+
+/// The resource, which may have colons itself, is the last of them.
+const ARN_PARTS: usize = 6;
+
+/// The tokens of each part of an ARN.
+fn split_arn<'a>(tokens: &'a [Token<'_>]) -> Vec<Vec<Token<'a>>> {
+    let mut parts = Vec::new();
+    let mut part = Vec::new();
+    for token in tokens {
+        match token {
+            Token::Any => part.push(Token::Any),
+            Token::One => part.push(Token::One),
+            Token::Text(text) => {
+                let mut rest = text.as_ref();
+                while parts.len() + 1 < ARN_PARTS
+                    && let Some((head, tail)) = rest.split_once(':')
+                {
+                    part.push(Token::Text(Cow::Borrowed(head)));
+                    parts.push(std::mem::take(&mut part));
+                    rest = tail;
+                }
+                part.push(Token::Text(Cow::Borrowed(rest)));
+            }
+        }
+    }
+    parts.push(part);
+    parts
 }
 
 /// Greedy with one place to come back to: after a later `*` fits, no earlier one has to be tried again.
