@@ -60,6 +60,13 @@ impl Response {
 
 const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
+/// A structure as AWS JSON has it, without white space.
+pub fn to_json(shape: &impl Shape) -> String {
+    let mut w = JsonWriter::with_capacity(512);
+    shape.write(&mut w);
+    w.finish()
+}
+
 /// The response to a call that succeeded.
 pub fn encode_output<O: Operation>(protocol: Protocol, output: &O::Output, request_id: &str) -> Response {
     write_output(O::SCHEMA, protocol, request_id, &|w| output.write_members(w))

@@ -25,7 +25,7 @@ mod validate;
 pub use call::{Call, Head};
 pub use content::{Refusal, inflate};
 pub use decode::{decode, read_input};
-pub use encode::{Response, encode_error, encode_output, write_output};
+pub use encode::{Response, encode_error, encode_output, to_json, write_output};
 pub use form::percent_encode;
 pub use identify::{Identified, Parts, Refused, identify, identify_among, is_aws};
 pub use sigv4::{Credential, parse_header};

@@ -7,6 +7,7 @@ use super::{capacity, environment_files, error, execute_command, names, network,
 use crate::Cx;
 use longshore_aws_model::ecs::{self as wire, Failure, RunTaskInput, RunTaskOutput};
 use longshore_aws_model::{AwsError, ErrorMember};
+use longshore_aws_wire::to_json;
 use longshore_planner::{capacity as shares, fargate};
 use longshore_store::Tx;
 use longshore_store::tables::Tasks;
@@ -19,6 +20,8 @@ use std::time::Duration;
 /// Characters of an idempotency token.
 const CLIENT_TOKEN_MAX: usize = 64;
 const STARTED_BY_MAX: usize = 128;
+/// Characters of the JSON of all overrides of a call.
+const OVERRIDES_MAX: usize = 8192;
 const CLIENT_TOKEN_LASTS: Duration = Duration::from_secs(24 * 3600);
 
 pub fn run_task(tx: &mut Tx, cx: &Cx, input: RunTaskInput) -> Result<RunTaskOutput, AwsError> {
@@ -158,6 +161,9 @@ pub fn check_platform_version(version: Option<&str>) -> Result<(), AwsError> {
 }
 
 fn overrides(mut given: wire::TaskOverride, definition: &TaskDefinition) -> Result<TaskOverride, AwsError> {
+    if to_json(&given).chars().count() > OVERRIDES_MAX {
+        return Err(error::invalid(format!("Container Overrides length must be at most {OVERRIDES_MAX}")));
+    }
     // As in task definitions, no name is none.
     given.task_role_arn.take_if(|role| role.is_empty());
     given.execution_role_arn.take_if(|role| role.is_empty());
@@ -268,6 +274,26 @@ mod tests {
             assert_eq!(code, "InvalidParameterException");
             assert!(message.contains(if group == "batch" { "startedBy" } else { "service:" }), "{message}");
         }
+    }
+
+    #[test]
+    fn overrides_have_8192_characters_of_json_at_most() {
+        const AROUND: usize = r#"{"containerOverrides":[{"name":"app","command":[""]}]}"#.len();
+        let world = World::new();
+        let run = |length: usize| {
+            let container = wire::ContainerOverride {
+                name: Some("app".to_owned()),
+                command: Some(vec!["ä".repeat(length)]),
+                ..Default::default()
+            };
+            let given = wire::TaskOverride { container_overrides: Some(vec![container]), ..Default::default() };
+            world.run_task(|input| input.overrides = Some(given)).map_err(|error| error.to_string())
+        };
+        assert!(run(OVERRIDES_MAX - AROUND).is_ok());
+        assert_eq!(
+            run(OVERRIDES_MAX - AROUND + 1).expect_err("one more"),
+            "InvalidParameterException: Container Overrides length must be at most 8192"
+        );
     }
 
     #[test]
