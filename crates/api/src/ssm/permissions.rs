@@ -64,3 +64,19 @@ fn tagged(ask: &Ask<'_>) -> Vec<String> {
 fn tagged_parameter(ask: &Ask<'_>) -> Vec<String> {
     if ask.get("Tags.Key").is_some() { parameter(ask) } else { Vec::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Fixture, asked};
+    use longshore_aws_model::ssm::{GetParametersByPath, GetParametersByPathInput};
+
+    #[test]
+    fn a_path_is_asked_for_as_it_is_written() {
+        let fixture = Fixture::new();
+        for path in ["/prod", "/prod/", "/"] {
+            let input = GetParametersByPathInput { path: path.to_owned(), ..Default::default() };
+            let arn = format!("arn:aws:ssm:us-east-1:123456789012:parameter{path}");
+            assert_eq!(asked::<GetParametersByPath>(&fixture, &input), [format!("ssm:GetParametersByPath {arn}")]);
+        }
+    }
+}
