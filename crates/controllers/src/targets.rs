@@ -1,7 +1,7 @@
 //! Targets: what the data plane says of them, and when a draining one is gone.
 
 use crate::Environment;
-use longshore_api::elbv2::usage::Usage;
+use longshore_api::elbv2::usage;
 use longshore_store::tables::Targets;
 use longshore_store::{Snapshot, Store, StoreError, Table, Tx};
 use longshore_types::elbv2::{LoadBalancerState, Target, TargetHealth, TargetState};
@@ -111,26 +111,16 @@ fn gone_at(state: &Snapshot, scope: &Scope, target: &Target) -> Option<Timestamp
     let since = target.draining_since?;
     let group = state.target_groups().get(&(scope.clone(), target.target_group.clone()));
     let delay = group.map_or(0, |group| group.deregistration_delay_seconds());
-    if !is_used(state, scope, &target.target_group) {
+    if !usage::is_used(state, scope, &target.target_group) {
         return Some(since);
     }
     Some(since + Duration::from_secs(u64::from(delay)) + SLACK)
 }
 
-/// Whether a listener or a rule forwards to the target group.
-pub fn is_used(state: &Snapshot, scope: &Scope, target_group: &str) -> bool {
-    let forwards = |actions: &[longshore_types::elbv2::Action]| {
-        actions.iter().any(|action| action.target_groups().any(|arn| arn == target_group))
-    };
-    state.listeners().prefix(scope).any(|listener| forwards(&listener.default_actions))
-        || state.rules().prefix(scope).any(|rule| forwards(&rule.actions))
-}
-
 /// Whether the load balancer that forwards to a target, if any does, is enabled in its zone.
 pub fn is_in_enabled_zone(state: &Snapshot, scope: &Scope, target: &Target) -> bool {
-    let usage = Usage::of(state, scope);
-    let users = usage.load_balancers(&target.target_group);
-    let mut users = users.filter_map(|arn| state.load_balancers().get(&(scope.clone(), arn.to_owned())));
+    let users = usage::load_balancers(state, scope, &target.target_group).into_iter();
+    let mut users = users.filter_map(|arn| state.load_balancers().get(&(scope.clone(), arn)));
     target
         .zone
         .as_ref()

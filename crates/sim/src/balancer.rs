@@ -3,6 +3,7 @@
 
 use crate::pipe::{self, pipe};
 use crate::world::{World, lock};
+use longshore_api::elbv2::usage;
 use longshore_controllers::agent_link::Generations;
 use longshore_controllers::targets;
 use longshore_store::tables::{Listeners, LoadBalancers, Rules, TargetGroups, Targets};
@@ -95,7 +96,7 @@ fn configuration(state: &Snapshot) -> Config {
         let wanted = Wanted {
             address: target.address,
             registered_at: target.registered_at,
-            used: targets::is_used(state, &scope, &arn),
+            used: usage::is_used(state, &scope, &arn),
             draining: target.draining_since.is_some(),
             delay: Duration::from_secs(u64::from(group.deregistration_delay_seconds())),
             interval: Duration::from_secs(u64::from(group.health_check.interval_seconds.max(1))),

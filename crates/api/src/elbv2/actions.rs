@@ -1,8 +1,7 @@
 //! Actions of listeners and rules: read, checked, and what they refer to.
 
 use super::authenticate::{self, Owner};
-use super::usage::Usage;
-use super::{error, limits, names};
+use super::{error, limits, names, usage};
 use crate::Cx;
 use crate::vault::Vault;
 use longshore_aws_model::AwsError;
@@ -47,7 +46,6 @@ pub fn parse(
         ));
     }
     authenticate::check_protocol(owner.protocol, &actions)?;
-    let usage = Usage::of(state, scope);
     for arn in actions.iter().flat_map(Action::target_groups) {
         let group = names::target_group(state, scope, arn)?;
         if group.vpc != load_balancer.vpc {
@@ -56,14 +54,14 @@ pub fn parse(
                 load_balancer.vpc
             )));
         }
-        if usage.load_balancers(arn).any(|used| used != load_balancer.arn) {
+        if usage::load_balancers(state, scope, arn).iter().any(|used| *used != load_balancer.arn) {
             let text =
                 format!("The following target groups cannot be associated with more than one load balancer: {arn}");
             return Err(AwsError::new(codes::TARGET_GROUP_ASSOCIATION_LIMIT, text));
         }
     }
-    let mut groups = usage.target_groups(&load_balancer.arn);
-    groups.extend(actions.iter().flat_map(Action::target_groups));
+    let mut groups = usage::target_groups(state, scope, &load_balancer.arn);
+    groups.extend(actions.iter().flat_map(Action::target_groups).map(str::to_owned));
     limits::check(&limits::TARGET_GROUPS_PER_LOAD_BALANCER, groups.len())?;
     Ok((actions, order))
 }

@@ -1,7 +1,6 @@
 //! CreateTargetGroup: of addresses, over HTTP or HTTPS, in any version that a load balancer speaks.
 
 use super::error::refuse;
-use super::usage::Usage;
 use super::{error, health_check, limits, names, tags, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
@@ -52,7 +51,6 @@ pub fn create_target_group(
         created_at: cx.now,
         tags: tags::parse(&input.tags.unwrap_or_default())?,
     };
-    let usage = Usage::of(tx, &cx.scope);
     if let Some(existing) = tx.target_groups().find(&TargetGroups::BY_NAME, &(cx.scope.clone(), row.name.clone())) {
         let same = existing.port == row.port
             && existing.vpc == row.vpc
@@ -62,10 +60,10 @@ pub fn create_target_group(
             let text = format!("A target group with the same name '{}' exists, but with different settings", row.name);
             return Err(AwsError::new(codes::DUPLICATE_TARGET_GROUP_NAME, text));
         }
-        return Ok(CreateTargetGroupOutput { target_groups: Some(vec![view::target_group(&existing, &usage)]) });
+        return Ok(CreateTargetGroupOutput { target_groups: Some(vec![view::target_group(tx, &cx.scope, &existing)]) });
     }
     limits::check(&limits::TARGET_GROUPS, tx.target_groups().prefix(&cx.scope).count() + 1)?;
-    let sent = view::target_group(&row, &usage);
+    let sent = view::target_group(tx, &cx.scope, &row);
     tx.target_groups().put((cx.scope.clone(), row.arn.clone()), row);
     Ok(CreateTargetGroupOutput { target_groups: Some(vec![sent]) })
 }

@@ -1,7 +1,6 @@
 //! DeleteTargetGroup: with its targets. Deleting one that is gone succeeds.
 
-use super::usage::Usage;
-use super::{error, names};
+use super::{error, names, usage};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{DeleteTargetGroupInput, DeleteTargetGroupOutput, codes};
@@ -18,7 +17,7 @@ pub fn delete_target_group(
         Err(error) if error.code == codes::TARGET_GROUP_NOT_FOUND => return Ok(DeleteTargetGroupOutput {}),
         Err(error) => return Err(error),
     }
-    if Usage::of(tx, &cx.scope).is_used(arn) {
+    if usage::is_used(tx, &cx.scope, arn) {
         return Err(error::resource_in_use(format!(
             "Target group '{arn}' is currently in use by a listener or a rule"
         )));

@@ -1,8 +1,7 @@
 //! DescribeTargetGroups.
 
 use super::list::{Paging, given, only_one};
-use super::usage::Usage;
-use super::{error, names, view};
+use super::{error, names, usage, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{DescribeTargetGroupsInput, DescribeTargetGroupsOutput};
@@ -22,12 +21,11 @@ pub fn describe_target_groups(
         ("target group ARNs", arns.is_some()),
         ("target group names", by_name.is_some()),
     ])?;
-    let usage = Usage::of(state, &cx.scope);
     let mut rows: Vec<Arc<TargetGroup>> = match (&input.load_balancer_arn, arns, by_name) {
         (Some(arn), ..) => {
             names::load_balancer(state, &cx.scope, arn)?;
-            let all = state.target_groups().prefix(&cx.scope);
-            all.filter(|row| usage.load_balancers(&row.arn).any(|used| used == arn)).collect()
+            let groups = usage::target_groups(state, &cx.scope, arn).into_iter();
+            groups.filter_map(|group| state.target_groups().get(&(cx.scope.clone(), group))).collect()
         }
         (_, Some(arns), _) => {
             arns.iter().map(|arn| names::target_group(state, &cx.scope, arn)).collect::<Result<_, _>>()?
@@ -38,7 +36,7 @@ pub fn describe_target_groups(
     rows.sort_by(|a, b| a.arn.cmp(&b.arn));
     let paging = Paging { marker: input.marker.as_deref(), page_size: input.page_size };
     let (rows, next_marker) = paging.page(rows.into_iter(), |row| row.arn.clone())?;
-    let target_groups = rows.iter().map(|row| view::target_group(row, &usage)).collect();
+    let target_groups = rows.iter().map(|row| view::target_group(state, &cx.scope, row)).collect();
     Ok(DescribeTargetGroupsOutput { target_groups: Some(target_groups), next_marker })
 }
 

@@ -2,8 +2,7 @@
 
 use super::error::refuse;
 use super::register_targets::parse;
-use super::usage::Usage;
-use super::{names, view};
+use super::{names, usage, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::*;
@@ -17,7 +16,7 @@ pub fn describe_target_health(
 ) -> Result<DescribeTargetHealthOutput, AwsError> {
     refuse!(input; include);
     let group = names::target_group(state, &cx.scope, &input.target_group_arn)?;
-    let is_used = Usage::of(state, &cx.scope).is_used(&group.arn);
+    let is_used = usage::is_used(state, &cx.scope, &group.arn);
     let check_port = |port: u16| match group.health_check.port.as_str() {
         "traffic-port" => port.to_string(),
         fixed => fixed.to_owned(),

@@ -1,6 +1,5 @@
 //! ModifyTargetGroup: its health check.
 
-use super::usage::Usage;
 use super::{health_check, names, view};
 use crate::Cx;
 use longshore_aws_model::AwsError;
@@ -16,7 +15,7 @@ pub fn modify_target_group(
     let mut row = (*row).clone();
     let given = health_check::Given::of_modify(&mut input);
     row.health_check = health_check::changed(&row.health_check, &row.protocol_version, given)?;
-    let sent = view::target_group(&row, &Usage::of(tx, &cx.scope));
+    let sent = view::target_group(tx, &cx.scope, &row);
     tx.target_groups().put((cx.scope.clone(), row.arn.clone()), row);
     Ok(ModifyTargetGroupOutput { target_groups: Some(vec![sent]) })
 }

@@ -1,44 +1,38 @@
-//! Which load balancers forward to which target groups, through listeners and rules.
+//! Which load balancers forward to which target groups, through listeners and rules. Asked for one target after another, so
+//! it is looked up in the tables' indexes: no call walks over an account's rules.
 
 use longshore_store::Snapshot;
+use longshore_store::tables::{Listeners, Rules};
 use longshore_types::Scope;
 use longshore_types::elbv2::Action;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// Load balancers by target group. One walk over an account's listeners and rules.
-pub struct Usage(BTreeMap<String, BTreeSet<String>>);
+/// Whether a listener or a rule forwards to the target group.
+pub fn is_used(state: &Snapshot, scope: &Scope, target_group: &str) -> bool {
+    let key = (scope.clone(), target_group.to_owned());
+    state.listeners().by_index(&Listeners::BY_TARGET_GROUP, &key).next().is_some()
+        || state.rules().by_index(&Rules::BY_TARGET_GROUP, &key).next().is_some()
+}
 
-impl Usage {
-    pub fn of(state: &Snapshot, scope: &Scope) -> Self {
-        let mut usage = Self(BTreeMap::new());
-        for listener in state.listeners().prefix(scope) {
-            usage.add(&listener.default_actions, &listener.load_balancer);
+/// ARNs of the load balancers that forward to the group: one at most.
+pub fn load_balancers(state: &Snapshot, scope: &Scope, target_group: &str) -> BTreeSet<String> {
+    let key = (scope.clone(), target_group.to_owned());
+    let of_rules = state.rules().by_index(&Rules::BY_TARGET_GROUP, &key);
+    let of_rules = of_rules.filter_map(|rule| state.listeners().get(&(scope.clone(), rule.listener.clone())));
+    let listeners = state.listeners().by_index(&Listeners::BY_TARGET_GROUP, &key).chain(of_rules);
+    listeners.map(|listener| listener.load_balancer.clone()).collect()
+}
+
+/// ARNs of the groups that a load balancer forwards to.
+pub fn target_groups(state: &Snapshot, scope: &Scope, load_balancer: &str) -> BTreeSet<String> {
+    let mut groups = BTreeSet::new();
+    let mut add = |actions: &[Action]| groups.extend(actions.iter().flat_map(Action::target_groups).map(str::to_owned));
+    for listener in state.listeners().by_index(&Listeners::BY_LOAD_BALANCER, &(scope.clone(), load_balancer.to_owned()))
+    {
+        add(&listener.default_actions);
+        for rule in state.rules().by_index(&Rules::BY_LISTENER, &(scope.clone(), listener.arn.clone())) {
+            add(&rule.actions);
         }
-        for rule in state.rules().prefix(scope) {
-            if let Some(listener) = state.listeners().get(&(scope.clone(), rule.listener.clone())) {
-                usage.add(&rule.actions, &listener.load_balancer);
-            }
-        }
-        usage
     }
-
-    fn add(&mut self, actions: &[Action], load_balancer: &str) {
-        for group in actions.iter().flat_map(Action::target_groups) {
-            self.0.entry(group.to_owned()).or_default().insert(load_balancer.to_owned());
-        }
-    }
-
-    /// ARNs of the load balancers that forward to the group: one at most.
-    pub fn load_balancers(&self, target_group: &str) -> impl Iterator<Item = &str> {
-        self.0.get(target_group).into_iter().flatten().map(String::as_str)
-    }
-
-    /// ARNs of the groups that a load balancer forwards to.
-    pub fn target_groups<'a>(&'a self, load_balancer: &str) -> BTreeSet<&'a str> {
-        self.0.iter().filter(|(_, users)| users.contains(load_balancer)).map(|(group, _)| group.as_str()).collect()
-    }
-
-    pub fn is_used(&self, target_group: &str) -> bool {
-        self.0.contains_key(target_group)
-    }
+    groups
 }

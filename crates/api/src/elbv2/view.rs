@@ -1,12 +1,11 @@
 //! Stored resources as the API shows them: the only bridge from one to the other.
 
-use super::names;
-use super::transforms;
-use super::usage::Usage;
+use super::{names, transforms, usage};
 use longshore_aws_model::Timestamp as WireTime;
 use longshore_aws_model::elbv2 as wire;
-use longshore_types::Tags;
+use longshore_store::Snapshot;
 use longshore_types::elbv2::*;
+use longshore_types::{Scope, Tags};
 use std::collections::BTreeMap;
 
 pub fn tags(tags: &Tags) -> Vec<wire::Tag> {
@@ -54,7 +53,7 @@ pub fn zones(row: &LoadBalancer) -> Vec<wire::AvailabilityZone> {
     row.nodes.iter().map(zone).collect()
 }
 
-pub fn target_group(row: &TargetGroup, usage: &Usage) -> wire::TargetGroup {
+pub fn target_group(state: &Snapshot, scope: &Scope, row: &TargetGroup) -> wire::TargetGroup {
     let check = &row.health_check;
     wire::TargetGroup {
         target_group_arn: text(&row.arn),
@@ -74,7 +73,7 @@ pub fn target_group(row: &TargetGroup, usage: &Usage) -> wire::TargetGroup {
             "GRPC" => wire::Matcher { http_code: None, grpc_code: text(&check.matcher) },
             _ => wire::Matcher { http_code: text(&check.matcher), grpc_code: None },
         }),
-        load_balancer_arns: Some(usage.load_balancers(&row.arn).map(str::to_owned).collect()),
+        load_balancer_arns: Some(usage::load_balancers(state, scope, &row.arn).into_iter().collect()),
         target_type: text(&row.target_type),
         protocol_version: text(&row.protocol_version),
         ip_address_type: text("ipv4"),

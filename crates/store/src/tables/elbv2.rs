@@ -2,7 +2,7 @@
 
 use crate::table;
 use longshore_types::Scope;
-use longshore_types::elbv2::{Listener, LoadBalancer, Rule, Target, TargetGroup};
+use longshore_types::elbv2::{Action, Listener, LoadBalancer, Rule, Target, TargetGroup};
 use longshore_types::id::*;
 
 table! {
@@ -33,11 +33,20 @@ table! {
 table! {
     pub Listeners: "elbv2-listeners", (Scope, String) => Listener {
         BY_LOAD_BALANCER: "load-balancer", (Scope, String) = |(scope, _), l| vec![(scope.clone(), l.load_balancer.clone())],
+        /// Listeners whose default actions forward to a group.
+        BY_TARGET_GROUP: "target-group", (Scope, String) = |(scope, _), l| target_groups(scope, &l.default_actions),
     }
 }
 
 table! {
     pub Rules: "elbv2-rules", (Scope, String) => Rule {
         BY_LISTENER: "listener", (Scope, String) = |(scope, _), rule| vec![(scope.clone(), rule.listener.clone())],
+        /// Rules that forward to a group.
+        BY_TARGET_GROUP: "target-group", (Scope, String) = |(scope, _), rule| target_groups(scope, &rule.actions),
     }
+}
+
+/// The groups that actions forward to.
+fn target_groups(scope: &Scope, actions: &[Action]) -> Vec<(Scope, String)> {
+    actions.iter().flat_map(Action::target_groups).map(|group| (scope.clone(), group.to_owned())).collect()
 }
