@@ -155,8 +155,12 @@ impl Client {
         self.origin.counts.processed_bytes.add(self.bytes.replace(0));
     }
 
-    fn moved(&self, count: usize) {
+    fn count(&self, count: usize) {
         self.bytes.set(self.bytes.get() + count as u64);
+    }
+
+    fn moved(&self, count: usize) {
+        self.count(count);
         self.call.touch();
     }
 
@@ -208,11 +212,14 @@ impl Client {
         };
         loop {
             match read {
-                Ok(Some(head)) => return Poll::Ready(Next::Request(head)),
+                Ok(Some(head)) => {
+                    self.call.touch();
+                    return Poll::Ready(Next::Request(head));
+                }
                 Ok(None) => {}
                 Err(refusal) => return Poll::Ready(Next::Refused(refusal)),
             }
-            // Empty lines between requests are no beginning of one.
+            // Empty lines between requests are no beginning of one, nor do they keep a connection.
             let is_begun = inbound.partial.iter().any(|byte| !b"\r\n".contains(byte));
             let phase = if is_begun { Phase::Head } else { Phase::Idle };
             if phase != self.call.phase() {
@@ -224,7 +231,7 @@ impl Client {
             }
             let buffer = &mut *self.origin.worker.head_buffer.borrow_mut();
             let mut space = ReadBuf::uninit(&mut buffer[..]);
-            match ready!(self.poll_read(cx, &mut space)) {
+            match ready!(self.poll_read_quietly(cx, &mut space)) {
                 Err(_) => return Poll::Ready(Next::End(End::Aborted)),
                 Ok(0) => return Poll::Ready(Next::End(End::Closed)),
                 Ok(_) => read = inbound.head(space.filled(), self),
@@ -234,9 +241,16 @@ impl Client {
 
     /// Reads what there is; nothing is the end.
     fn poll_read(&self, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        let count = ready!(self.poll_read_quietly(cx, space))?;
+        self.call.touch();
+        Poll::Ready(Ok(count))
+    }
+
+    /// The same, and the idle time-out goes on.
+    fn poll_read_quietly(&self, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         ready!(Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, space))?;
         let count = space.filled().len();
-        self.moved(count);
+        self.count(count);
         Poll::Ready(Ok(count))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::backend::{echo, raw, read_head};
 use crate::client::Connection;
@@ -37,6 +37,30 @@ async fn an_empty_line_begins_no_request() {
     let mut connection = Connection::open(rig.address).await;
     connection.send("\r\n").await;
     assert!(connection.read().await.is_none(), "an idle connection ends without a word");
+}
+
+#[tokio::test]
+async fn empty_lines_do_not_keep_a_connection() {
+    let a = echo("a").await;
+    let rig = rig_with_one_second(&a).await;
+    let mut connection = Connection::open(rig.address).await;
+    connection.get("/").await;
+    let since = Instant::now();
+    let (mut read, mut write) = connection.stream.split();
+    let lines = async {
+        while write.write_all(b"\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut byte = [0];
+    tokio::select! {
+        end = tokio::time::timeout(Duration::from_secs(5), read.read(&mut byte)) => {
+            assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");
+        }
+        () = lines => {}
+    }
+    about_a_second(since);
 }
 
 #[tokio::test]
