@@ -381,17 +381,18 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    /// Ends the upload: `keep` (digest, path) moves the file away. When it fails, the upload stays as it was.
-    /// Returns the size.
+    /// Ends the upload: `keep` (digest, path) moves the file away. When that fails, the upload stays as it was; when what
+    /// comes after it fails, the upload is gone with its file, and its client begins another one. Returns the size.
     pub(crate) fn keep(
-        mut self,
+        self,
         keep: impl FnOnce(&Digest, &Path) -> Result<(), StorageError>,
     ) -> Result<u64, StorageError> {
-        keep(&self.digest, &self.path)?;
+        let kept = keep(&self.digest, &self.path);
         let size_bytes = self.locked.session.offset;
-        self.locked.session.closed = true;
-        self.locked.uploads.forget(self.locked.id);
-        Ok(size_bytes)
+        if kept.is_ok() || !self.path.exists() {
+            self.locked.cancel();
+        }
+        kept.map(|()| size_bytes)
     }
 }
 
@@ -428,6 +429,23 @@ mod tests {
         let sealed = writer.seal(Digest::of(b"hello world")).unwrap();
         let size = sealed.keep(|_, path| fs::rename(path, &kept).at("rename", path)).unwrap();
         assert_eq!((size, fs::read(&kept).unwrap()), (11, b"hello world".to_vec()));
+        assert!(matches!(uploads.lock(&owner("a"), id).await, Err(UploadError::Unknown)));
+        assert_eq!(names_in(&uploads.directory).unwrap(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn an_upload_whose_file_became_a_blob_in_vain_is_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let uploads = Arc::new(Uploads::open(root.path(), 10, 0).unwrap());
+        let id = uploads.begin(&owner("a")).unwrap();
+        uploads.lock(&owner("a"), id).await.unwrap().writer().unwrap().append(b"hello").unwrap();
+        let seal =
+            async || uploads.lock(&owner("a"), id).await.unwrap().writer().unwrap().seal(Digest::of(b"hello")).unwrap();
+        let failure = |path: &Path| Err(io::Error::from(io::ErrorKind::StorageFull)).at("link", path);
+        assert!(seal().await.keep(|_, path| failure(path)).is_err());
+        assert_eq!(uploads.lock(&owner("a"), id).await.unwrap().offset(), 5);
+        let moved = |path: &Path| fs::rename(path, root.path().join("kept")).at("rename", path);
+        assert!(seal().await.keep(|_, path| moved(path).and_then(|()| failure(path))).is_err());
         assert!(matches!(uploads.lock(&owner("a"), id).await, Err(UploadError::Unknown)));
         assert_eq!(names_in(&uploads.directory).unwrap(), Vec::<String>::new());
     }
