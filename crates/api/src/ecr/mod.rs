@@ -66,6 +66,8 @@ pub fn routes(routes: Routes) -> Routes {
         .read::<GetRegistryPolicy>(registry_settings::get_registry_policy)
         .write::<PutRegistryPolicy>(registry_settings::put_registry_policy)
         .write::<DeleteRegistryPolicy>(registry_settings::delete_registry_policy)
+        .read::<GetAccountSetting>(registry_settings::get_account_setting)
+        .write::<PutAccountSetting>(registry_settings::put_account_setting)
         .read::<DescribeRegistry>(registry_settings::describe_registry)
         .write::<PutReplicationConfiguration>(registry_settings::put_replication_configuration)
         .read::<DescribeImageReplicationStatus>(registry_settings::describe_image_replication_status)

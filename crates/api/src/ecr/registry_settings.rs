@@ -25,6 +25,49 @@ pub fn put_replication_configuration(
     Ok(PutReplicationConfigurationOutput { replication_configuration: Some(configuration) })
 }
 
+/// Name, value, and the other values that AWS has or had. Nothing is scanned, there is no registry policy, and the registry
+/// mounts layers of other repositories for whoever may read them: what is so stays so.
+const ACCOUNT_SETTINGS: &[(&str, &str, &[&str])] = &[
+    ("BASIC_SCAN_TYPE_VERSION", "AWS_NATIVE", &["CLAIR"]),
+    ("REGISTRY_POLICY_SCOPE", "V2", &["V1"]),
+    ("BLOB_MOUNTING", "ENABLED", &["DISABLED"]),
+];
+
+/// The value of an account setting, and what else AWS takes for it.
+fn account_setting(name: &str) -> Result<(&'static str, &'static [&'static str]), AwsError> {
+    let found = ACCOUNT_SETTINGS.iter().find(|(own, ..)| *own == name);
+    let (_, value, others) = found.ok_or_else(|| {
+        let names: Vec<_> = ACCOUNT_SETTINGS.iter().map(|(name, ..)| *name).collect();
+        error::invalid_at("name", format!("Member must satisfy enum value set: [{}]", names.join(", ")))
+    })?;
+    Ok((value, others))
+}
+
+pub fn get_account_setting(
+    _: &Snapshot,
+    _: &Cx,
+    input: GetAccountSettingInput,
+) -> Result<GetAccountSettingOutput, AwsError> {
+    let (value, _) = account_setting(&input.name)?;
+    Ok(GetAccountSettingOutput { name: Some(input.name), value: Some(value.to_owned()) })
+}
+
+pub fn put_account_setting(
+    _: &mut Tx,
+    _: &Cx,
+    input: PutAccountSettingInput,
+) -> Result<PutAccountSettingOutput, AwsError> {
+    let (value, others) = account_setting(&input.name)?;
+    if others.contains(&input.value.as_str()) {
+        return Err(error::unsupported(&format!("{} {}", input.name, input.value)));
+    }
+    if input.value != value {
+        let values = [&[value], others].concat().join(", ");
+        return Err(error::invalid_at("value", format!("Member must satisfy enum value set: [{values}]")));
+    }
+    Ok(PutAccountSettingOutput { name: Some(input.name), value: Some(input.value) })
+}
+
 pub fn describe_image_replication_status(
     state: &Snapshot,
     cx: &Cx,
@@ -100,6 +143,31 @@ mod tests {
     use super::*;
     use crate::ecr::testing::web;
     use crate::logs::testing::refusal;
+
+    #[test]
+    fn account_settings_are_as_they_are() {
+        let (bench, _) = web();
+        for (name, value, other) in [
+            ("BASIC_SCAN_TYPE_VERSION", "AWS_NATIVE", "CLAIR"),
+            ("REGISTRY_POLICY_SCOPE", "V2", "V1"),
+            ("BLOB_MOUNTING", "ENABLED", "DISABLED"),
+        ] {
+            let input = GetAccountSettingInput { name: name.to_owned() };
+            let output = bench.read(|state, cx| get_account_setting(state, cx, input)).expect("a value");
+            assert_eq!((output.name.as_deref(), output.value.as_deref()), (Some(name), Some(value)));
+            let put = |value: &str| {
+                let input = PutAccountSettingInput { name: name.to_owned(), value: value.to_owned() };
+                bench.try_write(|tx, cx| put_account_setting(tx, cx, input))
+            };
+            assert_eq!(put(value).expect("it is so").value.as_deref(), Some(value));
+            let refused = format!("InvalidParameterException: {name} {other} is not supported by Longshore yet.");
+            assert_eq!(refusal(put(other)), refused);
+            assert!(refusal(put("MAYBE")).ends_with(&format!("enum value set: [{value}, {other}]'")));
+        }
+        let input = GetAccountSettingInput { name: "COLOUR".to_owned() };
+        let refused = refusal(bench.read(|state, cx| get_account_setting(state, cx, input)));
+        assert!(refused.contains("[BASIC_SCAN_TYPE_VERSION, REGISTRY_POLICY_SCOPE, BLOB_MOUNTING]"), "{refused}");
+    }
 
     #[test]
     fn what_concerns_other_registries_is_refused_by_name() {
