@@ -203,7 +203,13 @@ impl Routes {
     /// An operation that writes; answered when its transaction is durable.
     pub fn write<O: Operation>(self, handler: WriteFn<O>) -> Self {
         self.asynchronous::<O, _>(move |backend, cx, input| async move {
-            write(&backend.store, move |tx| handler(tx, &cx, input)).await
+            let transaction = move |tx: &mut Tx| {
+                // Before the transaction's turn came, others may have changed a policy, or a tag that one asks for. (What is
+                // refused already on what can be read does not wait for its turn.)
+                identity::check(tx, &cx, O::SCHEMA, &input)?;
+                handler(tx, &cx, input)
+            };
+            write(&backend.store, transaction).await
         })
     }
 
@@ -292,5 +298,54 @@ pub async fn write<T: Send + 'static>(
             Err(AwsError::fault("InternalFailure", "The request could not be stored. Try again later.")
                 .with_status(500))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::testing::Bench;
+    use longshore_aws_model::ecs::CreateCluster;
+    use std::sync::mpsc;
+    use std::task::{Context, Waker};
+
+    #[test]
+    fn a_write_is_allowed_by_the_state_it_changes() {
+        let bench = Bench::new();
+        let allowing = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+        let [first, second] = [(); 2].map(|()| bench.fixture.user(allowing));
+        let account = first.scope.account.clone();
+        let create = |cx: Cx, name: &str| {
+            let payload = format!(r#"{{"clusterName":"{name}"}}"#).into_bytes();
+            let request = Request {
+                operation: CreateCluster::SCHEMA,
+                protocol: Protocol::Json11,
+                payload,
+                head: Head::default(),
+            };
+            crate::routes().run(bench.backend.clone(), cx, request)
+        };
+        assert_eq!(bench.wait(create(first, "before")).status, 200);
+        // The writer is busy with a transaction that takes the policy away.
+        let (begun, has_begun) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        let store = bench.backend.store.clone();
+        let busy = std::thread::spawn(move || {
+            let take_away = move |tx: &mut Tx| {
+                begun.send(()).expect("the test waits");
+                may_go_on.recv().expect("the test goes on");
+                tx.users().update(&(account, "ann".to_owned()), |user| user.inline_policies.clear());
+                Ok::<_, ()>(())
+            };
+            store.write_blocking(take_away)
+        });
+        has_begun.recv().expect("the writer is busy");
+        let mut answer = create(second, "after");
+        assert!(answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "it is allowed, and waits");
+        go_on.send(()).expect("the writer waits");
+        busy.join().expect("no panic").expect("stored").expect("no refusal");
+        let answer = bench.wait(answer);
+        assert!(String::from_utf8_lossy(&answer.body).contains("not authorized to perform: ecs:CreateCluster"));
+        bench.backend.store.read(|state| assert_eq!(state.clusters().len(), 1));
     }
 }
