@@ -1,5 +1,9 @@
 //! HTTPS listeners and HTTPS targets.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
 use longshore_balancer::config::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -214,5 +218,68 @@ async fn websockets_go_through_tls() {
         let mut pong = [0; 4];
         stream.read_exact(&mut pong).await.unwrap();
         assert_eq!(&pong, b"PING");
+    }
+}
+
+/// Bytes of the connection from `local` to `remote` that the kernel still has to hand over.
+fn unsent(local: SocketAddr, remote: SocketAddr) -> usize {
+    let hex = |address: SocketAddr| match address {
+        SocketAddr::V4(v4) => format!("{:08X}:{:04X}", u32::from_ne_bytes(v4.ip().octets()), v4.port()),
+        SocketAddr::V6(_) => unreachable!("the rig listens on 127.0.0.1"),
+    };
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let row = table.lines().find(|row| {
+        let mut columns = row.split_whitespace().skip(1);
+        columns.next() == Some(&hex(local)) && columns.next() == Some(&hex(remote))
+    });
+    let queues = row.expect("the connection is there").split_whitespace().nth(4).unwrap();
+    usize::from_str_radix(queues.split(':').next().unwrap(), 16).unwrap()
+}
+
+#[tokio::test]
+async fn the_end_of_a_burst_does_not_wait_for_what_comes_after_it() {
+    const PIECE: usize = 8 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = certificate(folder.path(), "c", &["a.example"]);
+    let (pieces, wanted) = tokio::sync::mpsc::unbounded_channel::<()>();
+    let wanted = Arc::new(tokio::sync::Mutex::new(wanted));
+    // A response that never ends, with a piece of its body whenever it is told.
+    let drip = raw(move |mut stream| {
+        let wanted = wanted.clone();
+        async move {
+            let Some(head) = read_head(&mut stream).await else { return };
+            if head.contains(" /health ") {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+                return;
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n").await;
+            while wanted.lock().await.recv().await.is_some() {
+                let _ = stream.write_all(&[b'x'; PIECE]).await;
+            }
+        }
+    })
+    .await;
+    let mut rig = Rig::forwarding(vec![group("g", &[&drip])]).await;
+    secure(&mut rig, vec![trusted.clone()], POLICY).await;
+    let dialled = Dial { trusted: &trusted, name: "a.example", protocols: &["http/1.1"], versions: BOTH };
+    let mut client = dial(rig.address, dialled).await.unwrap();
+    let own = client.get_ref().0.local_addr().unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    // The client reads nothing until the kernel takes no more: the last piece is in the TLS session.
+    let (mut sent, mut queued, mut same) = (0, 0, 0);
+    while same < 4 {
+        pieces.send(()).unwrap();
+        sent += PIECE;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let now = unsent(rig.address, own);
+        same = if now > 0 && now == queued { same + 1 } else { 0 };
+        queued = now;
+    }
+    let mut received = Vec::new();
+    while received.iter().filter(|byte| **byte == b'x').count() < sent {
+        let mut buffer = vec![0; 64 * 1024];
+        let read = tokio::time::timeout(Duration::from_secs(5), client.read(&mut buffer)).await;
+        let count = read.expect("the rest of the burst comes").unwrap();
+        received.extend_from_slice(&buffer[..count]);
     }
 }
