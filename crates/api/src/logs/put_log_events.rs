@@ -97,7 +97,11 @@ fn split(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::filter_log_events::filter_log_events;
+    use crate::logs::prune;
+    use crate::logs::retention::{delete_retention_policy, put_retention_policy};
     use crate::logs::testing::{Bench, refusal};
+    use longshore_aws_model::logs::{DeleteRetentionPolicyInput, FilterLogEventsInput, PutRetentionPolicyInput};
 
     fn event(at: i64) -> InputLogEvent {
         InputLogEvent { timestamp: Some(at), message: Some("x".into()) }
@@ -127,6 +131,25 @@ mod tests {
         let hour = 3_600_000;
         assert!(split(vec![event(now.0 - 25 * hour), event(now.0)], None, now).is_err());
         assert!(split(vec![event(now.0 - 24 * hour), event(now.0)], None, now).is_ok());
+    }
+
+    #[test]
+    fn an_old_event_stays_when_its_group_keeps_more_than_at_the_last_pruning() {
+        let bench = Bench::app(&["a"]);
+        let day = 86_400_000;
+        bench.say("a", &[(-6 * day, "pruned")]);
+        let policy = PutRetentionPolicyInput { log_group_name: "app".to_owned(), retention_in_days: 1 };
+        bench.try_write(|tx, cx| put_retention_policy(tx, cx, policy)).expect("set");
+        bench.wait(prune(&bench.backend, bench.now)).expect("pruned");
+        let policy = DeleteRetentionPolicyInput { log_group_name: "app".to_owned() };
+        bench.try_write(|tx, cx| delete_retention_policy(tx, cx, policy)).expect("taken back");
+        let (log_group_name, log_stream_name) = ("app".to_owned(), "a".to_owned());
+        let log_events = vec![event(bench.now.0 - 5 * day)];
+        let input = PutLogEventsInput { log_group_name, log_stream_name, log_events, ..Default::default() };
+        assert_eq!(bench.call(put_log_events, input).expect("stored").rejected_log_events_info, None);
+        let input = FilterLogEventsInput { log_group_name: Some("app".to_owned()), ..Default::default() };
+        let found = bench.call(filter_log_events, input).expect("a page").events.unwrap_or_default();
+        assert_eq!(found.iter().map(|event| event.timestamp).collect::<Vec<_>>(), [Some(bench.now.0 - 5 * day)]);
     }
 
     #[test]

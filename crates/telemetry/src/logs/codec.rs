@@ -31,7 +31,7 @@ pub(crate) enum Record {
         group: Option<String>,
         ids: Vec<u64>,
     },
-    /// Events of the group before this time are gone.
+    /// Events of the group before this time are gone, of those in this file so far and in the files before it.
     Floor {
         group: String,
         before_ms: i64,

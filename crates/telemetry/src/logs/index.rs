@@ -1,7 +1,8 @@
 //! Which blocks hold the events of a stream: all that is in memory.
 
-use super::codec::{Block, FooterBlock};
+use super::codec::{Block, FooterBlock, FooterStream};
 use super::file::LogFile;
+use super::floor::{Floor, Floors};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ pub(crate) struct BlockRef {
     pub(crate) count: u32,
     pub(crate) min_ms: i64,
     pub(crate) max_ms: i64,
+    /// No event of the block has a greater number.
+    pub(crate) sequence_max: u64,
 }
 
 impl BlockRef {
@@ -26,12 +29,17 @@ impl BlockRef {
             count: u32::try_from(block.events.len()).ok()?,
             min_ms: times().min()?,
             max_ms: times().max()?,
+            sequence_max: block.events.iter().map(|event| event.sequence).max()?,
         })
     }
 
-    pub(crate) fn of_footer(file: &Arc<LogFile>, block: &FooterBlock) -> Self {
-        let FooterBlock { offset, len, count, min_ms, max_ms } = *block;
-        Self { file: Arc::clone(file), offset, len, count, min_ms, max_ms }
+    /// All blocks of a stream in a sorted segment.
+    pub(crate) fn of_stream(file: &Arc<LogFile>, stream: &FooterStream) -> Vec<Self> {
+        let block = |block: &FooterBlock| {
+            let FooterBlock { offset, len, count, min_ms, max_ms } = *block;
+            Self { file: Arc::clone(file), offset, len, count, min_ms, max_ms, sequence_max: stream.sequence_max }
+        };
+        stream.blocks.iter().map(block).collect()
     }
 }
 
@@ -60,27 +68,33 @@ impl Stream {
         Self { id, blocks: Vec::new(), stats: StreamStats::default() }
     }
 
-    fn add(&mut self, block: BlockRef) {
+    /// Adds a block, unless floors hide all of it. One that is partly pruned counts in full, but for its first time.
+    fn add(&mut self, block: BlockRef, floors: &Floors) {
+        let floor_ms = floors.before_ms(block.sequence_max);
+        if block.max_ms < floor_ms {
+            return;
+        }
         block.file.add_live(block.len);
         let stats = &mut self.stats;
-        stats.first_event_ms = Some(stats.first_event_ms.map_or(block.min_ms, |first| first.min(block.min_ms)));
+        let first_ms = block.min_ms.max(floor_ms);
+        stats.first_event_ms = Some(stats.first_event_ms.map_or(first_ms, |first| first.min(first_ms)));
         stats.last_event_ms = stats.last_event_ms.max(Some(block.max_ms));
         stats.events += u64::from(block.count);
         stats.stored_bytes += u64::from(block.len);
         self.blocks.push(block);
     }
 
-    /// Keeps the blocks that `keep` says, and adds `more`.
-    fn replace(&mut self, keep: impl Fn(&BlockRef) -> bool, more: impl IntoIterator<Item = BlockRef>) {
+    /// Keeps the blocks that `keep` says, and adds `more`, both as far as floors let them.
+    fn replace(&mut self, keep: impl Fn(&BlockRef) -> bool, more: Vec<BlockRef>, floors: &Floors) {
         let last_ingestion_ms = self.stats.last_ingestion_ms;
         self.stats = StreamStats { last_ingestion_ms, ..StreamStats::default() };
         for block in std::mem::take(&mut self.blocks) {
             block.file.remove_live(block.len);
             if keep(&block) {
-                self.add(block);
+                self.add(block, floors);
             }
         }
-        more.into_iter().for_each(|block| self.add(block));
+        more.into_iter().for_each(|block| self.add(block, floors));
     }
 }
 
@@ -96,8 +110,8 @@ pub(crate) struct Group {
 pub(crate) struct Index {
     pub(crate) groups: HashMap<Arc<str>, Group>,
     names: HashMap<u64, (Arc<str>, Arc<str>)>,
-    /// Groups whose events before a time are gone. They stay so until the group is deleted, whatever streams it has.
-    pub(crate) floors: BTreeMap<String, i64>,
+    /// What was pruned of groups. It stays so until the group is deleted, whatever streams it has.
+    pub(crate) floors: BTreeMap<String, Floors>,
     /// Deleted streams whose events may still be in files, with the number of the log file that says so.
     pub(crate) deleted: BTreeMap<u64, u64>,
     /// Sorted segments, with the ids of the streams in each.
@@ -109,9 +123,8 @@ impl Index {
         Some(self.groups.get(group)?.streams.get(stream)?.id)
     }
 
-    /// Time before which the group has no events.
-    pub(crate) fn floor_ms(&self, group: &str) -> i64 {
-        self.floors.get(group).copied().unwrap_or(i64::MIN)
+    pub(crate) fn floors(&self, group: &str) -> &Floors {
+        self.floors.get(group).unwrap_or(Floors::NONE)
     }
 
     pub(crate) fn name(&self, id: u64) -> Option<&(Arc<str>, Arc<str>)> {
@@ -133,27 +146,24 @@ impl Index {
     }
 
     /// Adds a block of a stream that is known. Returns false, and does nothing, for one that is not.
-    pub(crate) fn add(&mut self, id: u64, block: BlockRef, last_ingestion_ms: i64, last_sequence: u64) -> bool {
+    pub(crate) fn add(&mut self, id: u64, block: BlockRef, last_ingestion_ms: i64) -> bool {
         let Some((group, stream)) = self.names.get(&id) else { return false };
-        let floor_ms = self.floor_ms(group);
+        let floors = self.floors.get(&**group).unwrap_or(Floors::NONE);
         let group = self.groups.get_mut(group).expect("a named stream's group exists");
         let stream = group.streams.get_mut(stream).expect("a named stream exists");
-        group.last_sequence = group.last_sequence.max(last_sequence);
+        group.last_sequence = group.last_sequence.max(block.sequence_max);
         stream.stats.last_ingestion_ms = stream.stats.last_ingestion_ms.max(Some(last_ingestion_ms));
-        if block.max_ms >= floor_ms {
-            stream.add(block);
-        }
+        stream.add(block, floors);
         true
     }
 
     /// Replaces a stream's blocks in `old` by `new`, unless the stream is gone by now.
     pub(crate) fn swap(&mut self, id: u64, old: &Arc<LogFile>, new: Vec<BlockRef>) {
         let Some((group, stream)) = self.names.get(&id) else { return };
-        let floor_ms = self.floor_ms(group);
+        let floors = self.floors.get(&**group).unwrap_or(Floors::NONE);
         let group = self.groups.get_mut(group).expect("a named stream's group exists");
         let stream = group.streams.get_mut(stream).expect("a named stream exists");
-        let alive = new.into_iter().filter(|block| block.max_ms >= floor_ms);
-        stream.replace(|block| !Arc::ptr_eq(&block.file, old), alive);
+        stream.replace(|block| !Arc::ptr_eq(&block.file, old), new, floors);
     }
 
     /// Forgets streams, as the log file `wal` says. With `whole_group` these are all of its streams.
@@ -166,7 +176,7 @@ impl Index {
             let Some((group_name, stream_name)) = self.names.remove(id) else { continue };
             let group = self.groups.get_mut(&group_name).expect("a named stream's group exists");
             if let Some(mut stream) = group.streams.remove(&stream_name) {
-                stream.replace(|_| false, []);
+                stream.replace(|_| false, Vec::new(), Floors::NONE);
             }
             if group.streams.is_empty() {
                 self.groups.remove(&group_name);
@@ -174,16 +184,14 @@ impl Index {
         }
     }
 
-    /// Forgets a group's events before a time.
-    pub(crate) fn raise_floor(&mut self, group: &str, before_ms: i64) {
-        if before_ms <= self.floor_ms(group) {
-            return;
-        }
-        self.floors.insert(group.to_owned(), before_ms);
+    /// Forgets a group's events before a time, of those that are stored.
+    pub(crate) fn raise_floor(&mut self, group: &str, floor: Floor) {
+        let floors = self.floors.entry(group.to_owned()).or_default();
+        floors.add(floor);
         let Some(group) = self.groups.get_mut(group) else { return };
         for stream in group.streams.values_mut() {
-            if stream.stats.first_event_ms.is_some_and(|first| first < before_ms) {
-                stream.replace(|block| block.max_ms >= before_ms, []);
+            if stream.stats.first_event_ms.is_some_and(|first| first < floor.before_ms) {
+                stream.replace(|_| true, Vec::new(), floors);
             }
         }
     }

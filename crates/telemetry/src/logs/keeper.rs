@@ -7,6 +7,7 @@
 use super::codec::{self, BlockEvent, FooterBlock, FooterStream, Record};
 use super::error::LogError;
 use super::file::{self, FileName, Frames, LogFile, MAGIC_LEN, SEGMENT_MAGIC};
+use super::floor::Floors;
 use super::index::BlockRef;
 use super::state::State;
 use super::store::Shared;
@@ -102,8 +103,8 @@ impl Keeper {
         let all_ids = streams.keys().copied().collect();
         let mut out = SegmentWriter::new();
         for (id, mut events) in streams {
-            let Some((group, name, floor_ms)) = self.alive(id) else { continue };
-            events.retain(|(_, event)| event.timestamp_ms >= floor_ms);
+            let Some((group, name, floors)) = self.alive(id) else { continue };
+            events.retain(|(_, event)| !floors.hide(event.key()));
             events.sort_unstable_by_key(|(_, event)| event.key());
             out.stream(id, &group, &name, &events, self.shared.options.block_bytes as usize);
         }
@@ -114,8 +115,7 @@ impl Keeper {
         if let Some(footer) = footer {
             for stream in footer {
                 ids.push(stream.id);
-                let blocks = stream.blocks.iter().map(|block| BlockRef::of_footer(&segment, block)).collect();
-                index.swap(stream.id, log_file, blocks);
+                index.swap(stream.id, log_file, BlockRef::of_stream(&segment, &stream));
             }
             index.segments.push((segment, ids));
         }
@@ -129,10 +129,11 @@ impl Keeper {
         file.doom();
     }
 
-    fn alive(&self, id: u64) -> Option<(Arc<str>, Arc<str>, i64)> {
+    /// Group, name and floors of a stream that is not deleted.
+    fn alive(&self, id: u64) -> Option<(Arc<str>, Arc<str>, Floors)> {
         let index = self.shared.read();
         let (group, name) = index.name(id)?;
-        Some((Arc::clone(group), Arc::clone(name), index.floor_ms(group)))
+        Some((Arc::clone(group), Arc::clone(name), index.floors(group).clone()))
     }
 
     /// Saves the state. With `sorted`, the number of a log file that is now sorted without its deleted streams, deletions
@@ -185,7 +186,8 @@ impl Keeper {
         let new = LogFile::new(&self.shared.dir, FileName::Segment { number, generation: generation + 1 });
         let mut out = SegmentWriter::new();
         for mut stream in footer {
-            let Some((_, _, floor_ms)) = self.alive(stream.id) else { continue };
+            let Some((_, _, floors)) = self.alive(stream.id) else { continue };
+            let floor_ms = floors.before_ms(stream.sequence_max);
             stream.blocks.retain(|block| block.max_ms >= floor_ms);
             out.copy(stream, &bytes);
         }
@@ -195,8 +197,7 @@ impl Keeper {
         if let Some(footer) = footer {
             let ids = footer.iter().map(|stream| stream.id).collect();
             for stream in footer {
-                let blocks = stream.blocks.iter().map(|block| BlockRef::of_footer(&new, block)).collect();
-                index.swap(stream.id, old, blocks);
+                index.swap(stream.id, old, BlockRef::of_stream(&new, &stream));
             }
             index.segments.push((new, ids));
         }

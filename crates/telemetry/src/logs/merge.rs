@@ -15,6 +15,8 @@ use std::collections::BinaryHeap;
 pub(crate) struct Source {
     pub(crate) block: BlockRef,
     pub(crate) stream: usize,
+    /// The block's events from before this time are gone.
+    pub(crate) floor_ms: i64,
 }
 
 /// An event of a merge. It borrows the block it is in.
@@ -107,7 +109,8 @@ impl Merge {
         let read = self.reader.block(file, *offset, *len)?;
         self.scanned_bytes += u64::from(*len);
         let events = read.block.events;
-        let from = events.partition_point(|event| event.key() < self.low);
+        let low = self.low.max((source.floor_ms, 0));
+        let from = events.partition_point(|event| event.key() < low);
         let to = events.partition_point(|event| event.key() < self.high);
         if from >= to {
             return Ok(());

@@ -2,6 +2,7 @@
 
 use super::error::LogError;
 use super::event::{EventId, EventKey, Position, StoredEvent};
+use super::floor::Floors;
 use super::index::{Group, Stream};
 use super::merge::{Merge, Merged, Source};
 use super::pattern::Pattern;
@@ -94,9 +95,9 @@ pub(crate) fn get(shared: &Shared, request: &GetRequest<'_>) -> Result<Page, Log
     let mut sources = Vec::new();
     let name: Arc<str> = Arc::from(request.stream);
     let index = shared.read();
-    low = low.max((index.floor_ms(request.group), 0));
+    let floors = index.floors(request.group);
     if let Some(stream) = index.groups.get(request.group).and_then(|group| group.streams.get(request.stream)) {
-        collect(stream, 0, low, high, &mut sources);
+        collect(stream, 0, floors, low, high, &mut sources);
     }
     // Let go before the disk is read.
     drop(index);
@@ -142,10 +143,10 @@ pub(crate) fn filter(shared: &Shared, request: &FilterRequest<'_>) -> Result<Fil
     }
     let (mut names, mut sources) = (Vec::new(), Vec::new());
     let index = shared.read();
-    low = low.max((index.floor_ms(request.group), 0));
+    let floors = index.floors(request.group);
     if let Some(group) = index.groups.get(request.group) {
         for (name, stream) in chosen(group, &request.streams) {
-            collect(stream, names.len(), low, high, &mut sources);
+            collect(stream, names.len(), floors, low, high, &mut sources);
             names.push(Arc::clone(name));
         }
     }
@@ -188,9 +189,13 @@ fn chosen<'g>(group: &'g Group, streams: &Streams<'_>) -> Vec<(&'g Arc<str>, &'g
     }
 }
 
-fn collect(stream: &Stream, number: usize, low: EventKey, high: EventKey, sources: &mut Vec<Source>) {
+fn collect(stream: &Stream, number: usize, floors: &Floors, low: EventKey, high: EventKey, sources: &mut Vec<Source>) {
     let inside = stream.blocks.iter().filter(|block| block.max_ms >= low.0 && block.min_ms <= high.0);
-    sources.extend(inside.map(|block| Source { block: block.clone(), stream: number }));
+    sources.extend(inside.map(|block| Source {
+        block: block.clone(),
+        stream: number,
+        floor_ms: floors.before_ms(block.sequence_max),
+    }));
 }
 
 fn stored(merged: &Merged<'_>, stream: &Arc<str>) -> StoredEvent {

@@ -3,6 +3,7 @@
 use super::codec::{self, Record};
 use super::error::LogError;
 use super::file::{FileName, Frames, LogFile, WAL_MAGIC};
+use super::floor::Floor;
 use super::index::{BlockRef, Index};
 use super::keeper::{Unsorted, read_footer};
 use super::state::State;
@@ -29,7 +30,7 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, LogError> {
     let mut index = Index::default();
     index.deleted = state.deleted;
     index.floors = state.floors;
-    let mut recovery = Recovery { index, next_stream: state.next_stream, next_sequence: state.next_sequence };
+    let mut recovery = Recovery { index, next_stream: state.next_stream, stored_sequence: 0 };
     // Deletions name the log file they are in; numbers of files are not used again while one is remembered.
     let numbers = segments.iter().chain(&wals).map(|name| name.number());
     let last_file = numbers.chain(recovery.index.deleted.values().copied()).max().unwrap_or(0);
@@ -51,7 +52,8 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, LogError> {
         Some(wal) => (wal, last_file + 1),
         None => (Wal::create(dir, last_file + 1)?, last_file + 2),
     };
-    let Recovery { index, next_stream, next_sequence, .. } = recovery;
+    let Recovery { index, next_stream, stored_sequence } = recovery;
+    let next_sequence = state.next_sequence.max(stored_sequence + 1);
     Ok(Recovered { index, next_stream, next_sequence, next_file, wal, unsorted })
 }
 
@@ -104,7 +106,8 @@ fn reopen(log_file: Arc<LogFile>, good_len: u64, defined: HashSet<u64>) -> Resul
 struct Recovery {
     index: Index,
     next_stream: u64,
-    next_sequence: u64,
+    /// The greatest number of an event in the files so far.
+    stored_sequence: u64,
 }
 
 impl Recovery {
@@ -121,10 +124,9 @@ impl Recovery {
         let ids = footer.iter().map(|stream| stream.id).collect();
         for stream in footer {
             self.define(stream.id, &stream.group, &stream.name);
-            self.next_sequence = self.next_sequence.max(stream.sequence_max + 1);
-            for block in &stream.blocks {
-                let block = BlockRef::of_footer(segment, block);
-                self.index.add(stream.id, block, stream.last_ingestion_ms, stream.sequence_max);
+            self.stored_sequence = self.stored_sequence.max(stream.sequence_max);
+            for block in BlockRef::of_stream(segment, &stream) {
+                self.index.add(stream.id, block, stream.last_ingestion_ms);
             }
         }
         self.index.segments.push((Arc::clone(segment), ids));
@@ -154,15 +156,16 @@ impl Recovery {
                 }
                 Record::Events(block) => {
                     let ingestion_ms = block.events.iter().map(|event| event.ingestion_ms).max();
-                    let sequence_max = block.events.iter().map(|event| event.sequence).max();
-                    let (Some(ingestion_ms), Some(sequence_max)) = (ingestion_ms, sequence_max) else { continue };
-                    self.next_sequence = self.next_sequence.max(sequence_max + 1);
-                    if let Some(block_ref) = BlockRef::of_block(log_file, offset, len, &block) {
-                        self.index.add(block.stream, block_ref, ingestion_ms, sequence_max);
-                    }
+                    let block_ref = BlockRef::of_block(log_file, offset, len, &block);
+                    let (Some(ingestion_ms), Some(block_ref)) = (ingestion_ms, block_ref) else { continue };
+                    self.stored_sequence = self.stored_sequence.max(block_ref.sequence_max);
+                    self.index.add(block.stream, block_ref, ingestion_ms);
                 }
                 Record::Delete { group, ids } => self.index.delete(group.as_deref(), &ids, log_file.name.number()),
-                Record::Floor { group, before_ms } => self.index.raise_floor(&group, before_ms),
+                Record::Floor { group, before_ms } => {
+                    let below_sequence = self.stored_sequence + 1;
+                    self.index.raise_floor(&group, Floor { before_ms, below_sequence });
+                }
                 Record::Footer(_) => {
                     return Err(LogError::corrupt(path, format!("at byte {offset}: a misplaced footer")));
                 }

@@ -138,7 +138,8 @@ impl LogStore {
         self.send(change)?.await.unwrap_or(Err(LogError::Closed))
     }
 
-    /// Deletes a group's events from before a time. Space is freed when most of a file is gone.
+    /// Deletes a group's events from before a time, of those stored so far: one that is appended later stays, however old.
+    /// Space is freed when most of a file is gone.
     pub async fn prune(&self, group: &str, before_ms: i64) -> Result<(), LogError> {
         let change = Change::Floor { group: group.to_owned(), before_ms };
         self.send(change)?.await.unwrap_or(Err(LogError::Closed))
@@ -159,17 +160,14 @@ impl LogStore {
     /// What is known of a stream; `None` when it never had events, or all were deleted.
     pub fn stream_stats(&self, group: &str, stream: &str) -> Option<StreamStats> {
         let index = self.0.shared.read();
-        let floor_ms = index.floor_ms(group);
-        let group = index.groups.get(group)?;
-        Some(visible(group.streams.get(stream)?.stats, floor_ms))
+        Some(index.groups.get(group)?.streams.get(stream)?.stats)
     }
 
     /// Name and stats of all streams of a group that had events, by name.
     pub fn streams(&self, group: &str) -> Vec<(Arc<str>, StreamStats)> {
         let index = self.0.shared.read();
-        let floor_ms = index.floor_ms(group);
         let Some(group) = index.groups.get(group) else { return Vec::new() };
-        group.streams.iter().map(|(name, stream)| (Arc::clone(name), visible(stream.stats, floor_ms))).collect()
+        group.streams.iter().map(|(name, stream)| (Arc::clone(name), stream.stats)).collect()
     }
 
     /// Bytes on disk of a group's events.
@@ -191,12 +189,6 @@ impl LogStore {
         requests.send(Request { change, reply }).map_err(|_| LogError::Closed)?;
         Ok(answer)
     }
-}
-
-/// A block that is partly pruned still counts in full, but no event before the floor is seen.
-fn visible(mut stats: StreamStats, floor_ms: i64) -> StreamStats {
-    stats.first_event_ms = stats.first_event_ms.map(|first| first.max(floor_ms));
-    stats
 }
 
 fn spawn(name: &str, dir: &Path, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {

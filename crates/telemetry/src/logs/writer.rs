@@ -7,6 +7,7 @@ use super::codec;
 use super::error::LogError;
 use super::event::Event;
 use super::file::{self, FileName, LogFile, WAL_MAGIC};
+use super::floor::Floor;
 use super::index::BlockRef;
 use super::keeper;
 use super::store::Shared;
@@ -85,7 +86,6 @@ struct NewBlock {
     stream: u64,
     block: BlockRef,
     ingestion_ms: i64,
-    last_sequence: u64,
 }
 
 impl Writer {
@@ -168,13 +168,9 @@ impl Writer {
                     count: u32::try_from(events.len()).expect("a block is at most 1 MiB of events"),
                     min_ms: times().min().expect("a chunk has events"),
                     max_ms: times().max().expect("a chunk has events"),
+                    sequence_max: next_sequence - 1,
                 };
-                blocks.push(NewBlock {
-                    stream,
-                    block,
-                    ingestion_ms: append.ingestion_ms,
-                    last_sequence: next_sequence - 1,
-                });
+                blocks.push(NewBlock { stream, block, ingestion_ms: append.ingestion_ms });
             }
         }
         drop(index);
@@ -190,7 +186,7 @@ impl Writer {
             index.define(id, group, stream);
         }
         for new in blocks {
-            index.add(new.stream, new.block, new.ingestion_ms, new.last_sequence);
+            index.add(new.stream, new.block, new.ingestion_ms);
         }
         drop(index);
         self.sequences.send_replace(next_sequence);
@@ -222,15 +218,17 @@ impl Writer {
                 self.shared.write().delete(whole_group, &ids, self.wal.log_file.name.number());
             }
             Change::Floor { group, before_ms } => {
+                let below_sequence = self.shared.next_sequence.load(Ordering::Relaxed);
+                let floor = Floor { before_ms: *before_ms, below_sequence };
                 let index = self.shared.read();
-                let is_news = index.groups.contains_key(group.as_str()) && index.floor_ms(group) < *before_ms;
+                let is_news = index.groups.contains_key(group.as_str()) && !index.floors(group).cover(&floor);
                 drop(index);
                 if !is_news {
                     return Ok(());
                 }
                 codec::write_floor(&mut out, group, *before_ms);
                 self.write(&out)?;
-                self.shared.write().raise_floor(group, *before_ms);
+                self.shared.write().raise_floor(group, floor);
             }
         }
         // The keeper ends after the writer.

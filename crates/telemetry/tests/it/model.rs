@@ -4,7 +4,7 @@ use crate::{Rng, event, filter, get, open};
 use longshore_telemetry::logs::{FilterRequest, GetRequest, LogStore, Start, StoredEvent};
 use std::collections::BTreeMap;
 
-/// Per group: a floor, and per stream its events with their order of arrival.
+/// Per group and stream, its events with their order of arrival.
 type Model = BTreeMap<&'static str, BTreeMap<&'static str, Vec<(i64, u64, String)>>>;
 
 const GROUPS: [&str; 2] = ["a", "b"];
@@ -66,22 +66,18 @@ async fn any_sequence_of_operations_and_restarts_behaves_like_a_list() {
         let mut store = open(dir.path());
         let mut model = Model::new();
         let mut arrival = 0u64;
-        let mut floors: BTreeMap<&str, i64> = BTreeMap::new();
         for step in 0..400 {
             let group = GROUPS[rng.below(2) as usize];
             let stream = STREAMS[rng.below(4) as usize];
             match rng.below(100) {
                 0..80 => {
                     let count = 1 + rng.below(8);
-                    let floor = floors.get(group).copied().unwrap_or(0);
                     let events = (0..count).map(|_| {
                         let time = rng.below(1000) as i64;
                         arrival += 1;
                         let text = format!("event {arrival} {}", "x".repeat(rng.below(30) as usize));
-                        if time >= floor {
-                            let stream = model.entry(group).or_default().entry(stream).or_default();
-                            stream.push((time, arrival, text.clone()));
-                        }
+                        let stream = model.entry(group).or_default().entry(stream).or_default();
+                        stream.push((time, arrival, text.clone()));
                         event(time, &text)
                     });
                     let events = events.collect();
@@ -96,14 +92,9 @@ async fn any_sequence_of_operations_and_restarts_behaves_like_a_list() {
                 88..90 => {
                     store.delete_group(group).await.unwrap();
                     model.remove(group);
-                    floors.remove(group);
                 }
                 90..94 => {
                     let floor = rng.below(600) as i64;
-                    if !store.streams(group).is_empty() {
-                        let known = floors.entry(group).or_default();
-                        *known = floor.max(*known);
-                    }
                     store.prune(group, floor).await.unwrap();
                     let events = model.get_mut(group).into_iter().flat_map(|streams| streams.values_mut());
                     events.for_each(|events| events.retain(|(time, ..)| *time >= floor));
