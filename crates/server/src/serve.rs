@@ -102,6 +102,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         logs,
         manifests: Arc::new(catalogue::RegistryManifests::new(registry.clone(), upstream)),
     };
+    if let Err(error) = longshore_api::logs::sweep(&backend).await {
+        tracing::warn!(%error, "events of deleted log streams could not be removed");
+    }
     let (agent, agent_side) = agent_link::Handle::new();
     let throttle = (config.throttle == Throttling::Aws).then(Arc::default);
     let server = Server {

@@ -1,4 +1,4 @@
-//! DeleteLogGroup: rows first, events after; events without a row are never seen, and go when the name is used again.
+//! DeleteLogGroup: rows first, events after; events without a row are never seen, and go when the name is used again or the server starts.
 
 use super::{error, names};
 use crate::Cx;

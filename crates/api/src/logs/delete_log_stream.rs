@@ -1,4 +1,4 @@
-//! DeleteLogStream: the row first, its events after.
+//! DeleteLogStream: the row first, its events after; events without a row are never seen.
 
 use super::{error, names};
 use crate::Cx;

@@ -47,13 +47,16 @@ pub async fn describe_log_groups(
                 ..Default::default()
             };
         }
+        let streams = state.log_streams().prefix(&(cx.scope.clone(), row.name.clone()));
+        let stored_bytes =
+            backend.logs.stored_bytes(&names::key(&cx.scope, &row.name), streams.map(|stream| stream.name.clone()));
         LogGroup {
             log_group_name: Some(row.name.clone()),
             creation_time: Some(row.created_at.0),
             retention_in_days: row.retention_days,
             metric_filter_count: Some(0),
             arn: Some(format!("{arn}:*")),
-            stored_bytes: Some(backend.logs.group_stored_bytes(&names::key(&cx.scope, &row.name)) as i64),
+            stored_bytes: Some(stored_bytes as i64),
             log_group_class: Some("STANDARD".to_owned()),
             log_group_arn: Some(arn),
             deletion_protection_enabled: Some(row.deletion_protection),

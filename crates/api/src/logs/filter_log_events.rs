@@ -5,6 +5,7 @@ use crate::Cx;
 use crate::routes::Backend;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::logs::{FilterLogEventsInput, FilterLogEventsOutput, FilteredLogEvent};
+use longshore_store::Snapshot;
 use longshore_telemetry::logs::pattern::Pattern;
 use longshore_telemetry::logs::{FilterRequest, Position, Streams};
 
@@ -25,10 +26,8 @@ pub async fn filter_log_events(
     if !named.is_empty() && input.log_stream_name_prefix.is_some() {
         return Err(error::invalid("logStreamNames and logStreamNamePrefix cannot be given together."));
     }
-    backend.store.read(|state| {
-        names::group(state, &cx.scope, &group)?;
-        named.iter().try_for_each(|name| names::stream(state, &cx.scope, &group, name).map(|_| ()))
-    })?;
+    let prefix = input.log_stream_name_prefix.as_deref().unwrap_or_default();
+    let streams = backend.store.read(|state| chosen(state, &cx, &group, named, prefix))?;
     let pattern = match input.filter_pattern.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => Some(Pattern::parse(text).map_err(|e| error::invalid(e.to_string()))?),
         None => None,
@@ -45,14 +44,9 @@ pub async fn filter_log_events(
     }
     let key = names::key(&cx.scope, &group);
     let page = tokio::task::spawn_blocking(move || {
-        let streams = match (&input.log_stream_name_prefix, named.is_empty()) {
-            (Some(prefix), _) => Streams::Prefix(prefix),
-            (None, false) => Streams::Named(&named),
-            (None, true) => Streams::All,
-        };
         backend.logs.filter(&FilterRequest {
             group: &key,
-            streams,
+            streams: Streams::Named(&streams),
             from_ms: input.start_time,
             // The end is inclusive here, as CloudWatch documents it for this operation only.
             to_ms: input.end_time.map(|end| end.saturating_add(1)),
@@ -77,6 +71,17 @@ pub async fn filter_log_events(
         searched_log_streams: Some(vec![]),
         next_token: page.next.map(|position| format!("{}/{position}", if newest_first { "b" } else { "f" })),
     })
+}
+
+/// The streams of these names, or all with the prefix. They are those with a row: events may be left of others.
+fn chosen(state: &Snapshot, cx: &Cx, group: &str, named: Vec<String>, prefix: &str) -> Result<Vec<String>, AwsError> {
+    names::group(state, &cx.scope, group)?;
+    if named.is_empty() {
+        let rows = state.log_streams().prefix(&(cx.scope.clone(), group.to_owned()));
+        return Ok(rows.filter(|row| row.name.starts_with(prefix)).map(|row| row.name.clone()).collect());
+    }
+    named.iter().try_for_each(|name| names::stream(state, &cx.scope, group, name).map(|_| ()))?;
+    Ok(named)
 }
 
 /// Whether newest first, and from where.

@@ -25,6 +25,7 @@ mod test_metric_filter;
 pub(crate) mod testing;
 
 pub use ingest::{forget, ingest};
+pub use leftovers::sweep;
 pub use prune::prune;
 
 use crate::Routes;

@@ -78,7 +78,6 @@ pub struct FilterRequest<'a> {
 pub enum Streams<'a> {
     All,
     Named(&'a [String]),
-    Prefix(&'a str),
 }
 
 /// Events in the order asked for.
@@ -182,10 +181,6 @@ fn chosen<'g>(group: &'g Group, streams: &Streams<'_>) -> Vec<(&'g Arc<str>, &'g
     match streams {
         Streams::All => group.streams.iter().collect(),
         Streams::Named(names) => names.iter().filter_map(|name| group.streams.get_key_value(name.as_str())).collect(),
-        Streams::Prefix(prefix) => {
-            let from = (std::ops::Bound::Included(*prefix), std::ops::Bound::Unbounded);
-            group.streams.range::<str, _>(from).take_while(|(name, _)| name.starts_with(prefix)).collect()
-        }
     }
 }
 

@@ -170,10 +170,17 @@ impl LogStore {
         group.streams.iter().map(|(name, stream)| (Arc::clone(name), stream.stats)).collect()
     }
 
-    /// Bytes on disk of a group's events.
-    pub fn group_stored_bytes(&self, group: &str) -> u64 {
+    /// All groups that had events, in any order.
+    pub fn groups(&self) -> Vec<Arc<str>> {
+        self.0.shared.read().groups.keys().map(Arc::clone).collect()
+    }
+
+    /// Bytes on disk of the events of some of a group's streams.
+    pub fn stored_bytes<S: AsRef<str>>(&self, group: &str, streams: impl IntoIterator<Item = S>) -> u64 {
         let index = self.0.shared.read();
-        index.groups.get(group).map_or(0, |group| group.streams.values().map(|stream| stream.stats.stored_bytes).sum())
+        let Some(group) = index.groups.get(group) else { return 0 };
+        let known = streams.into_iter().filter_map(|name| group.streams.get(name.as_ref()));
+        known.map(|stream| stream.stats.stored_bytes).sum()
     }
 
     /// Wakes for events appended to a group after now. The group need not exist yet.
