@@ -35,6 +35,28 @@ pub fn page_down<T>(
     page_after(items, &key, |key, after| key < after, token, limit)
 }
 
+/// The same of items in any order: they are put in that of `key`, or `descending` in its reverse.
+pub fn sorted<T>(
+    mut items: Vec<T>,
+    key: impl Fn(&T) -> String,
+    descending: bool,
+    token: Option<&str>,
+    limit: usize,
+) -> Result<Page<T>, BadToken> {
+    items.sort_by_cached_key(&key);
+    match descending {
+        false => page(items.into_iter(), key, token, limit),
+        true => page_down(items.into_iter().rev(), key, token, limit),
+    }
+}
+
+/// The key of an item that is ordered by a time, in milliseconds since 1970, and then by name. Without a time it is first.
+pub fn timed_key(at_ms: Option<i64>, name: &str) -> String {
+    // With the sign bit flipped, negative times sort before positive ones.
+    let time = at_ms.map_or(0, |at_ms| at_ms.cast_unsigned() ^ (1 << 63));
+    format!("{time:020}/{name}")
+}
+
 fn page_after<T>(
     items: impl Iterator<Item = T>,
     key: &dyn Fn(&T) -> String,
@@ -75,5 +97,16 @@ mod tests {
         assert_eq!(down.items, [&"d", &"c"]);
         let down = page_down(without_b.iter().rev(), |s| s.to_string(), down.next_token.as_deref(), 2).expect("a page");
         assert_eq!((down.items, down.next_token), (vec![&"a"], None));
+    }
+
+    #[test]
+    fn times_order_items_before_names_do() {
+        let items = vec![(Some(10), "a"), (None, "z"), (Some(-1), "c"), (Some(10), "b"), (Some(9), "d")];
+        let names = |descending| {
+            let key = |(at, name): &(Option<i64>, &str)| timed_key(*at, name);
+            let page = sorted(items.clone(), key, descending, None, 9).expect("a page");
+            page.items.iter().map(|(_, name)| *name).collect::<String>()
+        };
+        assert_eq!((names(false).as_str(), names(true).as_str()), ("zcdab", "badcz"));
     }
 }
