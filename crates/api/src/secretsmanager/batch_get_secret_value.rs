@@ -4,7 +4,7 @@
 use super::get_secret_value::read;
 use super::{access, error, list_secrets};
 use crate::routes::Backend;
-use crate::{Cx, identity};
+use crate::{Cx, identity, page};
 use longshore_aws_model::secretsmanager::*;
 use longshore_aws_model::{AwsError, Operation};
 use longshore_store::Snapshot;
@@ -35,12 +35,18 @@ fn batch(state: &Snapshot, cx: &Cx, input: BatchGetSecretValueInput) -> Result<B
         ));
     }
     let (ids, next_token) = if filters.is_empty() {
+        // A list of ids is one page.
+        if input.next_token.is_some() {
+            return Err(error::bad_token());
+        }
         (ids, None)
     } else {
         let secrets = list_secrets::chosen(state, cx, &filters, false)?;
         let limit = input.max_results.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX) as usize;
-        let (page, next) = list_secrets::page(secrets, input.next_token.as_deref(), limit)?;
-        (page.iter().map(|secret| secret.name.clone()).collect(), next)
+        let names = secrets.iter().map(|secret| secret.name.clone());
+        let page =
+            page::page(names, String::clone, input.next_token.as_deref(), limit).map_err(|_| error::bad_token())?;
+        (page.items, page.next_token)
     };
     let (mut values, mut errors) = (Vec::new(), Vec::new());
     for id in ids {
@@ -122,8 +128,18 @@ mod tests {
         let filters = Some(vec![filter]);
         let by_filter =
             BatchGetSecretValueInput { filters: filters.clone(), max_results: Some(1), ..Default::default() };
-        let output = run(by_filter).expect("a list");
-        assert!(output.next_token.is_some());
+        let output = run(by_filter.clone()).expect("a list");
+        let next_token = output.next_token;
+        let by_id = BatchGetSecretValueInput {
+            secret_id_list: ids.clone(),
+            next_token: next_token.clone(),
+            ..Default::default()
+        };
+        assert_eq!(refusal(run(by_id)), "InvalidNextTokenException: The NextToken value is invalid.");
+        fixture.write(|tx, cx| tx.secrets().remove(&(cx.scope.clone(), "a".to_owned())));
+        let output = run(BatchGetSecretValueInput { next_token, ..by_filter }).expect("a list");
+        let names: Vec<_> = output.secret_values.into_iter().flatten().filter_map(|entry| entry.name).collect();
+        assert_eq!((names, output.next_token), (vec!["b".to_owned()], None));
         for input in [
             BatchGetSecretValueInput::default(),
             BatchGetSecretValueInput { secret_id_list: ids, filters, ..Default::default() },

@@ -1,26 +1,26 @@
 //! ListSecrets: newest first unless asked otherwise.
 
 use super::{describe_secret, error, filter, names};
-use crate::Cx;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::{Cx, page};
 use longshore_aws_model::AwsError;
 use longshore_aws_model::secretsmanager::{Filter, ListSecretsInput, ListSecretsOutput};
 use longshore_store::Snapshot;
+use longshore_types::Timestamp;
 use longshore_types::secretsmanager::Secret;
 use std::sync::Arc;
 
 pub fn list_secrets(state: &Snapshot, cx: &Cx, input: ListSecretsInput) -> Result<ListSecretsOutput, AwsError> {
     let filters = input.filters.unwrap_or_default();
     let deleted = input.include_planned_deletion == Some(true);
-    let mut secrets = chosen(state, cx, &filters, deleted)?;
+    let secrets = chosen(state, cx, &filters, deleted)?;
     let by = input.sort_by.as_deref().unwrap_or("created-date");
-    sort(&mut secrets, by, input.sort_order.as_deref() != Some("asc"));
+    let descending = input.sort_order.as_deref() != Some("asc");
     let limit = input.max_results.map_or(100, |n| n.clamp(1, 100) as usize);
-    let (page, next_token) = page(secrets, input.next_token.as_deref(), limit)?;
+    let page = page::sorted(secrets, |secret| key(by, secret), descending, input.next_token.as_deref(), limit)
+        .map_err(|_| error::bad_token())?;
     Ok(ListSecretsOutput {
-        secret_list: Some(page.iter().map(|secret| describe_secret::entry(state, cx, secret)).collect()),
-        next_token,
+        secret_list: Some(page.items.iter().map(|secret| describe_secret::entry(state, cx, secret)).collect()),
+        next_token: page.next_token,
     })
 }
 
@@ -34,37 +34,15 @@ pub fn chosen(state: &Snapshot, cx: &Cx, filters: &[Filter], deleted: bool) -> R
         .collect())
 }
 
-fn sort(secrets: &mut [Arc<Secret>], by: &str, descending: bool) {
+/// What a secret is ordered by.
+fn key(by: &str, secret: &Secret) -> String {
+    let at = |time: Option<Timestamp>| page::timed_key(time.map(|time| time.0), &secret.name);
     match by {
-        "last-accessed-date" => secrets.sort_by_key(|secret| secret.accessed_at),
-        "last-changed-date" => secrets.sort_by_key(|secret| secret.changed_at),
-        "name" => secrets.sort_by(|a, b| a.name.cmp(&b.name)),
-        _ => secrets.sort_by_key(|secret| secret.created_at),
+        "last-accessed-date" => at(secret.accessed_at),
+        "last-changed-date" => at(Some(secret.changed_at)),
+        "name" => secret.name.clone(),
+        _ => at(Some(secret.created_at)),
     }
-    if descending {
-        secrets.reverse();
-    }
-}
-
-/// The token is the last name given out. Unlike elsewhere the order is not the names', so that a secret which is deleted
-/// between two calls ends the walk with an error.
-pub fn page(
-    secrets: Vec<Arc<Secret>>,
-    token: Option<&str>,
-    limit: usize,
-) -> Result<(Vec<Arc<Secret>>, Option<String>), AwsError> {
-    let start = match token {
-        None => 0,
-        Some(token) => {
-            let name = URL_SAFE_NO_PAD.decode(token).map_err(|_| error::bad_token())?;
-            let at = secrets.iter().position(|secret| secret.name.as_bytes() == name);
-            at.ok_or_else(error::bad_token)? + 1
-        }
-    };
-    let rest = secrets.len().saturating_sub(start);
-    let page: Vec<_> = secrets.into_iter().skip(start).take(limit).collect();
-    let next = page.last().filter(|_| rest > limit).map(|last| URL_SAFE_NO_PAD.encode(&last.name));
-    Ok((page, next))
 }
 
 #[cfg(test)]
@@ -117,6 +95,19 @@ mod tests {
             (by("owning-service", &["rds"]), ""),
         ] {
             assert_eq!(names(&fixture, input.clone()), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn pages_go_on_when_the_last_secret_given_out_is_deleted() {
+        for by in ["created-date", "last-accessed-date", "last-changed-date", "name"] {
+            let fixture = fixture();
+            let input =
+                |next_token| ListSecretsInput { sort_by: Some(by.to_owned()), next_token, ..Default::default() };
+            let first = ListSecretsInput { max_results: Some(2), ..input(None) };
+            let output = fixture.read(|state, cx| list_secrets(state, cx, first)).expect("a list");
+            fixture.write(|tx, cx| tx.secrets().remove(&(cx.scope.clone(), "prod/b".to_owned())));
+            assert_eq!(names(&fixture, input(output.next_token)), "prod/a", "{by}");
         }
     }
 
