@@ -35,6 +35,13 @@ pub fn exists(message: impl Into<String>) -> AwsError {
     AwsError::new(codes::RESOURCE_EXISTS_EXCEPTION, message)
 }
 
+/// The token is a version's id already, and that version is not what the request would make.
+pub fn token_in_use(token: &str, secret_arn: &str) -> AwsError {
+    exists(format!(
+        "You can't use ClientRequestToken {token} because that value is already in use for a version of secret {secret_arn}."
+    ))
+}
+
 pub fn bad_token() -> AwsError {
     AwsError::new(codes::INVALID_NEXT_TOKEN_EXCEPTION, "The NextToken value is invalid.")
 }

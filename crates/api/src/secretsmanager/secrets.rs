@@ -116,10 +116,7 @@ pub fn add_version(tx: &mut Tx, cx: &Cx, secret: &Secret, id: &str, value: &Valu
         if open(cx, secret, &old)? == *value {
             return Ok(());
         }
-        return Err(error::exists(format!(
-            "You can't use ClientRequestToken {id} because that value is already in use for a version of secret {}.",
-            names::arn(&cx.scope, secret)
-        )));
+        return Err(error::token_in_use(id, &names::arn(&cx.scope, secret)));
     }
     let version = SecretVersion {
         id: id.to_owned(),

@@ -22,6 +22,11 @@ pub fn update_secret(tx: &mut Tx, cx: &Cx, input: UpdateSecretInput) -> Result<U
     let version_id = match value {
         Some(value) => {
             let id = secrets::version_id(cx, input.client_request_token);
+            // The same call again finds its version current. One that is no longer so would not become so, and silently.
+            let used = tx.secret_versions().get(&(cx.scope.clone(), secret.name.clone(), id.clone()));
+            if used.is_some_and(|version| !version.stages.contains(CURRENT)) {
+                return Err(error::token_in_use(&id, &names::arn(&cx.scope, &secret)));
+            }
             versions::put(tx, cx, &secret, &id, &value, vec![CURRENT.to_owned()])?;
             Some(id)
         }
@@ -36,6 +41,31 @@ mod tests {
     use crate::secretsmanager::create_secret::create_secret;
     use crate::secretsmanager::testing::{create, refusal, text};
     use crate::testing::Fixture;
+
+    #[test]
+    fn a_token_may_be_repeated_while_its_version_is_current() {
+        let fixture = Fixture::new();
+        fixture.try_write(|tx, cx| create_secret(tx, cx, create("db", "one"))).expect("made");
+        let update = |value: &str, token: char| {
+            let input = UpdateSecretInput {
+                secret_id: "db".to_owned(),
+                secret_string: Some(value.to_owned()),
+                client_request_token: Some(token.to_string().repeat(32)),
+                ..Default::default()
+            };
+            fixture.try_write(|tx, cx| update_secret(tx, cx, input))
+        };
+        let first = update("two", 'b').expect("updated");
+        assert_eq!(update("two", 'b'), Ok(first));
+        update("three", 'c').expect("updated");
+        for value in ["two", "four"] {
+            assert!(refusal(update(value, 'b')).starts_with(&format!(
+                "ResourceExistsException: You can't use ClientRequestToken {} because that value is already in use",
+                "b".repeat(32)
+            )));
+        }
+        assert_eq!(text(&fixture, "db"), "three");
+    }
 
     #[test]
     fn the_description_changes_alone_or_with_the_value() {
