@@ -11,7 +11,7 @@ pub fn get_parameter_history(
     cx: &Cx,
     input: GetParameterHistoryInput,
 ) -> Result<GetParameterHistoryOutput, AwsError> {
-    let (name, _) = names::find(state, &cx.scope, &input.name).ok_or_else(|| error::not_found(&input.name))?;
+    let name = names::whole(state, &cx.scope, &input.name)?;
     let limit = input.max_results.map_or(50, |n| n.clamp(1, 50) as usize);
     let versions = parameters::versions(state, &cx.scope, &name);
     // Padded, so that the order of texts is the order of numbers.
@@ -56,10 +56,11 @@ mod tests {
         assert_eq!(values(&first), "1 2 3 4 5 6");
         let second = get(first.next_token);
         assert_eq!((values(&second).as_str(), second.next_token), ("7 8 9 10 11", None));
-        let input = GetParameterHistoryInput { name: "/b".to_owned(), ..Default::default() };
-        assert_eq!(
-            refusal(fixture.read(|state, cx| get_parameter_history(state, cx, input))),
-            "ParameterNotFound: Parameter /b not found."
-        );
+        let refused = |name: &str| {
+            let input = GetParameterHistoryInput { name: name.to_owned(), ..Default::default() };
+            refusal(fixture.read(|state, cx| get_parameter_history(state, cx, input)))
+        };
+        assert_eq!(refused("/b"), "ParameterNotFound: Parameter /b not found.");
+        assert!(refused("/a:1").starts_with("ValidationException: Parameter name: "));
     }
 }

@@ -1,6 +1,6 @@
 //! LabelParameterVersion and UnlabelParameterVersion: names of versions, each on one version at most.
 
-use super::{error, names, parameters};
+use super::{names, parameters};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::ssm::*;
@@ -51,7 +51,7 @@ pub fn unlabel_parameter_version(
 
 /// The version of this number, or the newest.
 fn version(tx: &Tx, cx: &Cx, given: &str, number: Option<i64>) -> Result<(String, Arc<ParameterVersion>), AwsError> {
-    let (name, _) = names::find(tx, &cx.scope, given).ok_or_else(|| error::not_found(given))?;
+    let name = names::whole(tx, &cx.scope, given)?;
     let text = match number {
         Some(number) => format!("{name}:{}", u64::try_from(number).unwrap_or(0)),
         None => name.clone(),
@@ -113,6 +113,25 @@ mod tests {
         assert_eq!(output.removed_labels, Some(vec!["prod".to_owned()]));
         assert_eq!(output.invalid_labels, Some(vec!["other".to_owned()]));
         assert!(at(&fixture, "prod").is_err());
+    }
+
+    #[test]
+    fn a_version_is_chosen_by_number_and_not_in_the_name() {
+        let fixture = fixture();
+        for name in ["/a:1", "arn:aws:ssm:us-east-1:123456789012:parameter/a:1"] {
+            let input = LabelParameterVersionInput { name: name.to_owned(), ..label(None, &["prod"]) };
+            let refused = refusal(fixture.try_write(|tx, cx| label_parameter_version(tx, cx, input)));
+            assert!(refused.starts_with("ValidationException: Parameter name: "), "{refused}");
+            let (name, labels) = (name.to_owned(), vec!["prod".to_owned()]);
+            let input = UnlabelParameterVersionInput { name, parameter_version: 1, labels };
+            let refused = refusal(fixture.try_write(|tx, cx| unlabel_parameter_version(tx, cx, input)));
+            assert!(refused.starts_with("ValidationException: Parameter name: "), "{refused}");
+        }
+        assert!(at(&fixture, "prod").is_err());
+        let arn = "arn:aws:ssm:us-east-1:123456789012:parameter/a".to_owned();
+        let input = LabelParameterVersionInput { name: arn, ..label(Some(1), &["prod"]) };
+        fixture.try_write(|tx, cx| label_parameter_version(tx, cx, input)).expect("labelled");
+        assert_eq!(at(&fixture, "prod"), Ok(1));
     }
 
     #[test]

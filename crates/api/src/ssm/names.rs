@@ -57,6 +57,21 @@ pub fn find<'a>(state: &Snapshot, scope: &Scope, given: &'a str) -> Option<(Stri
     candidates.into_iter().find(there).map(|name| (name.to_owned(), selector))
 }
 
+/// The stored name that `given` means to operations on a parameter as a whole, for which no version is chosen in it.
+pub fn whole(state: &Snapshot, scope: &Scope, given: &str) -> Result<String, AwsError> {
+    let text = Arn::parse(given).map_or(given, |arn| arn.resource);
+    match split(text) {
+        (_, Selector::Latest) => find(state, scope, given).map(|(name, _)| name).ok_or_else(|| error::not_found(given)),
+        (_, Selector::Version(_) | Selector::Label(_)) => Err(malformed()),
+    }
+}
+
+fn malformed() -> AwsError {
+    error::validation(
+        r#"Parameter name: can't be prefixed with "ssm" (case-insensitive). If formed as a path, it can consist of sub-paths divided by slash symbol; each sub-path can be formed as a mix of letters, numbers and the following 3 symbols .-_"#,
+    )
+}
+
 fn split(text: &str) -> (&str, Selector<'_>) {
     match text.split_once(':') {
         None => (text, Selector::Latest),
@@ -83,9 +98,7 @@ pub fn check(scope: &Scope, name: &str) -> Result<(), AwsError> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b".-_/".contains(&b);
     let empty_level = name.ends_with('/') || name.contains("//");
     if reserved("ssm") || !name.bytes().all(allowed) || empty_level || name.is_empty() {
-        return Err(error::validation(
-            r#"Parameter name: can't be prefixed with "ssm" (case-insensitive). If formed as a path, it can consist of sub-paths divided by slash symbol; each sub-path can be formed as a mix of letters, numbers and the following 3 symbols .-_"#,
-        ));
+        return Err(malformed());
     }
     if name.contains('/') && !name.starts_with('/') {
         return Err(error::validation("Parameter name must be a fully qualified name."));
