@@ -81,10 +81,17 @@ fn kind(given: Option<&str>, old: Option<&ParameterVersion>) -> Result<Parameter
     }
 }
 
+/// The value is sensitive: it is not repeated in the text of its refusal.
 fn check_value(value: &str) -> Result<(), AwsError> {
     if value.is_empty() {
         return Err(error::validation(
-            "1 validation error detected: Value '' at 'value' failed to satisfy constraint: Member must have length greater than or equal to 1.",
+            "1 validation error detected: Value at 'value' failed to satisfy constraint: Member must have length greater than or equal to 1",
+        ));
+    }
+    let has_reference = |line: &str| line.split_once("{{").is_some_and(|(_, rest)| rest.contains("}}"));
+    if value.lines().any(has_reference) {
+        return Err(error::validation(
+            r#"Parameter value can't nest another parameter. Do not use "{{}}" in the value."#,
         ));
     }
     Ok(())
@@ -331,12 +338,29 @@ mod tests {
             ),
             (
                 put("/a", ""),
-                "ValidationException: 1 validation error detected: Value '' at 'value' failed to satisfy constraint: Member must have length greater than or equal to 1.",
+                "ValidationException: 1 validation error detected: Value at 'value' failed to satisfy constraint: Member must have length greater than or equal to 1",
+            ),
+            (
+                put("/a", "first\nhost={{ssm:/x}}"),
+                r#"ValidationException: Parameter value can't nest another parameter. Do not use "{{}}" in the value."#,
+            ),
+            (
+                secure("/a", "{{}}"),
+                r#"ValidationException: Parameter value can't nest another parameter. Do not use "{{}}" in the value."#,
             ),
         ] {
             assert_eq!(refused(&fixture, input), expected);
         }
         assert!(fixture.read(|state, _| state.parameters().is_empty()));
+    }
+
+    #[test]
+    fn brackets_that_wrap_nothing_are_a_value() {
+        let fixture = Fixture::new();
+        for (name, given) in [("/a", r#"{"a":{"b":1}}"#), ("/b", "}} {{"), ("/c", "{a}")] {
+            fixture.try_write(|tx, cx| put_parameter(tx, cx, put(name, given))).expect("stored");
+            assert_eq!(value(&fixture, name, false), given);
+        }
     }
 
     #[test]
