@@ -67,6 +67,15 @@ mod tests {
         let tags = Some((0..51).map(|n| (n.to_string(), String::new())).collect());
         assert!(refused(CreateLogGroupInput { tags, ..input("a") }).starts_with("TooManyTagsException: "));
         assert_eq!(refused(input("a b")), "InvalidParameterException: Invalid log group name: a b");
+        for reserved in ["aws/web", "AWS/web"] {
+            assert_eq!(
+                refused(input(reserved)),
+                "InvalidParameterException: Log groups starting with AWS/ are reserved for AWS."
+            );
+        }
+        for free in ["/aws/web", "aws", "awsome/web"] {
+            bench.call(create_log_group, input(free)).expect("made");
+        }
     }
 
     #[test]

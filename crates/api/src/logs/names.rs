@@ -13,8 +13,11 @@ pub fn key(scope: &Scope, group: &str) -> String {
     format!("{scope}:{group}")
 }
 
-/// 1 to 512 of `[.\-_/#A-Za-z0-9]`.
+/// 1 to 512 of `[.\-_/#A-Za-z0-9]`, not beginning with `aws/`; `/aws/` is everybody's.
 pub fn check_group(name: &str) -> Result<(), AwsError> {
+    if name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws/")) {
+        return Err(error::invalid("Log groups starting with AWS/ are reserved for AWS."));
+    }
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b".-_/#".contains(&b);
     match (1..=512).contains(&name.len()) && name.bytes().all(allowed) {
         true => Ok(()),
