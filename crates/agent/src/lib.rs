@@ -12,6 +12,7 @@
 mod api_door;
 mod cleanup;
 mod endpoints;
+mod files;
 pub mod hub;
 mod link;
 mod local;
@@ -81,9 +82,9 @@ pub async fn run(options: AgentOptions, shutdown: impl Future<Output = ()>) -> R
     let images = ImageStore::open(&options.data_dir.join("images"), StoreOptions::default())?;
     let network = Network::open(options.network.clone()).await?;
     let cleanup = cleanup::run(images.clone());
-    let storage = storage::Storage::new(&options.data_dir);
     let ranges = ranges(&options, &tasks_dir)?;
-    let node = Arc::new(Node::new(local::Local { options, images, network, storage, ranges }));
+    let files = files::Files::new(tasks_dir, images, storage::Storage::new(&options.data_dir));
+    let node = Arc::new(Node::new(local::Local { options, network, files, ranges }));
     tokio::select! {
         () = link::run(Arc::clone(&node)) => {}
         () = cleanup => {}
@@ -129,7 +130,7 @@ pub fn remove_all(options: &AgentOptions) {
         if let Err(error) = &ended {
             tracing::warn!(%error, directory = %directory.path().display(), "a task could not be removed");
         }
-        let _ = std::fs::remove_dir_all(directory.path());
+        storage::remove(&directory.path(), &directory.file_name().to_string_lossy());
     }
     let storage = storage::Storage::new(&options.data_dir);
     storage.list().iter().for_each(|task| storage.remove(task));

@@ -1,12 +1,13 @@
 //! The machine itself: images, supervisors, interfaces and a directory for each task.
 
+use crate::files::Files;
 use crate::machine::{Keep, Machine, StartError, SupervisorLink, chain};
 use crate::ranges::Ranges;
 use crate::spec::{self, Ready};
-use crate::storage::Storage;
+use crate::storage::Place;
 use crate::supervisor::{Supervisor, read_state};
 use crate::{AgentOptions, networks};
-use longshore_image::{Auth, Endpoint, Image, ImageStore, PullOptions, StoreError, Writable};
+use longshore_image::{Auth, Endpoint, Image, PullOptions, StoreError, Writable};
 use longshore_network::Network;
 use longshore_runtime::protocol as rt;
 use longshore_runtime::spec::{SPEC_FILE, TaskSpec};
@@ -30,9 +31,8 @@ const ENI_FILE: &str = "eni";
 
 pub struct Local {
     pub options: AgentOptions,
-    pub images: ImageStore,
     pub network: Network,
-    pub storage: Storage,
+    pub files: Files,
     /// Where tasks have user namespaces.
     pub ranges: Option<Ranges>,
 }
@@ -67,7 +67,7 @@ impl Local {
     pub async fn storage(&self, task: &TaskIntent) -> Option<StorageUse> {
         let gib = task.ephemeral_gib.unwrap_or(Task::EPHEMERAL_GIB_DEFAULT);
         let directory = self.directory(&task.id);
-        let volumes = self.storage.volumes(task.id.as_str());
+        let volumes = self.files.storage.volumes(task.id.as_str());
         let used = tokio::task::spawn_blocking(move || {
             let spec: TaskSpec = serde_json::from_slice(&std::fs::read(directory.join(SPEC_FILE)).ok()?).ok()?;
             match &spec.disk {
@@ -88,20 +88,20 @@ impl Local {
     }
 
     fn directory(&self, task: &TaskId) -> PathBuf {
-        self.options.run_dir.join("tasks").join(task.as_str())
+        self.files.tasks.join(task.as_str())
     }
 
-    fn write_spec(&self, intent: &TaskIntent, images: &[Arc<Image>]) -> Result<(), StartError> {
+    fn write_spec(&self, intent: &TaskIntent, images: &[Arc<Image>], place: &Place) -> Result<(), StartError> {
         let failed = |error: &dyn std::error::Error| StartError::initialization(error);
         let directory = self.directory(&intent.id);
         std::fs::create_dir_all(&directory).map_err(|e| failed(&e))?;
         std::fs::write(directory.join(ENI_FILE), intent.network.id.as_str()).map_err(|e| failed(&e))?;
-        let place = self.storage.make(intent.id.as_str(), intent.ephemeral_gib).map_err(|e| failed(&e))?;
         let writable = |(container, image): (&ContainerIntent, &Arc<Image>)| {
             let name = writable_name(intent, container);
-            let Some(layers) = &place.layers else { return self.images.create_writable(&name, image) };
+            let images = &self.files.images;
+            let Some(layers) = &place.layers else { return images.create_writable(&name, image) };
             // The layer is made by the supervisor, which mounts the file system that it is on.
-            self.images.hold_image(&name, image)?;
+            images.hold_image(&name, image)?;
             let own = layers.join(&container.definition.name);
             Ok(Writable { upper: own.join("upper"), work: own.join("work") })
         };
@@ -120,7 +120,7 @@ impl Local {
             .map(|((intent, image), writable)| Ready { intent, image, writable })
             .collect();
         let options = &self.options;
-        let mut spec = spec::task(intent, &ready, &options.cgroup, &place, options.external_runtime.as_ref())
+        let mut spec = spec::task(intent, &ready, &options.cgroup, place, options.external_runtime.as_ref())
             .map_err(|e| StartError(format!("CannotCreateContainerError: {e}")))?;
         if let Some(ranges) = &self.ranges {
             let range = ranges.take(intent.id.as_str());
@@ -181,7 +181,7 @@ impl Machine for Local {
             return Err(StartError(format!("CannotPullContainerError: {}", no_route(name))));
         }
         if reference.contains("@sha256:")
-            && let Some(image) = self.images.resolve(&reference)
+            && let Some(image) = self.files.images.resolve(&reference)
         {
             return Ok(image);
         }
@@ -194,7 +194,7 @@ impl Machine for Local {
         if let Some((username, password)) = container.secrets.registry_auth.clone() {
             options.auth = Auth::Basic { username, password };
         }
-        self.images.pull(&reference, options).await.map_err(|e| failed(&e))
+        self.files.images.pull(&reference, options).await.map_err(|e| failed(&e))
     }
 
     fn digest(image: &Arc<Image>) -> String {
@@ -202,7 +202,8 @@ impl Machine for Local {
     }
 
     async fn prepare(&self, intent: &TaskIntent, images: &[Arc<Image>]) -> Result<Supervisor, StartError> {
-        self.write_spec(intent, images)?;
+        let made = self.files.make(intent.id.as_str(), intent.ephemeral_gib).await;
+        self.write_spec(intent, images, &made.map_err(|e| StartError::initialization(&e))?)?;
         let directory = self.directory(&intent.id);
         Supervisor::start(&self.options.executable, &directory).await.map_err(|e| StartError::initialization(&e))
     }
@@ -251,21 +252,15 @@ impl Machine for Local {
     async fn clean_up(&self, intent: &TaskIntent) {
         let network = &intent.network;
         let directory = self.directory(&intent.id);
-        let path = directory.clone();
-        let processes = tokio::task::spawn_blocking(move || longshore_runtime::cleanup(&path)).await;
+        let processes = tokio::task::spawn_blocking(move || longshore_runtime::cleanup(&directory)).await;
         if let Ok(Err(error)) = &processes {
             tracing::warn!(%error, task = %intent.id, "the task's processes could not all be ended");
         }
         if let Err(error) = self.network.detach(network.vpc.as_str(), network.id.as_str()).await {
             tracing::warn!(%error, task = %intent.id, "the interface could not be removed");
         }
-        for container in &intent.containers {
-            if let Err(error) = self.images.remove_writable(&writable_name(intent, container)) {
-                tracing::warn!(%error, task = %intent.id, "a writable layer could not be removed");
-            }
-        }
-        self.storage.remove(intent.id.as_str());
-        let _ = std::fs::remove_dir_all(&directory);
+        let layers = intent.containers.iter().map(|container| writable_name(intent, container)).collect();
+        self.files.remove(intent.id.as_str(), layers).await;
         if let Some(ranges) = &self.ranges {
             ranges.release(intent.id.as_str());
         }
@@ -280,36 +275,17 @@ impl Machine for Local {
                 let _ = std::fs::remove_file(path);
             }
         }
-        let tasks = self.options.run_dir.join("tasks");
-        for entry in std::fs::read_dir(&tasks).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if keep.tasks.contains(&name) {
-                continue;
-            }
-            tracing::info!(task = name, "removing a task that is not wanted any more");
-            let ended = longshore_runtime::cleanup(&entry.path());
-            if let Err(error) = &ended {
-                tracing::warn!(%error, task = name, "its processes could not be ended");
-            }
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-        for name in self.storage.list().iter().filter(|name| !keep.tasks.contains(*name)) {
-            self.storage.remove(name);
-        }
-        for name in self.images.list_writable().unwrap_or_default() {
-            if !keep.tasks.contains(name.split('-').next().unwrap_or_default()) {
-                let _ = self.images.remove_writable(&name);
-            }
-        }
+        self.files.remove_strangers(keep.tasks).await;
         // Interfaces are named by their task's directory: those without one are left over.
         for attached in self.network.attached().await.unwrap_or_default() {
-            let used = std::fs::read_dir(&tasks).into_iter().flatten().flatten().any(|entry| {
+            let used = std::fs::read_dir(&self.files.tasks).into_iter().flatten().flatten().any(|entry| {
                 std::fs::read_to_string(entry.path().join(ENI_FILE)).is_ok_and(|id| id == attached.eni.id)
             });
-            if !used && !keep.interfaces.contains(&attached.eni.id) {
-                if let Err(error) = self.network.detach(&attached.vpc, &attached.eni.id).await {
-                    tracing::warn!(%error, eni = attached.eni.id, "a left-over interface could not be removed");
-                }
+            if !used
+                && !keep.interfaces.contains(&attached.eni.id)
+                && let Err(error) = self.network.detach(&attached.vpc, &attached.eni.id).await
+            {
+                tracing::warn!(%error, eni = attached.eni.id, "a left-over interface could not be removed");
             }
         }
     }

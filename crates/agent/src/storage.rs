@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -34,14 +35,17 @@ pub struct Place {
     pub disk: Option<Disk>,
 }
 
-/// The directories of all tasks of a node.
+/// The directories of all tasks of a node. Clones are one.
+#[derive(Clone)]
 pub struct Storage {
     root: PathBuf,
+    /// Held by whoever makes an empty file system.
+    formatting: Arc<Mutex<()>>,
 }
 
 impl Storage {
     pub fn new(data_dir: &Path) -> Self {
-        Self { root: data_dir.join("tasks") }
+        Self { root: data_dir.join("tasks"), formatting: Arc::default() }
     }
 
     /// Makes a task's directory; with a file system of `gib` GiB if a size is asked for. Blocking.
@@ -66,7 +70,7 @@ impl Storage {
 
     /// Removes a task's directory. The task must not run any more. Blocking.
     pub fn remove(&self, task: &str) {
-        remove(&self.root.join(task));
+        remove(&self.root.join(task), task);
     }
 
     /// The volumes of a task whose disk has no size.
@@ -83,11 +87,12 @@ impl Storage {
     /// An empty file system of this size.
     fn empty(&self, gib: u32) -> Result<PathBuf, StorageError> {
         let path = self.root.join(format!(".empty-{gib}.ext4"));
+        let _turn = self.formatting.lock().unwrap_or_else(PoisonError::into_inner);
         if path.exists() {
             return Ok(path);
         }
         let failed = |source| StorageError::File { path: path.clone(), source };
-        let new = self.root.join(format!(".new-{gib}-{}.ext4", std::process::id()));
+        let new = self.root.join(format!(".new-{gib}.ext4"));
         let file = File::create(&new).map_err(failed)?;
         file.set_len(u64::from(gib) << 30).map_err(failed)?;
         drop(file);
@@ -134,12 +139,10 @@ fn make_directory(path: &Path) -> Result<(), StorageError> {
     std::fs::create_dir_all(path).map_err(|source| StorageError::File { path: path.to_owned(), source })
 }
 
-fn remove(path: &Path) {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%error, path = %path.display(), "a task's files could not be removed");
-        }
-        _ => {}
+/// Removes files of a task, however many and deep. Blocking.
+pub fn remove(path: &Path, task: &str) {
+    if let Err(error) = longshore_image::remove_tree(path) {
+        tracing::warn!(%error, task, path = %path.display(), "a task's files could not be removed");
     }
 }
 

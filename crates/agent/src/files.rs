@@ -1,0 +1,181 @@
+//! What tasks have on this machine's disks. Making it may take a second, removing it minutes, as many files as a task may
+//! have written: both are done beside the agent's one thread, which serves metadata and credentials to all tasks.
+//!
+//! A start that is given up may leave a making behind that goes on, so a removal waits for those that have begun. Everything
+//! here may be cut off by the agent's end, and is then done again by the next one.
+
+use crate::storage::{self, Place, Storage, StorageError};
+use longshore_image::ImageStore;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::RwLock;
+
+/// A cheap handle.
+#[derive(Clone)]
+pub struct Files {
+    /// A directory for each task's supervisor.
+    pub tasks: PathBuf,
+    pub images: ImageStore,
+    pub storage: Storage,
+    /// Shared by those who make something.
+    making: Arc<RwLock<()>>,
+}
+
+impl Files {
+    pub fn new(tasks: PathBuf, images: ImageStore, storage: Storage) -> Self {
+        Self { tasks, images, storage, making: Arc::default() }
+    }
+
+    /// Makes a task's volumes, or its file system of `gib` GiB.
+    pub async fn make(&self, task: &str, gib: Option<u32>) -> Result<Place, StorageError> {
+        let turn = Arc::clone(&self.making).read_owned().await;
+        let (storage, task) = (self.storage.clone(), task.to_owned());
+        beside(move || {
+            let _turn = turn;
+            storage.make(&task, gib)
+        })
+        .await
+    }
+
+    /// Removes everything of a task that does not run any more; `layers` are its writable ones. When this returns it is
+    /// gone.
+    pub async fn remove(&self, task: &str, layers: Vec<String>) {
+        drop(self.making.write().await);
+        let (files, task) = (self.clone(), task.to_owned());
+        beside(move || {
+            for name in layers {
+                if let Err(error) = files.images.remove_writable(&name) {
+                    tracing::warn!(%error, task, "a writable layer could not be removed");
+                }
+            }
+            files.storage.remove(&task);
+            storage::remove(&files.tasks.join(&task), &task);
+        })
+        .await;
+    }
+
+    /// Ends and removes every task but these.
+    pub async fn remove_strangers(&self, keep: BTreeSet<String>) {
+        let files = self.clone();
+        beside(move || files.remove_but(&keep)).await;
+    }
+
+    fn remove_but(&self, keep: &BTreeSet<String>) {
+        for entry in std::fs::read_dir(&self.tasks).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if keep.contains(&name) {
+                continue;
+            }
+            tracing::info!(task = name, "removing a task that is not wanted any more");
+            let ended = longshore_runtime::cleanup(&entry.path());
+            if let Err(error) = &ended {
+                tracing::warn!(%error, task = name, "its processes could not be ended");
+            }
+            storage::remove(&entry.path(), &name);
+        }
+        for name in self.storage.list().iter().filter(|name| !keep.contains(*name)) {
+            self.storage.remove(name);
+        }
+        for name in self.images.list_writable().unwrap_or_default() {
+            if !keep.contains(name.split('-').next().unwrap_or_default()) {
+                let _ = self.images.remove_writable(&name);
+            }
+        }
+    }
+}
+
+/// Runs what blocks on a thread of its own.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The agent ends before it was begun: so will this.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_image::StoreOptions;
+    use std::path::Path;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    fn files(scratch: &Path) -> Files {
+        let images = ImageStore::open(&scratch.join("images"), StoreOptions::default()).unwrap();
+        std::fs::create_dir_all(scratch.join("run/one")).unwrap();
+        Files::new(scratch.join("run"), images, Storage::new(scratch))
+    }
+
+    /// On a machine whose one thread for what blocks is busy until `release` is called.
+    fn run<T>(test: impl AsyncFnOnce(mpsc::Sender<()>) -> T) -> T {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+        let (release, busy) = mpsc::channel::<()>();
+        runtime.spawn_blocking(move || busy.recv());
+        runtime.block_on(test(release))
+    }
+
+    async fn turns() {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn files_are_removed_beside_the_thread_that_serves_tasks_and_are_gone_when_it_is_told() {
+        let scratch = tempfile::tempdir().unwrap();
+        let files = files(scratch.path());
+        let place = files.storage.make("one", None).unwrap();
+        run(async |release| {
+            let mut removed = tokio::spawn({
+                let files = files.clone();
+                async move { files.remove("one", vec![]).await }
+            });
+            turns().await;
+            assert!(!removed.is_finished() && place.volumes.exists() && files.tasks.join("one").exists());
+            release.send(()).unwrap();
+            (&mut removed).await.unwrap();
+            assert!(!place.volumes.exists() && !files.tasks.join("one").exists());
+        });
+    }
+
+    #[test]
+    fn what_a_given_up_start_still_makes_is_removed_too() {
+        let scratch = tempfile::tempdir().unwrap();
+        let files = files(scratch.path());
+        run(async |release| {
+            let start = tokio::spawn({
+                let files = files.clone();
+                async move { files.make("one", None).await }
+            });
+            turns().await;
+            start.abort();
+            turns().await;
+            assert!(files.making.try_write().is_err(), "it goes on");
+            release.send(()).unwrap();
+            files.remove("one", vec![]).await;
+            assert!(files.storage.list().is_empty());
+        });
+    }
+
+    #[test]
+    fn nothing_is_removed_while_something_is_made() {
+        let scratch = tempfile::tempdir().unwrap();
+        let files = files(scratch.path());
+        run(async |release| {
+            release.send(()).unwrap();
+            let making = Arc::clone(&files.making).read_owned().await;
+            let mut removed = std::pin::pin!(files.remove("one", vec![]));
+            let early = tokio::time::timeout(Duration::from_millis(30), &mut removed).await;
+            assert!(early.is_err() && files.tasks.join("one").exists());
+            drop(making);
+            removed.await;
+            assert!(!files.tasks.join("one").exists());
+        });
+    }
+}
