@@ -25,6 +25,7 @@ mod spec;
 mod storage;
 pub mod supervisor;
 mod task;
+mod usage;
 
 pub use spec::registry_reference;
 
@@ -84,7 +85,7 @@ pub async fn run(options: AgentOptions, shutdown: impl Future<Output = ()>) -> R
     let cleanup = cleanup::run(images.clone());
     let ranges = ranges(&options, &tasks_dir)?;
     let files = files::Files::new(tasks_dir, images, storage::Storage::new(&options.data_dir));
-    let node = Arc::new(Node::new(local::Local { options, network, files, ranges }));
+    let node = Arc::new(Node::new(local::Local { options, network, files, ranges, usages: usage::Usages::default() }));
     tokio::select! {
         () = link::run(Arc::clone(&node)) => {}
         () = cleanup => {}

@@ -6,6 +6,7 @@ use crate::ranges::Ranges;
 use crate::spec::{self, Ready};
 use crate::storage::Place;
 use crate::supervisor::{Supervisor, read_state};
+use crate::usage::Usages;
 use crate::{AgentOptions, networks};
 use longshore_image::{Auth, Endpoint, Image, PullOptions, StoreError, Writable};
 use longshore_network::Network;
@@ -35,6 +36,7 @@ pub struct Local {
     pub files: Files,
     /// Where tasks have user namespaces.
     pub ranges: Option<Ranges>,
+    pub usages: Usages,
 }
 
 /// Bytes of a task's ephemeral storage.
@@ -63,19 +65,19 @@ impl Local {
         tokio::time::timeout(STATS_WAIT, answer).await.ok().flatten()
     }
 
-    /// How much of its ephemeral storage a task uses.
+    /// How much of its ephemeral storage a task uses, or used some seconds ago.
     pub async fn storage(&self, task: &TaskIntent) -> Option<StorageUse> {
         let gib = task.ephemeral_gib.unwrap_or(Task::EPHEMERAL_GIB_DEFAULT);
         let directory = self.directory(&task.id);
         let volumes = self.files.storage.volumes(task.id.as_str());
-        let used = tokio::task::spawn_blocking(move || {
+        let count = move || {
             let spec: TaskSpec = serde_json::from_slice(&std::fs::read(directory.join(SPEC_FILE)).ok()?).ok()?;
             match &spec.disk {
                 Some(disk) => crate::storage::used_of_disk(read_state(&directory)?.supervisor_pid, disk),
                 None => Some(crate::storage::used_below(spec.containers.iter().map(|c| &c.upper).chain([&volumes]))),
             }
-        });
-        Some(StorageUse { used: used.await.ok().flatten()?, reserved: u64::from(gib) << 30 })
+        };
+        Some(StorageUse { used: self.usages.of(&task.id, count).await?, reserved: u64::from(gib) << 30 })
     }
 
     /// How tasks ended that the control plane has not heard of, one file each.
@@ -261,6 +263,7 @@ impl Machine for Local {
         }
         let layers = intent.containers.iter().map(|container| writable_name(intent, container)).collect();
         self.files.remove(intent.id.as_str(), layers).await;
+        self.usages.forget(&intent.id);
         if let Some(ranges) = &self.ranges {
             ranges.release(intent.id.as_str());
         }

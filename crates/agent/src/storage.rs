@@ -10,11 +10,16 @@
 //! and need a file system that was made and mounted for them, and a kernel with their format.
 
 use longshore_runtime::spec::Disk;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// How deep files are counted, and so how many descriptors a count holds.
+const LEVELS_MAX: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -119,20 +124,39 @@ pub fn used_of_disk(supervisor: i32, disk: &Disk) -> Option<u64> {
     Some((stat.f_blocks - stat.f_bfree) * stat.f_frsize)
 }
 
-/// Bytes that files in these directories occupy. What cannot be read counts as nothing.
+/// Bytes that files in these directories occupy, [`LEVELS_MAX`] levels deep. What cannot be read counts as nothing. Blocking.
 pub fn used_below<'a>(directories: impl Iterator<Item = &'a PathBuf>) -> u64 {
+    directories.filter_map(|path| open_directory(rustix::fs::CWD, path)).map(used_in).sum()
+}
+
+fn used_in(directory: Dir) -> u64 {
     let mut used = 0;
-    let mut left: Vec<PathBuf> = directories.cloned().collect();
-    while let Some(directory) = left.pop() {
-        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
-            used += std::os::unix::fs::MetadataExt::blocks(&metadata) * 512;
-            if metadata.is_dir() {
-                left.push(entry.path());
-            }
+    let mut open = vec![directory];
+    loop {
+        let deeper = open.len() < LEVELS_MAX;
+        let Some(entries) = open.last_mut() else { return used };
+        let Some(Ok(entry)) = entries.read() else {
+            open.pop();
+            continue;
+        };
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let Ok(directory) = entries.fd() else { continue };
+        let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        used += stat.st_blocks as u64 * 512;
+        if FileType::from_raw_mode(stat.st_mode).is_dir() && deeper {
+            let child = open_directory(directory, name);
+            open.extend(child);
         }
     }
-    used
+}
+
+/// No link, whatever a container has put in the place of what was a directory a moment ago.
+fn open_directory(parent: impl AsFd, name: impl rustix::path::Arg) -> Option<Dir> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Dir::new(rustix::fs::openat(parent, name, flags, Mode::empty()).ok()?).ok()
 }
 
 fn make_directory(path: &Path) -> Result<(), StorageError> {
@@ -202,5 +226,22 @@ mod tests {
         storage.remove("one");
         storage.remove("one");
         assert!(storage.list().is_empty());
+    }
+
+    #[test]
+    fn files_are_counted_as_deep_as_is_bearable_and_never_through_links() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (top, outside) = (scratch.path().join("top"), scratch.path().join("outside"));
+        let deep = (0..LEVELS_MAX + 10).fold(top.clone(), |path, _| path.join("d"));
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::create_dir(&outside).unwrap();
+        let fill = |path: &Path| std::fs::write(path, vec![1; 1 << 20]).unwrap();
+        let counted = |used: u64| used >> 20;
+        fill(&outside.join("big"));
+        std::os::unix::fs::symlink(&outside, top.join("link")).unwrap();
+        assert_eq!(counted(used_below([top.clone(), top.join("link")].iter())), 0);
+        fill(&top.join("d/d/file"));
+        fill(&deep.join("file"));
+        assert_eq!(counted(used_below([top.clone()].iter())), 1);
     }
 }
