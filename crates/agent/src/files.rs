@@ -1,15 +1,15 @@
 //! What tasks have on this machine's disks. Making it may take a second, removing it minutes, as many files as a task may
 //! have written: both are done beside the agent's one thread, which serves metadata and credentials to all tasks.
 //!
-//! A start that is given up may leave a making behind that goes on, so a removal waits for those that have begun. Everything
-//! here may be cut off by the agent's end, and is then done again by the next one.
+//! A start that is given up may leave a making behind that goes on, so a removal waits for its task's. Everything here may be
+//! cut off by the agent's end, and is then done again by the next one.
 
 use crate::storage::{self, Place, Storage, StorageError};
 use longshore_image::ImageStore;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
-use tokio::sync::RwLock;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 /// A cheap handle.
 #[derive(Clone)]
@@ -18,8 +18,7 @@ pub struct Files {
     pub tasks: PathBuf,
     pub images: ImageStore,
     pub storage: Storage,
-    /// Shared by those who make something.
-    making: Arc<RwLock<()>>,
+    making: Arc<Making>,
 }
 
 impl Files {
@@ -29,19 +28,15 @@ impl Files {
 
     /// Makes a task's volumes, or its file system of `gib` GiB.
     pub async fn make(&self, task: &str, gib: Option<u32>) -> Result<Place, StorageError> {
-        let turn = Arc::clone(&self.making).read_owned().await;
-        let (storage, task) = (self.storage.clone(), task.to_owned());
-        beside(move || {
-            let _turn = turn;
-            storage.make(&task, gib)
-        })
-        .await
+        let turn = self.making.begin(task);
+        let storage = self.storage.clone();
+        beside(move || storage.make(&turn.task, gib)).await
     }
 
     /// Removes everything of a task that does not run any more; `layers` are its writable ones. When this returns it is
     /// gone.
     pub async fn remove(&self, task: &str, layers: Vec<String>) {
-        drop(self.making.write().await);
+        self.making.ended(task).await;
         let (files, task) = (self.clone(), task.to_owned());
         beside(move || {
             for name in layers {
@@ -82,6 +77,47 @@ impl Files {
                 let _ = self.images.remove_writable(&name);
             }
         }
+    }
+}
+
+/// The tasks whose files are being made.
+#[derive(Default)]
+struct Making {
+    tasks: Mutex<BTreeSet<String>>,
+    fewer: Notify,
+}
+
+impl Making {
+    /// The making of a task's files, until the turn is dropped.
+    fn begin(self: &Arc<Self>, task: &str) -> Turn {
+        self.tasks().insert(task.to_owned());
+        Turn { of: Arc::clone(self), task: task.to_owned() }
+    }
+
+    async fn ended(&self, task: &str) {
+        loop {
+            let fewer = self.fewer.notified();
+            if !self.tasks().contains(task) {
+                return;
+            }
+            fewer.await;
+        }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Turn {
+    of: Arc<Making>,
+    task: String,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.of.tasks().remove(&self.task);
+        self.of.fewer.notify_waiters();
     }
 }
 
@@ -156,7 +192,7 @@ mod tests {
             turns().await;
             start.abort();
             turns().await;
-            assert!(files.making.try_write().is_err(), "it goes on");
+            assert!(files.making.tasks().contains("one"), "it goes on");
             release.send(()).unwrap();
             files.remove("one", vec![]).await;
             assert!(files.storage.list().is_empty());
@@ -164,12 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_removed_while_something_is_made() {
+    fn nothing_of_a_task_is_removed_while_something_of_it_is_made() {
         let scratch = tempfile::tempdir().unwrap();
         let files = files(scratch.path());
         run(async |release| {
             release.send(()).unwrap();
-            let making = Arc::clone(&files.making).read_owned().await;
+            let making = files.making.begin("one");
+            files.remove("another", vec![]).await;
             let mut removed = std::pin::pin!(files.remove("one", vec![]));
             let early = tokio::time::timeout(Duration::from_millis(30), &mut removed).await;
             assert!(early.is_err() && files.tasks.join("one").exists());
