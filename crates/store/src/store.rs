@@ -7,7 +7,7 @@ use crate::snapshot::{Schema, Snapshot};
 use crate::table::Table;
 use crate::tx::Tx;
 use crate::watch::{Bell, Ringer, Watcher};
-use crate::writer::{self, Job, Step, Transaction, Writer};
+use crate::writer::{self, Job, Loaded, Step, Transaction, Writer};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::thread::{self, JoinHandle};
@@ -179,15 +179,15 @@ impl Store {
     }
 }
 
-type Loaded<E> = (Arc<Shared>, Arc<Bell>, Writer<E>);
+type Parts<E> = (Arc<Shared>, Arc<Bell>, Writer<E>);
 
-fn load<E: Engine>(mut engine: E, schema: Schema) -> Result<Loaded<E>, StoreError> {
-    let (snapshot, outdated) = writer::load(&mut engine, schema)?;
+fn load<E: Engine>(mut engine: E, schema: Schema) -> Result<Parts<E>, StoreError> {
+    let Loaded { snapshot, outdated, unknown } = writer::load(&mut engine, schema)?;
     let revision = snapshot.revision();
     let bell = Arc::new(Bell::default());
     let log = ChangeLog::new(revision);
     let shared = Arc::new(Shared(RwLock::new(Published { snapshot, log })));
-    let writer = Writer::new(engine, Arc::clone(&shared), Ringer(Arc::clone(&bell)), outdated);
+    let writer = Writer::new(engine, Arc::clone(&shared), Ringer(Arc::clone(&bell)), outdated, unknown);
     Ok((shared, bell, writer))
 }
 

@@ -13,6 +13,7 @@
 
 use crate::engine::{Batch, Engine, RowChange};
 use crate::error::StoreError;
+use crate::map::Bytes;
 use crate::snapshot::{Schema, Snapshot};
 use crate::store::{Answer, Shared};
 use crate::tx::{Changes, RowId, Tx};
@@ -72,17 +73,55 @@ pub(crate) struct Outdated {
     versions: Vec<(&'static str, u32)>,
 }
 
+impl Outdated {
+    /// Everything there is.
+    fn take_all(&mut self, head: &Snapshot) {
+        let tables = head.tables();
+        let rows = tables.iter().enumerate().flat_map(|(at, table)| table.keys().into_iter().map(move |key| (at, key)));
+        self.rows.extend(rows);
+        self.versions = tables.iter().map(|table| (table.name(), table.version())).collect();
+    }
+}
+
+/// What is stored of tables that this release does not know, kept for a batch that must be whole.
+#[derive(Default)]
+pub(crate) struct Unknown {
+    /// Table, key and value.
+    rows: Vec<(String, Bytes, Vec<u8>)>,
+    versions: Vec<(String, u32)>,
+}
+
+impl Unknown {
+    fn add_to<'a>(&'a self, batch: &mut Batch<'a>) {
+        let change = |(table, key, value): &'a (String, Bytes, Vec<u8>)| RowChange {
+            table,
+            key: Bytes::clone(key),
+            value: Some(value.clone()),
+        };
+        batch.changes.extend(self.rows.iter().map(change));
+        batch.versions.extend(self.versions.iter().map(|(table, version)| (table.as_str(), *version)));
+    }
+}
+
+/// What the engine had.
+pub(crate) struct Loaded {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) outdated: Outdated,
+    pub(crate) unknown: Unknown,
+}
+
 pub(crate) struct Writer<D> {
     engine: D,
     shared: Arc<Shared>,
     bell: Ringer,
     outdated: Outdated,
+    unknown: Unknown,
 }
 
 /// Reads everything the engine has.
-pub(crate) fn load(engine: &mut impl Engine, schema: Schema) -> Result<(Snapshot, Outdated), StoreError> {
+pub(crate) fn load(engine: &mut impl Engine, schema: Schema) -> Result<Loaded, StoreError> {
     let mut snapshot = schema.empty();
-    let mut outdated = Outdated::default();
+    let (mut outdated, mut unknown) = (Outdated::default(), Unknown::default());
     let meta = engine.meta()?;
     let mut stored_versions = Vec::new();
     for table in snapshot.tables() {
@@ -97,12 +136,13 @@ pub(crate) fn load(engine: &mut impl Engine, schema: Schema) -> Result<(Snapshot
         stored_versions.push(stored.unwrap_or_else(|| table.version()));
     }
     let names: Vec<_> = snapshot.tables().iter().map(|table| table.name()).collect();
-    let mut unknown = BTreeSet::new();
+    unknown.versions = meta.versions.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect();
     engine.load(&mut |table, key, value| {
         let Some(position) = names.iter().position(|name| *name == table) else {
-            if unknown.insert(table.to_owned()) {
+            if unknown.rows.last().is_none_or(|(last, _, _)| last != table) {
                 tracing::warn!(table, "the store has a table this release does not know; it is kept");
             }
+            unknown.rows.push((table.to_owned(), Bytes::from(key), value.to_owned()));
             return Ok(());
         };
         snapshot.any_mut(position).load(key, value, stored_versions[position])
@@ -115,7 +155,7 @@ pub(crate) fn load(engine: &mut impl Engine, schema: Schema) -> Result<(Snapshot
         }
     }
     snapshot.set_revision(meta.revision);
-    Ok((snapshot, outdated))
+    Ok(Loaded { snapshot, outdated, unknown })
 }
 
 /// A [`Writer`] whose engine is forgotten.
@@ -132,8 +172,8 @@ impl<D: Engine> Step for Writer<D> {
 }
 
 impl<D: Engine> Writer<D> {
-    pub(crate) fn new(engine: D, shared: Arc<Shared>, bell: Ringer, outdated: Outdated) -> Self {
-        Self { engine, shared, bell, outdated }
+    pub(crate) fn new(engine: D, shared: Arc<Shared>, bell: Ringer, outdated: Outdated, unknown: Unknown) -> Self {
+        Self { engine, shared, bell, outdated, unknown }
     }
 
     /// Works until no one can send jobs any more.
@@ -162,7 +202,7 @@ impl<D: Engine> Writer<D> {
             };
             ran.push((job, outcome));
         }
-        let committed = if changes.is_empty() { Ok(()) } else { self.commit(&published, &head, changes) };
+        let committed = if changes.is_empty() { Ok(()) } else { self.commit(&head, changes) };
         if committed.is_ok() && head.revision() > published.revision() {
             let mut published = self.shared.0.write().unwrap_or_else(PoisonError::into_inner);
             published.snapshot = head;
@@ -177,21 +217,31 @@ impl<D: Engine> Writer<D> {
         count
     }
 
-    fn commit(&mut self, published: &Snapshot, head: &Snapshot, mut changes: Changes) -> Result<(), StoreError> {
+    fn commit(&mut self, head: &Snapshot, mut changes: Changes) -> Result<(), StoreError> {
+        let whole = self.engine.is_doubtful();
+        if whole {
+            self.outdated.take_all(head);
+        }
         for row_id in &self.outdated.rows {
             if !changes.contains_key(row_id) {
-                changes.insert(row_id.clone(), published.tables()[row_id.0].encode(&row_id.1)?);
+                changes.insert(row_id.clone(), head.tables()[row_id.0].encode(&row_id.1)?);
             }
         }
         let row_ids: Vec<RowId> = changes.keys().cloned().collect();
-        let batch = Batch {
+        let own = changes.into_iter().map(|((position, key), value)| RowChange {
+            table: head.tables()[position].name(),
+            key,
+            value,
+        });
+        let mut batch = Batch {
             revision: head.revision(),
-            changes: changes
-                .into_iter()
-                .map(|((position, key), value)| RowChange { table: head.tables()[position].name(), key, value })
-                .collect(),
+            changes: own.collect(),
             versions: self.outdated.versions.clone(),
+            whole,
         };
+        if whole {
+            self.unknown.add_to(&mut batch);
+        }
         let committed = self.engine.commit(&batch);
         match &committed {
             Ok(()) => self.outdated = Outdated::default(),

@@ -61,10 +61,14 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
-    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let mut memory = self.lock();
         if memory.failure != Failure::Lost {
             memory.commits += 1;
+            if batch.whole {
+                memory.rows.clear();
+                memory.meta.versions.clear();
+            }
             memory.meta.revision = batch.revision;
             for (table, version) in &batch.versions {
                 memory.meta.versions.retain(|(name, _)| name != table);

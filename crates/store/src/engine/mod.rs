@@ -3,6 +3,7 @@
 //! An engine is a dumb, safe shelf: it gives back everything once, at start, and then takes batches of changed rows.
 //! Types, indexes, transactions and watches live above it.
 
+mod file;
 mod memory;
 mod redb;
 
@@ -21,7 +22,12 @@ pub trait Engine: Send + 'static {
 
     /// Makes a batch durable, all of it or nothing. After an error either may be the case; the store writes the rows in
     /// doubt again with the next batch.
-    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+    fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError>;
+
+    /// Whether nobody can say any more what is stored: the next batch must be whole.
+    fn is_doubtful(&self) -> bool {
+        false
+    }
 }
 
 /// Receives table, key and value.
@@ -38,19 +44,21 @@ pub struct Meta {
 
 /// Changes that become durable together.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct Batch<'a> {
     /// The store's revision once this batch is in.
     pub revision: u64,
-    /// Sorted by table, then key.
-    pub changes: Vec<RowChange>,
+    /// Those of one table follow each other, sorted by key.
+    pub changes: Vec<RowChange<'a>>,
     /// Tables whose rows are from now on in this version.
-    pub versions: Vec<(&'static str, u32)>,
+    pub versions: Vec<(&'a str, u32)>,
+    /// It has every row and every version there is; whatever else is stored goes.
+    pub whole: bool,
 }
 
 /// One row of a batch.
 #[derive(Debug)]
-pub struct RowChange {
-    pub table: &'static str,
+pub struct RowChange<'a> {
+    pub table: &'a str,
     pub key: std::sync::Arc<[u8]>,
     /// The new stored form; `None` removes the row.
     pub value: Option<Vec<u8>>,

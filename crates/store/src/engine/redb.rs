@@ -8,17 +8,20 @@
 //! against an attacker who controls both contents and the order of a crash's writes; quick-repair implies it. Without
 //! quick-repair, opening after a crash walks the file once. That is little next to reading all of it, which we do anyway.
 //!
-//! **A failing disk.** redb refuses everything after an I/O error until the file is opened again. So an error closes it,
-//! and each later commit first tries to open it.
+//! **A full disk.** redb refuses everything after an I/O error until the file is opened again. So an error closes it, and
+//! each later commit first tries to open it. The lock stays with us meanwhile.
+//!
+//! **A failing disk.** After any other error nobody knows what the file holds (see `file`), and all rows are in memory: the
+//! next commit writes them to a new file beside the old one, which takes its place once it is durable.
 //!
 //! **A damaged file.** Some damage makes redb panic instead of returning an error. No byte on disk may do that to us, so
 //! each call into it is guarded.
 
+use super::file::{self, Flush, FlushToDisk, StoreFile};
 use super::{Batch, Engine, Meta, RowVisitor};
 use crate::StoreError;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableHandle};
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,16 +39,32 @@ const CACHE_BYTES: usize = 16 << 20;
 /// Rows in a redb file.
 pub struct RedbEngine {
     path: PathBuf,
-    /// `None` after an I/O error, until the file opens again.
+    file: StoreFile,
+    /// `None` after an I/O error, until the file opens again or another is in its place.
     database: Option<Database>,
 }
 
 impl RedbEngine {
     /// Opens the file, or creates it readable by its owner only (it holds secrets). The directory must exist.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let path = path.into();
-        let database = guarded(&path, || open_database(&path))?;
-        Ok(Self { path, database: Some(database) })
+        Self::open_flushing(path.into(), Arc::new(FlushToDisk))
+    }
+
+    fn open_flushing(path: PathBuf, flush: Arc<dyn Flush>) -> Result<Self, StoreError> {
+        let failed = |action, error: io::Error| redb_error(&path, action, error.into());
+        let is_new = !path.exists();
+        let file = StoreFile::open(&path, flush).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => StoreError::InUse { path: path.clone() },
+            _ => failed("open", error),
+        })?;
+        // One that was not finished; it takes room.
+        let _ = file::remove_if_there(&beside(&path));
+        let database = guarded(&path, || open_database(&path, file.clone()))?;
+        if is_new {
+            // Without this the file itself, not only its contents, could be gone after a power failure.
+            file::sync_directory_of(&path).map_err(|error| failed("create", error))?;
+        }
+        Ok(Self { path, file, database: Some(database) })
     }
 
     fn io(&self, action: &'static str, error: impl Into<redb::Error>) -> StoreError {
@@ -81,12 +100,26 @@ impl Engine for RedbEngine {
         refused
     }
 
-    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        let committed = if batch.whole { self.replace(batch) } else { self.change(batch) };
+        if let Err(StoreError::Corrupt { .. }) = &committed {
+            self.file.doubt();
+        }
+        committed
+    }
+
+    fn is_doubtful(&self) -> bool {
+        self.file.is_doubtful()
+    }
+}
+
+impl RedbEngine {
+    fn change(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let before = self.database.take();
         let database = guarded(&self.path, || {
             let database = match before {
                 Some(database) => database,
-                None => open_database(&self.path)?,
+                None => open_database(&self.path, self.file.clone())?,
             };
             // On an error the database is dropped here, which closes the file; the next commit opens it again.
             write(&database, batch).map_err(|error| self.io("write", error))?;
@@ -95,6 +128,36 @@ impl Engine for RedbEngine {
         self.database = Some(database);
         Ok(())
     }
+
+    /// Writes a new file and puts it in the place of this one.
+    fn replace(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        self.database = None;
+        let new = beside(&self.path);
+        let made = guarded(&new, || {
+            let file = self.file.create(&new).map_err(|error| redb_error(&new, "create", error.into()))?;
+            let database = open_database(&new, file.clone())?;
+            write(&database, batch).map_err(|error| redb_error(&new, "write", error))?;
+            std::fs::rename(&new, &self.path).map_err(|error| self.io("replace", error))?;
+            Ok((file, database))
+        });
+        let (file, database) = made.inspect_err(|_| drop(file::remove_if_there(&new)))?;
+        self.file = file;
+        // Until the name is durable as well, a power failure may bring the old file back.
+        file::sync_directory_of(&self.path).map_err(|error| {
+            self.file.doubt();
+            self.io("replace", error)
+        })?;
+        tracing::info!(path = %self.path.display(), "the store was written anew after an error of the disk");
+        self.database = Some(database);
+        Ok(())
+    }
+}
+
+/// Where the file that is to replace the one at `path` is written.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
 }
 
 /// Turns a panic of redb over what it finds in the file into an error that says so.
@@ -142,7 +205,7 @@ fn read_rows(database: &Database, mut row: impl FnMut(&str, &[u8], &[u8]) -> boo
     Ok(())
 }
 
-fn write(database: &Database, batch: &Batch) -> Result<(), redb::Error> {
+fn write(database: &Database, batch: &Batch<'_>) -> Result<(), redb::Error> {
     let tx = database.begin_write()?;
     for changes in batch.changes.chunk_by(|one, next| one.table == next.table) {
         let mut table = tx.open_table(Rows::new(changes[0].table))?;
@@ -167,31 +230,15 @@ fn write(database: &Database, batch: &Batch) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let io = |action, error: std::io::Error| redb_error(path, action, error.into());
-    let is_new = !path.exists();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| io("open", error))?;
+fn open_database(path: &Path, file: StoreFile) -> Result<Database, StoreError> {
     let shown = path.to_owned();
-    let database = redb::Builder::new()
+    redb::Builder::new()
         .set_cache_size(CACHE_BYTES)
         .set_repair_callback(move |repair| {
             tracing::debug!(path = %shown.display(), progress = repair.progress(), "checking the store after a crash");
         })
-        .create_file(file)
-        .map_err(|error| redb_error(path, "open", error.into()))?;
-    if is_new {
-        // Without this the file itself, not only its contents, could be gone after a power failure.
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(parent).and_then(|dir| dir.sync_all()).map_err(|error| io("create", error))?;
-    }
-    Ok(database)
+        .create_with_backend(file)
+        .map_err(|error| redb_error(path, "open", error.into()))
 }
 
 fn redb_error(path: &Path, action: &'static str, error: redb::Error) -> StoreError {
@@ -210,5 +257,136 @@ fn redb_error(path: &Path, action: &'static str, error: redb::Error) -> StoreErr
         redb::Error::Io(error) => StoreError::Io { action, path, source: Arc::new(error) },
         redb::Error::PreviousIo => StoreError::Io { action, path, source: Arc::new(StorageError::PreviousIo) },
         other => StoreError::Io { action, path, source: Arc::new(other) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Exists, Schema, Store, table};
+    use std::collections::HashMap;
+    use std::fs::File;
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    table! { Notes: "notes", String => String {} }
+    table! { Later: "later", String => u32 {} }
+
+    const PAGE: usize = 4096;
+
+    /// A kernel over a disk that fails for a while: pages that it cannot write are clean afterwards.
+    #[derive(Debug, Default)]
+    struct Disk {
+        fails: AtomicBool,
+        /// Of each inode.
+        files: Mutex<HashMap<u64, Pages>>,
+    }
+
+    #[derive(Debug, Default)]
+    struct Pages {
+        /// As of the last flush, whatever came of it.
+        clean: Vec<u8>,
+        durable: Vec<u8>,
+    }
+
+    impl Flush for Disk {
+        fn flush(&self, file: &File) -> io::Result<()> {
+            let metadata = file.metadata()?;
+            let mut now = vec![0; metadata.len() as usize];
+            file.read_exact_at(&mut now, 0)?;
+            let mut files = self.files.lock().unwrap();
+            let pages = files.entry(metadata.ino()).or_default();
+            let before = std::mem::replace(&mut pages.clean, now.clone());
+            if self.fails.load(Ordering::Relaxed) {
+                return Err(io::Error::from_raw_os_error(5));
+            }
+            pages.durable.resize(now.len(), 0);
+            for (at, page) in now.chunks(PAGE).enumerate() {
+                let range = at * PAGE..at * PAGE + page.len();
+                if before.get(range.clone()) != Some(page) {
+                    pages.durable[range].copy_from_slice(page);
+                }
+            }
+            Ok(())
+        }
+    }
+
+    impl Disk {
+        fn fail(&self, fails: bool) {
+            self.fails.store(fails, Ordering::Relaxed);
+        }
+
+        /// What a power failure leaves of the file at `path`.
+        fn durable(&self, path: &Path) -> Vec<u8> {
+            let inode = std::fs::metadata(path).unwrap().ino();
+            self.files.lock().unwrap()[&inode].durable.clone()
+        }
+    }
+
+    fn open(path: &Path, disk: &Arc<Disk>, schema: Schema) -> Store {
+        let engine = RedbEngine::open_flushing(path.to_owned(), Arc::clone(disk) as Arc<dyn Flush>).unwrap();
+        assert!(!engine.is_doubtful());
+        Store::with_engine(engine, schema).unwrap()
+    }
+
+    fn put(store: &Store, key: &str, text: &str) -> Result<(), StoreError> {
+        let (key, text) = (key.to_owned(), text.to_owned());
+        let put = store.write_blocking(move |tx| Ok::<_, Exists>(tx.table_mut::<Notes>().put(key, text)))?;
+        put.map(drop).map_err(|_| StoreError::Closed)
+    }
+
+    fn notes(store: &Store) -> Vec<(String, String)> {
+        store.snapshot().table::<Notes>().all().entries().map(|(key, text)| (key, (*text).clone())).collect()
+    }
+
+    #[test]
+    fn what_is_acknowledged_after_a_failed_flush_survives_a_power_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.redb");
+        let disk = Arc::new(Disk::default());
+        let all = || Schema::new().with::<Notes>().with::<Later>();
+        let newer = open(&path, &disk, all());
+        newer.write_blocking(|tx| tx.table_mut::<Later>().insert("kept".into(), 7)).unwrap().unwrap();
+        drop(newer);
+
+        let store = open(&path, &disk, Schema::new().with::<Notes>());
+        for number in 0..100 {
+            put(&store, &format!("early-{number:03}"), &"x".repeat(500)).unwrap();
+        }
+        let acknowledged = notes(&store);
+        disk.fail(true);
+        for _ in 0..3 {
+            // It splits a page, and undoing it later writes one half only.
+            let refused = put(&store, "early-050-and", &"y".repeat(2000));
+            assert!(matches!(refused, Err(StoreError::Io { .. })), "{refused:?}");
+            assert_eq!(notes(&store), acknowledged, "reading goes on");
+        }
+        disk.fail(false);
+        put(&store, "last", "acknowledged").unwrap();
+        assert!(!beside(&path).exists());
+        let left = disk.durable(&path);
+        drop(store);
+        std::fs::write(&path, left).unwrap();
+
+        let store = open(&path, &disk, all());
+        let last = ("last".to_owned(), "acknowledged".to_owned());
+        assert_eq!(notes(&store), [acknowledged, vec![last]].concat());
+        assert_eq!(store.snapshot().table::<Later>().get(&"kept".into()), Some(7.into()), "of a newer release");
+        put(&store, "again", "as ever").unwrap();
+    }
+
+    #[test]
+    fn the_file_stays_locked_while_the_disk_fails_and_after_it_was_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.redb");
+        let disk = Arc::new(Disk::default());
+        let store = open(&path, &disk, Schema::new().with::<Notes>());
+        disk.fail(true);
+        put(&store, "a", "lost").unwrap_err();
+        assert!(matches!(RedbEngine::open(&path), Err(StoreError::InUse { .. })));
+        disk.fail(false);
+        put(&store, "a", "kept").unwrap();
+        assert!(matches!(RedbEngine::open(&path), Err(StoreError::InUse { .. })));
     }
 }
