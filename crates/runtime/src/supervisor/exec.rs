@@ -11,6 +11,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 pub const OUTPUT_MAX: usize = 64 << 10;
 /// Output kept of a health check, as ECS's agent does.
 pub const HEALTH_OUTPUT_MAX: usize = 1024;
+const BUFFER: usize = 4096;
+/// Reads in one turn: all that may be kept, and so much more that what is lost shows. The rest waits, so that a process
+/// that writes without end holds up nobody.
+const READS_A_TURN: usize = OUTPUT_MAX / BUFFER + 1;
 
 #[derive(Debug)]
 pub struct Exec {
@@ -54,10 +58,11 @@ impl Exec {
         }
     }
 
-    /// Reads what the pipe has; what is over the limit is read and forgotten, so that the process does not hang.
+    /// Reads what the pipe has, a bounded part of it; what is over the limit is read and forgotten, so that the process
+    /// does not hang.
     pub fn read(&mut self) {
-        let mut buffer = [0; 4096];
-        loop {
+        let mut buffer = [0; BUFFER];
+        for _ in 0..READS_A_TURN {
             match sys::read_now(self.output.as_raw_fd(), &mut buffer) {
                 Ok(Some(0)) | Err(_) => {
                     self.output_closed = true;
@@ -213,5 +218,34 @@ impl Supervisor {
                 state.health_output = output;
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::Write;
+
+    #[test]
+    fn a_turn_ends_however_much_a_process_writes() {
+        let (output, write) = output_pipe().unwrap();
+        let held = rustix::pipe::fcntl_setpipe_size(&write, 1 << 20).unwrap();
+        File::from(write).write_all(&vec![b'x'; held]).unwrap();
+        let mut exec = Exec {
+            container: 0,
+            purpose: Purpose::Command { client: 1, id: 1 },
+            stage: Stage::Ended(Ok(0)),
+            output,
+            captured: Vec::new(),
+            truncated: false,
+            output_closed: false,
+            deadline_ms: None,
+            timed_out: false,
+        };
+        exec.read();
+        assert_eq!((exec.captured.len(), exec.truncated), (OUTPUT_MAX, true));
+        let left = rustix::io::ioctl_fionread(&exec.output).unwrap();
+        assert_eq!(left as usize, held - READS_A_TURN * BUFFER);
     }
 }
