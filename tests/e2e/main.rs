@@ -51,6 +51,7 @@ const TESTS: &[(&str, Test)] = &[
         "tasks::a_container_that_is_not_essential_may_fail_to_start",
         tasks::a_container_that_is_not_essential_may_fail_to_start,
     ),
+    ("tasks::a_task_whose_supervisor_hangs_is_stopped", tasks::a_task_whose_supervisor_hangs_is_stopped),
     ("tasks::nobody_traces_without_users_of_its_own", tasks::nobody_traces_without_users_of_its_own),
     ("tasks::metadata_and_statistics_are_complete", tasks::statistics),
     ("tasks::a_task_protects_itself", tasks::a_task_protects_itself),

@@ -1,9 +1,10 @@
 //! What a task definition asks for, seen from inside the containers and from the task metadata endpoint.
 
-use crate::kit::{Busybox, Kit, definition, register, run_task, says, wait_status};
+use crate::kit::{Busybox, Kit, definition, exists, register, run_task, says, wait_status};
 use anyhow::{Context, ensure};
 use longshore_tests::wait;
 use serde_json::{Value, json};
+use std::process::Command;
 use std::time::Duration;
 
 const GROUP: &str = "/test/tasks";
@@ -133,6 +134,27 @@ pub fn a_container_that_is_not_essential_may_fail_to_start(kit: &Kit) -> anyhow:
         says(broken["reason"].as_str().unwrap_or_default(), &["CannotStartContainerError"])?;
         busybox.api.ecs("StopTask", &json!({"task": task}))?;
         wait_status(&mut busybox.api, &task, "STOPPED")?;
+        Ok(())
+    })
+}
+
+pub fn a_task_whose_supervisor_hangs_is_stopped(kit: &Kit) -> anyhow::Result<()> {
+    kit.on("builtin", |instance| {
+        let mut busybox = Busybox::new(instance)?;
+        let app = with(shell(&busybox, "app", "exec sleep 1000"), json!({"stopTimeout": 2}));
+        let task = run(&mut busybox, "hung", vec![app], json!({}))?;
+        wait_status(&mut busybox.api, &task, "RUNNING")?;
+        let id = task.rsplit('/').next().context("an ARN")?;
+        let state = std::fs::read(instance.run_dir().join("tasks").join(id).join("state.json"))?;
+        let supervisor = serde_json::from_slice::<Value>(&state)?["supervisor_pid"].to_string();
+        ensure!(Command::new("kill").args(["-STOP", &supervisor]).status()?.success(), "SIGSTOP to {supervisor}");
+        busybox.api.ecs("StopTask", &json!({"task": task, "reason": "enough"}))?;
+        let seen = wait_status(&mut busybox.api, &task, "STOPPED")?;
+        ensure!(seen["stopCode"] == "UserInitiated" && seen["stoppedReason"] == "enough", "{seen}");
+        let app = &seen["containers"][0];
+        ensure!(app["exitCode"] == 137, "{app}");
+        says(app["reason"].as_str().unwrap_or_default(), &["the task's supervisor was killed"])?;
+        ensure!(!exists(&format!("/proc/{supervisor}")), "the supervisor is still there");
         Ok(())
     })
 }

@@ -20,6 +20,7 @@ pub mod machine;
 mod metadata;
 mod multiline;
 mod networks;
+mod patience;
 mod ranges;
 mod spec;
 mod storage;

@@ -9,12 +9,16 @@ use longshore_types::link::Welcome;
 use longshore_types::node::{ContainerIntent, ResolverIntent, TaskIntent};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// `/usr/local/sbin` and so on: what Docker gives an image that sets no `PATH`.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The AWS API as tasks reach it: a container's 127.0.0.1 is not the machine's. See [`crate::api_door`].
 const API_URL: &str = "http://169.254.170.2:4566";
+
+/// As Fargate's.
+const STOP_TIMEOUT_SECONDS_DEFAULT: u32 = 30;
 
 /// A container with what was made for it.
 pub struct Ready<'a> {
@@ -108,7 +112,8 @@ fn container(
         readonly_root,
         depends_on,
         start_timeout_seconds,
-        stop_timeout_seconds,
+        // In `stop_timeout`.
+        stop_timeout_seconds: _,
         health_check,
         log,
         ulimits,
@@ -152,7 +157,7 @@ fn container(
             .map(|(name, condition)| rt::Dependency { name: name.clone(), condition: dependency(*condition) })
             .collect(),
         start_timeout_ms: start_timeout_seconds.map(milliseconds),
-        stop_timeout_ms: milliseconds(stop_timeout_seconds.unwrap_or(30)),
+        stop_timeout_ms: stop_timeout(&ready.intent.definition).as_millis() as u64,
         stop_signal: image.stop_signal.clone().unwrap_or_else(|| "SIGTERM".to_owned()),
         health_check: health_check.as_ref().map(|h| rt::HealthCheck {
             command: h.command.clone(),
@@ -241,6 +246,11 @@ fn add(mounts: &mut Vec<rt::BindMount>, mount: rt::BindMount) {
 fn declares_volume(image: &Image, path: &str) -> bool {
     let plain = |path: &str| path.trim_end_matches('/').to_owned();
     image.config.volumes.iter().any(|declared| plain(declared) == plain(path))
+}
+
+/// What a container has between the stop signal and SIGKILL.
+pub fn stop_timeout(definition: &ContainerDefinition) -> Duration {
+    Duration::from_secs(u64::from(definition.stop_timeout_seconds.unwrap_or(STOP_TIMEOUT_SECONDS_DEFAULT)))
 }
 
 /// As on Fargate: the task's id, and a number of the container.

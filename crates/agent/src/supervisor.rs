@@ -22,6 +22,8 @@ pub enum SupervisorError {
     Connect { path: PathBuf, source: io::Error },
     #[error("the task supervisor left")]
     Gone,
+    #[error("the task supervisor does not stop its containers")]
+    Hangs,
 }
 
 /// A connection to a living supervisor.

@@ -9,8 +9,8 @@
 use crate::hub::Hub;
 use crate::machine::{Machine, StartError, SupervisorLink};
 use crate::multiline::Joiner;
-use crate::spec;
 use crate::supervisor::SupervisorError;
+use crate::{patience, spec};
 use longshore_runtime::protocol as rt;
 use longshore_types::Timestamp;
 use longshore_types::ecs::{ContainerDefinition, ContainerStatus, HealthStatus, StopCode};
@@ -116,14 +116,12 @@ impl<M: Machine> Shell<M> {
         let wanted = intent.borrow().clone();
         // A supervisor that was never told to go would wait for ever: its task is started anew.
         if self.has_run() {
-            if let Some(supervisor) = self.node.machine.adopt(&wanted.id).await
-                && self.follow(supervisor, intent).await.is_ok()
-            {
-                return;
-            }
             // Containers are never started twice.
-            tracing::warn!(task = %wanted.id, "the task's supervisor is gone");
-            return self.from_last_state();
+            let followed = match self.node.machine.adopt(&wanted.id).await {
+                Some(supervisor) => self.follow(supervisor, intent).await,
+                None => Err(SupervisorError::Gone),
+            };
+            return self.unless_lost(followed);
         }
         if wanted.was_running {
             self.seen.stop = Some((StopCode::TerminationNotice, "The node was shut down.".to_owned()));
@@ -141,10 +139,8 @@ impl<M: Machine> Shell<M> {
         };
         match started {
             Ok(supervisor) => {
-                if self.follow(supervisor, intent).await.is_err() {
-                    tracing::warn!(task = %wanted.id, "the task's supervisor is gone");
-                    self.from_last_state();
-                }
+                let followed = self.follow(supervisor, intent).await;
+                self.unless_lost(followed);
             }
             Err(StartError(reason)) => {
                 tracing::warn!(task = %wanted.id, reason, "a task could not be started");
@@ -159,8 +155,10 @@ impl<M: Machine> Shell<M> {
         phase.is_some_and(|phase| !matches!(phase, rt::TaskPhase::Waiting | rt::TaskPhase::Prepared))
     }
 
-    /// The supervisor was killed: what it last wrote down is all there is to know.
-    fn from_last_state(&mut self) {
+    /// What a supervisor last wrote down is all there is to know, when it was killed, or will be as it hangs.
+    fn unless_lost(&mut self, followed: Result<(), SupervisorError>) {
+        let Err(error) = followed else { return };
+        tracing::warn!(%error, task = %self.seen.id, "the task's supervisor is lost");
         if let Some(state) = self.node.machine.last_state(&self.seen.id) {
             self.merge(&state.task, &state.containers);
         }
@@ -247,7 +245,7 @@ impl<M: Machine> Shell<M> {
         let (mut logs, mut stored) = Logs::new(&intent.borrow());
         let mut told_to_stop = false;
         let mut eni = intent.borrow().network.clone();
-        let mut give_up_logs = None;
+        let (mut give_up, mut give_up_logs) = (None, None);
         loop {
             if is_stop(&intent.borrow()) && !told_to_stop {
                 told_to_stop = true;
@@ -257,7 +255,13 @@ impl<M: Machine> Shell<M> {
                 };
                 supervisor.send(&rt::Command::Stop { reason }).await?;
             }
+            let stops = told_to_stop || self.seen.phase == TaskPhase::Stopping;
             let over = self.seen.phase == TaskPhase::Stopping && self.all_stopped();
+            if over {
+                give_up = None;
+            } else if stops && give_up.is_none() {
+                give_up = Some(tokio::time::Instant::now() + patience::of_stop(&intent.borrow().containers));
+            }
             if over && (logs.is_done(&self.node) || give_up_logs.is_some_and(|at| tokio::time::Instant::now() >= at)) {
                 let _ = supervisor.send(&rt::Command::Exit).await;
                 // The supervisor removes its cgroups and leaves; cleaning up after it is idempotent.
@@ -290,6 +294,7 @@ impl<M: Machine> Shell<M> {
                 }
                 () = due(logs.due_at()) => logs.flush(&self.node),
                 () = due(give_up_logs) => {}
+                () = due(give_up) => return Err(SupervisorError::Hangs),
                 event = supervisor.next() => self.handle(event?, &mut logs),
             }
         }

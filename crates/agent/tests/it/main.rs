@@ -1,0 +1,5 @@
+//! The agent on a scripted machine.
+
+mod scripted;
+mod secrets;
+mod stop;
