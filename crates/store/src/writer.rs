@@ -116,6 +116,8 @@ pub(crate) struct Writer<D> {
     bell: Ringer,
     outdated: Outdated,
     unknown: Unknown,
+    /// The last revision of a batch that was undone: transactions have seen it, so no other state has it.
+    undone: u64,
 }
 
 /// Reads everything the engine has.
@@ -173,7 +175,7 @@ impl<D: Engine> Step for Writer<D> {
 
 impl<D: Engine> Writer<D> {
     pub(crate) fn new(engine: D, shared: Arc<Shared>, bell: Ringer, outdated: Outdated, unknown: Unknown) -> Self {
-        Self { engine, shared, bell, outdated, unknown }
+        Self { engine, shared, bell, outdated, unknown, undone: 0 }
     }
 
     /// Works until no one can send jobs any more.
@@ -186,6 +188,7 @@ impl<D: Engine> Writer<D> {
     fn batch(&mut self, jobs: impl Iterator<Item = Box<dyn Job>>) -> usize {
         let published = self.shared.snapshot();
         let mut head = published.clone();
+        head.set_revision(published.revision().max(self.undone));
         let mut changes = Changes::new();
         let mut log = Vec::new();
         let mut ran = Vec::new();
@@ -203,7 +206,9 @@ impl<D: Engine> Writer<D> {
             ran.push((job, outcome));
         }
         let committed = if changes.is_empty() { Ok(()) } else { self.commit(&head, changes) };
-        if committed.is_ok() && head.revision() > published.revision() {
+        if committed.is_err() {
+            self.undone = head.revision();
+        } else if !log.is_empty() {
             let mut published = self.shared.0.write().unwrap_or_else(PoisonError::into_inner);
             published.snapshot = head;
             published.log.extend(log);
