@@ -1,8 +1,11 @@
 //! Names on the host: a marked block of /etc/hosts.
 
 use anyhow::Context;
+use rustix::fs::FlockOperation;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 const FILE: &str = "/etc/hosts";
@@ -11,19 +14,37 @@ const END: &str = "# END Longshore";
 
 /// Makes the block of the instance in `run_dir` hold exactly these names; an empty list removes it.
 pub fn write(run_dir: &Path, names: &[(String, Ipv4Addr)]) -> anyhow::Result<()> {
-    let old = std::fs::read_to_string(FILE).with_context(|| format!("cannot read {FILE}"))?;
-    let new = replace(&old, &run_dir.display().to_string(), names);
+    write_to(Path::new(FILE), &run_dir.display().to_string(), names)
+}
+
+fn write_to(file: &Path, instance: &str, names: &[(String, Ipv4Addr)]) -> anyhow::Result<()> {
+    // On some machines it is a link.
+    let file = &std::fs::canonicalize(file).with_context(|| format!("cannot find {}", file.display()))?;
+    let directory = file.parent().context("a file is in a directory")?;
+    // Instances take turns, each for its own block.
+    let turn = File::open(directory).with_context(|| format!("cannot open {}", directory.display()))?;
+    rustix::fs::flock(&turn, FlockOperation::LockExclusive).context("cannot wait for other instances")?;
+    let old = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let new = replace(&old, instance, names);
     if new == old {
         return Ok(());
     }
     // By a new file, so that no reader sees half of it; in place where the file is a mount of its own.
-    let temporary = Path::new("/etc/.hosts.longshore");
-    std::fs::write(temporary, &new).with_context(|| format!("cannot write {}", temporary.display()))?;
-    if std::fs::rename(temporary, FILE).is_err() {
-        let _ = std::fs::remove_file(temporary);
-        std::fs::write(FILE, &new).with_context(|| format!("cannot write {FILE}"))?;
+    let temporary = directory.join(".hosts.longshore");
+    let written = copy_of(file, &temporary, &new).with_context(|| format!("cannot write {}", temporary.display()));
+    if written.and_then(|()| Ok(std::fs::rename(&temporary, file)?)).is_err() {
+        let _ = std::fs::remove_file(&temporary);
+        std::fs::write(file, &new).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
+}
+
+/// A file with another's owner and mode.
+fn copy_of(file: &Path, copy: &Path, content: &str) -> std::io::Result<()> {
+    let like = std::fs::metadata(file)?;
+    std::fs::write(copy, content)?;
+    std::os::unix::fs::chown(copy, Some(like.uid()), Some(like.gid()))?;
+    std::fs::set_permissions(copy, like.permissions())
 }
 
 fn replace(old: &str, instance: &str, names: &[(String, Ipv4Addr)]) -> String {
@@ -54,6 +75,20 @@ fn replace(old: &str, instance: &str, names: &[(String, Ipv4Addr)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_file_keeps_its_mode_and_a_link_its_place() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().expect("a directory");
+        let (file, link) = (directory.path().join("real"), directory.path().join("hosts"));
+        std::fs::write(&file, "127.0.0.1 localhost\n").expect("written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).expect("set");
+        std::os::unix::fs::symlink(&file, &link).expect("linked");
+        write_to(&link, "/run/a", &[("a.elb".to_owned(), Ipv4Addr::new(127, 64, 0, 2))]).expect("written");
+        assert!(std::fs::read_to_string(&file).expect("read").contains("127.64.0.2 a.elb"));
+        assert_eq!(std::fs::metadata(&file).expect("there").mode() & 0o777, 0o640);
+        assert!(std::fs::symlink_metadata(&link).expect("there").is_symlink());
+    }
 
     #[test]
     fn the_block_comes_and_goes_and_leaves_the_rest_alone() {
