@@ -82,6 +82,7 @@ const TESTS: &[(&str, Test)] = &[
     ("builds::a_killed_builder_leaves_nothing_that_runs", builds::killed),
     ("reset::a_reset_ends_everything_and_the_next_walk_starts_afresh", reset::reset),
     ("survival::a_port_that_is_taken_is_told", survival::a_taken_port_is_told),
+    ("survival::a_program_may_be_replaced_under_what_runs", survival::a_program_may_be_replaced),
     ("survival::no_request_fails_while_processes_are_killed", survival::no_request_fails),
     ("survival::acknowledged_calls_survive_kill_9", survival::acknowledged_calls_survive),
     ("disk::a_full_disk_is_an_error_and_passes", disk::full),

@@ -9,6 +9,8 @@ use longshore_tests::service::{Balanced, Load};
 use longshore_tests::wait;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 pub fn no_request_fails(kit: &Kit) -> anyhow::Result<()> {
@@ -37,6 +39,47 @@ pub fn no_request_fails(kit: &Kit) -> anyhow::Result<()> {
         })?;
         ensure!(before == after, "containers were started again: {before:?}, {after:?}");
         load.end_without_failures()
+    })
+}
+
+/// What an upgrade of a package does, and the tightest umask that root has somewhere.
+pub fn a_program_may_be_replaced(kit: &Kit) -> anyhow::Result<()> {
+    let place = |instance: &mut Instance| {
+        let umask = instance.dir.join("umask");
+        let program = instance.dir.join("longshore");
+        std::fs::copy(&instance.binary, &program)?;
+        std::fs::write(&umask, format!("#!/bin/sh\numask 077\nexec {} \"$@\"\n", program.display()))?;
+        std::fs::set_permissions(&umask, std::fs::Permissions::from_mode(0o755))?;
+        instance.binary = umask;
+        Ok(())
+    };
+    kit.on_prepared("builtin", place, |instance| {
+        let mode = |path: &Path| anyhow::Ok(std::fs::metadata(path)?.permissions().mode() & 0o777);
+        ensure!(mode(&instance.run_dir())? == 0o755, "others may ask for its status");
+        let hosts = mode(Path::new("/etc/hosts"))?;
+        let mut service = Balanced::start(instance)?;
+        ensure!(
+            mode(Path::new("/etc/hosts"))? == hosts && hosts & 0o444 == 0o444,
+            "everybody resolves names: {hosts:o}"
+        );
+        std::fs::remove_file(instance.dir.join("longshore"))?;
+        instance.binary = kit.binary.clone();
+        for role in ["agent", "balancer", "server"] {
+            let old = instance.pid(role).with_context(|| format!("{role} runs"))?;
+            instance.kill(role)?;
+            wait::until(&format!("a new {role} runs"), Duration::from_secs(20), || match instance.pid(role) {
+                Some(pid) if pid != old && instance.is_ready() => Ok(()),
+                seen => Err(format!("{seen:?}: {}", instance.log_tail())),
+            })?;
+        }
+        service.api = Api::open(instance.listen)?;
+        let before = service.tasks()?;
+        let (gone, _) = before.first_key_value().context("a task")?;
+        service.api.ecs("StopTask", &json!({"task": gone}))?;
+        wait::until("another task takes its place", Duration::from_secs(30), || match service.tasks() {
+            Ok(tasks) if tasks.len() == 2 && !tasks.contains_key(gone) => Ok(()),
+            seen => Err(format!("{seen:?}")),
+        })
     })
 }
 

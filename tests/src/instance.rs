@@ -111,8 +111,9 @@ impl Instance {
     pub fn pid(&self, role: &str) -> Option<i32> {
         let text = std::fs::read_to_string(self.run_dir().join(format!("{role}.pid"))).ok()?;
         let pid: i32 = text.split_whitespace().next()?.parse().ok()?;
-        let executable = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-        (executable.file_name() == self.binary.file_name()).then_some(pid)
+        // The number may be another process's by now.
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        (line.split(|byte| *byte == 0).nth(1)? == role.as_bytes()).then_some(pid)
     }
 
     /// SIGKILL for a role.

@@ -31,7 +31,7 @@ impl Runner {
         let builds = config.run_dir.join("builds");
         sweep(&builds).with_context(|| format!("cannot remove old steps from {}", builds.display()))?;
         Ok(Self {
-            executable: std::env::current_exe().context("cannot find this program's own file")?,
+            executable: crate::process::OWN_PROGRAM.into(),
             builds,
             cgroup: config.cgroup(),
             runtime: match &config.runtime {

@@ -176,7 +176,7 @@ impl Config {
         Ok(longshore_agent::AgentOptions {
             data_dir: self.data_dir.clone(),
             run_dir: self.run_dir.clone(),
-            executable: std::env::current_exe().context("cannot find this program's own file")?,
+            executable: crate::process::OWN_PROGRAM.into(),
             external_runtime: match &self.runtime {
                 Runtime::External(path) => Some(path.clone()),
                 _ => None,

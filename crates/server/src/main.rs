@@ -37,9 +37,15 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Roles and supervisors are started by another path of this program (see `process::OWN_PROGRAM`), which tells nobody
+    // anything in a list of processes.
+    let _ = rustix::thread::set_name(c"longshore");
     if let Some(code) = longshore_runtime::supervisor::run_if_asked() {
         return code;
     }
+    // What is for root's eyes alone says so where it is made; all else is for `status` and `env` of other users, and for
+    // whoever resolves names, also where root's umask is tighter.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let cli = cli::Cli::parse();
     process::start_logging(cli.verbose);
     match cli.run() {

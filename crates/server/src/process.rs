@@ -31,10 +31,20 @@ pub fn current_thread() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")
 }
 
-/// A role of this binary, as a child that dies with its parent.
-pub fn dependent(role: &str, run_dir: &Path) -> anyhow::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+/// This process's own program, whatever is at its path by now: what replaces it there serves from the next `up` on.
+pub const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// A role of this binary.
+fn role_command(role: &str, run_dir: &Path) -> Command {
+    let mut command = Command::new(OWN_PROGRAM);
+    command.arg0(std::env::args_os().next().unwrap_or_else(|| "longshore".into()));
     command.arg(role).arg(run_dir).stdin(Stdio::null());
+    command
+}
+
+/// A role as a child that dies with its parent.
+pub fn dependent(role: &str, run_dir: &Path) -> Command {
+    let mut command = role_command(role, run_dir);
     // SAFETY: prctl is async-signal-safe, and the closure touches no memory of the parent.
     unsafe {
         command.pre_exec(|| {
@@ -44,18 +54,24 @@ pub fn dependent(role: &str, run_dir: &Path) -> anyhow::Result<Command> {
             Ok(())
         });
     }
-    Ok(command)
+    command
 }
 
-/// A role of this binary that goes on without its parent, logging to `log`.
+/// A log that is larger when a role starts is put aside, in the place of the one before.
+const LOG_BYTES_MAX: u64 = 16 << 20;
+
+/// A role that goes on without its parent, logging to `log`.
 pub fn independent(role: &str, run_dir: &Path, log: &Path) -> anyhow::Result<Command> {
+    if std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > LOG_BYTES_MAX) {
+        let _ = std::fs::rename(log, log.with_extension("log.1"));
+    }
     let log = File::options()
         .create(true)
         .append(true)
         .open(log)
         .with_context(|| format!("cannot open {}", log.display()))?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg(role).arg(run_dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    let mut command = role_command(role, run_dir);
+    command.stdout(Stdio::null()).stderr(log);
     // SAFETY: setsid is async-signal-safe, and the closure touches no memory of the parent.
     unsafe {
         command.pre_exec(|| {

@@ -74,11 +74,23 @@ async fn supervise(config: Config) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let mut announced = false;
     // It ends with an `up` that cannot begin: nothing would tell it anything.
-    let mut balancer_of_ours = None;
+    let (mut balancer_of_ours, mut balancer_pause) = (None, Instant::now());
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     loop {
-        if config.runtime != Runtime::None && process::read_pid(&config.run_dir, "balancer").is_none() {
-            balancer_of_ours = Some(start_balancer(&config)?);
+        let needs_balancer =
+            config.runtime != Runtime::None && process::read_pid(&config.run_dir, "balancer").is_none();
+        if needs_balancer && Instant::now() >= balancer_pause {
+            if announced {
+                tracing::warn!(role = "balancer", "a role ended; it is started again");
+            }
+            match start_balancer(&config) {
+                Ok(balancer) => balancer_of_ours = Some(balancer),
+                Err(error) if announced => {
+                    tracing::error!(error = format!("{error:#}"), "the balancer could not be started; trying again");
+                    balancer_pause = Instant::now() + PAUSE_MAX;
+                }
+                Err(error) => return Err(error),
+            }
         }
         for role in &mut roles {
             role.keep_running(&config)?;
@@ -152,6 +164,9 @@ fn tune_allocator(command: &mut std::process::Command, tunables: &str) {
     }
 }
 
+/// Between attempts to start a role that cannot be started.
+const PAUSE_MAX: Duration = Duration::from_millis(6400);
+
 /// A child that is started again whenever it ends.
 struct Role {
     name: &'static str,
@@ -174,17 +189,23 @@ impl Role {
         }
         let pause = Duration::from_millis(match self.failures {
             0 | 1 => 0,
-            n => 50u64 << n.min(7),
+            n => 50 << n.min(7),
         });
         if self.failures > 0 && self.started.elapsed() < pause {
             return Ok(());
         }
-        let mut command = process::dependent(self.name, &config.run_dir)?;
+        let mut command = process::dependent(self.name, &config.run_dir);
         if self.name == "server" {
             tune_allocator(&mut command, SERVER_ALLOCATOR);
         }
-        self.child = Some(Command::from(command).spawn().with_context(|| format!("cannot start the {}", self.name))?);
         self.started = Instant::now();
+        match Command::from(command).spawn() {
+            Ok(child) => self.child = Some(child),
+            Err(error) => {
+                tracing::error!(role = self.name, %error, "a role could not be started; trying again");
+                self.failures += 1;
+            }
+        }
         Ok(())
     }
 

@@ -34,6 +34,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -49,7 +50,7 @@ pub const LOG_FILE: &str = "supervisor.log";
 /// With `wait_spec` it reads no spec until it gets [`Command::Spec`].
 pub fn command(executable: &Path, directory: &Path, wait_spec: bool) -> std::process::Command {
     let mut command = std::process::Command::new(executable);
-    command.arg(SUBCOMMAND).arg(directory).args(wait_spec.then_some(WAIT_SPEC));
+    command.arg0("longshore").arg(SUBCOMMAND).arg(directory).args(wait_spec.then_some(WAIT_SPEC));
     command.env_clear().stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
     command
 }
