@@ -126,22 +126,30 @@ fn ranges(options: &AgentOptions, tasks: &Path) -> Result<Option<ranges::Ranges>
     Ok(wanted.then(|| ranges::Ranges::new(tasks)))
 }
 
-/// Removes every task of this run directory with all it holds, running or not; for `longshore down`. The network's
-/// own traces are `longshore_network::teardown`'s.
-pub fn remove_all(options: &AgentOptions) {
-    for directory in std::fs::read_dir(options.run_dir.join("tasks")).into_iter().flatten().flatten() {
+/// Removes every task of `run_dir` with all it holds, running or not; for `longshore down`. `cgroup` is what
+/// [`AgentOptions::cgroup`] was. Files of tasks in `data_dir` go too if it is given, which the caller must know to be no
+/// other run directory's. The network's own traces are `longshore_network::teardown`'s.
+pub fn remove_all(run_dir: &Path, cgroup: &str, data_dir: Option<&Path>) {
+    for directory in std::fs::read_dir(run_dir.join("tasks")).into_iter().flatten().flatten() {
         let ended = longshore_runtime::cleanup(&directory.path());
         if let Err(error) = &ended {
             tracing::warn!(%error, directory = %directory.path().display(), "a task could not be removed");
         }
         storage::remove(&directory.path(), &directory.file_name().to_string_lossy());
     }
-    let storage = storage::Storage::new(&options.data_dir);
-    storage.list().iter().for_each(|task| storage.remove(task));
-    if let Err(error) = longshore_runtime::cleanup::cleanup_cgroup(&options.cgroup) {
+    if let Err(error) = longshore_runtime::cleanup::cleanup_cgroup(cgroup) {
         tracing::warn!(%error, "the cgroup could not be removed");
     }
-    if let Ok(images) = ImageStore::open(&options.data_dir.join("images"), StoreOptions::default()) {
+    if let Some(data_dir) = data_dir {
+        remove_files(data_dir);
+    }
+}
+
+/// Removes what tasks keep in the data directory. None of them may run any more.
+fn remove_files(data_dir: &Path) {
+    let storage = storage::Storage::new(data_dir);
+    storage.list().iter().for_each(|task| storage.remove(task));
+    if let Ok(images) = ImageStore::open(&data_dir.join("images"), StoreOptions::default()) {
         for name in images.list_writable().unwrap_or_default() {
             let _ = images.remove_writable(&name);
         }

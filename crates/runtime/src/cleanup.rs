@@ -6,6 +6,7 @@ use crate::spec::{SPEC_FILE, TaskSpec};
 use crate::supervisor::SUBCOMMAND;
 use crate::sys::{self, Pid};
 use rustix::fs::FlockOperation;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -85,18 +86,22 @@ fn kill_supervisor(directory: &Path) {
 /// Processes that were started to supervise the task in `directory`, by their command lines.
 fn supervisors_of(directory: &Path) -> Vec<Pid> {
     let Ok(directory) = std::fs::canonicalize(directory) else { return Vec::new() };
+    let is_of = |path: &Path| std::fs::canonicalize(path).is_ok_and(|of| of == directory);
+    processes(SUBCOMMAND).into_iter().filter(|(_, path)| is_of(path)).map(|(pid, _)| pid).collect()
+}
+
+/// Other processes that were started as `<program> <subcommand> <path>`, and the path of each.
+pub fn processes(subcommand: &str) -> Vec<(Pid, PathBuf)> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<Pid>().ok());
     let own = std::process::id() as Pid;
-    pids.filter(|pid| *pid != own)
-        .filter(|pid| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let mut arguments = line.split(|byte| *byte == 0).skip(1);
-            let (Some(command), Some(of)) = (arguments.next(), arguments.next()) else { return false };
-            let of = Path::new(std::ffi::OsStr::from_bytes(of));
-            command == SUBCOMMAND.as_bytes() && std::fs::canonicalize(of).is_ok_and(|of| of == directory)
-        })
-        .collect()
+    let path_of = |pid: Pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let mut arguments = line.split(|byte| *byte == 0).skip(1);
+        let (command, path) = (arguments.next()?, arguments.next()?);
+        (command == subcommand.as_bytes()).then(|| PathBuf::from(OsStr::from_bytes(path)))
+    };
+    pids.filter(|pid| *pid != own).filter_map(|pid| Some((pid, path_of(pid)?))).collect()
 }
 
 fn remove_cgroup(directory: &Path) -> Result<(), CleanupError> {

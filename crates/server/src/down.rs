@@ -1,6 +1,7 @@
 //! `longshore down`: stops everything and removes every trace but the data directory. Works after any crash.
 
 use crate::config::{Config, Runtime};
+use crate::data_dir::Claim;
 use crate::{hosts, process};
 use rustix::process::Signal;
 use std::path::Path;
@@ -23,7 +24,12 @@ pub fn run(run_dir: &Path) -> anyhow::Result<ExitCode> {
         }
     }
     if config.runtime != Runtime::None {
-        longshore_agent::remove_all(&config.agent_options()?);
+        let claim = Claim::of_owner(&config.data_dir, &config.run_dir);
+        if claim.is_none() {
+            eprintln!("Files in {} are left alone: another Longshore uses it.", config.data_dir.display());
+        }
+        let data_dir = claim.is_some().then_some(config.data_dir.as_path());
+        longshore_agent::remove_all(&config.run_dir, &config.cgroup(), data_dir);
         let network = config.network();
         process::current_thread()?.block_on(longshore_network::teardown(&network))?;
     }

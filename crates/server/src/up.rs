@@ -3,6 +3,7 @@
 //! Server and agent are children that die with it. The balancer is not: it is started if none runs, and left running.
 
 use crate::config::{Config, Runtime};
+use crate::data_dir::Claim;
 use crate::process;
 use anyhow::{Context, bail};
 use rustix::process::Signal;
@@ -29,6 +30,8 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot write to {}", directory.display()))?;
     }
     let _lock = lock(&config)?;
+    // Before the file says that the data is ours: `down` goes by it.
+    let _claim = Claim::take(&config.data_dir, &config.run_dir)?;
     ensure_port(&config)?;
     config.write()?;
     process::write_pid(&config.run_dir, "up")?;
