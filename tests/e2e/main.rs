@@ -7,6 +7,7 @@
 mod builds;
 mod containers;
 mod disk;
+mod down;
 mod identity;
 mod kit;
 mod login;
@@ -85,6 +86,9 @@ const TESTS: &[(&str, Test)] = &[
     ("survival::a_program_may_be_replaced_under_what_runs", survival::a_program_may_be_replaced),
     ("survival::no_request_fails_while_processes_are_killed", survival::no_request_fails),
     ("survival::acknowledged_calls_survive_kill_9", survival::acknowledged_calls_survive),
+    ("down::data_of_another_is_left_alone", down::data_of_another_is_left_alone),
+    ("down::everything_ends_whatever_the_last_up_was_told", down::everything_ends_whatever_the_last_up_was_told),
+    ("down::what_runs_is_found_without_the_run_directory", down::what_runs_is_found_without_the_run_directory),
     ("disk::a_full_disk_is_an_error_and_passes", disk::full),
     ("disk::a_disk_that_cannot_be_written_is_said_at_the_start", disk::read_only),
     ("disk::a_damaged_store_is_said_at_the_start", disk::damaged),

@@ -130,12 +130,16 @@ fn ranges(options: &AgentOptions, tasks: &Path) -> Result<Option<ranges::Ranges>
 /// [`AgentOptions::cgroup`] was. Files of tasks in `data_dir` go too if it is given, which the caller must know to be no
 /// other run directory's. The network's own traces are `longshore_network::teardown`'s.
 pub fn remove_all(run_dir: &Path, cgroup: &str, data_dir: Option<&Path>) {
-    for directory in std::fs::read_dir(run_dir.join("tasks")).into_iter().flatten().flatten() {
+    let tasks = run_dir.join("tasks");
+    for directory in std::fs::read_dir(&tasks).into_iter().flatten().flatten() {
         let ended = longshore_runtime::cleanup(&directory.path());
         if let Err(error) = &ended {
             tracing::warn!(%error, directory = %directory.path().display(), "a task could not be removed");
         }
         storage::remove(&directory.path(), &directory.file_name().to_string_lossy());
+    }
+    if let Err(error) = longshore_runtime::cleanup::kill_supervisors(&tasks) {
+        tracing::warn!(%error, "a task whose directory is gone could not be ended");
     }
     if let Err(error) = longshore_runtime::cleanup::cleanup_cgroup(cgroup) {
         tracing::warn!(%error, "the cgroup could not be removed");

@@ -44,7 +44,7 @@ pub use ledger::Attached;
 pub use namespace::{NamespaceError, NamespaceThread, open_in_namespace, tcp_listener_in, udp_socket_in};
 pub use netlink::NetlinkError;
 pub use netlink::route::LinkCounters as Counters;
-pub use network::{Network, teardown};
+pub use network::{Network, is_present, teardown};
 pub use nft::NftError;
 pub use options::NetworkOptions;
 pub use ruleset::vpc::{API_PORT, METADATA, RESOLVER};

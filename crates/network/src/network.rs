@@ -133,6 +133,12 @@ pub async fn teardown(options: &NetworkOptions) -> Result<(), NetworkError> {
     result.await.map_err(|_| NetworkError::Gone)?
 }
 
+/// Whether a [`Network`] of `options` left links or its table on the host, which is the network namespace of the calling
+/// thread: [`teardown`] would have something to remove. Who is not root may be told of no table.
+pub fn is_present(options: &NetworkOptions) -> Result<bool, NetworkError> {
+    plane::is_present(options)
+}
+
 /// A thread of our own: it changes its network namespace, which a runtime's worker must not.
 fn spawn(work: impl FnOnce() + Send + 'static) -> Result<(), NetworkError> {
     thread::Builder::new().name("network".to_owned()).spawn(work).map_err(NetworkError::Thread)?;

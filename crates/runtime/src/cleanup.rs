@@ -74,6 +74,22 @@ pub fn cleanup(directory: &Path) -> Result<Lease, CleanupError> {
     Ok(lease)
 }
 
+/// Kills the supervisors of tasks below `tasks`, by their command lines alone: for those whose directories are gone. Their
+/// cgroups are left to [`cleanup_cgroup`].
+pub fn kill_supervisors(tasks: &Path) -> Result<(), CleanupError> {
+    let begun = Instant::now();
+    loop {
+        let mut alive = processes(SUBCOMMAND);
+        alive.retain(|(_, directory)| directory.starts_with(tasks));
+        let Some((_, directory)) = alive.first() else { return Ok(()) };
+        alive.iter().for_each(|(pid, _)| drop(sys::kill(*pid, libc::SIGKILL)));
+        if begun.elapsed() > PATIENCE {
+            return Err(CleanupError::Alive(directory.clone()));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn kill_supervisor(directory: &Path) {
     let Some(state) = read::<State>(&directory.join(STATE_FILE)) else { return };
     // The number may be another process's by now; the start time tells.

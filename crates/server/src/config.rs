@@ -84,7 +84,7 @@ impl Config {
         Ok(Self {
             user_namespaces,
             data_dir: std::path::absolute(options.data_dir)?,
-            run_dir: std::path::absolute(options.place.run_dir)?,
+            run_dir: run_dir(&options.place.run_dir)?,
             listen: options.listen,
             account: options.account,
             region: options.region,
@@ -122,54 +122,27 @@ impl Config {
         self.data_dir.join("credentials")
     }
 
-    /// Cgroups of tasks are below this.
     pub fn cgroup(&self) -> String {
-        format!("longshore{}", self.suffix())
+        cgroup(&self.run_dir)
     }
 
     pub fn network(&self) -> NetworkOptions {
-        let mut options = NetworkOptions::new(&self.run_dir, format!("ls{}", self.suffix()));
-        if let Some(slot) = self.slot() {
-            let block = |text: String| text.parse().expect("a block of a slot below 63 is a network");
-            options.uplink_pool = block(format!("169.254.{}.0/24", 192 + slot));
-            options.public_pool = block(self.public_pool());
-        }
-        options
+        network(&self.run_dir)
     }
 
     /// Addresses on the host, for internet-facing load balancers: a loopback block of each instance's own.
     pub fn load_balancer_pool(&self) -> String {
-        format!("127.{}.0.0/16", 64 + self.slot().unwrap_or(0))
+        format!("127.{}.0.0/16", 64 + slot(&self.run_dir).unwrap_or(0))
     }
 
     /// Public addresses of tasks.
     pub fn public_pool(&self) -> String {
-        match self.slot() {
-            None => "198.18.0.0/16".to_owned(),
-            Some(slot) => format!("198.19.{}.0/22", slot * 4),
-        }
+        public_pool(&self.run_dir)
     }
 
     /// The registry's own address on the host, the first of the pool.
     pub fn registry_address(&self) -> Ipv4Addr {
-        Ipv4Addr::new(127, 64 + self.slot().unwrap_or(0), 0, 1)
-    }
-
-    /// Tells instances in other run directories apart; empty for the default one.
-    fn suffix(&self) -> String {
-        self.hash().map_or_else(String::new, |hash| format!("{:04x}", hash & 0xffff))
-    }
-
-    /// 1 to 62: which blocks of addresses an instance in another run directory has. Two of them may meet, one in 62.
-    fn slot(&self) -> Option<u8> {
-        self.hash().map(|hash| 1 + (hash % 62) as u8)
-    }
-
-    /// FNV-1a of the run directory: short, and the same for ever. `None` for the default one.
-    fn hash(&self) -> Option<u64> {
-        let bytes = self.run_dir.as_os_str().as_encoded_bytes();
-        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        (self.run_dir != Path::new("/run/longshore")).then(|| bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
+        Ipv4Addr::new(127, 64 + slot(&self.run_dir).unwrap_or(0), 0, 1)
     }
 
     pub fn agent_options(&self) -> anyhow::Result<longshore_agent::AgentOptions> {
@@ -186,4 +159,49 @@ impl Config {
             user_namespaces: self.user_namespaces,
         })
     }
+}
+
+/// The absolute path of a run directory, always the same text: names of what is the instance's are made of it.
+pub fn run_dir(given: &Path) -> anyhow::Result<PathBuf> {
+    let path = std::path::absolute(given).with_context(|| format!("{} is no path", given.display()))?;
+    Ok(path.components().collect())
+}
+
+/// Cgroups of tasks are below this.
+pub fn cgroup(run_dir: &Path) -> String {
+    format!("longshore{}", suffix(run_dir))
+}
+
+pub fn network(run_dir: &Path) -> NetworkOptions {
+    let mut options = NetworkOptions::new(run_dir, format!("ls{}", suffix(run_dir)));
+    if let Some(slot) = slot(run_dir) {
+        let block = |text: String| text.parse().expect("a block of a slot below 63 is a network");
+        options.uplink_pool = block(format!("169.254.{}.0/24", 192 + slot));
+        options.public_pool = block(public_pool(run_dir));
+    }
+    options
+}
+
+fn public_pool(run_dir: &Path) -> String {
+    match slot(run_dir) {
+        None => "198.18.0.0/16".to_owned(),
+        Some(slot) => format!("198.19.{}.0/22", slot * 4),
+    }
+}
+
+/// Tells instances in other run directories apart; empty for the default one.
+fn suffix(run_dir: &Path) -> String {
+    hash(run_dir).map_or_else(String::new, |hash| format!("{:04x}", hash & 0xffff))
+}
+
+/// 1 to 62: which blocks of addresses an instance in another run directory has. Two of them may meet, one in 62.
+fn slot(run_dir: &Path) -> Option<u8> {
+    hash(run_dir).map(|hash| 1 + (hash % 62) as u8)
+}
+
+/// FNV-1a of the run directory: short, and the same for ever. `None` for the default one.
+fn hash(run_dir: &Path) -> Option<u64> {
+    let bytes = run_dir.as_os_str().as_encoded_bytes();
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    (run_dir != Path::new("/run/longshore")).then(|| bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }

@@ -18,7 +18,12 @@ pub fn of(run_dir: &Path, role: &str) -> Vec<u32> {
 
 /// Whether anything of `run_dir` runs.
 pub fn any(run_dir: &Path) -> bool {
-    ["server", "agent", "balancer", SUBCOMMAND].into_iter().any(|role| !of(run_dir, role).is_empty())
+    !of(run_dir, "server").is_empty() || any_of_containers(run_dir)
+}
+
+/// Whether anything of `run_dir` runs that simulated tasks do not need.
+pub fn any_of_containers(run_dir: &Path) -> bool {
+    ["agent", "balancer", SUBCOMMAND].into_iter().any(|role| !of(run_dir, role).is_empty())
 }
 
 fn started_as(role: &str, is_ours: impl Fn(&Path) -> bool) -> Vec<u32> {

@@ -4,7 +4,7 @@
 
 use crate::config::{Config, Runtime};
 use crate::data_dir::Claim;
-use crate::process;
+use crate::{process, survivors};
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 use std::fs::File;
@@ -30,6 +30,7 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot write to {}", directory.display()))?;
     }
     let _lock = lock(&config)?;
+    refuse_what_runs(&config)?;
     // Before the file says that the data is ours: `down` goes by it.
     let _claim = Claim::take(&config.data_dir, &config.run_dir)?;
     ensure_port(&config)?;
@@ -48,6 +49,24 @@ fn lock(config: &Config) -> anyhow::Result<File> {
             bail!("Longshore is already running here ({}); `longshore status` shows it", config.run_dir.display())
         }
     }
+}
+
+/// Tasks that this `up` would not know of, and that would go on beside what it starts.
+fn refuse_what_runs(config: &Config) -> anyhow::Result<()> {
+    let run_dir = &config.run_dir;
+    let place = run_dir.display();
+    if Config::read(run_dir).is_err() && (survivors::any(run_dir) || crate::down::has_network(run_dir)) {
+        bail!(
+            "an earlier Longshore in {place} goes on, and its files there are gone or damaged; `longshore down --run-dir {place}` ends it"
+        );
+    }
+    let has_tasks = || std::fs::read_dir(run_dir.join("tasks")).is_ok_and(|mut tasks| tasks.next().is_some());
+    if config.runtime == Runtime::None && has_tasks() {
+        bail!(
+            "containers of an earlier `up` are in {place}; `longshore down --run-dir {place}` ends them before tasks can be simulated there"
+        );
+    }
+    Ok(())
 }
 
 /// Somebody else's server would answer in our place. One of ours, whose `up` was killed, ends at once.

@@ -35,6 +35,16 @@ pub fn is_set_up(tag: &str, filter: &mut Socket) -> Result<bool, NetworkError> {
     Ok(has_table && !forwarding_is_off()?)
 }
 
+/// Whether the host has our table. Who may not ask has none.
+pub fn has_table_of(tag: &str) -> Result<bool, NetworkError> {
+    let doing = || "look for the host's table".to_owned();
+    let mut filter = Socket::netfilter().doing(doing)?;
+    match has_table(&mut filter, &host::name(tag)) {
+        Err(error) if error.errno() == Some(libc::EPERM) => Ok(false),
+        result => result.doing(doing),
+    }
+}
+
 /// Undoes [`set_up`].
 pub fn take_down(tag: &str, forwarding_was_off: bool) -> Result<(), NetworkError> {
     let docker = docker_user("-S", &[]);

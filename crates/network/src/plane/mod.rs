@@ -16,7 +16,7 @@ use crate::error::{Doing, NetworkError};
 use crate::ledger::{Attached, Ledger, State};
 use crate::namespace::{self, Namespace};
 use crate::netlink::Socket;
-use crate::netlink::route::{self, Route, Via};
+use crate::netlink::route::{self, Link, Route, Via};
 use crate::netlink::socket::missing_is_fine;
 use crate::options::NetworkOptions;
 use crate::ruleset::UPLINK;
@@ -252,14 +252,27 @@ pub fn teardown(options: &NetworkOptions) -> Result<(), NetworkError> {
     first
 }
 
+/// Whether the host has links or the table of `options`.
+pub fn is_present(options: &NetworkOptions) -> Result<bool, NetworkError> {
+    let mut route = Socket::route().doing(|| "open a socket".to_owned())?;
+    Ok(!uplinks(&options.tag, &mut route)?.is_empty() || host::has_table_of(&options.tag)?)
+}
+
 fn delete_uplinks(tag: &str) -> Result<(), NetworkError> {
     let doing = || "delete the host's links".to_owned();
     let mut host = Socket::route().doing(doing)?;
-    let prefix = format!("{tag}-");
-    for link in host.links().doing(doing)?.into_iter().filter(|link| link.name.starts_with(&prefix)) {
+    for link in uplinks(tag, &mut host)? {
         missing_is_fine(host.request(&[route::delete_link(link.index)])).doing(doing)?;
     }
     Ok(())
+}
+
+/// The host's ends of the links to VPCs.
+fn uplinks(tag: &str, host: &mut Socket) -> Result<Vec<Link>, NetworkError> {
+    let prefix = format!("{tag}-");
+    let mut links = host.links().doing(|| "list the host's links".to_owned())?;
+    links.retain(|link| link.name.starts_with(&prefix));
+    Ok(links)
 }
 
 /// Ids of the VPCs that have a file in `<run>/netns`.
