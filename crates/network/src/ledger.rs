@@ -27,7 +27,7 @@ pub struct State {
     pub config: NetworkConfig,
     /// VPC id to the number of its uplink's block in the pool.
     pub slots: BTreeMap<String, u32>,
-    /// The host did not forward before us; teardown turns it off again.
+    /// The host did not forward before the first instance; the last one's teardown turns it off again.
     pub forwarding_was_off: bool,
 }
 

@@ -19,6 +19,9 @@ type Job = Box<dyn FnOnce(&mut Plane) + Send>;
 const DEBRIS_AGE: Duration = Duration::from_millis(200);
 const DEBRIS_LINKS: usize = 64;
 
+/// How often the host's side is looked at, which a firewall service that restarts may clear.
+const REPAIR_EVERY: Duration = Duration::from_secs(10);
+
 /// The network of this node. Cheap to clone; when the last handle is dropped, the thread behind it ends and everything in
 /// the kernel stays, for the next [`Network::open`] to adopt.
 #[derive(Clone, Debug)]
@@ -46,7 +49,7 @@ impl Network {
     }
 
     /// Makes the network as `config` says: all of it, every time. Idempotent; refuses older generations
-    /// ([`NetworkError::Stale`]). Repairs what others did to the host's side since, so calling it again now and then is of use. Interfaces of VPCs that are no longer there go with them.
+    /// ([`NetworkError::Stale`]). Repairs what others did to the host's side since, as happens every ten seconds anyway. Interfaces of VPCs that are no longer there go with them.
     pub async fn apply(&self, config: &NetworkConfig) -> Result<(), NetworkError> {
         let config = config.clone();
         self.call(move |plane| plane.apply(config)).await
@@ -99,15 +102,23 @@ impl Network {
     }
 }
 
-/// Runs jobs until the last handle is gone, and deletes the links of detached interfaces a few at a time between them.
+/// Runs jobs until the last handle is gone. Between them it deletes the links of detached interfaces a few at a time, and
+/// repairs the host's side.
 fn work(plane: &mut Plane, queue: &mpsc::Receiver<Job>) {
+    let mut looked_at = Instant::now();
     let mut oldest_debris: Option<Instant> = None;
     loop {
         let wait = oldest_debris.map_or(Duration::MAX, |since| DEBRIS_AGE.saturating_sub(since.elapsed()));
-        match queue.recv_timeout(wait) {
+        match queue.recv_timeout(wait.min(REPAIR_EVERY.saturating_sub(looked_at.elapsed()))) {
             Ok(job) => job(plane),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+        if looked_at.elapsed() >= REPAIR_EVERY {
+            if let Err(error) = plane.repair_host() {
+                tracing::warn!(%error, "cannot repair the host's forwarding and filter");
+            }
+            looked_at = Instant::now();
         }
         let debris = plane.debris();
         let is_due = debris >= DEBRIS_LINKS || oldest_debris.is_some_and(|since| since.elapsed() >= DEBRIS_AGE);

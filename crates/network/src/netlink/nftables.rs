@@ -2,7 +2,7 @@
 //!
 //! Chains and rules are text for `nft` ([`crate::nft`]), because they change seldom and a person reads them.
 
-use super::message::Message;
+use super::message::{Message, text};
 use super::socket::{NetlinkError, Socket};
 use crate::ruleset::element::{Element, Value};
 
@@ -52,6 +52,12 @@ pub fn has_table(socket: &mut Socket, table: &str) -> Result<bool, NetlinkError>
     }
 }
 
+/// Names of all tables (family `ip`).
+pub fn tables(socket: &mut Socket) -> Result<Vec<String>, NetlinkError> {
+    let message = Message::new(GET_TABLE, 0, &family_header(libc::AF_INET as u8, 0));
+    socket.query(&message, true, |reply| Some(text(reply.attributes(FAMILY_HEADER_LEN).get(TABLE_NAME)?)))
+}
+
 fn batch(kind: u16) -> Message {
     Message::new(kind, 0, &family_header(libc::AF_UNSPEC as u8, SUBSYSTEM))
 }
@@ -87,7 +93,9 @@ fn write_element(item: &mut Message, element: &Element, with_data: bool) {
     }
 }
 
-fn family_header(family: u8, resource: u16) -> [u8; 4] {
+const FAMILY_HEADER_LEN: usize = 4;
+
+fn family_header(family: u8, resource: u16) -> [u8; FAMILY_HEADER_LEN] {
     let [high, low] = resource.to_be_bytes();
     [family, 0, high, low]
 }

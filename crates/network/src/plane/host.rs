@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Doing, NetworkError};
 use crate::netlink::Socket;
-use crate::netlink::nftables::has_table;
+use crate::netlink::nftables::{has_table, tables};
 use crate::nft;
 use crate::options::NetworkOptions;
 use crate::ruleset::host;
@@ -12,18 +12,31 @@ use crate::sysctl;
 
 const FORWARDING: &str = "ipv4/ip_forward";
 
-/// Whether the host forwards nothing yet. The caller remembers it before it calls [`set_up`].
-pub fn forwarding_is_off() -> Result<bool, NetworkError> {
+/// An empty table, there while the last instance on the host is to turn forwarding off: whichever that will be, and
+/// whatever became of the files of the one that turned it on. No instance's own, whose tags are shorter.
+const FORWARDING_WAS_OFF: &str = "longshore-forwarding";
+
+fn forwarding_is_off() -> Result<bool, NetworkError> {
     Ok(sysctl::get(FORWARDING)? == "0")
 }
 
-/// Sets the host up: forwarding, table, other firewalls. Idempotent.
-pub fn set_up(options: &NetworkOptions) -> Result<(), NetworkError> {
+/// Whether the host forwarded nothing before the first instance came. The caller remembers it before it calls [`set_up`].
+pub fn forwarding_was_off(filter: &mut Socket) -> Result<bool, NetworkError> {
+    let is_marked = has_table(filter, FORWARDING_WAS_OFF).doing(|| format!("look for table {FORWARDING_WAS_OFF}"))?;
+    Ok(is_marked || forwarding_is_off()?)
+}
+
+/// Sets the host up: table, forwarding, other firewalls. Idempotent.
+pub fn set_up(options: &NetworkOptions, forwarding_was_off: bool) -> Result<(), NetworkError> {
+    let table = host::table(&options.tag, options.uplink_pool, options.public_pool);
+    let mut script = table.full([]);
+    if forwarding_was_off {
+        script.push_str(&format!("add table ip {FORWARDING_WAS_OFF}\n"));
+    }
+    nft::run(&script).doing(|| format!("load the host's table {}", table.name))?;
     if forwarding_is_off()? {
         sysctl::set(FORWARDING, "1")?;
     }
-    let table = host::table(&options.tag, options.uplink_pool, options.public_pool);
-    nft::run(&table.full([])).doing(|| format!("load the host's table {}", table.name))?;
     pass_docker(&options.tag);
     Ok(())
 }
@@ -45,7 +58,7 @@ pub fn has_table_of(tag: &str) -> Result<bool, NetworkError> {
     }
 }
 
-/// Undoes [`set_up`].
+/// Undoes [`set_up`]; forwarding stays on until the last instance on the host is taken down.
 pub fn take_down(tag: &str, forwarding_was_off: bool) -> Result<(), NetworkError> {
     let docker = docker_user("-S", &[]);
     if docker {
@@ -59,8 +72,24 @@ pub fn take_down(tag: &str, forwarding_was_off: bool) -> Result<(), NetworkError
     let table = host::name(tag);
     nft::run(&format!("table ip {table} {{}}\ndelete table ip {table}\n"))
         .doing(|| format!("remove the host's table {table}"))?;
+    release_forwarding(forwarding_was_off, docker)
+}
+
+/// Turns forwarding off again if it was before, unless somebody else relies on it.
+fn release_forwarding(was_off: bool, docker: bool) -> Result<(), NetworkError> {
+    let doing = || "list the host's tables".to_owned();
+    let tables = tables(&mut Socket::netfilter().doing(doing)?).doing(doing)?;
+    let is_instance = |table: &String| table.starts_with(&host::name("")) && table != FORWARDING_WAS_OFF;
+    if tables.iter().any(is_instance) {
+        return Ok(());
+    }
+    let is_marked = tables.iter().any(|table| table == FORWARDING_WAS_OFF);
+    if is_marked {
+        nft::run(&format!("delete table ip {FORWARDING_WAS_OFF}\n"))
+            .doing(|| format!("remove table {FORWARDING_WAS_OFF}"))?;
+    }
     // Docker came to rely on it since, and does not set it again until it restarts.
-    if forwarding_was_off && !docker {
+    if (was_off || is_marked) && !docker {
         sysctl::set(FORWARDING, "0")?;
     }
     Ok(())

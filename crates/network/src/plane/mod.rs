@@ -40,15 +40,15 @@ impl Plane {
         options.check()?;
         let ledger = Ledger::open(&options.run_dir)?;
         let doing = || "open a socket".to_owned();
-        let host = Host {
+        let mut host = Host {
             namespace: Namespace::current()?,
             route: Socket::route().doing(doing)?,
             filter: Socket::netfilter().doing(doing)?,
         };
         let mut state = ledger.state()?;
-        state.forwarding_was_off |= host::forwarding_is_off()?;
+        state.forwarding_was_off |= host::forwarding_was_off(&mut host.filter)?;
         ledger.set_state(&state)?;
-        host::set_up(&options)?;
+        host::set_up(&options, state.forwarding_was_off)?;
         let mut plane = Plane { options, host, ledger, state, docker_seen: false, vpcs: BTreeMap::new() };
         plane.adopt()?;
         Ok(plane)
@@ -133,12 +133,12 @@ impl Plane {
     }
 
     /// Sets the host up again if somebody undid it, or if Docker came after us and closed its firewall.
-    fn repair_host(&mut self) -> Result<(), NetworkError> {
+    pub fn repair_host(&mut self) -> Result<(), NetworkError> {
         let docker = self.host.route.link("docker0").doing(|| "look for Docker".to_owned())?;
         let is_new = docker.is_some() && !std::mem::replace(&mut self.docker_seen, docker.is_some());
         if is_new || !host::is_set_up(&self.options.tag, &mut self.host.filter)? {
             tracing::info!("setting up the host's forwarding and filter again");
-            host::set_up(&self.options)?;
+            host::set_up(&self.options, self.state.forwarding_was_off)?;
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Crashes, repetition, removal, refusals.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::lab::*;
-use longshore_network::{Eni, Network, NetworkError, teardown};
+use longshore_network::{Eni, Network, NetworkError, NetworkOptions, is_present, teardown};
 
 #[test]
 fn a_crash_is_survived_and_its_debris_removed() {
@@ -186,5 +187,48 @@ fn teardown_works_with_tasks_running_sockets_open_and_nothing_there() {
         assert!(!lab.vpc_path("v1").exists());
         teardown(&lab.options).await.unwrap();
         lab.reopen().await;
+    });
+}
+
+fn forwarding() -> String {
+    std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap().trim().to_owned()
+}
+
+#[test]
+fn forwarding_ends_with_the_last_instance() {
+    in_lab(async |lab| {
+        let run_dir = lab.options.run_dir.with_extension("other");
+        let options =
+            NetworkOptions { uplink_pool: "169.254.192.0/24".parse().unwrap(), ..NetworkOptions::new(&run_dir, "lu") };
+        let options = NetworkOptions { public_pool: "198.19.4.0/22".parse().unwrap(), ..options };
+        let other = Network::open(options.clone()).await.unwrap();
+        lab.stop();
+        teardown_when_free(&lab.options).await.unwrap();
+        assert_eq!(forwarding(), "1", "the other instance forwards");
+        drop(other);
+        teardown_when_free(&options).await.unwrap();
+        assert_eq!(forwarding(), "0", "the first one found it off");
+        // The files that remember it are gone, with the run directory.
+        lab.reopen().await;
+        lab.stop();
+        teardown_when_free(&NetworkOptions { run_dir, ..lab.options.clone() }).await.unwrap();
+        assert_eq!(forwarding(), "0");
+        lab.reopen().await;
+    });
+}
+
+#[test]
+fn what_others_undo_on_the_host_is_done_again() {
+    in_lab(async |_lab| {
+        let before = traces();
+        run("nft", "flush ruleset");
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        assert!(!is_present(&NetworkOptions::new("/nowhere", "lt")).unwrap());
+        let repaired = (0..150).any(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            traces() == before
+        });
+        assert!(repaired, "{}", traces());
+        assert!(is_present(&NetworkOptions::new("/nowhere", "lt")).unwrap());
     });
 }
