@@ -1,5 +1,6 @@
 //! What can go wrong in the store itself. A transaction's own error is the caller's type, not this one.
 
+use crate::engine::file;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,6 +36,14 @@ pub enum StoreError {
     /// The store is shut down.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// The disk, or a quota on it, is full.
+    pub fn is_full(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        source.downcast_ref().is_some_and(file::is_full)
+    }
 }
 
 /// A row with this key exists already.

@@ -1,7 +1,7 @@
 //! The handle to the store: open, read, write, watch.
 
 use crate::change_log::{ChangeLog, Changes};
-use crate::engine::{Engine, RedbEngine};
+use crate::engine::{Engine, FullDisk, RedbEngine};
 use crate::error::StoreError;
 use crate::snapshot::{Schema, Snapshot};
 use crate::table::Table;
@@ -12,6 +12,9 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::thread::{self, JoinHandle};
 use tokio::sync::{Notify, oneshot};
+
+/// Room that is kept for when the disk is full: enough to end many thousands of tasks.
+const RESERVE_BYTES: u64 = 32 << 20;
 
 /// The tables, shared by all who hold a clone. The last clone's drop waits until what was written is durable.
 #[derive(Clone)]
@@ -69,6 +72,7 @@ pub(crate) struct Shared(pub(crate) RwLock<Published>);
 pub(crate) struct Published {
     pub(crate) snapshot: Snapshot,
     pub(crate) log: ChangeLog,
+    pub(crate) full_disk: Option<FullDisk>,
 }
 
 impl Shared {
@@ -84,7 +88,8 @@ impl Shared {
 impl Store {
     /// Opens Longshore's tables in the file at `path`, or creates it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Self::with_engine(RedbEngine::open(path.as_ref())?, crate::tables::schema())
+        let engine = RedbEngine::open(path.as_ref())?.with_reserve(RESERVE_BYTES);
+        Self::with_engine(engine, crate::tables::schema())
     }
 
     /// Loads `schema`'s tables from `engine` and starts the writer's thread.
@@ -144,6 +149,12 @@ impl Store {
         self.send(transaction)?.blocking_recv().unwrap_or(Err(StoreError::Closed))
     }
 
+    /// The disk, while it is full: whoever is about to store something new asks first, and leaves it. What ends and removes
+    /// things can be stored meanwhile.
+    pub fn full_disk(&self) -> Option<FullDisk> {
+        self.0.shared.lock().full_disk.clone()
+    }
+
     /// Wakes for changes after now; see [`Watcher`].
     pub fn watch(&self) -> Watcher {
         let shared = Arc::clone(&self.0.shared);
@@ -186,8 +197,9 @@ fn load<E: Engine>(mut engine: E, schema: Schema) -> Result<Parts<E>, StoreError
     let revision = snapshot.revision();
     let bell = Arc::new(Bell::default());
     let log = ChangeLog::new(revision);
-    let shared = Arc::new(Shared(RwLock::new(Published { snapshot, log })));
-    let writer = Writer::new(engine, Arc::clone(&shared), Ringer(Arc::clone(&bell)), outdated, unknown);
+    let shared = Arc::new(Shared(RwLock::new(Published { snapshot, log, full_disk: None })));
+    let mut writer = Writer::new(engine, Arc::clone(&shared), Ringer(Arc::clone(&bell)), outdated, unknown);
+    writer.look_at_disk();
     Ok((shared, bell, writer))
 }
 

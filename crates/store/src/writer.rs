@@ -21,11 +21,16 @@ use crate::watch::Ringer;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, PoisonError, mpsc};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Jobs in one batch: bounds the time until the first of them is answered.
 const JOBS_MAX: usize = 1024;
+
+/// How often an idle writer looks whether a full disk has room again.
+const FULL_DISK_PERIOD: Duration = Duration::from_secs(2);
 
 /// A transaction whose types are forgotten.
 pub(crate) trait Job: Send {
@@ -118,6 +123,10 @@ pub(crate) struct Writer<D> {
     unknown: Unknown,
     /// The last revision of a batch that was undone: transactions have seen it, so no other state has it.
     undone: u64,
+    /// The last commit failed, which was logged.
+    failing: bool,
+    /// The disk is full, which was published.
+    full: bool,
 }
 
 /// Reads everything the engine has.
@@ -175,13 +184,30 @@ impl<D: Engine> Step for Writer<D> {
 
 impl<D: Engine> Writer<D> {
     pub(crate) fn new(engine: D, shared: Arc<Shared>, bell: Ringer, outdated: Outdated, unknown: Unknown) -> Self {
-        Self { engine, shared, bell, outdated, unknown, undone: 0 }
+        Self { engine, shared, bell, outdated, unknown, undone: 0, failing: false, full: false }
     }
 
     /// Works until no one can send jobs any more.
     pub(crate) fn run(mut self, jobs: &mpsc::Receiver<Box<dyn Job>>) {
-        while let Ok(first) = jobs.recv() {
-            self.step(first, jobs, JOBS_MAX);
+        loop {
+            let job = match self.full {
+                true => jobs.recv_timeout(FULL_DISK_PERIOD),
+                false => jobs.recv().map_err(RecvTimeoutError::from),
+            };
+            match job {
+                Ok(first) => drop(self.step(first, jobs, JOBS_MAX)),
+                Err(RecvTimeoutError::Timeout) => self.look_at_disk(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Publishes whether the disk is full.
+    pub(crate) fn look_at_disk(&mut self) {
+        let full_disk = self.engine.full_disk();
+        if full_disk.is_some() != self.full {
+            self.full = full_disk.is_some();
+            self.shared.0.write().unwrap_or_else(PoisonError::into_inner).full_disk = full_disk;
         }
     }
 
@@ -215,6 +241,7 @@ impl<D: Engine> Writer<D> {
             drop(published);
             self.bell.0.ring();
         }
+        self.look_at_disk();
         let count = ran.len();
         for (job, outcome) in ran {
             job.answer(committed.clone().and(outcome));
@@ -249,10 +276,17 @@ impl<D: Engine> Writer<D> {
         }
         let committed = self.engine.commit(&batch);
         match &committed {
-            Ok(()) => self.outdated = Outdated::default(),
+            Ok(()) => {
+                self.outdated = Outdated::default();
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("changes are stored again");
+                }
+            }
             Err(error) => {
                 let cause = std::error::Error::source(error).map(ToString::to_string);
-                tracing::error!(%error, cause, rows = row_ids.len(), "a batch of changes is undone");
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(%error, cause, "changes cannot be stored; each is undone until one can");
+                }
                 self.outdated.rows.extend(row_ids);
             }
         }

@@ -7,6 +7,7 @@
 //! **A full disk** does no such harm: it refuses a write before it takes it.
 
 use redb::StorageBackend;
+use rustix::fs::FallocateFlags;
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -64,6 +65,12 @@ impl StoreFile {
         self.doubtful.load(Ordering::Relaxed)
     }
 
+    /// Takes room for its holes and for `bytes` beyond its end, so that it can be written and grow without any.
+    pub fn allocate(&self, bytes: u64) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        Ok(rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, length + bytes)?)
+    }
+
     pub fn doubt(&self) {
         self.doubtful.store(true, Ordering::Relaxed);
     }
@@ -78,7 +85,7 @@ impl StoreFile {
     /// For what a full disk refuses as well.
     fn noted_unless_full(&self, done: io::Result<()>) -> io::Result<()> {
         match done {
-            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Err(error),
+            Err(error) if is_full(&error) => Err(error),
             other => self.noted(other),
         }
     }
@@ -104,6 +111,11 @@ impl StorageBackend for StoreFile {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.noted_unless_full(self.file.write_all_at(data, offset))
     }
+}
+
+/// The disk, or a quota on it, is full.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// Makes the names in the directory of `path` durable.

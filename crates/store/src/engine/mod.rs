@@ -3,14 +3,17 @@
 //! An engine is a dumb, safe shelf: it gives back everything once, at start, and then takes batches of changed rows.
 //! Types, indexes, transactions and watches live above it.
 
-mod file;
+pub(crate) mod file;
 mod memory;
 mod redb;
+mod reserve;
 
 pub use self::memory::{Failure, MemoryEngine};
 pub use self::redb::RedbEngine;
 
 use crate::StoreError;
+use std::fmt;
+use std::path::PathBuf;
 
 /// Durable storage of rows as bytes. Used by one thread.
 pub trait Engine: Send + 'static {
@@ -27,6 +30,26 @@ pub trait Engine: Send + 'static {
     /// Whether nobody can say any more what is stored: the next batch must be whole.
     fn is_doubtful(&self) -> bool {
         false
+    }
+
+    /// The disk, while it is full and the engine lives on a reserve. Asked now and then: it is what ends that state.
+    fn full_disk(&mut self) -> Option<FullDisk> {
+        None
+    }
+}
+
+/// A disk on which nothing but a reserve is left. What needs room is to wait; what gives room back goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FullDisk {
+    pub directory: PathBuf,
+    /// What must be free there for this to end.
+    pub wanted_bytes: u64,
+}
+
+impl fmt::Display for FullDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (directory, wanted) = (self.directory.display(), self.wanted_bytes >> 20);
+        write!(f, "the disk is full: nothing new is stored until {wanted} MiB are free in {directory}")
     }
 }
 

@@ -9,7 +9,8 @@
 //! quick-repair, opening after a crash walks the file once. That is little next to reading all of it, which we do anyway.
 //!
 //! **A full disk.** redb refuses everything after an I/O error until the file is opened again. So an error closes it, and
-//! each later commit first tries to open it. The lock stays with us meanwhile.
+//! each later commit first tries to open it. The lock stays with us meanwhile. What a commit finds no room for is tried once
+//! more with the room of a reserve (see `reserve`).
 //!
 //! **A failing disk.** After any other error nobody knows what the file holds (see `file`), and all rows are in memory: the
 //! next commit writes them to a new file beside the old one, which takes its place once it is durable.
@@ -18,7 +19,8 @@
 //! each call into it is guarded.
 
 use super::file::{self, Flush, FlushToDisk, StoreFile};
-use super::{Batch, Engine, Meta, RowVisitor};
+use super::reserve::Reserve;
+use super::{Batch, Engine, FullDisk, Meta, RowVisitor};
 use crate::StoreError;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableHandle};
 use std::io;
@@ -42,6 +44,7 @@ pub struct RedbEngine {
     file: StoreFile,
     /// `None` after an I/O error, until the file opens again or another is in its place.
     database: Option<Database>,
+    reserve: Option<Reserve>,
 }
 
 impl RedbEngine {
@@ -64,7 +67,14 @@ impl RedbEngine {
             // Without this the file itself, not only its contents, could be gone after a power failure.
             file::sync_directory_of(&path).map_err(|error| failed("create", error))?;
         }
-        Ok(Self { path, file, database: Some(database) })
+        Ok(Self { path, file, database: Some(database), reserve: None })
+    }
+
+    /// Keeps a file of this size named `reserve` beside the store's, for when the disk is full.
+    #[must_use]
+    pub fn with_reserve(mut self, bytes: u64) -> Self {
+        self.reserve = Some(Reserve::open(self.path.with_file_name("reserve"), bytes));
+        self
     }
 
     fn io(&self, action: &'static str, error: impl Into<redb::Error>) -> StoreError {
@@ -101,7 +111,12 @@ impl Engine for RedbEngine {
     }
 
     fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
-        let committed = if batch.whole { self.replace(batch) } else { self.change(batch) };
+        let mut committed = self.attempt(batch);
+        if committed.as_ref().is_err_and(StoreError::is_full)
+            && self.reserve.as_mut().is_some_and(|reserve| reserve.release(&self.file))
+        {
+            committed = self.attempt(batch);
+        }
         if let Err(StoreError::Corrupt { .. }) = &committed {
             self.file.doubt();
         }
@@ -111,9 +126,17 @@ impl Engine for RedbEngine {
     fn is_doubtful(&self) -> bool {
         self.file.is_doubtful()
     }
+
+    fn full_disk(&mut self) -> Option<FullDisk> {
+        self.reserve.as_mut()?.look()
+    }
 }
 
 impl RedbEngine {
+    fn attempt(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        if batch.whole { self.replace(batch) } else { self.change(batch) }
+    }
+
     fn change(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let before = self.database.take();
         let database = guarded(&self.path, || {

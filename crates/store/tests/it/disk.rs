@@ -1,9 +1,11 @@
 //! The redb engine on real files, good and bad ones.
 
-use crate::{Notes, Users, id, open_file as open, user};
-use longshore_store::{Exists, StoreError};
+use crate::{Notes, Users, id, open_engine, open_file as open, schema, user};
+use longshore_store::{Exists, Store, StoreError, Tx};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Duration;
 
 #[test]
 fn rows_revisions_and_removals_come_back_after_a_restart() {
@@ -128,4 +130,46 @@ fn a_full_disk_fails_writes_serves_reads_and_recovers_when_there_is_room() {
     let store = open(&path).unwrap();
     let want: Vec<String> = [vec!["first".into(), "last".into()], kept[1..].to_vec()].concat();
     assert_eq!(store.snapshot().table::<Notes>().all().keys().collect::<Vec<_>>(), want);
+}
+
+#[test]
+fn a_full_disk_takes_what_removes_things_and_says_when_there_is_room_again() {
+    let disk = SmallDisk::mount(8 << 10);
+    let path = disk.0.path().join("store.redb");
+    let filler = disk.0.path().join("filler");
+    let fill = || drop(std::fs::write(&filler, vec![1u8; 16 << 20]));
+    let reserved = || open_engine(&path).unwrap().with_reserve(1 << 20);
+    let store = Store::with_engine(reserved(), schema()).unwrap();
+    let insert = |round: u32| {
+        let insert = move |tx: &mut Tx| tx.table_mut::<Notes>().insert(format!("note-{round:03}"), "x".repeat(10_000));
+        store.write_blocking(insert).unwrap_or_else(|error| panic!("{round}: {error}")).unwrap();
+    };
+    (0..60).for_each(insert);
+    assert_eq!(store.full_disk(), None);
+
+    fill();
+    (60..100).take_while(|_| store.full_disk().is_none()).for_each(insert);
+    // What goes on filling it takes the room that is given back, too.
+    for round in 0..100 {
+        let remove = move |tx: &mut Tx| Ok::<_, Exists>(tx.table_mut::<Notes>().remove(&format!("note-{round:03}")));
+        store.write_blocking(remove).unwrap_or_else(|error| panic!("removal {round}: {error}")).unwrap();
+        let _ = std::fs::OpenOptions::new().append(true).open(&filler).unwrap().write_all(&[2; 4 << 20]);
+    }
+    let text = store.full_disk().expect("it is full").to_string();
+    let directory = disk.0.path().display();
+    assert_eq!(text, format!("the disk is full: nothing new is stored until 3 MiB are free in {directory}"));
+
+    drop(store);
+    let store = Store::with_engine(reserved(), schema()).unwrap();
+    assert!(store.full_disk().is_some(), "a restart does not make room");
+    assert!(store.read(|state| state.table::<Notes>().is_empty()));
+    std::fs::remove_file(&filler).unwrap();
+    let started = std::time::Instant::now();
+    while store.full_disk().is_some() {
+        assert!(started.elapsed() < Duration::from_secs(10), "nobody sees that there is room");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(std::fs::metadata(disk.0.path().join("reserve")).unwrap().len(), 1 << 20);
+    fill();
+    store.write_blocking(|tx| tx.table_mut::<Notes>().insert("again".into(), "kept".into())).unwrap().unwrap();
 }

@@ -65,12 +65,16 @@ impl Rng {
 
 /// Opens a file, waiting a little for its lock: a test beside this one that starts a process holds all locks in the moment
 /// between fork and exec.
-pub fn open_file(path: &std::path::Path) -> Result<Store, StoreError> {
+pub fn open_engine(path: &std::path::Path) -> Result<RedbEngine, StoreError> {
     for _ in 0..200 {
-        match RedbEngine::open(path).and_then(|engine| Store::with_engine(engine, schema())) {
+        match RedbEngine::open(path) {
             Err(StoreError::InUse { .. }) => std::thread::sleep(std::time::Duration::from_millis(5)),
             other => return other,
         }
     }
     Err(StoreError::InUse { path: path.to_owned() })
+}
+
+pub fn open_file(path: &std::path::Path) -> Result<Store, StoreError> {
+    Store::with_engine(open_engine(path)?, schema())
 }
