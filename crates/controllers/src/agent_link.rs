@@ -20,6 +20,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(500);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+
 /// Messages of an agent, in order.
 pub trait Incoming: Send {
     /// `None` when the agent has left. Dropping the future loses nothing.
@@ -159,10 +162,25 @@ async fn store_observations<H: Host>(host: H, mut observed: mpsc::UnboundedRecei
         while let Ok(more) = observed.try_recv() {
             seen.extend(more);
         }
-        while let Err(error) = host.observed(seen.clone()).await {
-            tracing::error!(%error, "observations could not be stored; trying again");
-            tokio::time::sleep(Duration::from_millis(500)).await;
+        until_stored("observations", || host.observed(seen.clone())).await;
+    }
+}
+
+/// Tries to store something until it is stored, ever more rarely. Says once that it cannot, and that it could.
+pub async fn until_stored<F>(what: &str, mut store: impl FnMut() -> F)
+where
+    F: Future<Output = Result<(), StoreError>>,
+{
+    let Err(error) = store().await else { return };
+    tracing::error!(%error, "{what} could not be stored; trying again until they are");
+    let mut pause = RETRY_PAUSE_MIN;
+    loop {
+        tokio::time::sleep(pause).await;
+        if store().await.is_ok() {
+            tracing::info!("{what} are stored again");
+            return;
         }
+        pause = (pause * 2).min(RETRY_PAUSE_MAX);
     }
 }
 
@@ -221,5 +239,23 @@ async fn write<H: Host>(
             messages.push(answer);
         }
         outgoing.send(&messages).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_stored_is_tried_ever_more_rarely_until_it_is() {
+        let started = Instant::now();
+        let mut tried = Vec::new();
+        until_stored("observations", || {
+            tried.push(started.elapsed().as_millis());
+            std::future::ready(if tried.len() < 8 { Err(StoreError::Closed) } else { Ok(()) })
+        })
+        .await;
+        assert_eq!(tried, [0, 500, 1500, 3500, 7500, 12_500, 17_500, 22_500]);
     }
 }

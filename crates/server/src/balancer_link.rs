@@ -8,7 +8,7 @@ use crate::tls_keys;
 use longshore_api::elbv2::listener_attributes as attributes_of_listeners;
 use longshore_balancer::config as lb;
 use longshore_balancer::report::{Report, TargetState as Seen};
-use longshore_controllers::agent_link::Generations;
+use longshore_controllers::agent_link::{Generations, until_stored};
 use longshore_controllers::networks::{Networks, expanded};
 use longshore_controllers::targets;
 use longshore_dns::DnsConfig;
@@ -166,10 +166,8 @@ async fn take(server: &Server, report: Report, known: &(u64, Vec<String>)) {
         }),
     });
     let active = if report.generation >= known.0 { known.1.clone() } else { vec![] };
-    while let Err(error) = targets::apply(&server.backend.store, reports.clone().collect(), active.clone()).await {
-        tracing::error!(%error, "a report of the balancer could not be stored; trying again");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    let store = &server.backend.store;
+    until_stored("reports of the balancer", || targets::apply(store, reports.clone().collect(), active.clone())).await;
 }
 
 fn health(seen: Seen) -> Option<TargetState> {
