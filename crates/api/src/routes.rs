@@ -235,7 +235,8 @@ impl Routes {
                     Ok(mut input) => {
                         let allowed = backend.store.read(|state| identity::check(state, &cx, O::SCHEMA, &input));
                         let seal = tokens.map(|tokens| (tokens, tokens.open::<O>(&cx, &mut input)));
-                        let mut answer = match allowed {
+                        let possible = allowed.and_then(|()| check_room(&backend.store, O::SCHEMA));
+                        let mut answer = match possible {
                             Ok(()) => handler(backend, cx, input).await,
                             Err(error) => Err(error),
                         };
@@ -294,20 +295,55 @@ pub async fn write<T: Send + 'static>(
     match store.write(transaction).await {
         Ok(answer) => answer,
         Err(error) => {
-            tracing::error!(%error, "a transaction could not be stored");
-            Err(AwsError::fault("InternalFailure", "The request could not be stored. Try again later.")
-                .with_status(500))
+            // The store itself says so once.
+            if !error.is_full() {
+                tracing::error!(%error, "a transaction could not be stored");
+            }
+            Err(not_stored("The request could not be stored. Try again later."))
         }
     }
+}
+
+fn not_stored(message: impl Into<String>) -> AwsError {
+    AwsError::fault("InternalFailure", message).with_status(500)
+}
+
+/// Refuses to make something new on a full disk: the little room left is for what ends, removes or changes things.
+fn check_room(store: &Store, operation: &OperationSchema) -> Result<(), AwsError> {
+    let makes = ["Create", "Import", "Put", "Register", "Run", "Start"];
+    if !makes.iter().any(|verb| operation.name.starts_with(verb)) {
+        return Ok(());
+    }
+    store.full_disk().map_or(Ok(()), |full| Err(not_stored(format!("The request could not be stored: {full}."))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::logs::testing::Bench;
-    use longshore_aws_model::ecs::CreateCluster;
+    use longshore_aws_model::ecs::{CreateCluster, DeleteCluster, UpdateClusterSettings};
     use std::sync::mpsc;
     use std::task::{Context, Waker};
+
+    #[test]
+    fn a_full_disk_takes_what_ends_things_and_nothing_new() {
+        let bench = Bench::new();
+        let call = |operation: &'static OperationSchema, input: &str| {
+            let (payload, head) = (input.as_bytes().to_vec(), Head::default());
+            let request = Request { operation, protocol: Protocol::Json11, payload, head };
+            let answer = bench.wait(crate::routes().run(bench.backend.clone(), bench.fixture.cx(), request));
+            (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+        };
+        assert_eq!(call(CreateCluster::SCHEMA, r#"{"clusterName":"a"}"#).0, 200);
+        bench.fixture.engine.fill(true);
+        assert_eq!(call(UpdateClusterSettings::SCHEMA, r#"{"cluster":"a","settings":[]}"#).0, 200);
+        let (status, text) = call(CreateCluster::SCHEMA, r#"{"clusterName":"b"}"#);
+        let reason = "The request could not be stored: the disk is full: nothing new is stored until 1 MiB are free";
+        assert!(status == 500 && text.contains(reason), "{status} {text}");
+        bench.fixture.engine.fill(false);
+        assert_eq!(call(DeleteCluster::SCHEMA, r#"{"cluster":"a"}"#).0, 200);
+        assert_eq!(call(CreateCluster::SCHEMA, r#"{"clusterName":"b"}"#).0, 200);
+    }
 
     #[test]
     fn a_write_is_allowed_by_the_state_it_changes() {

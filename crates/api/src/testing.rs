@@ -12,6 +12,8 @@ use std::sync::Arc;
 /// A fresh account with its default VPC, at a fixed time.
 pub struct Fixture {
     pub store: Store,
+    /// Below the store.
+    pub engine: MemoryEngine,
     pub settings: Arc<Settings>,
     pub now: Timestamp,
     seed: std::cell::Cell<u128>,
@@ -29,9 +31,9 @@ impl Fixture {
             registry_secret: "secret".into(),
             vault: crate::vault::Vault::new(&[7; 32]),
         });
-        let store =
-            Store::with_engine(MemoryEngine::default(), longshore_store::tables::schema()).expect("an empty store");
-        let fixture = Self { store, settings, now: Timestamp(1_700_000_000_000), seed: 1.into() };
+        let engine = MemoryEngine::default();
+        let store = Store::with_engine(engine.clone(), longshore_store::tables::schema()).expect("an empty store");
+        let fixture = Self { store, engine, settings, now: Timestamp(1_700_000_000_000), seed: 1.into() };
         fixture.write(|tx, cx| {
             crate::ec2::default_vpc::ensure(tx, cx);
         });

@@ -18,13 +18,17 @@ use longshore_types::{Scope, Tags, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// How often a service that waits for room on the disk is looked at.
+const FULL_DISK_PERIOD: Duration = Duration::from_secs(5);
+
 /// Scope, cluster, name.
 pub type ServiceKey = (Scope, ClusterName, ServiceName);
 
 /// One pass over one service. Returns when time alone would change the answer.
 pub async fn pass(store: &Store, environment: &Environment, key: ServiceKey) -> Option<Timestamp> {
     let now = environment.now();
-    let (service, plan) = store.read(|state| observe_and_plan(state, &key, now))?;
+    let full = store.full_disk().is_some();
+    let (service, plan) = store.read(|state| observe_and_plan(state, &key, now, full))?;
     let quiet = plan.actions.is_empty() && !plan.notes.iter().any(|note| events::is_news(&service, note, now));
     if quiet {
         return plan.wake_at;
@@ -33,14 +37,17 @@ pub async fn pass(store: &Store, environment: &Environment, key: ServiceKey) -> 
     let written = store
         .write(move |tx| {
             // Again, on what the transaction sees: somebody may have been faster.
-            if let Some((service, plan)) = observe_and_plan(tx, &key, cx.now) {
+            if let Some((service, plan)) = observe_and_plan(tx, &key, cx.now, full) {
                 apply(tx, &cx, &key, (*service).clone(), &plan);
             }
             Ok::<_, ()>(())
         })
         .await;
     if let Err(error) = written {
-        tracing::error!(%error, "a service could not be stored; it is looked at again in a second");
+        // The store itself says once that the disk is full.
+        if !error.is_full() {
+            tracing::error!(%error, "a service could not be stored; it is looked at again in a second");
+        }
         return Some(now + Duration::from_secs(1));
     }
     plan.wake_at
@@ -48,9 +55,14 @@ pub async fn pass(store: &Store, environment: &Environment, key: ServiceKey) -> 
 
 type Observed = (std::sync::Arc<Service>, Plan);
 
-fn observe_and_plan(state: &Snapshot, key: &ServiceKey, now: Timestamp) -> Option<Observed> {
+/// On a full disk new tasks wait, and the service is looked at again a little later.
+fn observe_and_plan(state: &Snapshot, key: &ServiceKey, now: Timestamp, full: bool) -> Option<Observed> {
     let service = state.services().get(key).filter(|service| service.status != ServiceStatus::Inactive)?;
-    let plan = plan(&observe(state, key, &service), now);
+    let mut plan = plan(&observe(state, key, &service), now);
+    if full {
+        plan.actions.retain(|action| !matches!(action, Action::StartTasks { .. } | Action::Rebalance { .. }));
+        plan.wake_at = plan.wake_at.into_iter().chain([now + FULL_DISK_PERIOD]).min();
+    }
     Some((service, plan))
 }
 

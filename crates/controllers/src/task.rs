@@ -81,7 +81,10 @@ pub async fn pass(store: &Store, environment: &Environment, keys: &BTreeSet<Task
         })
         .await;
     if let Err(error) = written {
-        tracing::error!(%error, "stopping tasks could not be stored; they are looked at again in a second");
+        // The store itself says once that the disk is full.
+        if !error.is_full() {
+            tracing::error!(%error, "stopping tasks could not be stored; they are looked at again in a second");
+        }
         return Some(environment.now() + Duration::from_secs(1));
     }
     None

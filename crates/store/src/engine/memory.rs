@@ -1,6 +1,6 @@
 //! An engine for tests and simulations: a map that can be made to fail.
 
-use super::{Batch, Engine, Meta, RowVisitor};
+use super::{Batch, Engine, FullDisk, Meta, RowVisitor};
 use crate::StoreError;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ struct Memory {
     meta: Meta,
     failure: Failure,
     commits: u64,
+    full: bool,
 }
 
 /// How the next commits end.
@@ -39,6 +40,11 @@ impl MemoryEngine {
         self.lock().failure = failure;
     }
 
+    /// Says from now on that it lives on a reserve, or does not. Stores learn of it with the next batch.
+    pub fn fill(&self, full: bool) {
+        self.lock().full = full;
+    }
+
     /// Number of batches committed so far.
     pub fn commits(&self) -> u64 {
         self.lock().commits
@@ -50,6 +56,10 @@ impl MemoryEngine {
 }
 
 impl Engine for MemoryEngine {
+    fn full_disk(&mut self) -> Option<FullDisk> {
+        self.lock().full.then(|| FullDisk { directory: PathBuf::from("(memory)"), wanted_bytes: 1 << 20 })
+    }
+
     fn meta(&mut self) -> Result<Meta, StoreError> {
         Ok(self.lock().meta.clone())
     }
