@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use longshore_registry::memory::MemoryCatalogue;
-use longshore_registry::{Digest, Limits, Registry, RepositoryId, RepositoryName, Scope};
+use longshore_registry::{Digest, KeptFree, Limits, Registry, RepositoryId, RepositoryName, Scope};
 
 use crate::input::{FIELD, Input};
 
@@ -43,7 +43,8 @@ async fn run(data: &[u8]) {
         let name = RepositoryName::parse(name).expect("a name");
         catalogue.add_repository(RepositoryId { scope: scope.clone(), name }, is_frozen);
     }
-    let limits = Limits { free_bytes_min: 0, manifest_bytes_max: 64 << 10, uploads_open_max: 4, ..Limits::default() };
+    let limits =
+        Limits { kept_free: KeptFree::NOTHING, manifest_bytes_max: 64 << 10, uploads_open_max: 4, ..Limits::default() };
     let registry = Registry::open(directory.path(), catalogue, limits).expect("an empty directory");
     let mut input = Input::new(data);
     let (mut before, mut location) = (String::new(), String::new());

@@ -33,7 +33,8 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::digest::Digest;
 use crate::name::{RepositoryId, RepositoryName, Scope};
-use crate::storage::{At as _, StorageError, check_free, create_directory, if_there, names_in, sync_directory};
+use crate::room::Room;
+use crate::storage::{At as _, StorageError, create_directory, if_there, names_in, sync_directory};
 
 /// A link's time is written anew only when it is older than this: a push asks for the same blob several times.
 const RENEW_AFTER: Duration = Duration::from_secs(300);
@@ -43,7 +44,7 @@ const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 
 pub(crate) struct Blobs {
     root: PathBuf,
-    free_bytes_min: u64,
+    room: Arc<Room>,
     gate: Arc<RwLock<()>>,
     /// While a collection runs: what requests renewed since it began.
     renewed: Mutex<Option<HashSet<Digest>>>,
@@ -53,8 +54,8 @@ pub(crate) struct Blobs {
 pub(crate) struct Hold(#[expect(dead_code, reason = "held, not read")] OwnedRwLockReadGuard<()>);
 
 impl Blobs {
-    /// Prepares the directories below `root`. No manifest is stored when the disk has less than `free_bytes_min` left.
-    pub(crate) fn open(root: &Path, free_bytes_min: u64) -> Result<Blobs, StorageError> {
+    /// Prepares the directories below `root`. No manifest is stored without room for it.
+    pub(crate) fn open(root: &Path, room: Arc<Room>) -> Result<Blobs, StorageError> {
         let blobs = root.join("blobs/sha256");
         create_directory(root, &blobs)?;
         for first in 0..=255u8 {
@@ -73,7 +74,7 @@ impl Blobs {
                 fs::remove_file(&path).at("remove", &path)?;
             }
         }
-        Ok(Blobs { root: root.to_owned(), free_bytes_min, gate: Arc::default(), renewed: Mutex::new(None) })
+        Ok(Blobs { root: root.to_owned(), room, gate: Arc::default(), renewed: Mutex::new(None) })
     }
 
     pub(crate) async fn hold(&self) -> Hold {
@@ -191,7 +192,7 @@ impl Blobs {
         let staged = self.root.join("staging").join(crate::uploads::UploadId::draw().to_string());
         let write = || {
             let mut file = File::create_new(&staged).at("create", &staged)?;
-            check_free(&file, &staged, bytes.len() as u64, self.free_bytes_min)?;
+            self.room.check(&file, &staged, bytes.len() as u64)?;
             file.write_all(bytes).and_then(|()| file.sync_data()).at("write", &staged)?;
             self.adopt(hold, digest, &staged)
         };

@@ -15,6 +15,7 @@ use crate::catalogue::{Catalogue, DeleteImageError};
 use crate::digest::Digest;
 use crate::manifest::ManifestType;
 use crate::name::{Reference, RepositoryId};
+use crate::room::{KeptFree, Room};
 use crate::storage::{At as _, StorageError, create_directory, off_reactor};
 use crate::uploads::{UploadError, UploadId, Uploads, Writer};
 
@@ -34,7 +35,7 @@ pub struct Limits {
     /// A request is given up when its body brings nothing for this long; a manifest must be whole by then.
     pub body_idle_max: Duration,
     /// Uploads are refused when the disk has less left: what shares it must go on.
-    pub free_bytes_min: u64,
+    pub kept_free: KeptFree,
     /// How long a blob that no image refers to stays after it was pushed or asked for. Must be longer than any push.
     pub unreferenced_grace: Duration,
     /// Time between two collections of [`Registry::run`].
@@ -51,7 +52,7 @@ impl Default for Limits {
             uploads_open_max: 1000,
             upload_idle_max: Duration::from_secs(24 * 3600),
             body_idle_max: Duration::from_secs(60),
-            free_bytes_min: 512 << 20,
+            kept_free: KeptFree::default(),
             unreferenced_grace: Duration::from_secs(24 * 3600),
             gc_period: Duration::from_secs(3600),
         }
@@ -105,9 +106,10 @@ impl Registry {
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::InUse { path }),
             Err(error) => Err(error.into()).at("lock", &path)?,
         }
+        let room = Arc::new(Room::new(directory, limits.kept_free));
         let inner = Inner {
-            blobs: Arc::new(Blobs::open(directory, limits.free_bytes_min)?),
-            uploads: Arc::new(Uploads::open(directory, limits.uploads_open_max, limits.free_bytes_min)?),
+            blobs: Arc::new(Blobs::open(directory, room.clone())?),
+            uploads: Arc::new(Uploads::open(directory, limits.uploads_open_max, room)?),
             catalogue,
             large_manifests: Semaphore::new(limits.large_manifests_max),
             collecting: Arc::default(),

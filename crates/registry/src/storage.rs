@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::room::Shortage;
+
 /// A file operation that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}", path.display())]
@@ -18,6 +20,11 @@ impl StorageError {
     /// The disk, or a quota on it, is full: the one failure a client can be told the reason of.
     pub fn is_full(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
+    /// What is missing, where it is we who keep it free.
+    pub fn shortage(&self) -> Option<&Shortage> {
+        self.source.get_ref()?.downcast_ref()
     }
 }
 
@@ -51,16 +58,6 @@ pub(crate) async fn off_reactor<T: Send + 'static>(work: impl FnOnce() -> T + Se
             Err(_cancelled) => std::future::pending().await,
         },
     }
-}
-
-/// Refuses to write `bytes` more when the file's disk would have less than `free_bytes_min` left.
-pub(crate) fn check_free(file: &File, path: &Path, bytes: u64, free_bytes_min: u64) -> Result<(), StorageError> {
-    let disk = rustix::fs::fstatvfs(file).map_err(io::Error::from).at("examine", path)?;
-    let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if free_bytes.saturating_sub(bytes) < free_bytes_min {
-        return Err(io::ErrorKind::StorageFull.into()).at("write", path);
-    }
-    Ok(())
 }
 
 /// Makes the names in a directory durable.

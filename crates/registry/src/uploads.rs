@@ -25,7 +25,8 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::digest::{self, Digest};
 use crate::name::{RepositoryId, RepositoryName, Scope};
-use crate::storage::{At as _, StorageError, check_free, create_directory, if_there, names_in};
+use crate::room::Room;
+use crate::storage::{At as _, StorageError, create_directory, if_there, names_in};
 
 /// How long a request waits for an earlier one on the same upload, which may be a connection about to break.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -102,7 +103,7 @@ struct OwnerFile {
 pub(crate) struct Uploads {
     directory: PathBuf,
     open_max: usize,
-    free_bytes_min: u64,
+    room: Arc<Room>,
     index: Mutex<HashMap<UploadId, Arc<Upload>>>,
 }
 
@@ -121,9 +122,8 @@ struct Session {
 }
 
 impl Uploads {
-    /// Finds the uploads of the last run. `open_max` limits those of one registry; none goes on when the disk has
-    /// less than `free_bytes_min` left.
-    pub(crate) fn open(root: &Path, open_max: usize, free_bytes_min: u64) -> Result<Uploads, StorageError> {
+    /// Finds the uploads of the last run. `open_max` limits those of one registry; none goes on without room.
+    pub(crate) fn open(root: &Path, open_max: usize, room: Arc<Room>) -> Result<Uploads, StorageError> {
         let directory = root.join("uploads");
         create_directory(root, &directory)?;
         let mut index = HashMap::new();
@@ -141,7 +141,7 @@ impl Uploads {
                 }
             }
         }
-        Ok(Uploads { directory, open_max, free_bytes_min, index: Mutex::new(index) })
+        Ok(Uploads { directory, open_max, room, index: Mutex::new(index) })
     }
 
     fn index(&self) -> MutexGuard<'_, HashMap<UploadId, Arc<Upload>>> {
@@ -286,6 +286,10 @@ impl Locked {
 
     /// Gives the upload up; blocks.
     pub(crate) fn cancel(mut self) {
+        self.give_up();
+    }
+
+    fn give_up(&mut self) {
         self.session.closed = true;
         self.uploads.forget(self.id);
     }
@@ -330,8 +334,17 @@ impl Writer {
         Mark { offset: self.locked.session.offset, hasher: self.locked.session.hasher.clone() }
     }
 
+    /// An upload that the disk has no room for is given up: clients begin another one, and this one would take the room.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        check_free(&self.file, &self.path, bytes.len() as u64, self.locked.uploads.free_bytes_min)?;
+        self.write(bytes).inspect_err(|error| {
+            if error.is_full() {
+                self.locked.give_up();
+            }
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.locked.uploads.room.check(&self.file, &self.path, bytes.len() as u64)?;
         let session = &mut *self.locked.session;
         let written = self.file.write_all_at(bytes, session.offset);
         if written.is_err() {
@@ -399,6 +412,11 @@ impl Sealed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::KeptFree;
+
+    fn open(root: &Path, open_max: usize) -> Result<Uploads, StorageError> {
+        Uploads::open(root, open_max, Arc::new(Room::new(root, KeptFree::NOTHING)))
+    }
 
     fn owner(name: &str) -> RepositoryId {
         let scope = Scope::new("123456789012", "eu-west-1").unwrap();
@@ -408,7 +426,7 @@ mod tests {
     #[tokio::test]
     async fn an_upload_is_known_in_its_repository_only() {
         let root = tempfile::tempdir().unwrap();
-        let uploads = Arc::new(Uploads::open(root.path(), 10, 0).unwrap());
+        let uploads = Arc::new(open(root.path(), 10).unwrap());
         let id = uploads.begin(&owner("a")).unwrap();
         assert!(uploads.lock(&owner("a"), id).await.is_ok());
         assert!(matches!(uploads.lock(&owner("b"), id).await, Err(UploadError::Unknown)));
@@ -418,10 +436,10 @@ mod tests {
     #[tokio::test]
     async fn an_upload_goes_on_after_a_restart() {
         let root = tempfile::tempdir().unwrap();
-        let uploads = Arc::new(Uploads::open(root.path(), 10, 0).unwrap());
+        let uploads = Arc::new(open(root.path(), 10).unwrap());
         let id = uploads.begin(&owner("a")).unwrap();
         uploads.lock(&owner("a"), id).await.unwrap().writer().unwrap().append(b"hello ").unwrap();
-        let uploads = Arc::new(Uploads::open(root.path(), 10, 0).unwrap());
+        let uploads = Arc::new(open(root.path(), 10).unwrap());
         let mut writer = uploads.lock(&owner("a"), id).await.unwrap().writer().unwrap();
         assert_eq!(writer.offset(), 6);
         writer.append(b"world").unwrap();
@@ -436,7 +454,7 @@ mod tests {
     #[tokio::test]
     async fn an_upload_whose_file_became_a_blob_in_vain_is_gone() {
         let root = tempfile::tempdir().unwrap();
-        let uploads = Arc::new(Uploads::open(root.path(), 10, 0).unwrap());
+        let uploads = Arc::new(open(root.path(), 10).unwrap());
         let id = uploads.begin(&owner("a")).unwrap();
         uploads.lock(&owner("a"), id).await.unwrap().writer().unwrap().append(b"hello").unwrap();
         let seal =
@@ -453,11 +471,11 @@ mod tests {
     #[tokio::test]
     async fn half_an_upload_is_swept_at_start() {
         let root = tempfile::tempdir().unwrap();
-        let uploads = Uploads::open(root.path(), 10, 0).unwrap();
+        let uploads = open(root.path(), 10).unwrap();
         let (no_data, no_owner) = (uploads.begin(&owner("a")).unwrap(), uploads.begin(&owner("a")).unwrap());
         fs::remove_file(uploads.data_path(no_data)).unwrap();
         fs::remove_file(uploads.owner_path(no_owner)).unwrap();
-        let uploads = Uploads::open(root.path(), 10, 0).unwrap();
+        let uploads = open(root.path(), 10).unwrap();
         assert!(uploads.index().is_empty());
         assert_eq!(names_in(&uploads.directory).unwrap(), Vec::<String>::new());
     }
@@ -465,7 +483,7 @@ mod tests {
     #[tokio::test]
     async fn the_number_of_uploads_is_limited_by_registry_and_idle_ones_expire() {
         let root = tempfile::tempdir().unwrap();
-        let uploads = Arc::new(Uploads::open(root.path(), 2, 0).unwrap());
+        let uploads = Arc::new(open(root.path(), 2).unwrap());
         let held = uploads.begin(&owner("a")).unwrap();
         uploads.begin(&owner("b")).unwrap();
         assert!(matches!(uploads.begin(&owner("a")), Err(UploadError::TooMany)));
@@ -481,7 +499,7 @@ mod tests {
     #[tokio::test]
     async fn a_crowded_registry_gives_up_its_own_idle_uploads_first() {
         let root = tempfile::tempdir().unwrap();
-        let uploads = Arc::new(Uploads::open(root.path(), 1, 0).unwrap());
+        let uploads = Arc::new(open(root.path(), 1).unwrap());
         let other = RepositoryId { scope: Scope::new("210987654321", "eu-west-1").unwrap(), ..owner("a") };
         let (mine, theirs) = (uploads.begin(&owner("a")).unwrap(), uploads.begin(&other).unwrap());
         let old = SystemTime::now() - CROWDED_IDLE_MAX;
@@ -496,7 +514,7 @@ mod tests {
     #[tokio::test]
     async fn a_mark_can_be_returned_to() {
         let root = tempfile::tempdir().unwrap();
-        let uploads = Arc::new(Uploads::open(root.path(), 2, 0).unwrap());
+        let uploads = Arc::new(open(root.path(), 2).unwrap());
         let id = uploads.begin(&owner("a")).unwrap();
         let mut writer = uploads.lock(&owner("a"), id).await.unwrap().writer().unwrap();
         writer.append(b"one").unwrap();

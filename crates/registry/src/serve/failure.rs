@@ -87,7 +87,7 @@ pub(super) struct Failure {
     /// For the client.
     message: String,
     headers: Vec<(HeaderName, String)>,
-    /// For the log.
+    /// For the log; empty when there is nothing to log.
     cause: String,
 }
 
@@ -269,8 +269,11 @@ impl Failure {
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Failure {
         if error.is_full() {
-            let failure =
-                Failure { cause: error.to_string(), ..Failure::new(Code::Unknown, "the registry's disk is full") };
+            let failure = match error.shortage() {
+                // It was logged where it was found.
+                Some(shortage) => Failure::new(Code::Unknown, format!("the registry's disk is full: {shortage}")),
+                None => Failure { message: "the registry's disk is full".to_owned(), ..Failure::internal(&error) },
+            };
             return failure.with_status(StatusCode::INSUFFICIENT_STORAGE);
         }
         Failure::internal(&error)

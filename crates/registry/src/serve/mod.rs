@@ -49,7 +49,7 @@ impl Registry {
         let (parts, body) = request.into_parts();
         let body = body.map_err(Into::into).boxed_unsync();
         let reply = self.answer(&parts, body).await.unwrap_or_else(|failure| {
-            if failure.status().is_server_error() {
+            if failure.status().is_server_error() && !failure.cause().is_empty() {
                 tracing::error!(method = %parts.method, path = parts.uri.path(), cause = failure.cause(), "request failed");
             }
             failure.reply()

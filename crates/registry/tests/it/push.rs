@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use http::Method;
-use longshore_registry::{Digest, Limits};
+use longshore_registry::{Digest, KeptFree, Limits};
 use serde_json::json;
 
 use crate::images::{INDEX, OCI, bytes, descriptor, image, index, push_image};
@@ -202,14 +202,19 @@ async fn blobs_and_uploads_have_limits() {
 
 #[tokio::test]
 async fn uploads_stop_before_the_disk_is_full() {
-    let site = Site::start_with(Limits { free_bytes_min: u64::MAX, ..Limits::default() }).await;
+    let kept_free = KeptFree { bytes: u64::MAX, percent: 200 };
+    let site = Site::start_with(Limits { kept_free, ..Limits::default() }).await;
     let location = site.begin("app").await;
     let reply = site.call(Method::PATCH, &location, &[], "content").await.expect_error(507, "UNKNOWN");
-    assert_eq!(reply.json()["errors"][0]["message"], "the registry's disk is full");
+    let message = reply.json()["errors"][0]["message"].as_str().unwrap().to_owned();
+    let directory = site.path().display().to_string();
+    let says = ["disk is full: ", &format!(" MiB are free in {directory} and "), " MiB are kept free: free some"];
+    assert!(says.iter().all(|text| message.contains(text)), "{message}");
+    assert_eq!(std::fs::read_dir(site.path().join("uploads")).unwrap().count(), 0, "it keeps no room itself");
+    site.get(&location).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     let manifest = bytes(&index(&[]));
     site.put_manifest("app", "v1", INDEX, &manifest).await.expect_error(507, "UNKNOWN");
     assert_eq!(std::fs::read_dir(site.path().join("staging")).unwrap().count(), 0);
-    assert_eq!(std::fs::metadata(site.path().join("uploads").join(id_of(&location).to_string())).unwrap().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
