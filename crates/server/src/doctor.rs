@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Runtime};
 use crate::process;
+use longshore_registry::Shortage;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -19,6 +20,7 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     for (what, module) in [("veth links", "veth"), ("dummy links", "dummy"), ("nftables", "nf_tables")] {
         checks.push(feature(what, module, real));
     }
+    checks.push(disk(config));
     checks.push(port(config));
     checks.push(registry_port(config));
     checks.push(tool("aws", "the AWS CLI, a client: `pip install awscli` or your distribution's package `awscli`"));
@@ -121,6 +123,17 @@ fn forwarding() -> Check {
         found: Ok(if on { "on" } else { "off; `up` turns it on while it runs" }.to_owned()),
         needed: false,
     }
+}
+
+/// Of the data directory, or of where it will be made.
+fn disk(config: &Config) -> Check {
+    let directory = config.data_dir.ancestors().find(|directory| directory.is_dir()).unwrap_or(Path::new("/"));
+    let found = match Shortage::of(directory) {
+        Ok(None) => Ok(format!("there is room in {}", directory.display())),
+        Ok(Some(shortage)) => Err(format!("disk full: {shortage}")),
+        Err(error) => Err(format!("{}: {error}", directory.display())),
+    };
+    Check { what: "disk", found, needed: false }
 }
 
 fn port(config: &Config) -> Check {

@@ -7,6 +7,7 @@ use anyhow::Context;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use longshore_aws_wire::sigv4::{self, SignedRequest};
+use longshore_registry::Shortage;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ pub fn run(run_dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let answer = process::current_thread()?.block_on(health(&config));
     let healthy = answer.is_ok();
     let counts = answer.unwrap_or_default();
+    let shortage = Shortage::of(&config.data_dir).ok().flatten().map(|shortage| format!("disk full: {shortage}"));
     let roles: Vec<(&str, Option<u32>)> = ["up", "server", "agent", "balancer"]
         .into_iter()
         .map(|role| (role, process::read_pid(run_dir, role)))
@@ -32,11 +34,15 @@ pub fn run(run_dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
         let body = serde_json::json!({
             "running": healthy, "url": config.api_url(), "account": config.account, "region": config.region,
             "dataDir": config.data_dir, "runDir": config.run_dir, "processes": pids, "counts": counts["counts"],
+            "problem": shortage,
         });
         println!("{}", serde_json::to_string_pretty(&body)?);
     } else {
         println!("Longshore {} at {}", if healthy { "answers" } else { "does not answer" }, config.api_url());
         println!("  account {}, region {}, data in {}", config.account, config.region, config.data_dir.display());
+        if let Some(shortage) = &shortage {
+            println!("  {shortage}");
+        }
         for (role, pid) in &roles {
             match pid {
                 Some(pid) => println!("  {role:<9} runs (process {pid})"),
