@@ -1,6 +1,6 @@
 //! Disks that are full, or cannot be written.
 
-use crate::kit::{Kit, definition};
+use crate::kit::{Busybox, Kit, definition, register, run_task, says, wait_status};
 use anyhow::{Context, bail, ensure};
 use longshore_tests::api::{Api, Failure};
 use longshore_tests::instance::Instance;
@@ -10,13 +10,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// A file system in memory of its own, unmounted in the end.
+/// A file system of its own, unmounted in the end.
 struct Disk(PathBuf);
 
 impl Disk {
+    /// In memory.
     fn mount(path: &Path, options: &str) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path)?;
         mount(&["-t", "tmpfs", "-o", options, "longshore-test"], path)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// In the file at `image`.
+    fn mount_ext4(path: &Path, image: &Path, size_mib: u64) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(path)?;
+        std::fs::File::create(image)?.set_len(size_mib << 20)?;
+        let made = Command::new("mkfs.ext4").arg("-q").arg(image).status()?;
+        ensure!(made.success(), "mkfs.ext4 {}: {made}", image.display());
+        let image = image.to_str().context("a path of ours is text")?;
+        mount(&["-o", "loop", image], path)?;
         Ok(Self(path.to_owned()))
     }
 }
@@ -78,6 +90,63 @@ pub fn full(kit: &Kit) -> anyhow::Result<()> {
     there(&mut Api::open(instance.listen)?, &acknowledged)?;
     instance.down()?;
     drop(disk);
+    Ok(())
+}
+
+pub fn filled_by_a_task(kit: &Kit) -> anyhow::Result<()> {
+    let mut instance = Instance::new(&kit.binary, "builtin")?;
+    let disk = Disk::mount_ext4(&instance.data_dir(), &instance.dir.join("disk.img"), 400)?;
+    instance.up()?;
+    fill_and_stop(&instance).with_context(|| format!("the log of the instance:\n{}", instance.log_tail()))?;
+    instance.down()?;
+    drop(disk);
+    Ok(())
+}
+
+fn fill_and_stop(instance: &Instance) -> anyhow::Result<()> {
+    let mut busybox = Busybox::new(instance)?;
+    let idle = json!({"command": ["sleep", "1000"]});
+    let idle = register(&mut busybox.api, &definition("idle", &busybox.image, &idle))?;
+    let service = json!({
+        "serviceName": "idle", "taskDefinition": idle, "desiredCount": 0, "launchType": "FARGATE",
+        "networkConfiguration": busybox.network.configuration(),
+    });
+    busybox.api.ecs("CreateService", &service)?;
+
+    // It takes whatever room is given back, for as long as it runs.
+    let fill = json!({"command": ["sh", "-c", "while :; do cat /dev/zero >> /big; sleep 0.1; done 2> /dev/null"]});
+    let filler = busybox.task("filler", &fill, "RUNNING")?["taskArn"].as_str().context("an ARN")?.to_owned();
+    // Changes need room, too, and find the disk full in the end.
+    let limit = Duration::from_secs(120);
+    let refusal = wait::until("the disk is full", limit, || {
+        let large = json!({"dockerLabels": {"large": "x".repeat(20_000)}});
+        match busybox.api.ecs("RegisterTaskDefinition", &definition("more", "web", &large)) {
+            Ok(_) => Err(instance.command(&["status"]).unwrap_or_default()),
+            Err(refusal) => Ok(refusal.to_string()),
+        }
+    })?;
+    says(&refusal, &["the disk is full", &instance.data_dir().display().to_string()])?;
+    says(&instance.command(&["status"])?, &["disk full: ", " MiB are kept free"])?;
+    let refused = run_task(&mut busybox.api, &busybox.network, &idle).unwrap_or_else(|error| format!("{error:#}"));
+    says(&refused, &["the disk is full"])?;
+    busybox.api.ecs("UpdateService", &json!({"service": "idle", "desiredCount": 1}))?;
+    std::thread::sleep(Duration::from_secs(2));
+    let tasks = busybox.api.ecs("ListTasks", &json!({"serviceName": "idle"}))?;
+    ensure!(tasks["taskArns"] == json!([]), "a service starts nothing on a full disk: {tasks}");
+
+    busybox.api.ecs("StopTask", &json!({"task": filler})).context("what fills the disk can be stopped")?;
+    wait_status(&mut busybox.api, &filler, "STOPPED")?;
+    let task = wait::until("there is room again", limit, || {
+        run_task(&mut busybox.api, &busybox.network, &idle).map_err(|error| format!("{error:#}"))
+    })?;
+    wait_status(&mut busybox.api, &task, "RUNNING")?;
+    let of_service = wait::until("the service starts what waited", limit, || {
+        let tasks = busybox.api.ecs("ListTasks", &json!({"serviceName": "idle"})).map_err(|e| e.to_string())?;
+        tasks["taskArns"][0].as_str().map(str::to_owned).ok_or_else(|| tasks.to_string())
+    })?;
+    wait_status(&mut busybox.api, &of_service, "RUNNING")?;
+    let status = instance.command(&["status"])?;
+    ensure!(!status.contains("disk full"), "{status}");
     Ok(())
 }
 

@@ -90,6 +90,7 @@ const TESTS: &[(&str, Test)] = &[
     ("down::everything_ends_whatever_the_last_up_was_told", down::everything_ends_whatever_the_last_up_was_told),
     ("down::what_runs_is_found_without_the_run_directory", down::what_runs_is_found_without_the_run_directory),
     ("disk::a_full_disk_is_an_error_and_passes", disk::full),
+    ("disk::a_task_that_filled_the_disk_can_be_stopped", disk::filled_by_a_task),
     ("disk::a_disk_that_cannot_be_written_is_said_at_the_start", disk::read_only),
     ("disk::a_damaged_store_is_said_at_the_start", disk::damaged),
     ("survival::tasks_go_on_without_up_and_are_found_again", survival::tasks_are_found_again),
