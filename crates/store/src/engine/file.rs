@@ -68,7 +68,11 @@ impl StoreFile {
     /// Takes room for its holes and for `bytes` beyond its end, so that it can be written and grow without any.
     pub fn allocate(&self, bytes: u64) -> io::Result<()> {
         let length = self.file.metadata()?.len();
-        Ok(rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, length + bytes)?)
+        // One after the other, for some file systems take nothing if there is not room for all.
+        for (start, length) in [(0, length), (length, bytes)] {
+            rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, start, length)?;
+        }
+        Ok(())
     }
 
     pub fn doubt(&self) {

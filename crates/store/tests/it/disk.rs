@@ -149,11 +149,16 @@ fn a_full_disk_takes_what_removes_things_and_says_when_there_is_room_again() {
 
     fill();
     (60..100).take_while(|_| store.full_disk().is_none()).for_each(insert);
-    // What goes on filling it takes the room that is given back, too.
-    for round in 0..100 {
+    // What goes on filling it takes the room that is given back, too, except what the store took at once.
+    let fill_more = || {
+        let _ = std::fs::OpenOptions::new().append(true).open(&filler).unwrap().write_all(&[2; 4 << 20]);
+    };
+    fill_more();
+    (100..110).for_each(insert);
+    for round in 0..110 {
         let remove = move |tx: &mut Tx| Ok::<_, Exists>(tx.table_mut::<Notes>().remove(&format!("note-{round:03}")));
         store.write_blocking(remove).unwrap_or_else(|error| panic!("removal {round}: {error}")).unwrap();
-        let _ = std::fs::OpenOptions::new().append(true).open(&filler).unwrap().write_all(&[2; 4 << 20]);
+        fill_more();
     }
     let text = store.full_disk().expect("it is full").to_string();
     let directory = disk.0.path().display();
