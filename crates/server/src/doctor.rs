@@ -40,7 +40,7 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
 fn root(needed: bool) -> Check {
     let found = match rustix::process::geteuid().is_root() {
         true => Ok("yes".to_owned()),
-        false => Err("run `sudo longshore up`, or `longshore up --runtime none` for simulated tasks".to_owned()),
+        false => Err("run `sudo longshore up`, or `longshore up --runtime none` with --run-dir and --data-dir of your own for simulated tasks".to_owned()),
     };
     Check { what: "root", found, needed }
 }

@@ -20,11 +20,13 @@ const FAILS_WITHIN: Duration = Duration::from_secs(5);
 pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     if config.runtime != Runtime::None && !rustix::process::geteuid().is_root() {
         bail!(
-            "running containers needs root: use `sudo longshore up`, or `longshore up --runtime none` for simulated tasks"
+            "running containers needs root: use `sudo longshore up`, or `longshore up --runtime none` with --run-dir and --data-dir of your own for simulated tasks"
         );
     }
     for directory in [&config.run_dir, &config.data_dir] {
-        std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        std::fs::create_dir_all(directory).with_context(|| {
+            format!("cannot make {} (--run-dir and --data-dir name other places)", directory.display())
+        })?;
         // Root, too, cannot write to a file system that is mounted read-only.
         rustix::fs::access(directory, rustix::fs::Access::WRITE_OK)
             .with_context(|| format!("cannot write to {}", directory.display()))?;
