@@ -122,7 +122,8 @@ fn a_container_cannot_fill_the_hosts_run_directory_with_the_tasks_files() {
 #[test]
 fn the_tasks_files_are_read_only_where_the_root_is() {
     let files = json!({"hosts": "127.0.0.1 localhost\n", "resolv_conf": "nameserver 10.0.0.2\n"});
-    let line = "for f in hosts hostname resolv.conf; do echo x >> /etc/$f; done; cat /etc/hosts";
+    let line = "until grep -q x /etc/hosts; do sleep 0.01; done;
+        for f in hosts hostname resolv.conf; do echo x >> /etc/$f; done; cat /etc/hosts";
     let closed = with(shell("closed", line), json!({"readonly_rootfs": true}));
     // The other container of the task may still write.
     let open = with(shell("open", "echo x >> /etc/hosts && echo wrote"), json!({"essential": false}));
