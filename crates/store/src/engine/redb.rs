@@ -113,7 +113,9 @@ impl Engine for RedbEngine {
     fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let mut committed = self.attempt(batch);
         if committed.as_ref().is_err_and(StoreError::is_full)
-            && self.reserve.as_mut().is_some_and(|reserve| reserve.release(&self.file))
+            && self.reserve.as_mut().is_some_and(|reserve| reserve.release((!batch.whole).then_some(&self.file)))
+            // A flush may fail for want of room, too. Then the next batch has to be whole.
+            && (batch.whole || !self.file.is_doubtful())
         {
             committed = self.attempt(batch);
         }
@@ -291,7 +293,7 @@ mod tests {
     use std::fs::File;
     use std::os::unix::fs::{FileExt, MetadataExt};
     use std::sync::Mutex;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
     table! { Notes: "notes", String => String {} }
     table! { Later: "later", String => u32 {} }
@@ -302,6 +304,9 @@ mod tests {
     #[derive(Debug, Default)]
     struct Disk {
         fails: AtomicBool,
+        once: AtomicBool,
+        /// With which error; 0 is EIO.
+        errno: AtomicI32,
         /// Of each inode.
         files: Mutex<HashMap<u64, Pages>>,
     }
@@ -322,7 +327,9 @@ mod tests {
             let pages = files.entry(metadata.ino()).or_default();
             let before = std::mem::replace(&mut pages.clean, now.clone());
             if self.fails.load(Ordering::Relaxed) {
-                return Err(io::Error::from_raw_os_error(5));
+                self.fail(!self.once.swap(false, Ordering::Relaxed));
+                let errno = self.errno.load(Ordering::Relaxed);
+                return Err(io::Error::from_raw_os_error(if errno == 0 { 5 } else { errno }));
             }
             pages.durable.resize(now.len(), 0);
             for (at, page) in now.chunks(PAGE).enumerate() {
@@ -336,6 +343,11 @@ mod tests {
     }
 
     impl Disk {
+        fn fail_once(&self) {
+            self.once.store(true, Ordering::Relaxed);
+            self.fail(true);
+        }
+
         fn fail(&self, fails: bool) {
             self.fails.store(fails, Ordering::Relaxed);
         }
@@ -397,6 +409,26 @@ mod tests {
         assert_eq!(notes(&store), [acknowledged, vec![last]].concat());
         assert_eq!(store.snapshot().table::<Later>().get(&"kept".into()), Some(7.into()), "of a newer release");
         put(&store, "again", "as ever").unwrap();
+    }
+
+    #[test]
+    fn a_flush_that_finds_no_room_is_not_believed_the_second_time() {
+        const ENOSPC: i32 = 28;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.redb");
+        let disk = Arc::new(Disk { errno: ENOSPC.into(), ..Disk::default() });
+        let engine = RedbEngine::open_flushing(path.clone(), Arc::clone(&disk) as Arc<dyn Flush>).unwrap();
+        let store = Store::with_engine(engine.with_reserve(1 << 20), Schema::new().with::<Notes>()).unwrap();
+        put(&store, "early", "kept").unwrap();
+        // The disk that fails once has room for all that is tried after that.
+        disk.fail_once();
+        let refused = put(&store, "a", &"x".repeat(20_000));
+        assert!(matches!(refused, Err(StoreError::Io { .. })), "{refused:?}");
+        put(&store, "last", "acknowledged").unwrap();
+        let (acknowledged, left) = (notes(&store), disk.durable(&path));
+        drop(store);
+        std::fs::write(&path, left).unwrap();
+        assert_eq!(notes(&open(&path, &disk, Schema::new().with::<Notes>())), acknowledged);
     }
 
     #[test]

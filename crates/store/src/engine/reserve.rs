@@ -50,8 +50,8 @@ impl Reserve {
         reserve
     }
 
-    /// Gives the room to the store's file; false when there is none to give.
-    pub fn release(&mut self, store: &StoreFile) -> bool {
+    /// Gives the room to the store's file, or to whoever comes if there is to be another; false when there is none to give.
+    pub fn release(&mut self, store: Option<&StoreFile>) -> bool {
         if self.state != State::Held {
             return false;
         }
@@ -60,7 +60,7 @@ impl Reserve {
             return false;
         }
         // At once, before whatever fills the disk takes it. The rest is for what the file system itself needs.
-        if let Err(error) = store.allocate(self.bytes / 2) {
+        if let Some(Err(error)) = store.map(|store| store.allocate(self.bytes / 2)) {
             tracing::debug!(%error, "the store's file could not be given the reserve's room");
         }
         self.state = State::Released;
