@@ -53,31 +53,47 @@ impl Files {
     /// Ends and removes every task but these.
     pub async fn remove_strangers(&self, keep: BTreeSet<String>) {
         let files = self.clone();
-        beside(move || files.remove_but(&keep)).await;
+        // Now: should nobody wait any more, the removal goes on beside tasks that are started meanwhile.
+        let strangers = self.strangers(&keep);
+        beside(move || files.remove_these(&strangers)).await;
     }
 
-    fn remove_but(&self, keep: &BTreeSet<String>) {
-        for entry in std::fs::read_dir(&self.tasks).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if keep.contains(&name) {
-                continue;
-            }
+    fn strangers(&self, keep: &BTreeSet<String>) -> Strangers {
+        let is_stranger = |name: &String| !keep.contains(name.split('-').next().unwrap_or_default());
+        let tasks = std::fs::read_dir(&self.tasks).into_iter().flatten().flatten();
+        Strangers {
+            tasks: tasks.map(|e| e.file_name().to_string_lossy().into_owned()).filter(is_stranger).collect(),
+            stored: self.storage.list().into_iter().filter(is_stranger).collect(),
+            layers: self.images.list_writable().unwrap_or_default().into_iter().filter(is_stranger).collect(),
+        }
+    }
+
+    fn remove_these(&self, strangers: &Strangers) {
+        for name in &strangers.tasks {
+            let directory = self.tasks.join(name);
             tracing::info!(task = name, "removing a task that is not wanted any more");
-            let ended = longshore_runtime::cleanup(&entry.path());
+            let ended = longshore_runtime::cleanup(&directory);
             if let Err(error) = &ended {
                 tracing::warn!(%error, task = name, "its processes could not be ended");
             }
-            storage::remove(&entry.path(), &name);
+            storage::remove(&directory, name);
         }
-        for name in self.storage.list().iter().filter(|name| !keep.contains(*name)) {
+        for name in &strangers.stored {
             self.storage.remove(name);
         }
-        for name in self.images.list_writable().unwrap_or_default() {
-            if !keep.contains(name.split('-').next().unwrap_or_default()) {
-                let _ = self.images.remove_writable(&name);
-            }
+        for name in &strangers.layers {
+            let _ = self.images.remove_writable(name);
         }
     }
+}
+
+/// What belongs to no task that is wanted.
+struct Strangers {
+    /// Of directories of supervisors, and of volumes and file systems.
+    tasks: Vec<String>,
+    stored: Vec<String>,
+    /// `<task>-…`
+    layers: Vec<String>,
 }
 
 /// The tasks whose files are being made.
