@@ -106,8 +106,12 @@ fn supervisors_of(directory: &Path) -> Vec<Pid> {
     processes(SUBCOMMAND).into_iter().filter(|(_, path)| is_of(path)).map(|(pid, _)| pid).collect()
 }
 
-/// Other processes that were started as `<program> <subcommand> <path>`, and the path of each.
+/// Other processes that were started as `<program> <subcommand> <path>`, and the path of each: of our user, and not inside a
+/// container, where anybody may start anything.
 pub fn processes(subcommand: &str) -> Vec<(Pid, PathBuf)> {
+    use std::os::unix::fs::MetadataExt;
+    let place = |pid: Pid| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let user = |pid: Pid| std::fs::metadata(format!("/proc/{pid}")).map(|of| of.uid()).ok();
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<Pid>().ok());
     let own = std::process::id() as Pid;
@@ -117,7 +121,8 @@ pub fn processes(subcommand: &str) -> Vec<(Pid, PathBuf)> {
         let (command, path) = (arguments.next()?, arguments.next()?);
         (command == subcommand.as_bytes()).then(|| PathBuf::from(OsStr::from_bytes(path)))
     };
-    pids.filter(|pid| *pid != own).filter_map(|pid| Some((pid, path_of(pid)?))).collect()
+    let named = pids.filter(|pid| *pid != own).filter_map(|pid| Some((pid, path_of(pid)?)));
+    named.filter(|(pid, _)| user(*pid) == user(own) && place(*pid) == place(own)).collect()
 }
 
 fn remove_cgroup(directory: &Path) -> Result<(), CleanupError> {

@@ -103,8 +103,10 @@ impl Config {
     }
 
     pub fn write(&self) -> anyhow::Result<()> {
-        let path = self.run_dir.join(FILE);
-        std::fs::write(&path, serde_json::to_vec_pretty(self)?)
+        let (path, temporary) = (self.run_dir.join(FILE), self.run_dir.join("config.json.new"));
+        // Tasks that go on are adopted by it: never half a file.
+        std::fs::write(&temporary, serde_json::to_vec_pretty(self)?)
+            .and_then(|()| std::fs::rename(&temporary, &path))
             .with_context(|| format!("cannot write {}", path.display()))
     }
 

@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ impl Claim {
     pub fn take(data_dir: &Path, run_dir: &Path) -> anyhow::Result<Self> {
         let (data, path) = (data_dir.display(), lock_file(data_dir));
         let cannot = || format!("cannot lock {}", path.display());
-        let options = File::options().create(true).truncate(false).write(true).open(&path);
+        let options = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let file = options.with_context(cannot)?;
         let locked = lock(&file);
         let owner = read(&path).with_context(cannot)?;

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub fn run(run_dir: &Path) -> anyhow::Result<ExitCode> {
     let run_dir = config::run_dir(run_dir)?;
     let config = Config::read(&run_dir).ok();
+    // Names come from the path that `up` was given, which may have led there by another way.
+    let run_dir = config.as_ref().map_or(run_dir, |config| config.run_dir.clone());
     let containers = may_have_containers(&run_dir, config.as_ref());
     if config.is_none() && !containers && !survivors::any(&run_dir) {
         hosts::write(&run_dir, &[])?;
@@ -26,11 +28,13 @@ pub fn run(run_dir: &Path) -> anyhow::Result<ExitCode> {
         bail!("ending containers needs root: use `sudo longshore down`");
     }
     end_processes(&run_dir);
-    hosts::write(&run_dir, &[])?;
+    // What fills a disk is removed also where that keeps names from being removed.
+    let names = hosts::write(&run_dir, &[]);
     if containers {
         remove_containers(&run_dir, config.as_ref())?;
     }
     remove_run_dir(&run_dir, config.is_some())?;
+    names?;
     match config {
         Some(config) => {
             eprintln!("Everything has stopped. State, images and logs stay in {}.", config.data_dir.display());
@@ -122,6 +126,7 @@ fn remove_run_dir(run_dir: &Path, is_ours: bool) -> anyhow::Result<()> {
 /// The first mount below a directory.
 fn mounted_below(directory: &Path) -> anyhow::Result<Option<PathBuf>> {
     const FILE: &str = "/proc/self/mounts";
+    let Ok(directory) = &std::fs::canonicalize(directory) else { return Ok(None) };
     let mounts = std::fs::read_to_string(FILE).with_context(|| format!("cannot read {FILE}"))?;
     // A space in a name is written so.
     let paths = mounts.lines().filter_map(|line| Some(line.split(' ').nth(1)?.replace("\\040", " ")));

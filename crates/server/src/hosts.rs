@@ -1,13 +1,18 @@
 //! Names on the host: a marked block of /etc/hosts.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use std::fmt::Write as _;
 use std::fs::File;
+use std::io::Read;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+/// How long to wait for another instance's turn.
+const PATIENCE: Duration = Duration::from_millis(500);
 const FILE: &str = "/etc/hosts";
 const BEGIN: &str = "# BEGIN Longshore";
 const END: &str = "# END Longshore";
@@ -23,23 +28,53 @@ fn write_to(file: &Path, instance: &str, names: &[(String, Ipv4Addr)]) -> anyhow
     }
     // On some machines it is a link.
     let file = &std::fs::canonicalize(file).with_context(|| format!("cannot find {}", file.display()))?;
-    let directory = file.parent().context("a file is in a directory")?;
-    // Instances take turns, each for its own block.
-    let turn = File::open(directory).with_context(|| format!("cannot open {}", directory.display()))?;
-    rustix::fs::flock(&turn, FlockOperation::LockExclusive).context("cannot wait for other instances")?;
-    let old = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let new = replace(&old, instance, names);
-    if new == old {
+    if replace(&read(file)?, instance, names).is_none() {
         return Ok(());
     }
+    let turn = take_turn(file)?;
+    let Some(new) = replace(&read_from(&turn, file)?, instance, names) else { return Ok(()) };
+    let cannot = || format!("cannot write {}", file.display());
     // By a new file, so that no reader sees half of it; in place where the file is a mount of its own.
-    let temporary = directory.join(".hosts.longshore");
-    let written = copy_of(file, &temporary, &new).with_context(|| format!("cannot write {}", temporary.display()));
-    if written.and_then(|()| Ok(std::fs::rename(&temporary, file)?)).is_err() {
-        let _ = std::fs::remove_file(&temporary);
-        std::fs::write(file, &new).with_context(|| format!("cannot write {}", file.display()))?;
+    let temporary = file.with_file_name(".hosts.longshore");
+    let written = copy_of(file, &temporary, &new).and_then(|()| std::fs::rename(&temporary, file));
+    let Err(error) = written else { return Ok(()) };
+    let _ = std::fs::remove_file(&temporary);
+    match Errno::from_io_error(&error) {
+        Some(Errno::BUSY | Errno::XDEV | Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
+            std::fs::write(file, &new).with_context(cannot)
+        }
+        // In place, a full disk would leave half of it.
+        _ => Err(error).with_context(cannot),
     }
-    Ok(())
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn read_from(mut open: &File, file: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    open.read_to_string(&mut text).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(text)
+}
+
+/// Instances take turns, each for its own block. Only who may write the file can have the lock, unlike a lock of `flock`.
+/// Closing any descriptor of the file ends it.
+fn take_turn(file: &Path) -> anyhow::Result<File> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let open = File::options().read(true).write(true).open(file);
+        let open = open.with_context(|| format!("cannot write {}", file.display()))?;
+        match rustix::fs::fcntl_lock(&open, FlockOperation::NonBlockingLockExclusive) {
+            // Another instance may have put a new file in its place.
+            Ok(()) if open.metadata()?.ino() == std::fs::metadata(file)?.ino() => return Ok(open),
+            Err(Errno::ACCESS | Errno::AGAIN) if Instant::now() > deadline => {
+                bail!("another process holds {}", file.display())
+            }
+            Ok(()) | Err(Errno::ACCESS | Errno::AGAIN) => std::thread::sleep(Duration::from_millis(5)),
+            Err(error) => return Err(error).with_context(|| format!("cannot lock {}", file.display())),
+        }
+    }
 }
 
 /// A file with another's owner and mode.
@@ -50,7 +85,8 @@ fn copy_of(file: &Path, copy: &Path, content: &str) -> std::io::Result<()> {
     std::fs::set_permissions(copy, like.permissions())
 }
 
-fn replace(old: &str, instance: &str, names: &[(String, Ipv4Addr)]) -> String {
+/// What the file is to hold; `None` if it does.
+fn replace(old: &str, instance: &str, names: &[(String, Ipv4Addr)]) -> Option<String> {
     let (begin, end) = (format!("{BEGIN} {instance}"), format!("{END} {instance}"));
     let mut new = String::with_capacity(old.len() + 64 * names.len());
     let mut ours = false;
@@ -72,7 +108,7 @@ fn replace(old: &str, instance: &str, names: &[(String, Ipv4Addr)]) -> String {
         }
         let _ = writeln!(new, "{end}");
     }
-    new
+    (new != old).then_some(new)
 }
 
 #[cfg(test)]
@@ -97,13 +133,13 @@ mod tests {
     fn the_block_comes_and_goes_and_leaves_the_rest_alone() {
         let old = "127.0.0.1 localhost\n# mine\n";
         let names = [("a.elb".to_owned(), Ipv4Addr::new(127, 64, 0, 2))];
-        let with = replace(old, "/run/a", &names);
+        let with = replace(old, "/run/a", &names).expect("a block");
         assert_eq!(
             with,
             "127.0.0.1 localhost\n# mine\n# BEGIN Longshore /run/a\n127.64.0.2 a.elb\n# END Longshore /run/a\n"
         );
-        assert_eq!(replace(&with, "/run/a", &names), with);
-        assert_eq!(replace(&with, "/run/b", &[]), with);
-        assert_eq!(replace(&with, "/run/a", &[]), old);
+        assert_eq!(replace(&with, "/run/a", &names), None);
+        assert_eq!(replace(&with, "/run/b", &[]), None);
+        assert_eq!(replace(&with, "/run/a", &[]).as_deref(), Some(old));
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use rustix::process::Signal;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
@@ -44,7 +45,7 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
 /// One `up` per run directory.
 fn lock(config: &Config) -> anyhow::Result<File> {
     let path = config.run_dir.join("up.lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(_) => {
