@@ -310,8 +310,12 @@ fn not_stored(message: impl Into<String>) -> AwsError {
 
 /// Refuses to make something new on a full disk: the little room left is for what ends, removes or changes things.
 fn check_room(store: &Store, operation: &OperationSchema) -> Result<(), AwsError> {
-    let makes = ["Create", "Import", "Put", "Register", "Run", "Start"];
-    if !makes.iter().any(|verb| operation.name.starts_with(verb)) {
+    const VERBS: [&str; 5] = ["Create", "Import", "Register", "Run", "Start"];
+    // Other operations that put something change policies and retentions, or add to the logs, which are no part of the store.
+    const OTHERS: [&str; 6] =
+        ["AllocateAddress", "InitiateLayerUpload", "PutImage", "PutParameter", "PutSecretValue", "RequestCertificate"];
+    let name = operation.name;
+    if !VERBS.iter().any(|verb| name.starts_with(verb)) && !OTHERS.contains(&name) {
         return Ok(());
     }
     store.full_disk().map_or(Ok(()), |full| Err(not_stored(format!("The request could not be stored: {full}."))))
@@ -322,6 +326,8 @@ mod tests {
     use super::*;
     use crate::logs::testing::Bench;
     use longshore_aws_model::ecs::{CreateCluster, DeleteCluster, UpdateClusterSettings};
+    use longshore_aws_model::logs::{CreateLogGroup, PutRetentionPolicy};
+    use longshore_aws_model::ssm::PutParameter;
     use std::sync::mpsc;
     use std::task::{Context, Waker};
 
@@ -337,6 +343,14 @@ mod tests {
         assert_eq!(call(CreateCluster::SCHEMA, r#"{"clusterName":"a"}"#).0, 200);
         bench.fixture.engine.fill(true);
         assert_eq!(call(UpdateClusterSettings::SCHEMA, r#"{"cluster":"a","settings":[]}"#).0, 200);
+        for (operation, input) in [
+            (CreateLogGroup::SCHEMA, r#"{"logGroupName":"g"}"#),
+            (PutParameter::SCHEMA, r#"{"Name":"p","Value":"v","Type":"String"}"#),
+        ] {
+            assert_eq!(call(operation, input).0, 500, "{}", operation.name);
+        }
+        // That it has no such group is found out behind the door.
+        assert_eq!(call(PutRetentionPolicy::SCHEMA, r#"{"logGroupName":"g","retentionInDays":1}"#).0, 400);
         let (status, text) = call(CreateCluster::SCHEMA, r#"{"clusterName":"b"}"#);
         let reason = "The request could not be stored: the disk is full: nothing new is stored until 1 MiB are free";
         assert!(status == 500 && text.contains(reason), "{status} {text}");

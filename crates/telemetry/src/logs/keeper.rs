@@ -72,17 +72,23 @@ impl Keeper {
         }
     }
 
+    /// On a full disk nothing can be sorted, but what is deleted can be removed, and makes room.
     fn work(&mut self) -> Result<(), LogError> {
+        let sorted = self.sort_all();
+        if self.must_collect {
+            self.collect()?;
+            self.must_collect = false;
+        }
+        sorted
+    }
+
+    fn sort_all(&mut self) -> Result<(), LogError> {
         while let Some(unsorted) = self.unsorted.front() {
             let log_file = Arc::clone(&unsorted.log_file);
             let len = unsorted.len;
             self.sort(&log_file, len)?;
             self.unsorted.pop_front();
             self.must_collect = true;
-        }
-        if self.must_collect {
-            self.collect()?;
-            self.must_collect = false;
         }
         Ok(())
     }

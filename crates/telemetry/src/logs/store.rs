@@ -177,6 +177,8 @@ impl LogStore {
 
     /// Bytes on disk of the events of some of a group's streams.
     pub fn stored_bytes<S: AsRef<str>>(&self, group: &str, streams: impl IntoIterator<Item = S>) -> u64 {
+        // Before the lock, which whoever appends waits for.
+        let streams: Vec<S> = streams.into_iter().collect();
         let index = self.0.shared.read();
         let Some(group) = index.groups.get(group) else { return 0 };
         let known = streams.into_iter().filter_map(|name| group.streams.get(name.as_ref()));
