@@ -196,8 +196,12 @@ async fn call(
     body: &[u8],
     source: Source,
 ) -> longshore_aws_wire::Response {
-    let region =
-        identified.credential.as_ref().map_or(server.settings.region.clone(), |c| Region::from(c.region.as_str()));
+    let region = match identified.credential.as_ref().map(|credential| credential.region.as_str()) {
+        None => server.settings.region.clone(),
+        // As some SDKs sign for services that have no regions.
+        Some("aws-global") => Region::from("us-east-1"),
+        Some(region) => Region::from(region),
+    };
     let scope = Scope { account: server.settings.account.clone(), region };
     let service = identified.service.name;
     let started = std::time::Instant::now();
@@ -259,8 +263,8 @@ fn check_region(server: &Server, region: &Region) -> Result<(), BadSignature> {
         return Ok(());
     }
     Err(BadSignature::Mismatch(format!(
-        "Credential should be scoped to a valid region, not '{region}'. (Longshore serves the regions of AWS, and the one \
-         that `longshore up --region` names.)"
+        "Credential should be scoped to a valid region, not '{region}'. (Longshore serves AWS's commercial regions, and the \
+         one that `longshore up --region` names.)"
     )))
 }
 

@@ -130,13 +130,14 @@ pub fn session_policies(
 }
 
 /// Per cent that a session's policies and tags take of the room for them. AWS compresses them first, in a way it does not
-/// tell; so what fits there may be refused here, but nothing unbounded is kept.
+/// tell: only what no compression would make room for is too large here.
 pub fn packed_size(
     policy: Option<&str>,
     arns: Option<&[PolicyDescriptorType]>,
     tags: &Tags,
 ) -> Result<Option<i32>, AwsError> {
     const ROOM: usize = 2048;
+    const COMPRESSION: usize = 4;
     let arns = arns.unwrap_or_default().iter().filter_map(|policy| policy.arn.as_deref());
     let policies: usize = policy.into_iter().chain(arns).map(|text| text.chars().count()).sum();
     if policies > ROOM {
@@ -144,11 +145,11 @@ pub fn packed_size(
     }
     let tags: usize = tags.iter().map(|(key, value)| key.len() + value.len()).sum();
     let percent = ((policies + tags) * 100).div_ceil(ROOM);
-    if percent > 100 {
+    if percent > 100 * COMPRESSION {
         let text = format!("Packed size of session tags consumes {percent}% of allotted space.");
         return Err(AwsError::new(codes::PACKED_POLICY_TOO_LARGE, text));
     }
-    Ok(i32::try_from(percent).ok().filter(|percent| *percent > 0))
+    Ok(i32::try_from(percent.min(100)).ok().filter(|percent| *percent > 0))
 }
 
 /// Tags of the request over those that the caller's session hands on, and the keys that this one hands on.
@@ -338,9 +339,10 @@ mod tests {
         assert_eq!(assume(policy(2048)).expect("all of it").packed_policy_size, Some(100));
         assert!(refusal(assume(policy(2049))).ends_with("must not exceed 2048 characters in all."));
         let tag = |n: usize| Tag { key: Some(format!("k{n}")), value: Some("v".repeat(250)) };
-        let tags = AssumeRoleInput { tags: Some((0..9).map(tag).collect()), ..input(arn) };
-        let text = "PackedPolicyTooLarge: Packed size of session tags consumes 111% of allotted space.";
-        assert_eq!(refusal(assume(tags)), text);
+        let tags = |count| AssumeRoleInput { tags: Some((0..count).map(tag).collect()), ..input(arn) };
+        assert_eq!(assume(tags(32)).expect("all of them").packed_policy_size, Some(100));
+        let text = "PackedPolicyTooLarge: Packed size of session tags consumes 408% of allotted space.";
+        assert_eq!(refusal(assume(tags(33))), text);
     }
 
     #[test]
