@@ -5,7 +5,6 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Read;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -28,11 +27,13 @@ fn write_to(file: &Path, instance: &str, names: &[(String, Ipv4Addr)]) -> anyhow
     }
     // On some machines it is a link.
     let file = &std::fs::canonicalize(file).with_context(|| format!("cannot find {}", file.display()))?;
-    if replace(&read(file)?, instance, names).is_none() {
+    let cannot_read = || format!("cannot read {}", file.display());
+    if replace(&std::fs::read_to_string(file).with_context(cannot_read)?, instance, names).is_none() {
         return Ok(());
     }
     let turn = take_turn(file)?;
-    let Some(new) = replace(&read_from(&turn, file)?, instance, names) else { return Ok(()) };
+    let text = std::io::read_to_string(&turn).with_context(cannot_read)?;
+    let Some(new) = replace(&text, instance, names) else { return Ok(()) };
     let cannot = || format!("cannot write {}", file.display());
     // By a new file, so that no reader sees half of it; in place where the file is a mount of its own.
     let temporary = file.with_file_name(".hosts.longshore");
@@ -46,16 +47,6 @@ fn write_to(file: &Path, instance: &str, names: &[(String, Ipv4Addr)]) -> anyhow
         // In place, a full disk would leave half of it.
         _ => Err(error).with_context(cannot),
     }
-}
-
-fn read(file: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
-}
-
-fn read_from(mut open: &File, file: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    open.read_to_string(&mut text).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(text)
 }
 
 /// Instances take turns, each for its own block. Only who may write the file can have the lock, unlike a lock of `flock`.
@@ -89,17 +80,21 @@ fn copy_of(file: &Path, copy: &Path, content: &str) -> std::io::Result<()> {
 fn replace(old: &str, instance: &str, names: &[(String, Ipv4Addr)]) -> Option<String> {
     let (begin, end) = (format!("{BEGIN} {instance}"), format!("{END} {instance}"));
     let mut new = String::with_capacity(old.len() + 64 * names.len());
-    let mut ours = false;
-    for line in old.lines() {
-        let line = line.trim_end();
-        if line == begin {
-            ours = true;
-        } else if line == end {
-            ours = false;
-        } else if !ours {
-            new.push_str(line);
-            new.push('\n');
+    let mut block: Option<String> = None;
+    for line in old.split_inclusive('\n') {
+        let marker = line.trim_end();
+        if marker == begin {
+            new.push_str(&block.replace(String::new()).unwrap_or_default());
+        } else if marker == end {
+            block = None;
+        } else {
+            block.as_mut().unwrap_or(&mut new).push_str(line);
         }
+    }
+    // Without an end, nobody knows which of its lines were ours.
+    new.push_str(&block.unwrap_or_default());
+    if !names.is_empty() && !new.is_empty() && !new.ends_with('\n') {
+        new.push('\n');
     }
     if !names.is_empty() {
         let _ = writeln!(new, "{begin}");
@@ -141,5 +136,17 @@ mod tests {
         assert_eq!(replace(&with, "/run/a", &names), None);
         assert_eq!(replace(&with, "/run/b", &[]), None);
         assert_eq!(replace(&with, "/run/a", &[]).as_deref(), Some(old));
+    }
+
+    #[test]
+    fn what_others_wrote_stays_as_it_is() {
+        let names = [("a.elb".to_owned(), Ipv4Addr::new(127, 64, 0, 2))];
+        let odd = "127.0.0.1 localhost  \r\n\n10.0.0.1 last";
+        assert_eq!(replace(odd, "/run/a", &[]), None, "there is nothing of ours in it");
+        let with = replace(odd, "/run/a", &names).expect("a block");
+        assert_eq!(replace(&with, "/run/a", &[]), Some(format!("{odd}\n")));
+        let cut = "127.0.0.1 localhost\n# BEGIN Longshore /run/a\n127.64.0.2 a.elb\n10.0.0.1 another's\n";
+        let whole = "127.0.0.1 localhost\n127.64.0.2 a.elb\n10.0.0.1 another's\n";
+        assert_eq!(replace(cut, "/run/a", &[]).as_deref(), Some(whole), "the block has lost its end");
     }
 }
