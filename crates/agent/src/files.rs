@@ -7,7 +7,7 @@
 use crate::storage::{self, Place, Storage, StorageError};
 use longshore_image::ImageStore;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -70,13 +70,8 @@ impl Files {
 
     fn remove_these(&self, strangers: &Strangers) {
         for name in &strangers.tasks {
-            let directory = self.tasks.join(name);
             tracing::info!(task = name, "removing a task that is not wanted any more");
-            let ended = longshore_runtime::cleanup(&directory);
-            if let Err(error) = &ended {
-                tracing::warn!(%error, task = name, "its processes could not be ended");
-            }
-            storage::remove(&directory, name);
+            end_and_remove(&self.tasks, name);
         }
         for name in &strangers.stored {
             self.storage.remove(name);
@@ -85,6 +80,17 @@ impl Files {
             let _ = self.images.remove_writable(name);
         }
     }
+}
+
+/// Ends the processes of the task whose supervisor has the directory `name` in `tasks`, and removes that.
+pub fn end_and_remove(tasks: &Path, name: &str) {
+    let directory = tasks.join(name);
+    // Held until the directory is gone, so that a supervisor started a moment ago never begins.
+    let ended = longshore_runtime::cleanup(&directory);
+    if let Err(error) = &ended {
+        tracing::warn!(%error, task = name, "its processes could not be ended");
+    }
+    storage::remove(&directory, name);
 }
 
 /// What belongs to no task that is wanted.
@@ -212,6 +218,23 @@ mod tests {
             release.send(()).unwrap();
             files.remove("one", vec![]).await;
             assert!(files.storage.list().is_empty());
+        });
+    }
+
+    #[test]
+    fn strangers_are_those_of_the_beginning() {
+        let scratch = tempfile::tempdir().unwrap();
+        let files = files(scratch.path());
+        run(async |release| {
+            let removal = tokio::spawn({
+                let files = files.clone();
+                async move { files.remove_strangers(BTreeSet::new()).await }
+            });
+            turns().await;
+            std::fs::create_dir(files.tasks.join("two")).unwrap();
+            release.send(()).unwrap();
+            removal.await.unwrap();
+            assert!(!files.tasks.join("one").exists() && files.tasks.join("two").exists());
         });
     }
 

@@ -132,11 +132,7 @@ fn ranges(options: &AgentOptions, tasks: &Path) -> Result<Option<ranges::Ranges>
 pub fn remove_all(run_dir: &Path, cgroup: &str, data_dir: Option<&Path>) {
     let tasks = run_dir.join("tasks");
     for directory in std::fs::read_dir(&tasks).into_iter().flatten().flatten() {
-        let ended = longshore_runtime::cleanup(&directory.path());
-        if let Err(error) = &ended {
-            tracing::warn!(%error, directory = %directory.path().display(), "a task could not be removed");
-        }
-        storage::remove(&directory.path(), &directory.file_name().to_string_lossy());
+        files::end_and_remove(&tasks, &directory.file_name().to_string_lossy());
     }
     if let Err(error) = longshore_runtime::cleanup::kill_supervisors(&tasks) {
         tracing::warn!(%error, "a task whose directory is gone could not be ended");

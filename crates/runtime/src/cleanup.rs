@@ -79,7 +79,7 @@ pub fn cleanup(directory: &Path) -> Result<Lease, CleanupError> {
 pub fn kill_supervisors(tasks: &Path) -> Result<(), CleanupError> {
     let begun = Instant::now();
     loop {
-        let mut alive = processes(SUBCOMMAND);
+        let mut alive = processes(&[SUBCOMMAND]);
         alive.retain(|(_, directory)| directory.starts_with(tasks));
         let Some((_, directory)) = alive.first() else { return Ok(()) };
         alive.iter().for_each(|(pid, _)| drop(sys::kill(*pid, libc::SIGKILL)));
@@ -103,12 +103,12 @@ fn kill_supervisor(directory: &Path) {
 fn supervisors_of(directory: &Path) -> Vec<Pid> {
     let Ok(directory) = std::fs::canonicalize(directory) else { return Vec::new() };
     let is_of = |path: &Path| std::fs::canonicalize(path).is_ok_and(|of| of == directory);
-    processes(SUBCOMMAND).into_iter().filter(|(_, path)| is_of(path)).map(|(pid, _)| pid).collect()
+    processes(&[SUBCOMMAND]).into_iter().filter(|(_, path)| is_of(path)).map(|(pid, _)| pid).collect()
 }
 
-/// Other processes that were started as `<program> <subcommand> <path>`, and the path of each: of our user, and not inside a
-/// container, where anybody may start anything.
-pub fn processes(subcommand: &str) -> Vec<(Pid, PathBuf)> {
+/// Other processes that were started as `<program> <subcommand> <path>`, by one of these subcommands, and the path of each: of
+/// our user, and not inside a container, where anybody may start anything.
+pub fn processes(subcommands: &[&str]) -> Vec<(Pid, PathBuf)> {
     use std::os::unix::fs::MetadataExt;
     let place = |pid: Pid| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     let user = |pid: Pid| std::fs::metadata(format!("/proc/{pid}")).map(|of| of.uid()).ok();
@@ -119,7 +119,7 @@ pub fn processes(subcommand: &str) -> Vec<(Pid, PathBuf)> {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let mut arguments = line.split(|byte| *byte == 0).skip(1);
         let (command, path) = (arguments.next()?, arguments.next()?);
-        (command == subcommand.as_bytes()).then(|| PathBuf::from(OsStr::from_bytes(path)))
+        subcommands.iter().any(|one| command == one.as_bytes()).then(|| PathBuf::from(OsStr::from_bytes(path)))
     };
     let named = pids.filter(|pid| *pid != own).filter_map(|pid| Some((pid, path_of(pid)?)));
     named.filter(|(pid, _)| user(*pid) == user(own) && place(*pid) == place(own)).collect()

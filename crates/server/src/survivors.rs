@@ -7,28 +7,26 @@ use std::path::Path;
 /// Processes that run as this role for `run_dir`. An `up` is found as the parent of its server and agent.
 pub fn of(run_dir: &Path, role: &str) -> Vec<u32> {
     match role {
-        "up" => {
-            let children = ["server", "agent"].into_iter().flat_map(|role| of(run_dir, role));
-            children.filter_map(parent_of_the_same_program).collect()
-        }
-        SUBCOMMAND => started_as(role, |path| path.starts_with(run_dir.join("tasks"))),
-        _ => started_as(role, |path| path == run_dir),
+        "up" => started_as(&["server", "agent"], run_dir).into_iter().filter_map(parent_of_the_same_program).collect(),
+        _ => started_as(&[role], run_dir),
     }
 }
 
 /// Whether anything of `run_dir` runs.
 pub fn any(run_dir: &Path) -> bool {
-    !of(run_dir, "server").is_empty() || any_of_containers(run_dir)
+    !started_as(&["server", "agent", "balancer", SUBCOMMAND], run_dir).is_empty()
 }
 
 /// Whether anything of `run_dir` runs that simulated tasks do not need.
 pub fn any_of_containers(run_dir: &Path) -> bool {
-    ["agent", "balancer", SUBCOMMAND].into_iter().any(|role| !of(run_dir, role).is_empty())
+    !started_as(&["agent", "balancer", SUBCOMMAND], run_dir).is_empty()
 }
 
-fn started_as(role: &str, is_ours: impl Fn(&Path) -> bool) -> Vec<u32> {
-    let processes = cleanup::processes(role).into_iter().filter(|(_, path)| is_ours(path));
-    processes.filter_map(|(pid, _)| u32::try_from(pid).ok()).collect()
+/// A supervisor is told its task's directory, every other role the run directory.
+fn started_as(roles: &[&str], run_dir: &Path) -> Vec<u32> {
+    let tasks = run_dir.join("tasks");
+    let ours = cleanup::processes(roles).into_iter().filter(|(_, path)| path == run_dir || path.starts_with(&tasks));
+    ours.filter_map(|(pid, _)| u32::try_from(pid).ok()).collect()
 }
 
 /// The parent of a process, unless it has become another program's child.
