@@ -37,6 +37,23 @@ pub fn protocols_of_one_service_show_the_same_clusters(kit: &Kit) -> anyhow::Res
         for answer in [json(&mut api, "ListClusters", &[], b"{}")?, cbor(&mut api, "ListClusters", b"")?] {
             ensure!(has(&answer, b":cluster/cbor") && has(&answer, b":cluster/zipped"), "{}", answer.text());
         }
+        let mut signed_for = |region: &str| {
+            let credential = format!(
+                "AWS4-HMAC-SHA256 Credential=any/20261122/{region}/ecs/aws4_request, SignedHeaders=host, Signature=x"
+            );
+            json(&mut api, "ListClusters", &[("Authorization", &credential)], b"{}")
+        };
+        let elsewhere = signed_for("eu-west-1")?;
+        ensure!(elsewhere.status == 200 && !has(&elsewhere, b":cluster/cbor"), "{}", elsewhere.text());
+        // As some SDKs sign for services that have no regions.
+        let global = signed_for("aws-global")?;
+        ensure!(has(&global, b":us-east-1:123456789012:cluster/cbor"), "{}", global.text());
+        let nowhere = signed_for("us-east-11")?;
+        ensure!(
+            nowhere.status == 403 && nowhere.text().contains("valid region, not 'us-east-11'"),
+            "{}",
+            nowhere.text()
+        );
         let wrong = cbor(&mut api, "DeleteCluster", b"\xa1\x67cluster\x64nope")?;
         ensure!(wrong.status == 400 && has(&wrong, b"#ClusterNotFoundException"), "{}", wrong.text());
         let cut = json(&mut api, "CreateCluster", &[("Content-Encoding", "gzip")], &ZIPPED[..20])?;

@@ -247,4 +247,13 @@ mod tests {
         let refused = read_at(&body, None, &key.serialize_pem(), Timestamp(1_700_000_000_000));
         assert!(refused.expect_err("refused").message.contains("must be RSA (PKCS #1) or EC"));
     }
+
+    /// `openssl` made it: a certificate signed by a key of P-521, valid for a hundred years.
+    #[test]
+    fn a_signature_that_cannot_be_checked_is_believed() {
+        let chain = certificates(include_bytes!("p521-chain.pem")).expect("certificates");
+        check_chain(&chain).expect("a chain");
+        let turned = [chain[1].clone(), chain[0].clone()];
+        assert!(check_chain(&turned).is_err(), "its names are checked");
+    }
 }

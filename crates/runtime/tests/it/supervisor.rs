@@ -231,3 +231,33 @@ fn many_containers_start_together() {
     assert_eq!(state.task.phase, TaskPhase::Running);
     task.exit();
 }
+
+/// Anybody may call a process as they like, also in a container.
+#[test]
+fn only_processes_of_our_user_beside_us_count_as_supervisors() {
+    use std::os::unix::process::CommandExt;
+    let scratch = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(&scratch, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let script = scratch.path().join("role-of-a-test");
+    std::fs::write(&script, "echo on; read line").unwrap();
+    let start = |program: &str, arguments: &[&str], user: u32, name: &str| {
+        let mut command = std::process::Command::new(program);
+        command.args(arguments).arg("role-of-a-test").arg(scratch.path().join(name)).current_dir(&scratch);
+        let mut child = command.uid(user).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = [0; 3];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+        child
+    };
+    let children = [
+        start("sh", &[], 0, "ours"),
+        start("sh", &[], 65534, "of-another-user"),
+        start("unshare", &["--pid", "--fork", "sh"], 0, "in-a-container"),
+    ];
+    let found = longshore_runtime::cleanup::processes(&["another", "role-of-a-test"]);
+    for mut child in children {
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+    let names: Vec<_> = found.iter().map(|(_, path)| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["ours"]);
+}
