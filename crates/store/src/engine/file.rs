@@ -7,10 +7,11 @@
 //! **A full disk** does no such harm: it refuses a write before it takes it.
 
 use redb::StorageBackend;
-use rustix::fs::FallocateFlags;
+use rustix::fs::{Advice, FallocateFlags};
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -50,7 +51,8 @@ impl StoreFile {
         })?;
         // A process before us may have left after a failed flush: what it wrote is to be read from the disk, or not at all.
         flush.flush(&file)?;
-        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+        read_ahead(&file, file.metadata()?.len());
         Ok(Self { file: Arc::new(file), flush, doubtful: Arc::default() })
     }
 
@@ -114,6 +116,15 @@ impl StorageBackend for StoreFile {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.noted_unless_full(self.file.write_all_at(data, offset))
+    }
+}
+
+/// Has the disk begin to read a file in its order: all of it is about to be read by single pages in another.
+fn read_ahead(file: &File, bytes: u64) {
+    /// Linux takes no more at once than a disk takes in one request.
+    const STEP: u64 = 128 << 10;
+    for start in (0..bytes).step_by(STEP as usize) {
+        let _ = rustix::fs::fadvise(file, start, NonZeroU64::new(STEP), Advice::WillNeed);
     }
 }
 
