@@ -36,7 +36,15 @@ pub async fn run(store: Store, environment: Environment, shutdown: impl Future<O
     let mut seen = 0;
     agenda.everything(&store.snapshot());
     let mut prune_at = environment.now();
+    let mut before = prune_at;
     loop {
+        let now = environment.now();
+        if now < before {
+            // The clock was set back: the times on the agenda may be far away.
+            agenda.everything(&store.snapshot());
+            prune_at = now;
+        }
+        before = now;
         seen = agenda.add_changes(&store, seen);
         agenda.add_due(environment.now());
         agenda.work(&store, &environment).await;
@@ -153,5 +161,79 @@ fn take_due<K: Ord + Clone>(later: &mut BTreeMap<K, Timestamp>, now_set: &mut BT
     for key in due {
         later.remove(&key);
         now_set.insert(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_api::{Settings, vault::Vault};
+    use longshore_store::engine::MemoryEngine;
+    use longshore_types::Scope;
+    use longshore_types::ecs::{Cluster, ClusterStatus};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    const DAY_MS: i64 = 86_400_000;
+
+    fn environment(clock: &Arc<AtomicI64>) -> Environment {
+        let settings = Settings {
+            account: "123456789012".into(),
+            region: "us-east-1".into(),
+            api_url: "http://127.0.0.1:4566".into(),
+            load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
+            public_pool: "198.18.0.0/16".parse().expect("a network"),
+            authority: None,
+            registry_secret: String::new(),
+            vault: Vault::new(&[7; 32]),
+        };
+        let clock = Arc::clone(clock);
+        let now = move || Timestamp(clock.load(Ordering::Relaxed));
+        Environment { settings: Arc::new(settings), now: Arc::new(now), seed: Arc::new(|| 1) }
+    }
+
+    async fn delete_cluster(store: &Store, name: &str, at_ms: i64) {
+        let key = (Scope::new("123456789012", "us-east-1"), name.into());
+        let row = Cluster {
+            name: name.into(),
+            status: ClusterStatus::Inactive,
+            settings: Default::default(),
+            capacity_providers: vec![],
+            default_strategy: vec![],
+            session_logging: None,
+            created_at: Timestamp(0),
+            inactive_since: Some(Timestamp(at_ms)),
+            tags: Default::default(),
+        };
+        let put = store.write(move |tx| {
+            tx.clusters().put(key, row);
+            Ok::<_, ()>(())
+        });
+        put.await.expect("stored").expect("ok");
+    }
+
+    async fn left(store: &Store, expected: &[&str]) {
+        let names = || store.read(|state| state.clusters().all().map(|row| row.name.to_string()).collect::<Vec<_>>());
+        for _ in 0..500 {
+            if names() == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{:?} instead of {expected:?}", names());
+    }
+
+    #[tokio::test]
+    async fn what_is_over_goes_also_when_the_clock_is_set_back() {
+        let store = Store::with_engine(MemoryEngine::default(), longshore_store::tables::schema()).expect("empty");
+        let clock = Arc::new(AtomicI64::new(10 * DAY_MS));
+        delete_cluster(&store, "old", 9 * DAY_MS).await;
+        delete_cluster(&store, "young", 9 * DAY_MS + 1).await;
+        let driver = tokio::spawn(run(store.clone(), environment(&clock), std::future::pending()));
+        left(&store, &["young"]).await;
+        clock.store(5 * DAY_MS, Ordering::Relaxed);
+        delete_cluster(&store, "older", 4 * DAY_MS).await;
+        left(&store, &["young"]).await;
+        driver.abort();
     }
 }

@@ -92,6 +92,7 @@ mod tests {
             service_deployment: None,
             events: messages.iter().map(event).collect(),
             created_at: Timestamp(0),
+            inactive_since: None,
             created_by: String::new(),
             tags: Default::default(),
             launch_backoff: LaunchBackoff::default(),

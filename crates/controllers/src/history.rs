@@ -1,5 +1,6 @@
 //! A service's history: releases that ended ninety days ago go, and the revisions that nothing names any more.
 
+use crate::service::ServiceKey;
 use longshore_store::tables::{ServiceDeployments, ServiceRevisions};
 use longshore_store::{Snapshot, Table, Tx};
 use longshore_types::Timestamp;
@@ -8,6 +9,15 @@ use std::time::Duration;
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-deployment.html>
 const STAYS: Duration = Duration::from_secs(90 * 86_400);
+
+/// Removes what is known of a service's past: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-revision.html>
+/// says it goes with the service.
+pub fn forget(tx: &mut Tx, service: &ServiceKey) {
+    let releases: Vec<ReleaseKey> = tx.service_deployments().prefix(service).keys().collect();
+    releases.iter().for_each(|key| drop(tx.service_deployments().remove(key)));
+    let revisions: Vec<RevisionKey> = tx.service_revisions().prefix(service).keys().collect();
+    revisions.iter().for_each(|key| drop(tx.service_revisions().remove(key)));
+}
 
 type ReleaseKey = <ServiceDeployments as Table>::Key;
 type RevisionKey = <ServiceRevisions as Table>::Key;

@@ -1,17 +1,20 @@
 //! What is kept for a while and then goes: stopped tasks after an hour, deleted task definitions once unused, the history
-//! of services after ninety days, secrets whose recovery window is over; and credentials that are renewed before they end.
+//! of services after ninety days, INACTIVE services and clusters after a day, secrets whose recovery window is over; and credentials that are renewed before they end.
 
+use crate::service::ServiceKey;
 use crate::{Environment, history};
 use longshore_api::ecs::launch::{due_sessions, renew_session};
 use longshore_api::secretsmanager;
-use longshore_store::tables::Tasks;
-use longshore_store::{Snapshot, Store};
+use longshore_store::tables::{Clusters, Tasks};
+use longshore_store::{Snapshot, Store, Table};
 use longshore_types::Timestamp;
-use longshore_types::ecs::{DeletedRevision, ServiceStatus, TaskDefinitionStatus};
+use longshore_types::ecs::{Cluster, ClusterStatus, DeletedRevision, Service, ServiceStatus, TaskDefinitionStatus};
 use std::time::Duration;
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>: at least one hour.
 pub const STOPPED_TASKS_STAY: Duration = Duration::from_secs(3600);
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteService.html>: what is INACTIVE may be purged.
+const INACTIVE_STAYS: Duration = Duration::from_secs(86_400);
 
 /// One pass; call it every minute or so.
 pub async fn pass(store: &Store, environment: &Environment) {
@@ -22,7 +25,15 @@ pub async fn pass(store: &Store, environment: &Environment) {
     let sessions = due_sessions(&state, &"local".into(), now);
     let secrets = secretsmanager::expired(&state, now);
     let history = history::Expired::of(&state, now);
-    if history.is_empty() && tasks.is_empty() && definitions.is_empty() && sessions.is_empty() && secrets.is_empty() {
+    let (services, clusters) = (inactive_services(&state, now), inactive_clusters(&state, now));
+    let inactive = !services.is_empty() || !clusters.is_empty();
+    if !inactive
+        && history.is_empty()
+        && tasks.is_empty()
+        && definitions.is_empty()
+        && sessions.is_empty()
+        && secrets.is_empty()
+    {
         return;
     }
     let contexts: Vec<_> = sessions.into_iter().map(|(key, role)| (environment.cx(key.0.clone()), key, role)).collect();
@@ -32,6 +43,8 @@ pub async fn pass(store: &Store, environment: &Environment) {
                 tx.tasks().remove(key);
             }
             history.remove(tx);
+            services.iter().for_each(|key| drop(tx.services().remove(key)));
+            clusters.iter().for_each(|key| drop(tx.clusters().remove(key)));
             for key @ (scope, family, revision) in &definitions {
                 tx.task_definitions().remove(key);
                 let family = (scope.clone(), family.clone());
@@ -58,6 +71,24 @@ fn expired_tasks(state: &Snapshot, now: Timestamp) -> Vec<TaskKey> {
     let before = now - STOPPED_TASKS_STAY;
     let stopped = state.tasks().all().entries();
     stopped.filter(|(_, task)| task.times.stopped_at.is_some_and(|at| at <= before)).map(|(key, _)| key).collect()
+}
+
+fn inactive_services(state: &Snapshot, now: Timestamp) -> Vec<ServiceKey> {
+    let before = now - INACTIVE_STAYS;
+    let is_due = |service: &Service| {
+        service.status == ServiceStatus::Inactive && service.inactive_since.is_none_or(|since| since <= before)
+    };
+    state.services().all().entries().filter(|(_, service)| is_due(service)).map(|(key, _)| key).collect()
+}
+
+/// Those of which no service is left.
+fn inactive_clusters(state: &Snapshot, now: Timestamp) -> Vec<<Clusters as Table>::Key> {
+    let before = now - INACTIVE_STAYS;
+    let is_due = |cluster: &Cluster| {
+        cluster.status == ClusterStatus::Inactive && cluster.inactive_since.is_none_or(|since| since <= before)
+    };
+    let due = state.clusters().all().entries().filter(|(_, cluster)| is_due(cluster)).map(|(key, _)| key);
+    due.filter(|key| state.services().prefix(key).next().is_none()).collect()
 }
 
 fn unused_definitions(

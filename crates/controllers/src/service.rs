@@ -1,6 +1,6 @@
 //! The service controller: looks at one service with its tasks, and does what `planner::service` says.
 
-use crate::{Environment, events, targets};
+use crate::{Environment, events, history, targets};
 use longshore_api::Cx;
 use longshore_api::ecs::deployment;
 use longshore_api::ecs::launch::{Launch, LaunchError, launch};
@@ -12,10 +12,11 @@ use longshore_planner::{breaker, capacity};
 use longshore_store::tables::{Targets, Tasks};
 use longshore_store::{Snapshot, Store, Tx};
 use longshore_types::ecs::*;
-use longshore_types::elbv2::TargetState;
+use longshore_types::elbv2::{Target, TargetState};
 use longshore_types::id::{ClusterName, DeploymentId, ServiceName, TaskId, ZoneName};
 use longshore_types::{Scope, Tags, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a service that waits for room on the disk is looked at.
@@ -53,12 +54,12 @@ pub async fn pass(store: &Store, environment: &Environment, key: ServiceKey) -> 
     plan.wake_at
 }
 
-type Observed = (std::sync::Arc<Service>, Plan);
+type Observed = (Arc<Service>, Plan);
 
 /// On a full disk new tasks wait, and the service is looked at again a little later.
 fn observe_and_plan(state: &Snapshot, key: &ServiceKey, now: Timestamp, full: bool) -> Option<Observed> {
     let service = state.services().get(key).filter(|service| service.status != ServiceStatus::Inactive)?;
-    let mut plan = plan(&observe(state, key, &service), now);
+    let mut plan = plan(&observe(state, key, &service, now), now);
     if full {
         plan.actions.retain(|action| !matches!(action, Action::StartTasks { .. } | Action::Rebalance { .. }));
         plan.wake_at = plan.wake_at.into_iter().chain([now + FULL_DISK_PERIOD]).min();
@@ -66,7 +67,7 @@ fn observe_and_plan(state: &Snapshot, key: &ServiceKey, now: Timestamp, full: bo
     Some((service, plan))
 }
 
-fn observe(state: &Snapshot, key: &ServiceKey, service: &Service) -> ServiceView {
+fn observe(state: &Snapshot, key: &ServiceKey, service: &Service, now: Timestamp) -> ServiceView {
     let scope = &key.0;
     let tasks: Vec<TaskView> = state
         .tasks()
@@ -79,7 +80,7 @@ fn observe(state: &Snapshot, key: &ServiceKey, service: &Service) -> ServiceView
             stopping: task.desired_status == DesiredStatus::Stopped,
             started_at: task.times.started_at,
             container_health: task.health,
-            target_health: target_health(state, scope, &task.id),
+            target_health: target_health(state, scope, &task, service),
             zone: task.zone.to_string(),
             provider: task.capacity_provider,
             protected_until: task.protected_until,
@@ -105,7 +106,7 @@ fn observe(state: &Snapshot, key: &ServiceKey, service: &Service) -> ServiceView
         grace: Duration::from_secs(u64::from(service.health_check_grace_seconds)),
         zone_rebalancing: service.zone_rebalancing,
         zones: zones.into_iter().collect(),
-        retry_at: service.launch_backoff.retry_at,
+        retry_at: breaker::waits_until(service.launch_backoff, now),
         deployments: service.deployments.iter().map(|d| deployment_view(state, scope, d)).collect(),
         tasks,
     }
@@ -128,24 +129,43 @@ fn deployment_view(state: &Snapshot, scope: &Scope, d: &Deployment) -> Deploymen
 }
 
 /// All targets of a task together: one that is unhealthy makes the task so, one that is not judged makes it wait.
-fn target_health(state: &Snapshot, scope: &Scope, task: &TaskId) -> TargetView {
+fn target_health(state: &Snapshot, scope: &Scope, task: &Task, service: &Service) -> TargetView {
     let mut view = TargetView::None;
-    for target in state.targets().by_index(&Targets::BY_TASK, &(scope.clone(), task.clone())) {
-        let unhealthy = |reason: Option<String>| TargetView::Unhealthy {
-            target_group: target.target_group.clone(),
-            port: target.port,
-            reason: reason.unwrap_or_else(|| "Health checks failed".to_owned()),
-        };
+    let unhealthy = |target_group: &str, port: u16, reason: &str| TargetView::Unhealthy {
+        target_group: target_group.to_owned(),
+        port,
+        reason: reason.to_owned(),
+    };
+    let key = (scope.clone(), task.id.clone());
+    let targets: Vec<_> = state.targets().by_index(&Targets::BY_TASK, &key).collect();
+    for target in &targets {
+        let unhealthy = |reason| unhealthy(&target.target_group, target.port, reason);
         match target.health.state {
-            TargetState::Unhealthy => return unhealthy(target.health.description.clone()),
-            TargetState::Unused if !targets::is_in_enabled_zone(state, scope, &target) => {
-                let why = "Target is in an Availability Zone that is not enabled for the load balancer";
-                return unhealthy(Some(why.to_owned()));
+            TargetState::Unhealthy => {
+                return unhealthy(target.health.description.as_deref().unwrap_or("Health checks failed"));
+            }
+            TargetState::Unused if !targets::is_in_enabled_zone(state, scope, target) => {
+                return unhealthy("Target is in an Availability Zone that is not enabled for the load balancer");
             }
             TargetState::Initial => view = TargetView::Waiting,
             // A group that no listener uses any more says nothing about its targets.
             TargetState::Healthy | TargetState::Unused if view == TargetView::None => view = TargetView::Healthy,
             _ => {}
+        }
+    }
+    let deployment = service.deployments.iter().find(|d| Some(&d.id) == task.deployment.as_ref());
+    let groups = deployment.filter(|_| task.last_status == TaskStatus::Running).map(|d| &d.template.load_balancers);
+    for group in groups.into_iter().flatten() {
+        let is_registered = |t: &&Arc<Target>| t.target_group == group.target_group && t.draining_since.is_none();
+        if targets.iter().any(|target| is_registered(&target)) {
+            continue;
+        }
+        if state.target_groups().contains(&(scope.clone(), group.target_group.clone())) {
+            return unhealthy(&group.target_group, group.port, "Target is not registered to the target group");
+        }
+        // Nor does one that is gone.
+        if view == TargetView::None {
+            view = TargetView::Healthy;
         }
     }
     view
@@ -180,8 +200,11 @@ fn apply(tx: &mut Tx, cx: &Cx, key: &ServiceKey, mut service: Service, plan: &Pl
             Action::CountHealthy { deployment, tasks } => count_healthy(tx, cx, &mut service, deployment, tasks),
             Action::Deactivate => {
                 service.status = ServiceStatus::Inactive;
+                service.inactive_since = Some(cx.now);
                 service.deployments.clear();
                 service.last_completed = None;
+                service.service_deployment = None;
+                history::forget(tx, key);
             }
         }
     }
@@ -253,6 +276,18 @@ fn launch_tasks(
     let Some(deployment) = service.deployments.iter().find(|d| d.id == *deployment_id).cloned() else { return started };
     let (family, revision) = deployment.template.task_definition.clone();
     let Some(definition) = tx.task_definitions().get(&(cx.scope.clone(), family, revision)) else { return started };
+    let groups = deployment.template.load_balancers.iter().map(|lb| &lb.target_group);
+    let is_gone = |group: &&String| !tx.target_groups().contains(&(cx.scope.clone(), (*group).clone()));
+    if let Some(group) = groups.into_iter().find(is_gone) {
+        let error = "The specified target group does not exist.";
+        events::add(
+            service,
+            cx,
+            &format!("failed to register targets in (target-group {group}) with (error {error})."),
+        );
+        count_failure(service, deployment_id, Failure::Launch, cx);
+        return started;
+    }
     let mut per_provider = live_per_provider(tx, cx, service, deployment_id);
     for _ in 0..count {
         let next = |provider| per_provider.get(&provider).copied().unwrap_or(0);
@@ -283,9 +318,12 @@ fn launch_tasks(
                     *per_provider.entry(provider).or_default() += 1;
                 }
             }
-            // The zone is full: things stay as they are.
-            Err(LaunchError::NoAddress) if zone.is_some() => break,
             Err(error) => {
+                if let (Some(zone), LaunchError::NoAddress) = (zone, &error) {
+                    // Things stay as they are.
+                    events::add(service, cx, &format!("is unable to place a task in {zone}."));
+                    break;
+                }
                 let why = match error {
                     LaunchError::Refused(error) => error.message,
                     LaunchError::NoAddress => "None of the subnets has a free address.".to_owned(),
@@ -337,13 +375,13 @@ pub fn count_failure(service: &mut Service, deployment: &DeploymentId, failure: 
     if service.deployments.first().is_none_or(|primary| primary.id != *deployment) {
         return;
     }
-    let backoff = service.launch_backoff;
+    let before = service.launch_backoff;
     service.launch_backoff = match failure {
         Failure::None => return,
-        Failure::EarlyExit => breaker::after_early_exit(backoff, cx.now),
-        Failure::Launch => breaker::after_failed_launch(backoff, cx.now),
+        Failure::EarlyExit => breaker::after_early_exit(before, cx.now),
+        Failure::Launch => breaker::after_failed_launch(before, cx.now),
     };
-    if failure == Failure::Launch && service.launch_backoff.failures == 3 {
+    if before.failures == 2 && service.launch_backoff.failures == 3 {
         events::add(
             service,
             cx,

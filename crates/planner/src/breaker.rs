@@ -20,22 +20,35 @@ pub fn threshold(desired_count: u32, threshold: Threshold) -> u32 {
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 const LONGEST_WAIT_AFTER_RUNNING: Duration = Duration::from_secs(30);
 
-/// Back-off after one more task that never reached RUNNING: 1 s, 2 s, 4 s … 15 minutes.
+/// Back-off after a task that never reached RUNNING: 1 s, 2 s, 4 s … 15 minutes.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-throttle-logic.html>
 pub fn after_failed_launch(backoff: LaunchBackoff, now: Timestamp) -> LaunchBackoff {
-    wait(backoff, LONGEST_WAIT, now)
+    if waits_until(backoff, now).is_some() {
+        return backoff;
+    }
+    let wait = wait(backoff.failures, LONGEST_WAIT);
+    LaunchBackoff { failures: backoff.failures.saturating_add(1), retry_at: Some(now + wait), ..backoff }
 }
 
 /// Back-off after a task that was RUNNING and ended before it counted as healthy: 1 s, 2 s, 4 s … 30 s. AWS starts the
 /// next one at once, which takes it half a minute; here it would take a tenth of a second, and fill the machine with
 /// what crashed.
 pub fn after_early_exit(backoff: LaunchBackoff, now: Timestamp) -> LaunchBackoff {
-    wait(backoff, LONGEST_WAIT_AFTER_RUNNING, now)
+    if waits_until(backoff, now).is_some() {
+        return backoff;
+    }
+    let wait = wait(backoff.early_exits, LONGEST_WAIT_AFTER_RUNNING);
+    LaunchBackoff { early_exits: backoff.early_exits.saturating_add(1), retry_at: Some(now + wait), ..backoff }
 }
 
-fn wait(backoff: LaunchBackoff, longest: Duration, now: Timestamp) -> LaunchBackoff {
-    let wait = Duration::from_secs(1u64 << backoff.failures.min(10)).min(longest);
-    LaunchBackoff { failures: backoff.failures.saturating_add(1), retry_at: Some(now + wait) }
+/// When the next launch is due, if not now. What fails while it waits was launched together with what made it wait: one
+/// attempt, however many tasks. A time that no wait reaches is of a clock that was set back since.
+pub fn waits_until(backoff: LaunchBackoff, now: Timestamp) -> Option<Timestamp> {
+    backoff.retry_at.filter(|at| *at > now && at.since(now) <= LONGEST_WAIT)
+}
+
+fn wait(attempts: u32, longest: Duration) -> Duration {
+    Duration::from_secs(1u64 << attempts.min(10)).min(longest)
 }
 
 #[cfg(test)]
@@ -63,13 +76,38 @@ mod tests {
             let mut backoff = LaunchBackoff::default();
             (0..13)
                 .map(|_| {
-                    backoff = after(backoff, Timestamp(0));
-                    backoff.retry_at.expect("set").since(Timestamp(0)).as_secs()
+                    let now = backoff.retry_at.unwrap_or_default();
+                    backoff = after(backoff, now);
+                    backoff.retry_at.expect("set").since(now).as_secs()
                 })
                 .collect()
         };
         let launches = waits(after_failed_launch);
         assert_eq!((&launches[..4], launches[12]), (&[1, 2, 4, 8][..], 900));
         assert_eq!(waits(after_early_exit)[12], 30);
+    }
+
+    #[test]
+    fn tasks_that_fail_together_are_one_attempt() {
+        let at = |seconds: i64| Timestamp(seconds * 1000);
+        let mut backoff = LaunchBackoff::default();
+        for _ in 0..10 {
+            backoff = after_failed_launch(backoff, at(100));
+        }
+        assert_eq!((backoff.failures, backoff.retry_at), (1, Some(at(101))));
+        for second in 101..111 {
+            backoff = after_early_exit(LaunchBackoff { retry_at: None, ..backoff }, at(second));
+        }
+        assert_eq!((backoff.failures, backoff.early_exits), (1, 10));
+        let failed = after_failed_launch(backoff, at(200));
+        assert_eq!(failed.retry_at, Some(at(202)), "crashes do not make a failed launch wait");
+    }
+
+    #[test]
+    fn nothing_waits_for_a_clock_that_was_set_back() {
+        let backoff = after_failed_launch(LaunchBackoff::default(), Timestamp(100_000_000));
+        assert_eq!(waits_until(backoff, Timestamp(99_999_500)), backoff.retry_at);
+        assert_eq!(waits_until(backoff, Timestamp(1)), None);
+        assert_eq!(after_failed_launch(backoff, Timestamp(1)).retry_at, Some(Timestamp(2_001)));
     }
 }

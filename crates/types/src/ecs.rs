@@ -72,6 +72,8 @@ pub struct Cluster {
     #[serde(default)]
     pub session_logging: Option<SessionLogging>,
     pub created_at: Timestamp,
+    #[serde(default)]
+    pub inactive_since: Option<Timestamp>,
     pub tags: Tags,
 }
 

@@ -29,6 +29,7 @@ pub fn create_cluster(tx: &mut Tx, cx: &Cx, input: CreateClusterInput) -> Result
             default_strategy,
             session_logging,
             created_at: cx.now,
+            inactive_since: None,
             tags: names::tags(input.tags)?,
         };
         service_linked_role::ensure(tx, cx, &service_linked_role::ECS);

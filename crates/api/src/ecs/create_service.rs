@@ -99,6 +99,7 @@ pub fn create_service(tx: &mut Tx, cx: &Cx, mut input: CreateServiceInput) -> Re
         service_deployment: None,
         events: vec![],
         created_at: cx.now,
+        inactive_since: None,
         created_by: cx.caller.arn.clone(),
         tags: names::tags(input.tags)?,
         launch_backoff: LaunchBackoff::default(),

@@ -19,9 +19,10 @@ pub fn delete_cluster(tx: &mut Tx, cx: &Cx, input: DeleteClusterInput) -> Result
         let text = "The Cluster cannot be deleted while Tasks are active.";
         return Err(AwsError::new("ClusterContainsTasksException", text));
     }
-    tx.clusters().update(&key, |row| row.status = ClusterStatus::Inactive);
     let mut cluster = (*cluster).clone();
     cluster.status = ClusterStatus::Inactive;
+    cluster.inactive_since = Some(cx.now);
+    tx.clusters().put(key, cluster.clone());
     let cluster = view::cluster(tx, &cx.scope, &cluster, view::ClusterFields::of_a_change());
     Ok(DeleteClusterOutput { cluster: Some(cluster) })
 }

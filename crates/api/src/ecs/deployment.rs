@@ -267,6 +267,8 @@ fn change(tx: &mut Tx, cx: &Cx, service: &Service, change: impl FnOnce(&mut Serv
     let Some(release) = tx.service_deployments().get(&key).filter(|release| release.is_open()) else { return };
     let mut release = (*release).clone();
     change(&mut release);
+    // What the service has now is what the scheduler obeys.
+    release.circuit_breaker = service.circuit_breaker;
     release.threshold = breaker::threshold(service.desired_count, service.circuit_breaker.threshold);
     release.updated_at = cx.now;
     if !release.is_open() {

@@ -50,7 +50,7 @@ pub(super) fn standing(task: &TaskView, service: &ServiceView, now: Timestamp) -
     }
     let container_ready = !has_check || task.container_health == HealthStatus::Healthy;
     let target_ready = !balanced || task.target_health == TargetView::Healthy;
-    if !has_check && !balanced && now.since(started_at) < STEADY {
+    if !has_check && !balanced && !task.was_healthy && now.since(started_at) < STEADY {
         return Standing::Coming(Some(started_at + STEADY));
     }
     if container_ready && target_ready { Standing::Healthy } else { Standing::Coming(None) }

@@ -1,7 +1,7 @@
 //! Service deployments, revisions, and what a deployment's tasks are made from.
 
 use crate::world::World;
-use longshore_store::tables::{ServiceDeployments, ServiceRevisions};
+use longshore_store::tables::{ServiceDeployments, ServiceRevisions, Services};
 use longshore_store::{Snapshot, Table};
 use longshore_types::Scope;
 use longshore_types::ecs::*;
@@ -11,7 +11,10 @@ pub fn release(world: &World, before: &Snapshot, after: &Snapshot, key: &<Servic
     let (old, new) = (before.service_deployments().get(key), after.service_deployments().get(key));
     let name = &key.2;
     let Some(new) = new else {
-        return world.violated("releases", format!("a service deployment of {name} is forgotten"));
+        if !is_deleted(before, after, (key.0.clone(), key.1.clone(), key.2.clone())) {
+            world.violated("releases", format!("a service deployment of {name} is forgotten"));
+        }
+        return;
     };
     if old.as_ref().map(|old| old.status) != Some(new.status) {
         let id = world.name("release", &new.id);
@@ -32,11 +35,22 @@ pub fn release(world: &World, before: &Snapshot, after: &Snapshot, key: &<Servic
     }
 }
 
+/// Whether a service has been deleted; another of its name may be there.
+fn is_deleted(before: &Snapshot, after: &Snapshot, key: <Services as Table>::Key) -> bool {
+    let (old, new) = (before.services().get(&key), after.services().get(&key));
+    new.is_none_or(|new| {
+        new.status == ServiceStatus::Inactive || old.is_some_and(|old| old.created_at != new.created_at)
+    })
+}
+
 /// A revision is a picture: only the digests of its tags become known, once.
 pub fn revision(world: &World, before: &Snapshot, after: &Snapshot, key: &<ServiceRevisions as Table>::Key) {
     let Some(old) = before.service_revisions().get(key) else { return };
     let Some(new) = after.service_revisions().get(key) else {
-        return world.violated("revisions", format!("a revision of {} is forgotten", key.2));
+        if !is_deleted(before, after, (key.0.clone(), key.1.clone(), key.2.clone())) {
+            world.violated("revisions", format!("a revision of {} is forgotten", key.2));
+        }
+        return;
     };
     let mut expected = (*old).clone();
     for (was, is) in expected.images.iter_mut().zip(&new.images) {

@@ -33,6 +33,8 @@ pub struct Service {
     /// Newest first, at most 100.
     pub events: Vec<ServiceEvent>,
     pub created_at: Timestamp,
+    #[serde(default)]
+    pub inactive_since: Option<Timestamp>,
     pub created_by: String,
     pub tags: Tags,
     /// Failed launches in a row and when the next may be tried.
@@ -62,7 +64,11 @@ fn latest() -> String {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchBackoff {
+    /// Attempts in a row of which a task never reached RUNNING.
     pub failures: u32,
+    /// Attempts in a row of which a task was RUNNING, and ended too early.
+    #[serde(default)]
+    pub early_exits: u32,
     pub retry_at: Option<Timestamp>,
 }
 

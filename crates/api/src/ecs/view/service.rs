@@ -194,9 +194,10 @@ pub fn service_deployment(
     };
     let primary = service.and_then(|s| s.deployments.first()).filter(|primary| primary.revision == d.target.revision);
     let failures = primary.filter(|_| !d.breaker_triggered).map_or(d.failure_count, |primary| primary.failed_tasks);
-    let breaker = match (d.circuit_breaker.enable, d.breaker_triggered, d.is_open()) {
-        (false, ..) => "DISABLED",
+    let circuit_breaker = service.map_or(&d.circuit_breaker, |service| &service.circuit_breaker);
+    let breaker = match (circuit_breaker.enable, d.breaker_triggered, d.is_open()) {
         (_, true, _) => "TRIGGERED",
+        (false, ..) => "DISABLED",
         (_, _, true) => "MONITORING",
         (_, _, false) => "MONITORING_COMPLETE",
     };
