@@ -45,6 +45,10 @@ const TESTS: &[(&str, Test)] = &[
     ("containers::tasks_see_their_metadata_and_their_roles_credentials", containers::metadata),
     ("services::a_service_replaces_a_task_whose_health_check_fails", services::health_check_that_fails),
     ("services::updates_scale_in_and_rollbacks_fail_no_request_and_no_websocket", services::traffic_is_kept),
+    (
+        "services::a_task_that_leaves_its_target_group_is_replaced",
+        services::a_task_that_leaves_its_target_group_is_replaced,
+    ),
     ("services::a_spot_interruption_ends_a_task_and_its_service_replaces_it", services::spot_interruption),
     ("services::a_deployment_runs_the_bytes_its_tag_named_when_it_began", services::pinned_images),
     ("tasks::containers_share_what_their_definition_says", tasks::shared),

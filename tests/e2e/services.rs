@@ -3,6 +3,8 @@
 use crate::kit::{Busybox, Kit, definition, describe_task, register, says, wait_status};
 use anyhow::{Context, ensure};
 use longshore_tests::api::Api;
+use longshore_tests::aws::Aws;
+use longshore_tests::calls::Network;
 use longshore_tests::http::Connection;
 use longshore_tests::service::{Balanced, Load};
 use longshore_tests::wait;
@@ -69,6 +71,70 @@ fn steady(api: &mut Api, service: &str, tasks: u64) -> anyhow::Result<Value> {
             true => Ok(service.clone()),
             false => Err(service.to_string()),
         }
+    })
+}
+
+/// With simulated tasks, whose targets are healthy when they are registered.
+pub fn a_task_that_leaves_its_target_group_is_replaced(kit: &Kit) -> anyhow::Result<()> {
+    kit.on("none", |instance| {
+        let aws = Aws::new(instance);
+        let elb = |arguments: &[&str], query: &str| aws.text(&[&["elbv2"], arguments].concat(), query);
+        let network = Network::default(&aws)?;
+        let [subnet1, subnet2] = &network.subnets;
+        let create = ["create-load-balancer", "--name", "web", "--subnets", subnet1, subnet2];
+        let lb = elb(&create, "LoadBalancers[0].LoadBalancerArn")?;
+        let vpc = &network.vpc;
+        let create =
+            ["create-target-group", "--name", "web", "--protocol", "HTTP", "--port", "80", "--target-type", "ip"];
+        let group = elb(&[&create[..], &["--vpc-id", vpc]].concat(), "TargetGroups[0].TargetGroupArn")?;
+        let action = format!("Type=forward,TargetGroupArn={group}");
+        let create = ["create-listener", "--load-balancer-arn", &lb, "--protocol", "HTTP", "--port", "80"];
+        let listener = elb(&[&create[..], &["--default-actions", &action]].concat(), "Listeners[0].ListenerArn")?;
+        let mut api = Api::open(instance.listen)?;
+        api.ecs("CreateCluster", &json!({}))?;
+        let definition =
+            register(&mut api, &definition("web", "web", &json!({"portMappings": [{"containerPort": 80}]})))?;
+        let service = json!({
+            "serviceName": "web", "taskDefinition": definition, "desiredCount": 1, "launchType": "FARGATE",
+            "networkConfiguration": network.configuration(),
+            "loadBalancers": [{"targetGroupArn": group, "containerName": "app", "containerPort": 80}],
+        });
+        api.ecs("CreateService", &service)?;
+        steady(&mut api, "web", 1)?;
+        let task = api.ecs("ListTasks", &json!({"serviceName": "web"}))?["taskArns"][0].clone();
+        let target = ["describe-target-health", "--target-group-arn", &group];
+        let target = format!("Id={}", elb(&target, "TargetHealthDescriptions[0].Target.Id")?);
+        aws.call(&["elbv2", "deregister-targets", "--target-group-arn", &group, "--targets", &target])?;
+        let arn = task.as_str().context("an ARN")?;
+        let stopped = wait::until("it is replaced", Duration::from_secs(60), || match describe_task(&mut api, arn) {
+            Ok(task) if task["desiredStatus"] == "STOPPED" => Ok(task),
+            other => Err(format!("{other:?}")),
+        })?;
+        says(&stopped.to_string(), &[&format!("Task failed ELB health checks in (target-group {group})")])?;
+        steady(&mut api, "web", 1)?;
+
+        aws.call(&["elbv2", "delete-listener", "--listener-arn", &listener])?;
+        aws.call(&["elbv2", "delete-target-group", "--target-group-arn", &group])?;
+        api.ecs("UpdateService", &json!({"service": "web", "forceNewDeployment": true}))?;
+        let mut seen = |what: &str, is_so: &dyn Fn(&Value) -> bool| {
+            wait::until(what, Duration::from_secs(30), || {
+                let seen = api.ecs("DescribeServices", &json!({"services": ["web"]})).map_err(|e| e.to_string())?;
+                let seen = &seen["services"][0];
+                if is_so(seen) { Ok(()) } else { Err(seen.to_string()) }
+            })
+        };
+        let refused = format!("failed to register targets in (target-group {group}) with (error ");
+        seen("that is told", &|service| {
+            service["events"].to_string().contains(&refused) && service["runningCount"] == 1
+        })?;
+        aws.call(&["ecs", "delete-service", "--service", "web", "--force"])?;
+        seen("it is deleted", &|service| service["status"] == "INACTIVE")?;
+        let mut again = service.clone();
+        again["loadBalancers"] = json!([]);
+        api.ecs("CreateService", &again)?;
+        let releases = api.ecs("ListServiceDeployments", &json!({"service": "web"}))?;
+        ensure!(releases["serviceDeployments"].as_array().is_some_and(|all| all.len() == 1), "{releases}");
+        Ok(())
     })
 }
 

@@ -45,7 +45,7 @@ mod stop_task;
 pub(crate) mod tags;
 mod task_protection;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 pub(crate) mod unsupported;
 mod update_cluster;
 mod update_service;

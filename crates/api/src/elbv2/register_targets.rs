@@ -4,12 +4,13 @@ use super::{error, limits, names};
 use crate::Cx;
 use longshore_aws_model::AwsError;
 use longshore_aws_model::elbv2::{RegisterTargetsInput, RegisterTargetsOutput, TargetDescription};
-use longshore_store::tables::Subnets;
+use longshore_store::tables::{NetworkInterfaces, Subnets};
 use longshore_store::{Snapshot, Tx};
-use longshore_types::ec2::Cidr;
+use longshore_types::ec2::{Cidr, EniOwner, Subnet};
 use longshore_types::elbv2::{Target, TargetGroup, TargetHealth};
-use longshore_types::id::ZoneName;
+use longshore_types::id::{TaskId, ZoneName};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 pub fn register_targets(tx: &mut Tx, cx: &Cx, input: RegisterTargetsInput) -> Result<RegisterTargetsOutput, AwsError> {
     let group = names::target_group(tx, &cx.scope, &input.target_group_arn)?;
@@ -30,7 +31,7 @@ pub fn register_targets(tx: &mut Tx, cx: &Cx, input: RegisterTargetsInput) -> Re
             port,
             zone,
             draining_since: None,
-            task: old.and_then(|target| target.task.clone()),
+            task: task(tx, cx, &group, address, port),
             registered_at: cx.now,
             health: TargetHealth::registering(),
         };
@@ -53,6 +54,27 @@ pub fn parse(given: &TargetDescription, group: &TargetGroup) -> Result<(Ipv4Addr
     Ok((address, port.ok_or_else(|| error::validation("Port must be from 1 to 65535"))?))
 }
 
+/// The task that has the address, if its service registers this port of it here: then the target is its own, however it
+/// came here, and leaves before it.
+fn task(state: &Snapshot, cx: &Cx, group: &TargetGroup, address: Ipv4Addr, port: u16) -> Option<TaskId> {
+    let subnet = subnet(state, cx, group, address)?;
+    let interfaces = state.network_interfaces();
+    let eni = interfaces.find(&NetworkInterfaces::BY_ADDRESS, &(cx.scope.clone(), subnet.id.clone(), address))?;
+    let EniOwner::Task { task, .. } = &eni.owner else { return None };
+    let task = state.tasks().get(&(cx.scope.clone(), task.clone()))?;
+    let service = state.services().get(&(cx.scope.clone(), task.cluster.clone(), task.service.clone()?))?;
+    let deployment = service.deployments.iter().find(|deployment| Some(&deployment.id) == task.deployment.as_ref())?;
+    let mut registered = deployment.template.load_balancers.iter();
+    let is_its_own = registered.any(|lb| lb.target_group == group.arn && lb.port == port);
+    is_its_own.then(|| task.id.clone())
+}
+
+/// The subnet of the group's VPC that holds an address.
+fn subnet(state: &Snapshot, cx: &Cx, group: &TargetGroup, address: Ipv4Addr) -> Option<Arc<Subnet>> {
+    let mut subnets = state.subnets().by_index(&Subnets::BY_VPC, &(cx.scope.clone(), group.vpc.clone()));
+    subnets.find(|subnet| subnet.cidr.contains(address))
+}
+
 /// The zone of an address in the VPC is its subnet's. An address outside must be private, and in `all` zones.
 fn zone(
     state: &Snapshot,
@@ -64,11 +86,9 @@ fn zone(
     let vpc = state.vpcs().get(&(cx.scope.clone(), group.vpc.clone()));
     let stated = given.availability_zone.as_deref();
     if vpc.is_some_and(|vpc| vpc.cidrs().any(|cidr| cidr.contains(address))) {
-        let subnets = state.subnets().by_index(&Subnets::BY_VPC, &(cx.scope.clone(), group.vpc.clone()));
-        let zone = subnets.into_iter().find(|subnet| subnet.cidr.contains(address)).map(|subnet| subnet.zone.clone());
         return Ok(match stated {
             Some(stated) if stated != "all" => Some(stated.into()),
-            _ => zone,
+            _ => subnet(state, cx, group, address).map(|subnet| subnet.zone.clone()),
         });
     }
     if !is_private(address) {
@@ -93,8 +113,10 @@ fn is_private(address: Ipv4Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ecs::testing::World;
     use crate::elbv2::testing::*;
     use crate::testing::Fixture;
+    use longshore_aws_model::ecs::LoadBalancer;
     use longshore_types::Timestamp;
     use longshore_types::elbv2::TargetState;
 
@@ -177,5 +199,34 @@ mod tests {
             refusal(write(&fixture, register_targets, input)),
             "TargetGroupNotFound: One or more target groups not found"
         );
+    }
+
+    #[test]
+    fn a_task_of_a_service_that_is_registered_by_hand_is_its_own_target() {
+        let world = World::new();
+        let group = stack(&world.fixture).target_group;
+        let load_balancer = LoadBalancer {
+            target_group_arn: Some(group.clone()),
+            container_name: Some("app".to_owned()),
+            container_port: Some(80),
+            ..Default::default()
+        };
+        world.create_service(|input| input.load_balancers = Some(vec![load_balancer])).expect("created");
+        world.service_task();
+        let (id, address): (TaskId, String) = world.fixture.write(|tx, cx| {
+            let service = tx.snapshot().services().all().next().expect("a service");
+            let task = tx.snapshot().tasks().all().next().expect("a task");
+            let key = (cx.scope.clone(), task.id.clone());
+            tx.tasks().update(&key, |task| task.deployment = Some(service.deployments[0].id.clone()));
+            (task.id.clone(), task.network.address.to_string())
+        });
+        let owner = |port: i32| {
+            let targets = vec![target(&address, Some(port), None)];
+            let input = RegisterTargetsInput { target_group_arn: group.clone(), targets };
+            write(&world.fixture, register_targets, input).expect("registered");
+            let key = |cx: &Cx| (cx.scope.clone(), group.clone(), format!("{address}:{port}"));
+            world.read(|state, cx| state.targets().get(&key(cx)).expect("a target").task.clone())
+        };
+        assert_eq!([owner(80), owner(81)], [Some(id), None]);
     }
 }
