@@ -40,6 +40,9 @@ const SHOWN: &str = "/shown";
 const PROXY_ARGS: [&str; 8] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"];
 
+/// What ARG declared, each with a value if it has one.
+type Args = BTreeMap<String, Option<String>>;
+
 /// An image being made.
 #[derive(Clone)]
 pub(super) struct Built {
@@ -65,8 +68,7 @@ impl Built {
 /// The state of a stage.
 struct State {
     built: Built,
-    /// What ARG declared, with a value if it has one.
-    args: BTreeMap<String, Option<String>>,
+    args: Args,
     cmd_is_own: bool,
 }
 
@@ -88,7 +90,8 @@ pub(super) struct Builder<'a> {
     /// ARG before the first FROM, with the values given for this build.
     globals: BTreeMap<String, String>,
     used_args: BTreeSet<String>,
-    built: HashMap<usize, Built>,
+    /// The stages that are done, with the arguments that a stage on top of one has too.
+    built: HashMap<usize, (Built, Args)>,
     /// What each stage's FROM names, with variables put in.
     pub images: Vec<String>,
     /// Instructions in all, and how many were begun.
@@ -155,17 +158,17 @@ impl<'a> Builder<'a> {
             }
         }
         self.begin(stage.line, &stage.text, false);
-        let built = match file.stage_named(&image, number) {
+        let (built, args) = match file.stage_named(&image, number) {
             Some(base) => self.built[&base].clone(),
             None if image == "scratch" => {
                 let mut config = ConfigFile::scratch();
                 // As Docker, which gives it to images of nothing only.
                 config.config.env.push(DEFAULT_PATH.to_owned());
-                Built { config, layers: Vec::new() }
+                (Built { config, layers: Vec::new() }, Args::new())
             }
-            None => self.image(stage.line, &image).await?,
+            None => (self.image(stage.line, &image).await?, Args::new()),
         };
-        let mut state = State { built, args: BTreeMap::new(), cmd_is_own: false };
+        let mut state = State { built, args, cmd_is_own: false };
         // What the image left for us comes first, and is not left for the next.
         let triggers = std::mem::take(&mut state.built.config.config.on_build);
         self.total += triggers.len();
@@ -176,7 +179,7 @@ impl<'a> Builder<'a> {
         for step in &stage.steps {
             self.step(number, &mut state, step).await?;
         }
-        self.built.insert(number, state.built);
+        self.built.insert(number, (state.built, state.args));
         Ok(())
     }
 
@@ -186,7 +189,7 @@ impl<'a> Builder<'a> {
     }
 
     pub fn take(&mut self, stage: usize) -> Built {
-        self.built.remove(&stage).expect("the target is among the stages that were built")
+        self.built.remove(&stage).expect("the target is among the stages that were built").0
     }
 
     /// Tells of build arguments that no ARG asked for: most likely a misspelt name.
@@ -460,7 +463,7 @@ impl<'a> Builder<'a> {
         let Some(name) = from else { return Ok(None) };
         Ok(Some(match self.file.source(name, stage) {
             StageSource::Stage(number) => match self.built.get(&number) {
-                Some(built) => LayerStack::new(built.dirs(inner)),
+                Some((built, _)) => LayerStack::new(built.dirs(inner)),
                 None => {
                     let message = format!(
                         "an ONBUILD instruction copies from stage `{name}`, which this build does not need otherwise"

@@ -556,23 +556,27 @@ async fn a_here_document_may_name_its_interpreter() {
     assert_eq!(names(&image.layers[0]), ["made"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn urls_are_downloaded_and_checked() {
-    let mut bench = Bench::new();
-    let body = "{}";
+/// Answers every request of HTTP with `body`, until the test's process ends. Returns the server's URL.
+fn serve(body: Vec<u8>) -> String {
     let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}/v2/?a/b", server.local_addr().expect("bound"));
+    let url = format!("http://{}", server.local_addr().expect("bound"));
     std::thread::spawn(move || {
-        // Ends with the test's process.
         for connection in server.incoming() {
             let mut connection = connection.expect("a client");
             let mut request = [0; 1024];
             let _ = std::io::Read::read(&mut connection, &mut request);
-            let answer =
-                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-            let _ = std::io::Write::write_all(&mut connection, answer.as_bytes());
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let _ = std::io::Write::write_all(&mut connection, &[head.as_bytes(), &body].concat());
         }
     });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn urls_are_downloaded_and_checked() {
+    let mut bench = Bench::new();
+    let body = "{}";
+    let url = format!("{}/v2/?a/b", serve(body.into()));
     let digest = longshore_image::Digest::of(body.as_bytes());
     let dockerfile = format!("FROM scratch\nADD --checksum={digest} {url} /to/file\nADD --chmod=644 {url} /file2\n");
     let image = bench.built(&dockerfile).await;
@@ -588,4 +592,18 @@ async fn urls_are_downloaded_and_checked() {
     assert!(error.contains("does not say what the file"), "{error}");
     let error = bench.error("FROM scratch\nADD http://127.0.0.1:1/x /x").await;
     assert!(error.starts_with("Dockerfile:2: cannot download http://127.0.0.1:1/x: "), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stage_on_a_stage_has_the_arguments_of_that_stage() {
+    let mut bench = Bench::new();
+    bench.options.args.insert("GIVEN".into(), "given".into());
+    bench.busybox();
+    let image = bench
+        .built(&format!(
+            "{BUSYBOX}FROM base AS first\nARG GIVEN\nARG DEFAULT=default\nFROM first\n\
+             RUN test \"$GIVEN $DEFAULT\" = 'given default'\nLABEL both=\"$GIVEN $DEFAULT\"\n"
+        ))
+        .await;
+    assert_eq!(image.config.labels["both"], "given default");
 }
