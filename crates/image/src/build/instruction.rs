@@ -388,7 +388,7 @@ fn command(rest: &str) -> Command {
 }
 
 /// A JSON array of strings. Anything else, malformed arrays too, is text: so does Docker, and shells do know `[`.
-fn json(rest: &str) -> Option<Vec<String>> {
+pub(super) fn json(rest: &str) -> Option<Vec<String>> {
     if rest.starts_with('[') { serde_json::from_str(rest).ok() } else { None }
 }
 

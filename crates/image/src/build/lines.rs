@@ -107,7 +107,8 @@ fn continued(line: &str, escape: char) -> Option<&str> {
 fn heredoc_names(text: &str, escape: char) -> Vec<(String, bool, bool)> {
     let (keyword, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let takes = ["RUN", "COPY", "ADD"].iter().any(|k| keyword.eq_ignore_ascii_case(k));
-    if !takes || rest.trim_start().starts_with('[') {
+    // An exec form is no shell's business, but `[` is also a command of every shell.
+    if !takes || super::instruction::json(rest.trim()).is_some() {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -187,8 +188,12 @@ mod tests {
         assert_eq!(lines[1].heredocs[0], Heredoc { name: "A".into(), content: "x\n".into(), expand: false });
         assert_eq!(lines[1].heredocs[1], Heredoc { name: "B".into(), content: "y\n".into(), expand: true });
         assert_eq!((lines[2].number, lines[2].text.as_str()), (11, "USER z"));
+        let (lines, _) = split("RUN [ -d /x ] || cat <<EOF > /y\nz\nEOF").expect("valid");
+        assert_eq!(lines[0].heredocs[0].content, "z\n", "`[` is a command as well");
         assert!(split("RUN <<EOF\nnever ends").is_err());
-        for plain in ["RUN echo $((1 << 2))", "RUN cat <<< x", "RUN echo '<<EOF'", "ENV A=<<EOF"] {
+        for plain in
+            ["RUN echo $((1 << 2))", "RUN cat <<< x", "RUN echo '<<EOF'", "ENV A=<<EOF", "RUN [\"it's\", \"<<EOF\"]"]
+        {
             assert!(split(plain).expect(plain).0[0].heredocs.is_empty(), "{plain}");
         }
     }
