@@ -138,9 +138,9 @@ impl Plan {
         Ok(plan)
     }
 
-    /// A plan that only makes a directory (WORKDIR).
-    pub fn directory(line: usize, dest: &Path) -> Self {
-        let item = Item { dest: dest.to_owned(), what: What::Dir, mode: 0o755, owner: (0, 0) };
+    /// A plan that only makes a directory (WORKDIR), and the parents it lacks, for `owner`.
+    pub fn directory(line: usize, dest: &Path, owner: (u32, u32)) -> Self {
+        let item = Item { dest: dest.to_owned(), what: What::Dir, mode: 0o755, owner };
         Self { line, rights: Rights::default(), items: vec![item] }
     }
 

@@ -556,7 +556,7 @@ impl<'a> Builder<'a> {
         self.write(state, step, plan, digest).await
     }
 
-    /// Makes the working directory where the image does not have it.
+    /// Makes the working directory where the image does not have it, as the user's.
     async fn workdir(&mut self, state: &mut State, step: &Step) -> Result<(), BuildError> {
         let path = PathBuf::from(&state.built.config.config.working_dir);
         let stack = LayerStack::new(state.built.dirs(&self.store.inner));
@@ -564,7 +564,9 @@ impl<'a> Builder<'a> {
             self.begin(step.line, &step.text, false);
             return Ok(());
         }
-        let plan = Plan::directory(step.line, path.strip_prefix("/").unwrap_or(&path));
+        // A user whom the image does not know yet is no reason to fail: BuildKit takes root then, too.
+        let owner = owner(&stack, &state.built.config.config.user).unwrap_or((0, 0));
+        let plan = Plan::directory(step.line, path.strip_prefix("/").unwrap_or(&path), owner);
         let digest = plan.digest()?;
         self.write(state, step, plan, digest).await
     }

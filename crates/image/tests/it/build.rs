@@ -607,3 +607,20 @@ async fn a_stage_on_a_stage_has_the_arguments_of_that_stage() {
         .await;
     assert_eq!(image.config.labels["both"], "given default");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_working_directory_that_is_made_belongs_to_the_user() {
+    let bench = Bench::new();
+    bench.file("passwd", "web:x:33:44::/:/bin/sh\n");
+    let image = bench
+        .built(
+            "FROM scratch\nUSER nobody-yet\nWORKDIR /early\nCOPY passwd /etc/\nUSER web\nWORKDIR /srv/app\n\
+             USER 7:8\nWORKDIR /opt\n",
+        )
+        .await;
+    bench.look(&image, |root| {
+        let owner = |path: &str| fs::metadata(root.join(path)).map(|m| (m.uid(), m.gid())).expect(path);
+        assert_eq!([owner("early"), owner("opt")], [(0, 0), (7, 8)], "a name without a number is nobody's");
+        assert_eq!([owner("srv"), owner("srv/app")], [(33, 44); 2], "parents too");
+    });
+}
