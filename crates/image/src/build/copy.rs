@@ -30,6 +30,14 @@ pub(super) struct Origin<'a> {
     pub keep_owner: bool,
 }
 
+impl Origin<'_> {
+    /// True if `node`, whose path is `path`, is ignored, with all that may be below it.
+    fn hides(&self, path: &Path, node: &Node) -> bool {
+        // An ignored directory may hold exceptions.
+        self.ignore.ignores(path) && !matches!(node, Node::Dir(_) if self.ignore.has_exceptions())
+    }
+}
+
 /// How files arrive.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Rights {
@@ -89,16 +97,12 @@ impl Plan {
         let mut plan = Self { line, rights, items: Vec::new() };
         let Sources { paths, inline, downloads, extract } = sources;
         let mut found = Vec::new();
-        let mut special = false;
         for source in &paths {
-            special |= Pattern::is_special(source);
-            let matches = plan.sources(from, source)?;
-            if matches.is_empty() {
-                return Err(plan.wrong(format!("`{source}` is not in {} (or is ignored by .dockerignore)", from.name)));
-            }
-            found.extend(matches);
+            found.push((source, plan.sources(from, source)?));
         }
-        let several = found.len() + inline.len() + downloads.len() > 1;
+        let special = paths.iter().any(|source| Pattern::is_special(source));
+        let found_count: usize = found.iter().map(|(_, matches)| matches.len()).sum();
+        let several = found_count + inline.len() + downloads.len() > 1;
         let names_dir = dest.ends_with('/') || dest.ends_with("/.");
         if several && !names_dir && !special {
             return Err(plan.wrong(format!(
@@ -109,20 +113,13 @@ impl Plan {
         let dest = walk.resolved.join(&walk.missing);
         let is_dir = walk.missing.as_os_str().is_empty() && matches!(walk.node, Node::Dir(_));
         let into_dir = names_dir || is_dir || several;
-        for (path, node) in found {
-            let name = path.file_name().map(PathBuf::from).unwrap_or_default();
-            match node {
-                // A directory's content is copied, not the directory.
-                Node::Dir(dir) => {
-                    plan.add_dir(&dest, dir.metadata().map_err(|e| plan.io("look at", &path)(e))?, from.keep_owner);
-                    plan.tree(from, &path, &dir, &dest)?;
-                }
-                Node::File(file) if extract && is_archive(&file) => {
-                    plan.items.push(Item { dest: dest.clone(), what: What::Archive(file), mode: 0o755, owner: (0, 0) });
-                }
-                node => {
-                    plan.leaf(&path, &node, if into_dir { dest.join(name) } else { dest.clone() }, from.keep_owner)?
-                }
+        for (source, matches) in found {
+            let mut is_there = false;
+            for (path, node) in matches {
+                is_there |= plan.source(from, &path, &node, &dest, into_dir, extract)?;
+            }
+            if !is_there {
+                return Err(plan.wrong(format!("`{source}` is not in {} (or is ignored by .dockerignore)", from.name)));
             }
         }
         for (name, content) in inline {
@@ -154,12 +151,9 @@ impl Plan {
                 Err(e) if e.kind() == io::ErrorKind::NotADirectory => return Ok(Vec::new()),
                 Err(e) => return Err(failed(e)),
             };
-            let there = walk.missing.as_os_str().is_empty();
-            // An ignored directory may hold exceptions.
-            let hidden = from.ignore.ignores(&walk.resolved)
-                && !matches!(walk.node, Node::Dir(_) if from.ignore.has_exceptions());
+            let there = walk.missing.as_os_str().is_empty() && !from.hides(&walk.resolved, &walk.node);
             // The name that was asked for counts, even when it is a link to another.
-            return Ok(if there && !hidden { vec![(clean, walk.node)] } else { Vec::new() });
+            return Ok(if there { vec![(clean, walk.node)] } else { Vec::new() });
         }
         let mut found = vec![(PathBuf::new(), from.tree.get(Path::new(""), true).map_err(failed)?)];
         for part in clean.components() {
@@ -179,37 +173,62 @@ impl Plan {
             found = next;
         }
         let seen = found.into_iter().filter_map(|(path, node)| node.map(|node| (path, node)));
-        Ok(seen.filter(|(path, _)| !from.ignore.ignores(path)).collect())
+        Ok(seen.filter(|(path, node)| !from.hides(path, node)).collect())
+    }
+
+    /// One source, whose path is `path`. False if it turns out to be ignored.
+    fn source(
+        &mut self,
+        from: &Origin<'_>,
+        path: &Path,
+        node: &Node,
+        dest: &Path,
+        into_dir: bool,
+        extract: bool,
+    ) -> Result<bool, BuildError> {
+        match node {
+            // A directory's content is copied, not the directory.
+            Node::Dir(dir) => return self.dir(from, path, dir, dest),
+            Node::File(file) if extract && is_archive(file) => {
+                let what = What::Archive(file.clone());
+                self.items.push(Item { dest: dest.to_owned(), what, mode: 0o755, owner: (0, 0) });
+            }
+            node => {
+                let name = path.file_name().filter(|_| into_dir).unwrap_or_default();
+                // Joining an empty name would add a slash.
+                let dest = if name.is_empty() { dest.to_owned() } else { dest.join(name) };
+                self.leaf(path, node, dest, from.keep_owner)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// `dir`, whose path in the source tree is `path`, and everything below it. An ignored directory is there only for what
+    /// was brought back: false if that is nothing.
+    fn dir(&mut self, from: &Origin<'_>, path: &Path, dir: &DirNode, dest: &Path) -> Result<bool, BuildError> {
+        let before = self.items.len();
+        let meta = dir.metadata().map_err(self.io("look at", path))?;
+        let (mode, owner) = self.rights(&meta, from.keep_owner);
+        self.items.push(Item { dest: dest.to_owned(), what: What::Dir, mode, owner });
+        self.tree(from, path, dir, dest)?;
+        let is_wanted = self.items.len() > before + 1 || !from.ignore.ignores(path);
+        if !is_wanted {
+            self.items.pop();
+        }
+        Ok(is_wanted)
     }
 
     /// Everything below `dir`, whose path in the source tree is `path`.
     fn tree(&mut self, from: &Origin<'_>, path: &Path, dir: &DirNode, dest: &Path) -> Result<(), BuildError> {
         for (name, node) in dir.entries().map_err(self.io("list", path))? {
             let (path, dest) = (path.join(&name), dest.join(&name));
-            let ignored = from.ignore.ignores(&path);
             match node {
-                Node::Dir(dir) => {
-                    if ignored && !from.ignore.has_exceptions() {
-                        continue;
-                    }
-                    let before = self.items.len();
-                    self.add_dir(&dest, dir.metadata().map_err(self.io("look at", &path))?, from.keep_owner);
-                    self.tree(from, &path, &dir, &dest)?;
-                    // An ignored directory is there only for what was brought back.
-                    if ignored && self.items.len() == before + 1 {
-                        self.items.pop();
-                    }
-                }
-                _ if ignored => {}
+                node if from.hides(&path, &node) => {}
+                Node::Dir(dir) => drop(self.dir(from, &path, &dir, &dest)?),
                 node => self.leaf(&path, &node, dest, from.keep_owner)?,
             }
         }
         Ok(())
-    }
-
-    fn add_dir(&mut self, dest: &Path, meta: fs::Metadata, keep_owner: bool) {
-        let (mode, owner) = self.rights(&meta, keep_owner);
-        self.items.push(Item { dest: dest.to_owned(), what: What::Dir, mode, owner });
     }
 
     fn leaf(&mut self, path: &Path, node: &Node, dest: PathBuf, keep_owner: bool) -> Result<(), BuildError> {

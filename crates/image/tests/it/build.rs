@@ -624,3 +624,22 @@ async fn a_working_directory_that_is_made_belongs_to_the_user() {
         assert_eq!([owner("srv"), owner("srv/app")], [(33, 44); 2], "parents too");
     });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pattern_finds_what_is_brought_back_in_an_ignored_directory() {
+    let bench = Bench::new();
+    bench.file("vendor/keep", "k").file("vendor/drop", "d").file("empty/drop", "d").file("a", "a");
+    bench.file(".dockerignore", "vendor\nempty\nDockerfile\n.dockerignore\n!vendor/keep\n");
+    let image = bench.built("FROM scratch\nCOPY * /x/\nCOPY vendo[r] /y/\nCOPY . /z/\n").await;
+    bench.look(&image, |root| {
+        assert_eq!(names(&root.join("x")), ["a", "keep"]);
+        assert_eq!(
+            (names(&root.join("y")), names(&root.join("z"))),
+            (vec!["keep".into()], vec!["a".into(), "vendor".into()])
+        );
+    });
+    for source in ["empty", "empt[y]"] {
+        let error = bench.error(&format!("FROM scratch\nCOPY {source} /x/")).await;
+        assert!(error.contains(&format!("`{source}` is not in the build context")), "{error}");
+    }
+}
