@@ -10,7 +10,7 @@ use crate::store::record::LayerRecord;
 use crate::store::{Inner, StoreError, blobs, layers, read_json, write_json};
 
 /// Bumped when the same step gives another result than before.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What a step gave: a layer, or nothing when it changed nothing.
 #[derive(Debug, Clone, Serialize, Deserialize)]

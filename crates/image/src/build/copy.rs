@@ -84,6 +84,19 @@ enum What {
     Archive(PathBuf),
 }
 
+impl What {
+    /// Tells the kinds apart in a digest.
+    fn tag(&self) -> u8 {
+        match self {
+            Self::Dir => b'd',
+            Self::File(_) => b'f',
+            Self::Inline(_) => b'i',
+            Self::Symlink(_) => b'l',
+            Self::Archive(_) => b'a',
+        }
+    }
+}
+
 impl Plan {
     /// Finds the sources and where each goes. `dest` is absolute.
     pub fn make(
@@ -258,8 +271,10 @@ impl Plan {
         for item in &self.items {
             add(item.dest.as_os_str().as_bytes());
             add(format!("{:o} {}:{}", item.mode, item.owner.0, item.owner.1).as_bytes());
+            // An archive to extract is not the file it is in.
+            add(&[item.what.tag()]);
             match &item.what {
-                What::Dir => add(b"directory"),
+                What::Dir => {}
                 What::Symlink(target) => add(target.as_os_str().as_bytes()),
                 What::Inline(content) => add(content),
                 What::File(path) | What::Archive(path) => {

@@ -643,3 +643,14 @@ async fn a_pattern_finds_what_is_brought_back_in_an_ignored_directory() {
         assert!(error.contains(&format!("`{source}` is not in the build context")), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_downloaded_archive_is_another_step_than_a_local_one() {
+    let bench = Bench::new();
+    let archive = Layer::new().file("in", "x").archive();
+    fs::write(bench.context().join("a.tar"), &archive).expect("file");
+    let url = serve(archive);
+    bench.built("FROM scratch\nADD --chmod=755 a.tar /x").await;
+    let image = bench.built(&format!("FROM scratch\nADD --chmod=755 {url}/a.tar /x")).await;
+    bench.look(&image, |root| assert!(root.join("x").is_file()));
+}
