@@ -75,8 +75,10 @@ struct Item {
 }
 
 enum What {
-    /// Made if it is not there. Its own metadata count only then.
-    Dir,
+    /// Made if it is not there. The uppermost one's metadata count only then; those of the `nested` ones always.
+    Dir {
+        nested: bool,
+    },
     File(PathBuf),
     Inline(Vec<u8>),
     Symlink(PathBuf),
@@ -88,7 +90,7 @@ impl What {
     /// Tells the kinds apart in a digest.
     fn tag(&self) -> u8 {
         match self {
-            Self::Dir => b'd',
+            Self::Dir { .. } => b'd',
             Self::File(_) => b'f',
             Self::Inline(_) => b'i',
             Self::Symlink(_) => b'l',
@@ -150,7 +152,7 @@ impl Plan {
 
     /// A plan that only makes a directory (WORKDIR), and the parents it lacks, for `owner`.
     pub fn directory(line: usize, dest: &Path, owner: (u32, u32)) -> Self {
-        let item = Item { dest: dest.to_owned(), what: What::Dir, mode: 0o755, owner };
+        let item = Item { dest: dest.to_owned(), what: What::Dir { nested: false }, mode: 0o755, owner };
         Self { line, rights: Rights::default(), items: vec![item] }
     }
 
@@ -201,7 +203,7 @@ impl Plan {
     ) -> Result<bool, BuildError> {
         match node {
             // A directory's content is copied, not the directory.
-            Node::Dir(dir) => return self.dir(from, path, dir, dest),
+            Node::Dir(dir) => return self.dir(from, path, dir, dest, false),
             Node::File(file) if extract && is_archive(file) => {
                 let what = What::Archive(file.clone());
                 self.items.push(Item { dest: dest.to_owned(), what, mode: 0o755, owner: (0, 0) });
@@ -218,11 +220,18 @@ impl Plan {
 
     /// `dir`, whose path in the source tree is `path`, and everything below it. An ignored directory is there only for what
     /// was brought back: false if that is nothing.
-    fn dir(&mut self, from: &Origin<'_>, path: &Path, dir: &DirNode, dest: &Path) -> Result<bool, BuildError> {
+    fn dir(
+        &mut self,
+        from: &Origin<'_>,
+        path: &Path,
+        dir: &DirNode,
+        dest: &Path,
+        nested: bool,
+    ) -> Result<bool, BuildError> {
         let before = self.items.len();
         let meta = dir.metadata().map_err(self.io("look at", path))?;
         let (mode, owner) = self.rights(&meta, from.keep_owner);
-        self.items.push(Item { dest: dest.to_owned(), what: What::Dir, mode, owner });
+        self.items.push(Item { dest: dest.to_owned(), what: What::Dir { nested }, mode, owner });
         self.tree(from, path, dir, dest)?;
         let is_wanted = self.items.len() > before + 1 || !from.ignore.ignores(path);
         if !is_wanted {
@@ -237,7 +246,7 @@ impl Plan {
             let (path, dest) = (path.join(&name), dest.join(&name));
             match node {
                 node if from.hides(&path, &node) => {}
-                Node::Dir(dir) => drop(self.dir(from, &path, &dir, &dest)?),
+                Node::Dir(dir) => drop(self.dir(from, &path, &dir, &dest, true)?),
                 node => self.leaf(&path, &node, dest, from.keep_owner)?,
             }
         }
@@ -274,7 +283,7 @@ impl Plan {
             // An archive to extract is not the file it is in.
             add(&[item.what.tag()]);
             match &item.what {
-                What::Dir => {}
+                What::Dir { .. } => {}
                 What::Symlink(target) => add(target.as_os_str().as_bytes()),
                 What::Inline(content) => add(content),
                 What::File(path) | What::Archive(path) => {
@@ -306,13 +315,13 @@ impl Plan {
             upper,
             stack: LayerStack::new([&[upper.to_owned()], below].concat()),
             parents: HashMap::new(),
-            dir_times: Vec::new(),
+            dir_times: HashMap::new(),
             time: SystemTime::UNIX_EPOCH + Duration::from_secs(epoch.max(0) as u64),
         };
         for item in &self.items {
             writer.item(item, limits)?;
         }
-        for (path, time) in writer.dir_times.iter().rev() {
+        for (path, time) in &writer.dir_times {
             File::open(path).and_then(|dir| dir.set_modified(*time)).map_err(self.io("date", path))?;
         }
         Ok(())
@@ -346,15 +355,16 @@ struct Writer<'a> {
     stack: LayerStack,
     /// Directories that exist in `upper`, by the path they were asked for.
     parents: HashMap<PathBuf, PathBuf>,
-    /// Times to set at the end.
-    dir_times: Vec<(PathBuf, SystemTime)>,
+    /// Times to set at the end: each entry made in a directory changes them.
+    dir_times: HashMap<PathBuf, SystemTime>,
     time: SystemTime,
 }
 
 impl Writer<'_> {
     fn item(&mut self, item: &Item, limits: &Limits) -> Result<(), BuildError> {
-        if matches!(item.what, What::Dir) {
-            return self.dir(&item.dest, item.mode, item.owner).map(drop);
+        if let What::Dir { nested } = item.what {
+            let path = self.dir(&item.dest, item.mode, item.owner)?;
+            return if nested { self.describe(path, item.mode, item.owner, self.time) } else { Ok(()) };
         }
         if let What::Archive(archive) = &item.what {
             let dir = self.dir(&item.dest, item.mode, item.owner)?;
@@ -399,7 +409,7 @@ impl Writer<'_> {
                 let mut file = self.create(&path)?;
                 io::Write::write_all(&mut file, content).map_err(io("write"))?;
             }
-            What::Dir | What::Archive(_) => {}
+            What::Dir { .. } | What::Archive(_) => {}
         }
         chown(&path, Some(item.owner.0), Some(item.owner.1)).map_err(io("own"))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(item.mode)).map_err(io("set the mode of"))?;
@@ -439,24 +449,29 @@ impl Writer<'_> {
             };
             let meta = node.metadata().map_err(self.plan.io("look at", &resolved))?;
             let time = meta.modified().map_err(self.plan.io("look at", &resolved))?;
-            self.make(&path, meta.mode() & 0o7777, (meta.uid(), meta.gid()), time)?;
+            self.make(path.clone(), meta.mode() & 0o7777, (meta.uid(), meta.gid()), time)?;
         }
         let missing: Vec<_> = walk.missing.components().collect();
         for (i, part) in missing.iter().enumerate() {
             path.push(part);
             // Parents that the instruction only implies are ordinary directories.
             let mode = if i + 1 == missing.len() { mode } else { 0o755 };
-            self.make(&path, mode, owner, self.time)?;
+            self.make(path.clone(), mode, owner, self.time)?;
         }
         self.parents.insert(dest.to_owned(), path.clone());
         Ok(path)
     }
 
-    fn make(&mut self, path: &Path, mode: u32, owner: (u32, u32), time: SystemTime) -> Result<(), BuildError> {
-        fs::DirBuilder::new().mode(0o700).create(path).map_err(self.plan.io("make", path))?;
-        chown(path, Some(owner.0), Some(owner.1)).map_err(self.plan.io("own", path))?;
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(self.plan.io("set the mode of", path))?;
-        self.dir_times.push((path.to_owned(), time));
+    fn make(&mut self, path: PathBuf, mode: u32, owner: (u32, u32), time: SystemTime) -> Result<(), BuildError> {
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(self.plan.io("make", &path))?;
+        self.describe(path, mode, owner, time)
+    }
+
+    /// Gives a directory of the upper one these metadata.
+    fn describe(&mut self, path: PathBuf, mode: u32, owner: (u32, u32), time: SystemTime) -> Result<(), BuildError> {
+        chown(&path, Some(owner.0), Some(owner.1)).map_err(self.plan.io("own", &path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(self.plan.io("set the mode of", &path))?;
+        self.dir_times.insert(path, time);
         Ok(())
     }
 

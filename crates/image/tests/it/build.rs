@@ -654,3 +654,22 @@ async fn a_downloaded_archive_is_another_step_than_a_local_one() {
     let image = bench.built(&format!("FROM scratch\nADD --chmod=755 {url}/a.tar /x")).await;
     bench.look(&image, |root| assert!(root.join("x").is_file()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_onto_directories_give_what_is_below_the_top_its_rights() {
+    let bench = Bench::new();
+    bench.file("one/sub/deep/a", "a").file("two/sub/deep/b", "b");
+    fs::set_permissions(bench.context().join("two/sub/deep"), fs::Permissions::from_mode(0o711)).expect("mode");
+    let image = bench
+        .built("FROM scratch\nCOPY --chmod=700 one /to\nCOPY --chown=3:4 two /to\nCOPY one /kept\nCOPY --chown=1:2 --chmod=750 one /kept\n")
+        .await;
+    bench.look(&image, |root| {
+        let rights =
+            |path: &str| fs::metadata(root.join(path)).map(|m| (m.mode() & 0o7777, m.uid(), m.gid())).expect(path);
+        assert_eq!(rights("to"), (0o700, 0, 0), "the directory that was there keeps its own");
+        assert_eq!(rights("to/sub"), (0o755, 3, 4));
+        assert_eq!(rights("to/sub/deep"), (0o711, 3, 4));
+        assert_eq!(rights("to/sub/deep/a"), (0o700, 0, 0));
+        assert_eq!((rights("kept"), rights("kept/sub/deep")), ((0o755, 0, 0), (0o750, 1, 2)));
+    });
+}
