@@ -21,6 +21,9 @@ pub enum ImageCommand {
     /// Build an image from a Dockerfile and push it to the built-in registry.
     ///
     /// Prints the name to use in a task definition. Example: longshore image build -t web ./app
+    ///
+    /// Copied files keep their dates. For the same digest from every checkout, give all of them one:
+    /// SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) longshore image build …
     Build {
         #[command(flatten)]
         place: crate::cli::Place,

@@ -1,7 +1,7 @@
 //! Results of build steps, by all that they depend on.
 //!
 //! A key is the digest of the layers below, the instruction with its variables put in, and the content of what it copies.
-//! Times of files are no part of it, since they are none of the result.
+//! Times of files are no part of it: a checkout of the same files is no reason to copy them again.
 
 use serde::{Deserialize, Serialize};
 

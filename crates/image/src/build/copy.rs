@@ -47,16 +47,25 @@ pub(super) struct Rights {
 }
 
 /// What an instruction names as its sources, with variables put in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sources {
     /// Paths and patterns.
     pub paths: Vec<String>,
     /// Names and contents of here-documents.
     pub inline: Vec<(String, Vec<u8>)>,
+    /// When these were written.
+    pub inline_time: SystemTime,
     /// Names and places of downloads.
     pub downloads: Vec<(String, PathBuf)>,
     /// ADD: archives are extracted.
     pub extract: bool,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        let (paths, inline, downloads) = (Vec::new(), Vec::new(), Vec::new());
+        Self { paths, inline, inline_time: SystemTime::UNIX_EPOCH, downloads, extract: false }
+    }
 }
 
 /// What an instruction copies, sources first come first.
@@ -70,8 +79,30 @@ struct Item {
     /// Relative to the image's root, as far as possible free of links.
     dest: PathBuf,
     what: What,
+    attributes: Attributes,
+}
+
+/// What a file or directory is given.
+#[derive(Debug, Clone, Copy)]
+struct Attributes {
     mode: u32,
     owner: (u32, u32),
+    /// When it was modified.
+    time: SystemTime,
+}
+
+impl Attributes {
+    /// Those of a directory that nothing describes.
+    fn implied(owner: (u32, u32)) -> Self {
+        Self { mode: 0o755, owner, time: SystemTime::UNIX_EPOCH }
+    }
+
+    /// Those that a file or directory has.
+    fn of(meta: &fs::Metadata) -> Self {
+        // Whole seconds, which are what a layer's archive has.
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(meta.mtime().max(0) as u64);
+        Self { mode: meta.mode() & 0o7777, owner: (meta.uid(), meta.gid()), time }
+    }
 }
 
 enum What {
@@ -110,7 +141,7 @@ impl Plan {
         rights: Rights,
     ) -> Result<Self, BuildError> {
         let mut plan = Self { line, rights, items: Vec::new() };
-        let Sources { paths, inline, downloads, extract } = sources;
+        let Sources { paths, inline, inline_time, downloads, extract } = sources;
         let mut found = Vec::new();
         for source in &paths {
             found.push((source, plan.sources(from, source)?));
@@ -139,20 +170,29 @@ impl Plan {
         }
         for (name, content) in inline {
             let dest = if into_dir { dest.join(name) } else { dest.clone() };
-            let (mode, owner) = (rights.mode.unwrap_or(0o644), rights.owner.unwrap_or((0, 0)));
-            plan.items.push(Item { dest, what: What::Inline(content), mode, owner });
+            let attributes = Attributes {
+                mode: rights.mode.unwrap_or(0o644),
+                owner: rights.owner.unwrap_or((0, 0)),
+                time: inline_time,
+            };
+            plan.items.push(Item { dest, what: What::Inline(content), attributes });
         }
         for (name, file) in downloads {
             let dest = if into_dir { dest.join(name) } else { dest.clone() };
-            let (mode, owner) = (rights.mode.unwrap_or(0o600), rights.owner.unwrap_or((0, 0)));
-            plan.items.push(Item { dest, what: What::File(file), mode, owner });
+            let attributes = Attributes {
+                mode: rights.mode.unwrap_or(0o600),
+                owner: rights.owner.unwrap_or((0, 0)),
+                time: SystemTime::UNIX_EPOCH,
+            };
+            plan.items.push(Item { dest, what: What::File(file), attributes });
         }
         Ok(plan)
     }
 
     /// A plan that only makes a directory (WORKDIR), and the parents it lacks, for `owner`.
     pub fn directory(line: usize, dest: &Path, owner: (u32, u32)) -> Self {
-        let item = Item { dest: dest.to_owned(), what: What::Dir { nested: false }, mode: 0o755, owner };
+        let attributes = Attributes::implied(owner);
+        let item = Item { dest: dest.to_owned(), what: What::Dir { nested: false }, attributes };
         Self { line, rights: Rights::default(), items: vec![item] }
     }
 
@@ -206,7 +246,7 @@ impl Plan {
             Node::Dir(dir) => return self.dir(from, path, dir, dest, false),
             Node::File(file) if extract && is_archive(file) => {
                 let what = What::Archive(file.clone());
-                self.items.push(Item { dest: dest.to_owned(), what, mode: 0o755, owner: (0, 0) });
+                self.items.push(Item { dest: dest.to_owned(), what, attributes: Attributes::implied((0, 0)) });
             }
             node => {
                 let name = path.file_name().filter(|_| into_dir).unwrap_or_default();
@@ -230,8 +270,8 @@ impl Plan {
     ) -> Result<bool, BuildError> {
         let before = self.items.len();
         let meta = dir.metadata().map_err(self.io("look at", path))?;
-        let (mode, owner) = self.rights(&meta, from.keep_owner);
-        self.items.push(Item { dest: dest.to_owned(), what: What::Dir { nested }, mode, owner });
+        let attributes = self.attributes(&meta, from.keep_owner);
+        self.items.push(Item { dest: dest.to_owned(), what: What::Dir { nested }, attributes });
         self.tree(from, path, dir, dest)?;
         let is_wanted = self.items.len() > before + 1 || !from.ignore.ignores(path);
         if !is_wanted {
@@ -255,22 +295,23 @@ impl Plan {
 
     fn leaf(&mut self, path: &Path, node: &Node, dest: PathBuf, keep_owner: bool) -> Result<(), BuildError> {
         let meta = node.metadata().map_err(self.io("look at", path))?;
-        let (mode, owner) = self.rights(&meta, keep_owner);
+        let attributes = self.attributes(&meta, keep_owner);
         let what = match node {
             Node::File(file) => What::File(file.clone()),
             Node::Symlink { target, .. } => What::Symlink(target.clone()),
             _ => return Err(self.wrong(format!("`{}` is neither a file, a directory nor a link", path.display()))),
         };
-        self.items.push(Item { dest, what, mode, owner });
+        self.items.push(Item { dest, what, attributes });
         Ok(())
     }
 
-    fn rights(&self, meta: &fs::Metadata, keep_owner: bool) -> (u32, (u32, u32)) {
-        let own = if keep_owner { (meta.uid(), meta.gid()) } else { (0, 0) };
-        (self.rights.mode.unwrap_or(meta.mode() & 0o7777), self.rights.owner.unwrap_or(own))
+    fn attributes(&self, meta: &fs::Metadata, keep_owner: bool) -> Attributes {
+        let own = Attributes::of(meta);
+        let owner = if keep_owner { own.owner } else { (0, 0) };
+        Attributes { mode: self.rights.mode.unwrap_or(own.mode), owner: self.rights.owner.unwrap_or(owner), ..own }
     }
 
-    /// A digest of all that the result depends on. Reads every file.
+    /// A digest of all that the result depends on, except times: those of a checkout say nothing. Reads every file.
     pub fn digest(&self) -> Result<Digest, BuildError> {
         let mut all = Hasher::default();
         let mut add = |bytes: &[u8]| {
@@ -279,7 +320,8 @@ impl Plan {
         };
         for item in &self.items {
             add(item.dest.as_os_str().as_bytes());
-            add(format!("{:o} {}:{}", item.mode, item.owner.0, item.owner.1).as_bytes());
+            let Attributes { mode, owner, .. } = item.attributes;
+            add(format!("{mode:o} {}:{}", owner.0, owner.1).as_bytes());
             // An archive to extract is not the file it is in.
             add(&[item.what.tag()]);
             match &item.what {
@@ -308,15 +350,22 @@ impl Plan {
         Ok(all.finish())
     }
 
-    /// Writes what the plan says into `upper`, to be laid over `below` (top first). New files are dated `epoch`.
-    pub fn apply(&self, upper: &Path, below: &[PathBuf], epoch: i64, limits: &Limits) -> Result<(), BuildError> {
+    /// Writes what the plan says into `upper`, to be laid over `below` (top first). New files are dated `epoch` if that is
+    /// given, in seconds since 1970, and else as their sources.
+    pub fn apply(
+        &self,
+        upper: &Path,
+        below: &[PathBuf],
+        epoch: Option<i64>,
+        limits: &Limits,
+    ) -> Result<(), BuildError> {
         let mut writer = Writer {
             plan: self,
             upper,
             stack: LayerStack::new([&[upper.to_owned()], below].concat()),
             parents: HashMap::new(),
             dir_times: HashMap::new(),
-            time: SystemTime::UNIX_EPOCH + Duration::from_secs(epoch.max(0) as u64),
+            time: epoch.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.max(0) as u64)),
         };
         for item in &self.items {
             writer.item(item, limits)?;
@@ -357,24 +406,26 @@ struct Writer<'a> {
     parents: HashMap<PathBuf, PathBuf>,
     /// Times to set at the end: each entry made in a directory changes them.
     dir_times: HashMap<PathBuf, SystemTime>,
-    time: SystemTime,
+    /// The date of all that is new, in place of its own.
+    time: Option<SystemTime>,
 }
 
 impl Writer<'_> {
     fn item(&mut self, item: &Item, limits: &Limits) -> Result<(), BuildError> {
+        let attributes = self.dated(item.attributes);
         if let What::Dir { nested } = item.what {
-            let path = self.dir(&item.dest, item.mode, item.owner)?;
-            return if nested { self.describe(path, item.mode, item.owner, self.time) } else { Ok(()) };
+            let path = self.dir(&item.dest, attributes)?;
+            return if nested { self.describe(path, attributes) } else { Ok(()) };
         }
         if let What::Archive(archive) = &item.what {
-            let dir = self.dir(&item.dest, item.mode, item.owner)?;
+            let dir = self.dir(&item.dest, attributes)?;
             return self.extract(archive, &dir, limits);
         }
         let parent = item.dest.parent().unwrap_or(Path::new(""));
         let name =
             item.dest.file_name().ok_or_else(|| self.plan.wrong("the destination of a file is the root".to_owned()))?;
         let owner = self.plan.rights.owner.unwrap_or((0, 0));
-        let parent = self.dir(parent, 0o755, owner)?;
+        let parent = self.dir(parent, self.dated(Attributes::implied(owner)))?;
         let path = parent.join(name);
         let io = |doing| self.plan.io(doing, &path);
         let below = self.stack.get(path.strip_prefix(self.upper).unwrap_or(&path), false).map_err(io("look at"))?;
@@ -385,12 +436,12 @@ impl Writer<'_> {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io("replace")(e)),
             _ => {}
         }
-        let mut attributes = Vec::new();
+        let mut capabilities = Vec::new();
         match &item.what {
             What::Symlink(target) => {
                 symlink(target, &path).map_err(io("link"))?;
-                lchown(&path, Some(item.owner.0), Some(item.owner.1)).map_err(io("own"))?;
-                let since = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+                lchown(&path, Some(attributes.owner.0), Some(attributes.owner.1)).map_err(io("own"))?;
+                let since = attributes.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
                 let time = rustix::fs::Timespec { tv_sec: since as i64, tv_nsec: 0 };
                 let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
                 rustix::fs::utimensat(rustix::fs::CWD, &path, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
@@ -403,7 +454,7 @@ impl Writer<'_> {
                 let mut source_file = File::open(source).map_err(self.plan.io("open", source))?;
                 let mut file = self.create(&path)?;
                 io::copy(&mut source_file, &mut file).map_err(io("write"))?;
-                attributes = capability(source);
+                capabilities = capability(source);
             }
             What::Inline(content) => {
                 let mut file = self.create(&path)?;
@@ -411,13 +462,17 @@ impl Writer<'_> {
             }
             What::Dir { .. } | What::Archive(_) => {}
         }
-        chown(&path, Some(item.owner.0), Some(item.owner.1)).map_err(io("own"))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(item.mode)).map_err(io("set the mode of"))?;
-        for (name, value) in attributes {
+        chown(&path, Some(attributes.owner.0), Some(attributes.owner.1)).map_err(io("own"))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(attributes.mode)).map_err(io("set the mode of"))?;
+        for (name, value) in capabilities {
             rustix::fs::setxattr(&path, name, &value, rustix::fs::XattrFlags::empty())
                 .map_err(|e| io("set attributes of")(e.into()))?;
         }
-        File::open(&path).and_then(|file| file.set_modified(self.time)).map_err(io("date"))
+        File::open(&path).and_then(|file| file.set_modified(attributes.time)).map_err(io("date"))
+    }
+
+    fn dated(&self, own: Attributes) -> Attributes {
+        Attributes { time: self.time.unwrap_or(own.time), ..own }
     }
 
     fn create(&self, path: &Path) -> Result<File, BuildError> {
@@ -426,8 +481,8 @@ impl Writer<'_> {
         options.open(path).map_err(self.plan.io("make", path))
     }
 
-    /// The directory `dest` in the upper directory, made where it is missing in the image with these rights.
-    fn dir(&mut self, dest: &Path, mode: u32, owner: (u32, u32)) -> Result<PathBuf, BuildError> {
+    /// The directory `dest` in the upper directory, made where it is missing in the image with these attributes.
+    fn dir(&mut self, dest: &Path, attributes: Attributes) -> Result<PathBuf, BuildError> {
         if let Some(known) = self.parents.get(dest) {
             return Ok(known.clone());
         }
@@ -448,27 +503,27 @@ impl Writer<'_> {
                 break;
             };
             let meta = node.metadata().map_err(self.plan.io("look at", &resolved))?;
-            let time = meta.modified().map_err(self.plan.io("look at", &resolved))?;
-            self.make(path.clone(), meta.mode() & 0o7777, (meta.uid(), meta.gid()), time)?;
+            self.make(path.clone(), Attributes::of(&meta))?;
         }
         let missing: Vec<_> = walk.missing.components().collect();
         for (i, part) in missing.iter().enumerate() {
             path.push(part);
             // Parents that the instruction only implies are ordinary directories.
-            let mode = if i + 1 == missing.len() { mode } else { 0o755 };
-            self.make(path.clone(), mode, owner, self.time)?;
+            let is_last = i + 1 == missing.len();
+            let implied = self.dated(Attributes::implied(attributes.owner));
+            self.make(path.clone(), if is_last { attributes } else { implied })?;
         }
         self.parents.insert(dest.to_owned(), path.clone());
         Ok(path)
     }
 
-    fn make(&mut self, path: PathBuf, mode: u32, owner: (u32, u32), time: SystemTime) -> Result<(), BuildError> {
+    fn make(&mut self, path: PathBuf, attributes: Attributes) -> Result<(), BuildError> {
         fs::DirBuilder::new().mode(0o700).create(&path).map_err(self.plan.io("make", &path))?;
-        self.describe(path, mode, owner, time)
+        self.describe(path, attributes)
     }
 
-    /// Gives a directory of the upper one these metadata.
-    fn describe(&mut self, path: PathBuf, mode: u32, owner: (u32, u32), time: SystemTime) -> Result<(), BuildError> {
+    /// Gives a directory of the upper one these attributes.
+    fn describe(&mut self, path: PathBuf, Attributes { mode, owner, time }: Attributes) -> Result<(), BuildError> {
         chown(&path, Some(owner.0), Some(owner.1)).map_err(self.plan.io("own", &path))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(self.plan.io("set the mode of", &path))?;
         self.dir_times.insert(path, time);

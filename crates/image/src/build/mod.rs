@@ -7,8 +7,10 @@
 //!                                                                 ├─ run: the caller's RunStep, on an overlay
 //!                                                                 └─ layer: upper directory ─► archive ─► blob + unpacked layer
 //! ```
-//! Reproducible: archives are deterministic and files are dated `source_date_epoch`, so the same context gives the same
-//! digest, as far as the commands of RUN do. Each step's result is kept under a key of all that it depends on (`cache`).
+//! Reproducible: archives are deterministic, so the same files give the same digest, as far as the commands of RUN do. Dates
+//! are part of that: copied files keep theirs, as with Docker, because what serves them to browsers derives from it whether they
+//! changed. With `source_date_epoch` all files have that date, and every checkout gives the same digest. Each step's result is
+//! kept under a key of all that it depends on (`cache`), dates not included.
 //!
 //! Refused by name, because silence would build another image than was asked for: `RUN --mount=type=ssh`,
 //! `RUN --network=none`, `RUN --security=insecure`, `COPY --parents`, `COPY --exclude`, ADD of Git repositories, other platforms.
@@ -62,8 +64,8 @@ pub struct BuildOptions {
     pub target: Option<String>,
     /// Runs every step, whatever the cache has.
     pub no_cache: bool,
-    /// Date of the image and of copied files, in seconds since 1970. With it, what RUN wrote is dated no later either. 0 unless
-    /// given, and then RUN's files keep their dates.
+    /// Date of the image and of copied files, in seconds since 1970; what RUN wrote is dated no later either. Without it, all
+    /// files keep their dates, those that are copied too, and the image and directories that are only implied have 0.
     pub source_date_epoch: Option<i64>,
     /// Values for `RUN --mount=type=secret`, by id. They reach neither the image nor the cache.
     pub secrets: BTreeMap<String, Vec<u8>>,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::copy::{Origin, Plan, Rights, Sources};
 use super::ignore::Ignore;
@@ -87,6 +88,8 @@ pub(super) struct Builder<'a> {
     file: &'a Dockerfile,
     context: Arc<LayerStack>,
     ignore: Arc<Ignore>,
+    /// When the Dockerfile was, and with it its here-documents.
+    written: SystemTime,
     /// ARG before the first FROM, with the values given for this build.
     globals: BTreeMap<String, String>,
     used_args: BTreeSet<String>,
@@ -115,6 +118,9 @@ impl<'a> Builder<'a> {
             file,
             context: Arc::new(LayerStack::new(vec![context.to_owned()])),
             ignore: Arc::new(ignore_file(context, dockerfile)?),
+            written: std::fs::metadata(dockerfile)
+                .and_then(|meta| meta.modified())
+                .map_err(|source| BuildError::Dockerfile { path: dockerfile.to_owned(), source })?,
             globals: platform_args(),
             used_args: BTreeSet::new(),
             built: HashMap::new(),
@@ -447,7 +453,8 @@ impl<'a> Builder<'a> {
 
     async fn write_plan(&self, plan: Option<(Plan, Digest)>, to: &Path) -> Result<(), BuildError> {
         let Some((plan, _)) = plan else { return Ok(()) };
-        let (to, epoch, limits) = (to.to_owned(), self.epoch(), self.store.inner.options.limits.clone());
+        let (to, epoch, limits) =
+            (to.to_owned(), self.options.source_date_epoch, self.store.inner.options.limits.clone());
         let below = vec![self.store.inner.layout.empty_layer()];
         blocking(move || plan.apply(&to, &below, epoch, &limits)).await
     }
@@ -505,7 +512,7 @@ impl<'a> Builder<'a> {
         let inner = self.store.inner.clone();
         let base = state.built.dirs(&inner);
         let expand = |text: &str| words::expand(text, escape, &|name| state.lookup(name)).map_err(wrong);
-        let mut sources = Sources { extract: copy.add, ..Sources::default() };
+        let mut sources = Sources { extract: copy.add, inline_time: self.written, ..Sources::default() };
         let mut downloads = Vec::new();
         for source in &copy.sources {
             match source {
@@ -579,14 +586,14 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let (inner, below, dirs) = (self.store.inner.clone(), state.built.top(), state.built.dirs(&self.store.inner));
-        let (epoch, newest) = (self.epoch(), self.options.source_date_epoch);
+        let epoch = self.options.source_date_epoch;
         let made = blocking(move || {
             let staged = inner.session.dir("step")?;
             let (upper, work) = (staged.as_path().join("fs"), staged.as_path().join("work"));
             let writable = writable::make(upper, work, dirs.first().map(PathBuf::as_path))?;
             std::fs::remove_dir(&writable.work).map_err(StoreError::io("remove", &writable.work))?;
             plan.apply(&writable.upper, &dirs, epoch, &inner.options.limits)?;
-            let made = layer::commit(&inner, staged, below, newest)?;
+            let made = layer::commit(&inner, staged, below, epoch)?;
             cache::put(&inner, key, made.as_ref())?;
             Ok::<_, BuildError>(made)
         });
