@@ -5,6 +5,7 @@
 //! [`LayerStack`], so a link in an image or in the context cannot lead out of it.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -12,13 +13,16 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
 use super::BuildError;
 use super::ignore::Ignore;
 use super::pattern::Pattern;
 use crate::digest::{Digest, Hasher};
 use crate::limits::Limits;
 use crate::stack::{DirNode, LayerStack, Node};
-use crate::unpack::{self, TarReader, decoder};
+use crate::unpack::{self, Parents, TarReader, decoder};
 
 /// Where files come from.
 pub(super) struct Origin<'a> {
@@ -370,10 +374,7 @@ impl Plan {
         for item in &self.items {
             writer.item(item, limits)?;
         }
-        for (path, time) in &writer.dir_times {
-            File::open(path).and_then(|dir| dir.set_modified(*time)).map_err(self.io("date", path))?;
-        }
-        Ok(())
+        writer.date_dirs()
     }
 
     fn walk_error(&self, dest: &Path, error: io::Error) -> BuildError {
@@ -419,7 +420,7 @@ impl Writer<'_> {
         }
         if let What::Archive(archive) = &item.what {
             let dir = self.dir(&item.dest, attributes)?;
-            return self.extract(archive, &dir, limits);
+            return self.extract(archive, &item.dest, &dir, limits);
         }
         let parent = item.dest.parent().unwrap_or(Path::new(""));
         let name =
@@ -530,16 +531,53 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn extract(&mut self, archive: &Path, dir: &Path, limits: &Limits) -> Result<(), BuildError> {
+    /// Sets the directories' times. One that an archive replaced by something else is passed over, and no link followed: it
+    /// would lead out of the image.
+    fn date_dirs(&self) -> Result<(), BuildError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let upper = rustix::fs::open(self.upper, flags, Mode::empty());
+        let upper = upper.map_err(|e| self.plan.io("open", self.upper)(e.into()))?;
+        for (path, time) in &self.dir_times {
+            let inner = path.strip_prefix(self.upper).unwrap_or(path);
+            match rustix::fs::openat2(&upper, inner, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+                opened => opened.map_err(io::Error::from).and_then(|dir| File::from(dir).set_modified(*time)),
+            }
+            .map_err(self.plan.io("date", path))?;
+        }
+        Ok(())
+    }
+
+    fn extract(&mut self, archive: &Path, dest: &Path, dir: &Path, limits: &Limits) -> Result<(), BuildError> {
         let file = File::open(archive).map_err(self.plan.io("open", archive))?;
         let source = io::BufReader::with_capacity(128 << 10, file);
-        unpack::unpack(source, dir, limits).map_err(|source| BuildError::Archive {
-            line: self.plan.line,
-            path: archive.display().to_string(),
-            source,
-        })?;
+        let line = self.plan.line;
+        unpack::extract(source, dir, limits, &mut Image { writer: self, dest })
+            .map_err(|source| BuildError::Archive { line, path: archive.display().to_string(), source })?;
         self.parents.clear();
         Ok(())
+    }
+}
+
+/// The image as an archive is extracted into it, at `dest`: a directory that is there keeps what it has unless the archive
+/// describes it, and a link to one is one.
+struct Image<'a, 'b> {
+    writer: &'a mut Writer<'b>,
+    dest: &'a Path,
+}
+
+impl Parents for Image<'_, '_> {
+    fn make(&mut self, dir: &Path) -> io::Result<PathBuf> {
+        // Any entry may have replaced what a path led through.
+        self.writer.parents.clear();
+        let implied = self.writer.dated(Attributes::implied((0, 0)));
+        self.writer.dir(&self.dest.join(dir), implied).map_err(io::Error::other)
+    }
+
+    fn described(&mut self, dir: &Path, name: &OsStr) {
+        if let Ok(parent) = self.make(dir) {
+            self.writer.dir_times.remove(&parent.join(name));
+        }
     }
 }
 

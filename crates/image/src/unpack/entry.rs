@@ -10,9 +10,9 @@ use std::rc::Rc;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::UnpackError;
 use super::root::{CleanPath, Root, is_whiteout, open_child_dir, set_opaque};
 use super::tar_reader::{Kind, TarEntry, show};
+use super::{Parents, UnpackError};
 
 /// Seconds since 1970 that file systems can hold without surprises (year 2446, ext4's last).
 const SECONDS_MAX: i64 = 15_032_385_535;
@@ -25,17 +25,17 @@ pub(super) struct Applied {
 }
 
 /// Applies entries in the archive's order.
-pub(super) struct Applier {
-    root: Root,
+pub(super) struct Applier<'a> {
+    root: Root<'a>,
     /// Directories' times, set at the end: each entry made in a directory changes them.
     dir_times: Vec<(CleanPath, Timestamps)>,
     devices_skipped: u64,
     buffer: Vec<u8>,
 }
 
-impl Applier {
-    pub fn new(dest: &Path) -> Result<Self, UnpackError> {
-        let root = Root::open(dest).map_err(|source| UnpackError::Write {
+impl<'a> Applier<'a> {
+    pub fn new(dest: &Path, parents: Option<&'a mut dyn Parents>) -> Result<Self, UnpackError> {
+        let root = Root::open(dest, parents).map_err(|source| UnpackError::Write {
             doing: "open",
             path: dest.display().to_string(),
             source,
@@ -48,6 +48,7 @@ impl Applier {
         let path = CleanPath::new(&entry.path).map_err(|why| refused(entry, why))?;
         if path.is_root() {
             return match entry.kind {
+                Kind::Directory if self.root.is_part() => Ok(()),
                 Kind::Directory => self.directory_metadata(entry, &path, None),
                 _ => Err(refused(entry, "the layer's root can only be a directory")),
             };
@@ -73,10 +74,10 @@ impl Applier {
     }
 
     /// Sets the directories' times and reports.
-    pub fn finish(self, entries: u64) -> Result<Applied, UnpackError> {
+    pub fn finish(mut self, entries: u64) -> Result<Applied, UnpackError> {
         for (path, times) in self.dir_times.iter().rev() {
             // The directory may have been replaced by a later entry.
-            if let Ok(dir) = self.root.open_dir(path.as_path().as_os_str().as_bytes()) {
+            if let Ok(dir) = self.root.reach(path.as_path().as_os_str().as_bytes()) {
                 rustix::fs::futimens(&dir, times).map_err(|e| UnpackError::Write {
                     doing: "set times of",
                     path: path.as_path().display().to_string(),
@@ -144,7 +145,7 @@ impl Applier {
         if opaque {
             set_opaque(&dir).map_err(|error| write_error("mark", e, error))?;
         }
-        self.root.implicit.remove(path.as_path());
+        self.root.describe(path);
         self.directory_metadata(e, path, Some(dir))
     }
 
@@ -181,7 +182,7 @@ impl Applier {
         }
         let (target_dir, target_name) = target.split();
         let no_target = |error: io::Error| refused(e, &format!("hard link to `{}`: {error}", show(&e.link)));
-        let target_dir = self.root.open_dir(target_dir).map_err(no_target)?;
+        let target_dir = self.root.reach(target_dir).map_err(no_target)?;
         let link = || rustix::fs::linkat(&target_dir, target_name, parent, name, AtFlags::empty());
         match link() {
             Ok(()) => Ok(()),

@@ -14,8 +14,9 @@ mod pax;
 mod root;
 mod tar_reader;
 
+use std::ffi::OsStr;
 use std::io::{self, BufRead, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) use decode::{Compression, decoder};
 pub(crate) use entry::xattr_is_kept;
@@ -37,7 +38,7 @@ pub struct Unpacked {
     /// Device nodes that were left out: containers get theirs from the runtime.
     pub devices_skipped: u64,
     /// Directories that no entry described: made with default metadata, to be adjusted to the layers below.
-    pub implicit_dirs: Vec<std::path::PathBuf>,
+    pub implicit_dirs: Vec<PathBuf>,
 }
 
 /// Why an archive was refused.
@@ -64,14 +65,46 @@ impl UnpackError {
     }
 }
 
+/// Makes the directories that entries lie in, where an archive is no layer but is extracted into a tree.
+pub(crate) trait Parents {
+    /// The directory `dir`, relative to where the archive is extracted, made where it is missing: its real path, free of links.
+    fn make(&mut self, dir: &Path) -> io::Result<PathBuf>;
+
+    /// An entry describes the directory `name` in `dir`: whoever made it has no more say in its metadata.
+    fn described(&mut self, dir: &Path, name: &OsStr);
+}
+
 /// Unpacks the archive `source` (plain, gzip or zstd, told apart by its first bytes) into the existing directory `dest`.
 ///
 /// Reads `source` to its end, so that a hashing reader has seen every byte. Blocking.
 pub fn unpack(source: impl BufRead, dest: &Path, limits: &Limits) -> Result<Unpacked, UnpackError> {
     let (_, decoded) = decoder(source)?;
+    apply_counted(decoded, dest, limits, None)
+}
+
+/// As [`unpack`], into a tree that `parents` knows and `dest` may be only the uppermost part of.
+///
+/// As with `tar`, an entry goes through the links that are in its way, and the directory that all is extracted into keeps its
+/// metadata, whatever the archive says of its own root.
+pub(crate) fn extract(
+    source: impl BufRead,
+    dest: &Path,
+    limits: &Limits,
+    parents: &mut dyn Parents,
+) -> Result<(), UnpackError> {
+    let (_, decoded) = decoder(source)?;
+    apply_counted(decoded, dest, limits, Some(parents)).map(drop)
+}
+
+fn apply_counted(
+    decoded: impl Read,
+    dest: &Path,
+    limits: &Limits,
+    parents: Option<&mut dyn Parents>,
+) -> Result<Unpacked, UnpackError> {
     let mut counted =
         Counted { inner: decoded, hasher: Hasher::default(), max: limits.layer_bytes_max, exceeded: false };
-    let result = apply_all(&mut counted, dest, limits);
+    let result = apply_all(&mut counted, dest, limits, parents);
     if counted.exceeded {
         return Err(UnpackError::TooLarge { max: limits.layer_bytes_max, unit: "uncompressed bytes" });
     }
@@ -93,9 +126,14 @@ pub fn unpack(source: impl BufRead, dest: &Path, limits: &Limits) -> Result<Unpa
     })
 }
 
-fn apply_all(source: &mut impl Read, dest: &Path, limits: &Limits) -> Result<entry::Applied, UnpackError> {
+fn apply_all(
+    source: &mut impl Read,
+    dest: &Path,
+    limits: &Limits,
+    parents: Option<&mut dyn Parents>,
+) -> Result<entry::Applied, UnpackError> {
     let mut tar = TarReader::new(source);
-    let mut applier = entry::Applier::new(dest)?;
+    let mut applier = entry::Applier::new(dest, parents)?;
     let mut count = 0;
     while let Some(entry) = tar.next()? {
         count += 1;

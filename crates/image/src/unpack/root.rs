@@ -16,6 +16,7 @@ use std::rc::Rc;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, XattrFlags};
 use rustix::io::Errno;
 
+use super::Parents;
 use crate::tree::remove_tree_at;
 
 /// Marks a directory whose entries hide, rather than join, those of the layers below.
@@ -82,20 +83,27 @@ fn split(path: &[u8]) -> (&[u8], &OsStr) {
     }
 }
 
-/// The layer's root directory.
-pub(super) struct Root {
+/// The layer's root directory, or that of an archive which is extracted into a tree.
+pub(super) struct Root<'a> {
     fd: OwnedFd,
+    /// Makes directories in that tree.
+    parents: Option<&'a mut dyn Parents>,
     /// The last parent that was opened: an archive names the entries of a directory one after the other.
     last: Option<(Vec<u8>, Rc<OwnedFd>)>,
     /// Directories made because an entry lies in them.
     pub implicit: BTreeSet<PathBuf>,
 }
 
-impl Root {
-    pub fn open(path: &Path) -> io::Result<Self> {
+impl<'a> Root<'a> {
+    pub fn open(path: &Path, parents: Option<&'a mut dyn Parents>) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
-        Ok(Self { fd, last: None, implicit: BTreeSet::new() })
+        Ok(Self { fd, parents, last: None, implicit: BTreeSet::new() })
+    }
+
+    /// True if this is the root of an archive in a tree, and not that of the tree.
+    pub fn is_part(&self) -> bool {
+        self.parents.is_some()
     }
 
     /// The directory `dir`, made with its parents where missing.
@@ -105,7 +113,13 @@ impl Root {
         {
             return Ok(fd.clone());
         }
-        let fd = Rc::new(self.open_or_make(dir, 0)?);
+        let fd = Rc::new(match &mut self.parents {
+            Some(parents) => {
+                let real = parents.make(Path::new(OsStr::from_bytes(dir)))?;
+                open_child_dir(rustix::fs::CWD, real.as_os_str())?
+            }
+            None => self.open_or_make(dir, 0)?,
+        });
         self.last = Some((dir.to_vec(), fd.clone()));
         Ok(fd)
     }
@@ -113,6 +127,23 @@ impl Root {
     /// Forgets what was opened. Needed whenever a name was replaced, because the path may lead elsewhere now.
     pub fn forget(&mut self) {
         self.last = None;
+    }
+
+    /// The directory `dir`, which exists; of a tree it may be one that is not here yet.
+    pub fn reach(&mut self, dir: &[u8]) -> io::Result<Rc<OwnedFd>> {
+        match self.parents {
+            Some(_) => self.make_dir_path(dir),
+            None => self.open_dir(dir).map(Rc::new),
+        }
+    }
+
+    /// Notes that an entry describes the directory `path`.
+    pub fn describe(&mut self, path: &CleanPath) {
+        self.implicit.remove(path.as_path());
+        if let Some(parents) = &mut self.parents {
+            let (dir, name) = path.split();
+            parents.described(Path::new(OsStr::from_bytes(dir)), name);
+        }
     }
 
     /// The directory `dir`, which must exist.

@@ -711,3 +711,64 @@ async fn copied_files_keep_their_dates_unless_one_is_given() {
     let image = bench.built(&dockerfile).await;
     assert_eq!(times(&bench, &image), [1_000_000_000; 5]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_is_extracted_into_what_the_image_has() {
+    let (registry, mut bench) = (Registry::start().await, Bench::new());
+    let base = Layer::new()
+        .dir("home")
+        .owned(tar::EntryType::Directory, "home/node", "", 0o700, (1000, 1000), b"")
+        .owned(tar::EntryType::Directory, "tmp", "", 0o1777, (0, 0), b"")
+        .dir("usr")
+        .dir("usr/lib")
+        .file("usr/lib/old", "old")
+        .symlink("lib", "usr/lib")
+        .symlink("usr/absolute", "/usr/lib")
+        .archive();
+    registry.add("base", "1", &TestImage::new(&[base], gzip));
+    let endpoint = registry.endpoint();
+    bench.options.pull =
+        Some(Arc::new(move |_| PullOptions { endpoint: Some(endpoint.clone()), ..PullOptions::default() }));
+    let outside = bench.tmp.path().join("outside");
+    fs::create_dir(&outside).expect("dir");
+    let outside_time = fs::metadata(&outside).expect("there").modified().expect("a time");
+    let archive = Layer::new()
+        .owned(tar::EntryType::Directory, "./", "", 0o700, (5, 5), b"")
+        .file("home/swapped/x", "x")
+        .symlink("home/swapped", outside.to_str().expect("ascii"))
+        .file("home/node/.profile", "p")
+        .file("tmp/t", "t")
+        .file("lib/x.so", "x")
+        .hard_link("lib/y.so", "lib/x.so")
+        .dir("lib/sub")
+        .file("lib/sub/deep", "d")
+        .file("absolute-is-the-image's", "")
+        .file("made/by/name", "n")
+        .dir("late")
+        .archive();
+    fs::write(bench.context().join("a.tar"), archive).expect("file");
+    fs::write(bench.context().join("b.tar"), Layer::new().file("absolute/z", "z").archive()).expect("file");
+    let image = bench.built("FROM registry.example/base:1\nADD a.tar /\nADD b.tar /usr\n").await;
+    bench.look(&image, |root| {
+        let rights =
+            |path: &str| fs::metadata(root.join(path)).map(|m| (m.mode() & 0o7777, m.uid(), m.mtime())).expect(path);
+        assert_eq!(rights("home/node"), (0o700, 1000, 1_000_000_000), "as in the image");
+        assert_eq!(rights("tmp"), (0o1777, 0, 1_000_000_000));
+        assert_eq!(rights(""), (0o755, 0, rights("").2), "the entry of the root is none of the image's");
+        assert_eq!(fs::read_link(root.join("lib")).expect("still a link"), Path::new("usr/lib"));
+        assert_eq!(names(&root.join("usr/lib")), ["old", "sub", "x.so", "y.so", "z"]);
+        assert_eq!(rights("usr/lib/sub"), (0o755, 0, 1_000_000_000), "described by the archive");
+        assert_eq!((rights("made"), rights("made/by")), ((0o755, 0, 0), (0o755, 0, 0)));
+        assert!(fs::symlink_metadata(root.join("home/swapped")).expect("there").is_symlink());
+    });
+    assert_eq!(fs::metadata(&outside).expect("there").modified().expect("a time"), outside_time);
+    assert_eq!(names(&outside), [""; 0]);
+    // What the archive describes itself replaces what is there.
+    let archive = Layer::new().dir("lib").file("lib/own", "o").archive();
+    fs::write(bench.context().join("a.tar"), archive).expect("file");
+    let image = bench.built("FROM registry.example/base:1\nADD a.tar /\n").await;
+    bench.look(&image, |root| {
+        assert_eq!(names(&root.join("lib")), ["own"]);
+        assert_eq!(names(&root.join("usr/lib")), ["old"]);
+    });
+}
