@@ -38,6 +38,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         machine::RUNC,
         machine::CURL,
         Need { program: "iptables", package: "iptables" },
+        Need { program: "bzip2", package: "bzip2" },
+        Need { program: "xz", package: "xz-utils" },
         Need { program: "/usr/bin/aws", package: "awscli" },
     ])?;
     let venv = machine::venv(&["awscli"])?;

@@ -22,7 +22,7 @@ use super::pattern::Pattern;
 use crate::digest::{Digest, Hasher};
 use crate::limits::Limits;
 use crate::stack::{DirNode, LayerStack, Node};
-use crate::unpack::{self, Parents, TarReader, decoder};
+use crate::unpack::{self, Parents, TarReader, archive_decoder};
 
 /// Where files come from.
 pub(super) struct Origin<'a> {
@@ -606,8 +606,8 @@ fn capability(path: &Path) -> Vec<(&'static str, Vec<u8>)> {
 /// True if the file is a tar archive, compressed or not, as far as its first header tells.
 fn is_archive(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
-    match decoder(io::BufReader::new(file)) {
-        Ok((_, decoded)) => matches!(TarReader::new(decoded).next(), Ok(Some(_))),
+    match archive_decoder(io::BufReader::new(file)) {
+        Ok(decoded) => matches!(TarReader::new(decoded).next(), Ok(Some(_))),
         Err(_) => false,
     }
 }

@@ -18,7 +18,7 @@ use std::ffi::OsStr;
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
-pub(crate) use decode::{Compression, decoder};
+pub(crate) use decode::{Compression, archive_decoder, decoder};
 pub(crate) use entry::xattr_is_kept;
 pub(crate) use root::XATTR_OPAQUE;
 pub(crate) use tar_reader::{Kind, TarReader};
@@ -82,7 +82,7 @@ pub fn unpack(source: impl BufRead, dest: &Path, limits: &Limits) -> Result<Unpa
     apply_counted(decoded, dest, limits, None)
 }
 
-/// As [`unpack`], into a tree that `parents` knows and `dest` may be only the uppermost part of.
+/// As [`unpack`], into a tree that `parents` knows and `dest` may be only the uppermost part of. Decodes bzip2 and xz too.
 ///
 /// As with `tar`, an entry goes through the links that are in its way, and the directory that all is extracted into keeps its
 /// metadata, whatever the archive says of its own root.
@@ -92,8 +92,7 @@ pub(crate) fn extract(
     limits: &Limits,
     parents: &mut dyn Parents,
 ) -> Result<(), UnpackError> {
-    let (_, decoded) = decoder(source)?;
-    apply_counted(decoded, dest, limits, Some(parents)).map(drop)
+    apply_counted(archive_decoder(source)?, dest, limits, Some(parents)).map(drop)
 }
 
 fn apply_counted(

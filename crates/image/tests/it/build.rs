@@ -772,3 +772,19 @@ async fn an_archive_is_extracted_into_what_the_image_has() {
         assert_eq!(names(&root.join("usr/lib")), ["old"]);
     });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn add_extracts_archives_of_bzip2_and_xz() {
+    let bench = Bench::new();
+    let archive = bench.context().join("a.tar");
+    for (program, ending) in [("bzip2", "bz2"), ("xz", "xz")] {
+        fs::write(&archive, Layer::new().file(ending, &"content ".repeat(100_000)).archive()).expect("file");
+        let output = Command::new(program).arg(&archive).status().expect("is installed");
+        assert!(output.success());
+    }
+    let image = bench.built("FROM scratch\nADD a.tar.bz2 /to\nADD a.tar.xz /to\n").await;
+    bench.look(&image, |root| {
+        assert_eq!(names(&root.join("to")), ["bz2", "xz"]);
+        assert_eq!(fs::read_to_string(root.join("to/xz")).expect("file"), "content ".repeat(100_000));
+    });
+}
