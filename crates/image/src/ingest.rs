@@ -51,6 +51,25 @@ pub(crate) fn ingest_download(
     Ok(staged)
 }
 
+/// Stores a download as a blob and leaves it packed. Blocking.
+pub(crate) fn store_download(
+    inner: &Inner,
+    blob: &Descriptor,
+    chunks: mpsc::Receiver<Chunk>,
+) -> Result<(), IngestError> {
+    let temp = inner.session.path("blob");
+    let io = |doing| StoreError::io(doing, temp.as_path());
+    let file = File::create_new(temp.as_path()).map_err(io("make"))?;
+    let mut tee = Tee::new(ChunkReader { chunks, current: Bytes::new(), ended: false }, Some(file));
+    tee.drain().map_err(io("write"))?;
+    let bytes = tee.hasher.bytes();
+    let actual = tee.hasher.finish();
+    if actual != blob.digest {
+        return Err(IngestError::Blob { expected: blob.digest, actual, bytes });
+    }
+    Ok(blobs::adopt(&inner.layout, temp, blob.digest)?)
+}
+
 /// Unpacks a blob that is in the store. Blocking. A damaged blob is removed.
 pub(crate) fn ingest_blob(inner: &Inner, blob: &Descriptor, diff_id: Digest) -> Result<Option<Staged>, IngestError> {
     if blobs::size(&inner.layout, blob.digest) != Some(blob.size) {

@@ -629,6 +629,12 @@ impl<'a> Builder<'a> {
                 pulled.map_err(|source| BuildError::Pull { line, image: name.to_owned(), source: Box::new(source) })?
             }
         };
+        if let Some(pull) = &self.options.pull
+            && let Err(error) = self.store.fetch_blobs(image.id, &reference, pull(&reference)).await
+        {
+            // It can be built on and run, and a registry that has the layers takes it.
+            self.tell(BuildEvent::Warning(&format!("image `{name}` is not here as its registry has it: {error}")));
+        }
         let record = inner.record(image.id)?.ok_or_else(missing)?;
         let bytes = blobs::read(&inner.layout, record.config.digest, inner.options.limits.config_bytes_max)?;
         let config = serde_json::from_slice(&bytes.ok_or_else(missing)?)

@@ -14,7 +14,7 @@ use super::{Cause, PullError};
 use crate::config::ConfigFile;
 use crate::digest::{ChainId, Digest, ImageId};
 use crate::image::Image;
-use crate::ingest::{self, IngestError, Staged};
+use crate::ingest::{self, Chunk, IngestError, Staged};
 use crate::manifest::{DOCKER_MANIFEST, Descriptor, Document, Manifest, OCI_MANIFEST};
 use crate::reference::ImageRef;
 use crate::store::record::{LayerRecord, Record};
@@ -59,6 +59,22 @@ impl ImageStore {
         }
         pulled
     }
+
+    /// Downloads the layers of the image `id`, which is here, that are here unpacked only: a push needs them as they are in
+    /// the image's manifest, and the unpacked layer may have come from another blob with the same content.
+    pub(crate) async fn fetch_blobs(
+        &self,
+        id: ImageId,
+        reference: &ImageRef,
+        options: PullOptions,
+    ) -> Result<(), PullError> {
+        let Some(record) = self.inner.record(id)? else { return Ok(()) };
+        let pull = Pull { inner: self.inner.clone(), reference: reference.clone(), options };
+        for layer in record.layers.iter().filter(|layer| !pull.has_blob(&layer.blob)) {
+            pull.fetch_blob(&pull.remote()?, &layer.blob).await?;
+        }
+        Ok(())
+    }
 }
 
 struct Pull {
@@ -69,10 +85,7 @@ struct Pull {
 
 impl Pull {
     async fn run(&self) -> Result<Arc<Image>, PullError> {
-        let clients = &self.inner.clients;
-        let remote = clients
-            .remote(&self.reference, &self.options.auth, self.options.endpoint.as_ref())
-            .map_err(|cause| self.unresolved(1, cause))?;
+        let remote = self.remote()?;
         let (resolved, bytes) = self.manifest_bytes(&remote, self.reference.digest(), true).await?;
         let (id, bytes, manifest) = match self.parse(&bytes)? {
             Document::Manifest(manifest) => (ImageId(resolved), bytes, manifest),
@@ -99,6 +112,12 @@ impl Pull {
         let (inner, reference) = (self.inner.clone(), self.reference.clone());
         blocking(move || inner.put_ref(&reference, resolved, id)).await?;
         Ok(image)
+    }
+
+    fn remote(&self) -> Result<Remote, PullError> {
+        let clients = &self.inner.clients;
+        let remote = clients.remote(&self.reference, &self.options.auth, self.options.endpoint.as_ref());
+        remote.map_err(|cause| self.unresolved(1, cause))
     }
 
     /// Downloads, verifies and unpacks what the manifest names.
@@ -200,26 +219,44 @@ impl Pull {
 
     /// Unpacks the layer, from its blob if that is here and intact, or else from the registry.
     async fn stage(&self, remote: &Remote, blob: &Descriptor, diff_id: Digest) -> Result<Staged, PullError> {
-        let failed = |e: IngestError| match e {
-            IngestError::Store(e) => PullError::Store(e),
-            IngestError::Unpack(source) => PullError::Unpack { digest: blob.digest, source },
-            IngestError::Blob { .. } => {
-                PullError::Blob { attempts: 1, digest: blob.digest, cause: Cause::Mismatch(e.to_string()) }
-            }
-        };
         let (inner, descriptor) = (self.inner.clone(), blob.clone());
-        let local = blocking(move || ingest::ingest_blob(&inner, &descriptor, diff_id)).await.map_err(failed)?;
-        if let Some(staged) = local {
+        let local = blocking(move || ingest::ingest_blob(&inner, &descriptor, diff_id)).await;
+        if let Some(staged) = local.map_err(|e| not_ingested(blob, e))? {
             return Ok(staged);
         }
+        self.download(remote, blob, move |inner, blob, chunks| ingest::ingest_download(inner, blob, diff_id, chunks))
+            .await
+    }
+
+    fn has_blob(&self, blob: &Descriptor) -> bool {
+        blobs::size(&self.inner.layout, blob.digest) == Some(blob.size)
+    }
+
+    /// Downloads a blob without unpacking it.
+    async fn fetch_blob(&self, remote: &Remote, blob: &Descriptor) -> Result<(), PullError> {
+        let _blob = self.inner.blob_locks.lock(blob.digest).await;
+        let _slot = self.inner.transfers.acquire().await.expect("the semaphore is never closed");
+        if self.has_blob(blob) {
+            return Ok(());
+        }
+        self.download(remote, blob, ingest::store_download).await
+    }
+
+    /// Downloads a blob into `take`, which runs on a thread of its own.
+    async fn download<T: Send + 'static>(
+        &self,
+        remote: &Remote,
+        blob: &Descriptor,
+        take: impl FnOnce(&Inner, &Descriptor, mpsc::Receiver<Chunk>) -> Result<T, IngestError> + Send + 'static,
+    ) -> Result<T, PullError> {
         let (to, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
         let (inner, descriptor) = (self.inner.clone(), blob.clone());
-        let worker = spawn_blocking(move || ingest::ingest_download(&inner, &descriptor, diff_id, chunks));
+        let worker = spawn_blocking(move || take(&inner, &descriptor, chunks));
         let told = |received| self.tell(Progress::Receiving { layer: blob.digest, received, size: blob.size });
         let fed = feed(remote, blob, to, self.inner.options.retry, told).await;
-        let staged = joined(worker.await);
+        let taken = joined(worker.await);
         fed?;
-        staged.map_err(failed)
+        taken.map_err(|e| not_ingested(blob, e))
     }
 
     /// The verified bytes of a manifest and their digest.
@@ -312,6 +349,16 @@ impl Pull {
 
     fn invalid(&self, why: &str) -> PullError {
         PullError::Invalid { reference: Box::new(self.reference.clone()), why: why.to_owned() }
+    }
+}
+
+fn not_ingested(blob: &Descriptor, error: IngestError) -> PullError {
+    match error {
+        IngestError::Store(e) => PullError::Store(e),
+        IngestError::Unpack(source) => PullError::Unpack { digest: blob.digest, source },
+        IngestError::Blob { .. } => {
+            PullError::Blob { attempts: 1, digest: blob.digest, cause: Cause::Mismatch(error.to_string()) }
+        }
     }
 }
 

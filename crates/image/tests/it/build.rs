@@ -788,3 +788,26 @@ async fn add_extracts_archives_of_bzip2_and_xz() {
         assert_eq!(fs::read_to_string(root.join("to/xz")).expect("file"), "content ".repeat(100_000));
     });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_on_a_base_whose_layers_came_from_another_can_be_pushed() {
+    let (registry, to, mut bench) = (Registry::start().await, Registry::start().await, Bench::new());
+    let base = Layer::new().file("base", &"b".repeat(100_000)).archive();
+    // The same content in another blob.
+    registry.add("other", "1", &TestImage::new(std::slice::from_ref(&base), |bytes| bytes.to_vec()));
+    registry.add("base", "1", &TestImage::new(&[base.clone()], gzip));
+    registry.add("third", "1", &TestImage::new(&[base], |bytes| zstd::encode_all(bytes, 1).expect("memory")));
+    let options = PullOptions { endpoint: Some(registry.endpoint()), ..PullOptions::default() };
+    for name in ["other", "third"] {
+        bench.store.pull(&format!("registry.example/{name}:1"), options.clone()).await.expect("pulled");
+    }
+    bench.options.pull = Some(Arc::new(move |_| options.clone()));
+    bench.file("f", "f");
+    let push = PushOptions { endpoint: Some(to.endpoint()), ..PushOptions::default() };
+    // One that is pulled for the build, and one that the store has for running already.
+    for name in ["base", "third"] {
+        let image = bench.built(&format!("FROM registry.example/{name}:1\nCOPY f /f\n")).await;
+        bench.store.push(image.id, &format!("registry.example/{name}-built:1"), push.clone()).await.expect(name);
+    }
+    assert_eq!(registry.count("/blobs/"), 4, "the configuration, which all have in common, and each layer once");
+}
