@@ -54,6 +54,13 @@ pub trait Catalogue: Send + Sync + 'static {
         reference: &'a Reference,
     ) -> Answer<'a, Result<(), DeleteImageError>>;
 
+    /// Whether a request may bring about what it finds missing: a pull an image of another registry, with its repository; a
+    /// push the repository. Then the caller is also asked for the right to [`Action::ImportImage`] or
+    /// [`Action::CreateRepository`], and one of the two below is called.
+    fn provides(&self, _repository: &RepositoryId, _direction: Direction) -> bool {
+        false
+    }
+
     /// The repository of a request does not exist: brings it about if it may be. True if it is there now.
     /// `wanted` is the image that a pull asks for.
     fn provide_repository<'a>(
@@ -112,6 +119,10 @@ pub enum Action {
     FinishUpload,
     PutImage,
     DeleteImage,
+    /// Copies an image from the registry that the repository stands for.
+    ImportImage,
+    /// Of a repository that comes about by being asked for.
+    CreateRepository,
 }
 
 /// The coarse view of an action.
@@ -137,6 +148,8 @@ impl Action {
             Action::FinishUpload => Some("ecr:CompleteLayerUpload"),
             Action::PutImage => Some("ecr:PutImage"),
             Action::DeleteImage => Some("ecr:BatchDeleteImage"),
+            Action::ImportImage => Some("ecr:BatchImportUpstreamImage"),
+            Action::CreateRepository => Some("ecr:CreateRepository"),
         }
     }
 
@@ -146,7 +159,8 @@ impl Action {
             | Action::UploadPart
             | Action::FinishUpload
             | Action::PutImage
-            | Action::DeleteImage => Direction::Push,
+            | Action::DeleteImage
+            | Action::CreateRepository => Direction::Push,
             _ => Direction::Pull,
         }
     }

@@ -5,11 +5,12 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::catalogue::{
-    AccessRequest, Answer, Catalogue, DeleteImageError, Denied, Direction, Grant, Image, ImageRecord, PutImageError,
-    PutImageOutcome,
+    AccessRequest, Action, Answer, Catalogue, DeleteImageError, Denied, Direction, Grant, Image, ImageRecord,
+    PutImageError, PutImageOutcome,
 };
 use crate::digest::Digest;
 use crate::name::{Reference, RepositoryId, Scope, Tag};
+use crate::registry::Registry;
 use crate::serve::basic_credentials;
 
 /// Repositories, images and passwords; all gone when dropped.
@@ -23,10 +24,13 @@ struct State {
     /// By password; the user name is always `AWS`.
     tokens: HashMap<String, Token>,
     repositories: BTreeMap<RepositoryId, Repository>,
+    /// Repositories that come about when an image of them is asked for, with how many images were.
+    upstream: HashMap<RepositoryId, usize>,
 }
 
 struct Token {
     scope: Scope,
+    /// And import, which brings images about as well.
     may_push: bool,
 }
 
@@ -53,6 +57,16 @@ impl MemoryCatalogue {
 
     pub fn remove_repository(&self, repository: &RepositoryId) {
         self.state().repositories.remove(repository);
+    }
+
+    /// Lets a repository stand for one of another registry, which has no image.
+    pub fn add_upstream(&self, repository: RepositoryId) {
+        self.state().upstream.insert(repository, 0);
+    }
+
+    /// How often an image of such a repository was to be imported.
+    pub fn imports(&self, repository: &RepositoryId) -> usize {
+        self.state().upstream.get(repository).copied().unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -99,7 +113,8 @@ impl Catalogue for MemoryCatalogue {
         let token = state.tokens.get(&password).filter(|_| user == "AWS").ok_or(Denied::Unauthenticated)?;
         let addressed = request.host.and_then(Scope::of_host);
         let foreign = addressed.is_some_and(|scope| scope != token.scope);
-        if foreign || request.action.direction() == Direction::Push && !token.may_push {
+        let adds = request.action == Action::ImportImage || request.action.direction() == Direction::Push;
+        if foreign || adds && !token.may_push {
             return Err(Denied::Forbidden { message: "not authorized".into() });
         }
         Ok(Grant { scope: token.scope.clone(), caller: user })
@@ -161,6 +176,30 @@ impl Catalogue for MemoryCatalogue {
         reference: &'a Reference,
     ) -> Answer<'a, Result<(), DeleteImageError>> {
         Box::pin(async move { self.state().delete(repository, reference) })
+    }
+
+    fn provides(&self, repository: &RepositoryId, direction: Direction) -> bool {
+        direction == Direction::Pull && self.state().upstream.contains_key(repository)
+    }
+
+    fn provide_repository<'a>(
+        &'a self,
+        repository: &'a RepositoryId,
+        _direction: Direction,
+        _wanted: Option<&'a Reference>,
+    ) -> Answer<'a, bool> {
+        self.add_repository(repository.clone(), false);
+        Box::pin(async { true })
+    }
+
+    fn provide_image<'a>(
+        &'a self,
+        _registry: &'a Registry,
+        repository: &'a RepositoryId,
+        _reference: &'a Reference,
+    ) -> Answer<'a, Result<(), String>> {
+        *self.state().upstream.entry(repository.clone()).or_default() += 1;
+        Box::pin(async { Ok(()) })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::upstream::Upstream;
 use longshore_api::ecr;
+use longshore_api::ecr::creation_templates::{Purpose, template_for};
 use longshore_api::identity::{self, Authority, Enforced, Source};
 use longshore_api::routes::{self as api, Later, NewImage, PutImage};
 use longshore_api::{Cx, Manifests, Principal, Settings};
@@ -191,6 +192,14 @@ impl Catalogue for StoreCatalogue {
         Box::pin(async move {
             let written = self.store.write(move |tx| delete(tx, &scope, &name, &reference)).await;
             written.map_err(|error| DeleteImageError::Unavailable(Box::new(error)))?
+        })
+    }
+
+    fn provides(&self, repository: &RepositoryId, direction: Direction) -> bool {
+        let (scope, name) = key(repository);
+        self.store.read(|state| match direction {
+            Direction::Pull => ecr::pull_through::rule_for(state, &scope, &name).is_some(),
+            Direction::Push => template_for(state, &scope, &name, Purpose::Push).is_some(),
         })
     }
 

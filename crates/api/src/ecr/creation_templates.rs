@@ -7,6 +7,7 @@ use longshore_aws_model::ecr::*;
 use longshore_store::{Snapshot, Tx};
 use longshore_types::ecr::{CreationTemplate, LifecyclePolicy, Repository, longest_prefix};
 use longshore_types::{Scope, Tags, Timestamp};
+use std::sync::Arc;
 
 /// Why a repository is made that nobody created by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +25,7 @@ pub fn provide_repository(tx: &mut Tx, scope: &Scope, name: &str, purpose: Purpo
     if !names::is_repository_name(name) {
         return false;
     }
-    let applies = |template: &CreationTemplate| match purpose {
-        Purpose::Push => template.for_push,
-        Purpose::PullThrough => template.for_pull_through,
-    };
-    let templates: Vec<_> = tx.snapshot().creation_templates().prefix(scope).filter(|row| applies(row)).collect();
-    let prefix = longest_prefix(templates.iter().map(|row| row.prefix.as_str()), name);
-    let template = templates.iter().find(|row| Some(row.prefix.as_str()) == prefix);
+    let template = template_for(&tx.snapshot(), scope, name, purpose);
     if template.is_none() && purpose == Purpose::Push {
         return false;
     }
@@ -47,6 +42,17 @@ pub fn provide_repository(tx: &mut Tx, scope: &Scope, name: &str, purpose: Purpo
     };
     tx.repositories().put(key, row);
     true
+}
+
+/// The template that a repository of this name would be made from: the one with the longest prefix.
+pub fn template_for(state: &Snapshot, scope: &Scope, name: &str, purpose: Purpose) -> Option<Arc<CreationTemplate>> {
+    let applies = |template: &CreationTemplate| match purpose {
+        Purpose::Push => template.for_push,
+        Purpose::PullThrough => template.for_pull_through,
+    };
+    let templates: Vec<_> = state.creation_templates().prefix(scope).filter(|row| applies(row)).collect();
+    let prefix = longest_prefix(templates.iter().map(|row| row.prefix.as_str()), name);
+    templates.iter().find(|row| Some(row.prefix.as_str()) == prefix).cloned()
 }
 
 fn plain(name: &str, now: Timestamp) -> Repository {

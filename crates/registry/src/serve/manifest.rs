@@ -2,10 +2,11 @@
 
 use http::{StatusCode, header};
 
-use super::Cx;
 use super::failure::{Code, Failure};
 use super::reply::{CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG, Reply};
+use super::{Cx, access};
 use crate::body::{self, Incoming};
+use crate::catalogue::{Action, Direction};
 use crate::manifest::ManifestType;
 use crate::name::{Reference, Tag};
 use crate::put_manifest::PutManifest;
@@ -13,14 +14,12 @@ use crate::storage::off_reactor;
 
 const TAGS_AT_ONCE_MAX: usize = 100;
 
-pub(super) async fn read(cx: &Cx<'_>, reference: &Reference) -> Result<Reply, Failure> {
+pub(super) async fn read(cx: &Cx<'_>, parts: &http::request::Parts, reference: &Reference) -> Result<Reply, Failure> {
     let catalogue = &cx.registry.inner.catalogue;
-    if let Err(message) = catalogue.provide_image(cx.registry, &cx.repository, reference).await
-        && catalogue.image(&cx.repository, reference).is_none()
-    {
-        return Err(Failure::new(Code::ManifestUnknown, message));
-    }
-    let image = catalogue.image(&cx.repository, reference).ok_or_else(Failure::manifest_unknown)?;
+    let missing = import(cx, parts, reference).await.err();
+    // What is here already is served to whoever may pull, whether it could be compared with its source or not.
+    let image = catalogue.image(&cx.repository, reference);
+    let image = image.ok_or_else(|| missing.unwrap_or_else(Failure::manifest_unknown))?;
     if !accepts(cx, image.manifest_type) {
         let message = format!("The image is of type {}, which the Accept header does not allow", image.manifest_type);
         return Err(Failure::new(Code::ManifestUnknown, message));
@@ -47,6 +46,17 @@ pub(super) async fn read(cx: &Cx<'_>, reference: &Reference) -> Result<Reply, Fa
     let manifest = manifest.ok_or_else(Failure::manifest_unknown)?;
     catalogue.pulled(&cx.repository, &image.digest);
     Ok(reply(StatusCode::OK).content(manifest.bytes))
+}
+
+/// Copies the image from where its repository comes from, if it comes from somewhere and the caller may do that.
+async fn import(cx: &Cx<'_>, parts: &http::request::Parts, reference: &Reference) -> Result<(), Failure> {
+    let catalogue = &cx.registry.inner.catalogue;
+    if !catalogue.provides(&cx.repository, Direction::Pull) {
+        return Ok(());
+    }
+    access::authorize(cx.registry, parts, Action::ImportImage, Some(cx.name()))?;
+    let provided = catalogue.provide_image(cx.registry, &cx.repository, reference).await;
+    provided.map_err(|message| Failure::new(Code::ManifestUnknown, message))
 }
 
 /// Whether the client takes this type. One that names no manifest type at all (`curl`, or no header) takes any.

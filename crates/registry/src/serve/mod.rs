@@ -20,9 +20,9 @@ use hyper::body::Body as HttpBody;
 pub use access::basic_credentials;
 
 use crate::body::{Body, BoxError, Incoming};
-use crate::catalogue::Action;
+use crate::catalogue::{Action, Direction};
 use crate::digest::Digest;
-use crate::name::{RepositoryId, RepositoryName};
+use crate::name::{Reference, RepositoryId, RepositoryName};
 use crate::registry::Registry;
 use failure::{Code, Failure};
 use reply::Reply;
@@ -72,7 +72,7 @@ impl Registry {
         };
         let repository = RepositoryId { scope: grant.scope, name: name.clone() };
         if !self.inner.catalogue.repository_exists(&repository)
-            && !self.inner.catalogue.provide_repository(&repository, action.direction(), target.wanted()).await
+            && !self.provide_repository(parts, &repository, action.direction(), target.wanted()).await?
         {
             return Err(Failure::repository_unknown(&repository));
         }
@@ -86,12 +86,34 @@ impl Registry {
             Target::FinishUpload { id, .. } => upload::finish(&cx, parts, id, body).await,
             Target::UploadStatus { id, .. } => upload::status(&cx, id).await,
             Target::CancelUpload { id, .. } => upload::cancel(&cx, id).await,
-            Target::ReadManifest { reference, .. } => manifest::read(&cx, &reference).await,
+            Target::ReadManifest { reference, .. } => manifest::read(&cx, parts, &reference).await,
             Target::PutManifest { reference, .. } => manifest::put(&cx, reference, body).await,
             Target::DeleteManifest { reference, .. } => manifest::delete(&cx, &reference).await,
             Target::ListTags { .. } => listing::tags(&cx),
             Target::ListReferrers { digest, .. } => listing::referrers(&cx, &digest).await,
         }
+    }
+
+    /// Brings about a repository that does not exist, if it comes about by being asked for and the caller may do that. True
+    /// if it is there now.
+    async fn provide_repository(
+        &self,
+        parts: &http::request::Parts,
+        repository: &RepositoryId,
+        direction: Direction,
+        wanted: Option<&Reference>,
+    ) -> Result<bool, Failure> {
+        let catalogue = &self.inner.catalogue;
+        // Listing what is not there makes nothing.
+        let asks = direction == Direction::Push || wanted.is_some();
+        if !asks || !catalogue.provides(repository, direction) {
+            return Ok(false);
+        }
+        if direction == Direction::Pull {
+            access::authorize(self, parts, Action::ImportImage, Some(&repository.name))?;
+        }
+        access::authorize(self, parts, Action::CreateRepository, Some(&repository.name))?;
+        Ok(catalogue.provide_repository(repository, direction, wanted).await)
     }
 
     /// Serves a blob to a caller who is authorized already, as `GetDownloadUrlForLayer`'s URLs need it. Obeys `Range`

@@ -4,7 +4,7 @@ use http::Method;
 use longshore_registry::Digest;
 
 use crate::images::push_image;
-use crate::site::{PULLER, PUSHER, STRANGER, Site, basic};
+use crate::site::{PULLER, PUSHER, STRANGER, Site, basic, repository};
 
 const ECR_HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 
@@ -66,6 +66,26 @@ async fn a_puller_cannot_push_or_delete() {
     for method in [Method::GET, Method::PATCH, Method::PUT, Method::DELETE] {
         as_puller(method, location.clone()).await.expect_error(403, "DENIED");
     }
+}
+
+#[tokio::test]
+async fn a_puller_gets_what_was_imported_and_imports_nothing() {
+    let site = Site::start().await;
+    let cached = repository("cached/app");
+    site.catalogue.add_upstream(cached.clone());
+    let get = |who, target: &'static str| site.call_as(who, Method::GET, target, &[], "");
+    get(PULLER, "/v2/cached/app/manifests/v1").await.expect_error(403, "DENIED");
+    get(PUSHER, "/v2/cached/app/tags/list").await.expect_error(404, "NAME_UNKNOWN");
+    assert_eq!(site.catalogue.imports(&cached), 0);
+
+    get(PUSHER, "/v2/cached/app/manifests/v1").await.expect_error(404, "MANIFEST_UNKNOWN");
+    assert_eq!(site.catalogue.imports(&cached), 1, "and the repository is there");
+    push_image(&site, "cached/app", "v1", "a").await;
+    get(PULLER, "/v2/cached/app/manifests/v1").await.expect(200);
+    get(PULLER, "/v2/cached/app/manifests/v2").await.expect_error(403, "DENIED");
+    assert_eq!(site.catalogue.imports(&cached), 1);
+    // Where nothing is imported, that right makes no difference.
+    get(PULLER, "/v2/app/manifests/v2").await.expect_error(404, "MANIFEST_UNKNOWN");
 }
 
 #[tokio::test]
