@@ -1,6 +1,6 @@
 //! Connections to registries.
 
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 
 use super::Cause;
+use crate::digest::Digest;
 use crate::manifest::{ACCEPTED, Descriptor};
 use crate::reference::ImageRef;
 
@@ -71,7 +72,14 @@ struct Known {
     auth: Auth,
     endpoint: Option<Endpoint>,
     made: Instant,
+    connection: Connection,
+}
+
+/// A registry's client for blobs and pushes, and one for manifests: the former would read an answer of any length.
+#[derive(Clone)]
+struct Connection {
     client: Client,
+    manifests: reqwest::Client,
 }
 
 /// Longer than a pull, shorter than a token.
@@ -85,16 +93,17 @@ impl Clients {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|k| k.made.elapsed() < CLIENT_LIFETIME);
         let found = known.iter().find(|k| k.host == host && k.auth == *auth && k.endpoint.as_ref() == endpoint);
-        let client = match found {
-            Some(known) => known.client.clone(),
+        let is_plain = endpoint.is_some() || is_loopback(&host);
+        let connection = match found {
+            Some(known) => known.connection.clone(),
             None => {
-                let client = connect(&host, endpoint)?;
+                let connection = connect(&host, endpoint)?;
                 if known.len() >= CLIENTS_MAX {
                     known.remove(0);
                 }
                 let (auth, endpoint) = (auth.clone(), endpoint.cloned());
-                known.push(Known { host, auth, endpoint, made: Instant::now(), client: client.clone() });
-                client
+                known.push(Known { host, auth, endpoint, made: Instant::now(), connection: connection.clone() });
+                connection
             }
         };
         let auth = match auth {
@@ -102,7 +111,9 @@ impl Clients {
             Auth::Basic { username, password } => RegistryAuth::Basic(username.clone(), password.clone()),
         };
         let address = endpoint.map_or(image.host(), |endpoint| &endpoint.authority).to_owned();
-        Ok(Remote { client, reference: image.inner().clone(), auth, address })
+        let Connection { client, manifests } = connection;
+        let scheme = if is_plain { "http" } else { "https" };
+        Ok(Remote { client, manifests, scheme, reference: image.inner().clone(), auth, token: Arc::default(), address })
     }
 
     /// Drops what is known of a host, because its credentials turned out not to work.
@@ -118,31 +129,49 @@ pub(crate) fn provide_cryptography() {
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
 }
 
-fn connect(host: &str, endpoint: Option<&Endpoint>) -> Result<Client, Cause> {
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// For a whole manifest or token, however steadily its bytes come.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const USER_AGENT: &str = concat!("longshore/", env!("CARGO_PKG_VERSION"));
+
+fn connect(host: &str, endpoint: Option<&Endpoint>) -> Result<Connection, Cause> {
     provide_cryptography();
     let mut config = ClientConfig {
         // One PUT with the whole blob: every registry takes it, and a blob is one request.
         use_monolithic_push: true,
-        connect_timeout: Some(Duration::from_secs(10)),
-        read_timeout: Some(Duration::from_secs(60)),
-        user_agent: concat!("longshore/", env!("CARGO_PKG_VERSION")),
+        connect_timeout: Some(CONNECT_TIMEOUT),
+        read_timeout: Some(READ_TIMEOUT),
+        user_agent: USER_AGENT,
         platform_resolver: None,
         ..ClientConfig::default()
     };
+    let mut manifests = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .timeout(ANSWER_TIMEOUT)
+        .user_agent(USER_AGENT);
+    let failed = |e| Cause::of(OciDistributionError::RequestError(e), host);
     if endpoint.is_some() || is_loopback(host) {
         config.protocol = ClientProtocol::Http;
         // No TLS is spoken. This only keeps the client from loading the system's certificates, which costs more than the
         // whole request and fails on machines that have none.
         config.accept_invalid_certificates = true;
+        manifests = manifests.danger_accept_invalid_certs(true);
         // Also keeps a proxy of the environment from coming between this machine and itself. Without an endpoint, a proxy
         // that is used for no host is the only way to say that.
         let (proxy, none) = match endpoint {
             Some(endpoint) => (format!("http://{}", endpoint.authority), None),
             None => ("http://127.0.0.1:9".to_owned(), Some("*,0.0.0.0/0,::/0".to_owned())),
         };
+        manifests = match endpoint {
+            Some(_) => manifests.proxy(reqwest::Proxy::http(&proxy).map_err(failed)?),
+            None => manifests.no_proxy(),
+        };
         (config.http_proxy, config.no_proxy) = (Some(proxy), none);
     }
-    Client::try_from(config).map_err(|e| Cause::of(e, host))
+    let client = Client::try_from(config).map_err(|e| Cause::of(e, host))?;
+    Ok(Connection { client, manifests: manifests.build().map_err(failed)? })
 }
 
 /// As with Docker, a registry on the loopback interface needs no TLS.
@@ -155,8 +184,13 @@ fn is_loopback(host: &str) -> bool {
 #[derive(Clone)]
 pub(crate) struct Remote {
     client: Client,
+    manifests: reqwest::Client,
+    /// `http` or `https`.
+    scheme: &'static str,
     reference: Reference,
     auth: RegistryAuth,
+    /// Given for pulls, if the registry gives any.
+    token: Arc<Mutex<Option<String>>>,
     /// What is connected to, for messages.
     address: String,
 }
@@ -164,19 +198,62 @@ pub(crate) struct Remote {
 impl Remote {
     /// Proves who is asking, where the registry wants to know.
     pub async fn authorize(&self, operation: RegistryOperation) -> Result<(), Cause> {
-        let token = self.client.auth(&self.reference, &self.auth, operation).await;
-        token.map(drop).map_err(|e| Cause::of(e, &self.describe("/v2/")))
+        let what = self.describe("/v2/");
+        let token =
+            tokio::time::timeout(ANSWER_TIMEOUT, self.client.auth(&self.reference, &self.auth, operation)).await;
+        let token = token.map_err(|_| Cause::Timeout(what.clone()))?.map_err(|e| Cause::of(e, &what))?;
+        if operation == RegistryOperation::Pull {
+            *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+        }
+        Ok(())
     }
 
-    /// The manifest or index of the reference, or of `digest` in the same repository.
-    pub async fn manifest(&self, digest: Option<crate::digest::Digest>) -> Result<Bytes, Cause> {
+    /// The manifest or index of the reference, or of `digest` in the same repository; at most `bytes_max`.
+    pub async fn manifest(&self, digest: Option<Digest>, bytes_max: u64) -> Result<Bytes, Cause> {
         let reference = match digest {
             Some(digest) => self.reference.clone_with_digest(digest.to_string()),
             None => self.reference.clone(),
         };
-        let answer = self.client.pull_manifest_raw(&reference, &self.auth, ACCEPTED).await;
         let name = reference.digest().or(reference.tag()).unwrap_or_default();
-        answer.map(|(bytes, _)| bytes).map_err(|e| Cause::of(e, &self.describe(&format!("/manifests/{name}"))))
+        let path = format!("/manifests/{name}");
+        let what = self.describe(&path);
+        let url = format!("{}://{}/v2/{}{path}", self.scheme, reference.resolve_registry(), reference.repository());
+        match self.get_manifest(&url, &what, bytes_max).await {
+            // Nobody asked for a token yet, or it has expired.
+            Err(Cause::Denied(_)) => {
+                self.authorize(RegistryOperation::Pull).await?;
+                self.get_manifest(&url, &what, bytes_max).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn get_manifest(&self, url: &str, what: &str, bytes_max: u64) -> Result<Bytes, Cause> {
+        let failed = |e| Cause::of(OciDistributionError::RequestError(e), what);
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let request = self.manifests.get(url).header(http::header::ACCEPT, ACCEPTED.join(", "));
+        let request = match (token, &self.auth) {
+            (Some(token), _) => request.bearer_auth(token),
+            (None, RegistryAuth::Basic(user, password)) => request.basic_auth(user, Some(password)),
+            (None, _) => request,
+        };
+        let mut answer = request.send().await.map_err(failed)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+            if (body.len() + chunk.len()) as u64 > bytes_max {
+                return Err(Cause::Rejected(format!("{what}: the answer exceeds {bytes_max} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        check_status(answer.status(), url, &body).map_err(|e| Cause::of(e, what))?;
+        let promised: Option<Digest> =
+            answer.headers().get("docker-content-digest").and_then(|value| value.to_str().ok()?.parse().ok());
+        match promised {
+            Some(promised) if promised != Digest::of(&body) => {
+                Err(Cause::Mismatch(format!("manifest {promised} has digest {}", Digest::of(&body))))
+            }
+            _ => Ok(body.into()),
+        }
     }
 
     /// The blob's bytes from `offset` on. The stream ends early, without an error, when the connection is closed early.
@@ -232,6 +309,22 @@ impl Remote {
             "/v2/" => format!("{}/v2/", self.address),
             _ => format!("{}/v2/{}{path}", self.address, self.reference.repository()),
         }
+    }
+}
+
+/// What a registry says instead of a manifest.
+fn check_status(status: http::StatusCode, url: &str, body: &[u8]) -> Result<(), OciDistributionError> {
+    let url = url.to_owned();
+    match status {
+        http::StatusCode::OK => Ok(()),
+        http::StatusCode::UNAUTHORIZED => Err(OciDistributionError::UnauthorizedError { url }),
+        status => Err(match serde_json::from_slice(body) {
+            Ok(envelope) if status.is_client_error() => OciDistributionError::RegistryError { envelope, url },
+            _ => {
+                let message = String::from_utf8_lossy(body).into_owned();
+                OciDistributionError::ServerError { code: status.as_u16(), url, message }
+            }
+        }),
     }
 }
 

@@ -277,7 +277,7 @@ impl Pull {
             if first {
                 remote.authorize(RegistryOperation::Pull).await?;
             }
-            remote.manifest(digest).await
+            remote.manifest(digest, limit).await
         };
         let bytes = {
             let mut attempts = 1;
@@ -293,9 +293,6 @@ impl Pull {
                 }
             }
         };
-        if bytes.len() as u64 > limit {
-            return Err(self.invalid(&format!("a manifest of {} bytes; the limit is {limit}", bytes.len())));
-        }
         let actual = Digest::of(&bytes);
         match digest {
             Some(expected) if expected != actual => {

@@ -10,6 +10,7 @@ use oci_client::RegistryOperation;
 use super::client::{Clients, Remote};
 use super::{Auth, Cause};
 use crate::digest::Digest;
+use crate::limits::Limits;
 use crate::manifest::Descriptor;
 use crate::reference::ImageRef;
 
@@ -35,7 +36,7 @@ impl Sources {
 impl Source {
     /// The manifest or index that the reference names, or `digest` in the same repository.
     pub async fn manifest(&self, digest: Option<Digest>) -> Result<Bytes, Cause> {
-        self.0.manifest(digest).await
+        self.0.manifest(digest, Limits::default().manifest_bytes_max).await
     }
 
     /// A blob's bytes. The stream may end early without an error.

@@ -422,3 +422,13 @@ async fn the_warm_path_takes_microseconds() {
     println!("resolve_ref {parsed:?}, resolve {:?}", start.elapsed() / 1000);
     assert!(parsed < Duration::from_millis(1), "{parsed:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_without_an_end_is_refused_at_the_limit() {
+    let (registry, tmp) = (Registry::start().await, tempfile::tempdir().expect("tmp"));
+    registry.state.lock().expect("state").endless = Some("/manifests/");
+    let pull = store(tmp.path()).pull("registry.example/web:1", options(&registry)).await;
+    let error = pull.expect_err("refused").to_string();
+    assert!(error.contains("exceeds 4194304 bytes"), "{error}");
+    assert_eq!(registry.count("/manifests/"), 1, "asking again would not help");
+}

@@ -35,6 +35,8 @@ pub struct State {
     pub basic: Option<String>,
     /// As `basic`, but traded for a bearer token.
     pub bearer: Option<String>,
+    /// Answer for this part of a path, such as `/manifests/`, with a body that does not end.
+    pub endless: Option<&'static str>,
     /// Milliseconds before each blob's first byte.
     pub blob_delay: u64,
     uploads: u64,
@@ -135,6 +137,11 @@ async fn answer(state: Arc<Mutex<State>>, host: String, request: Request<Incomin
     if let Some(at) = state.failures.iter().position(|(part, ..)| path.contains(part.as_str())) {
         let (_, status, text) = state.failures.remove(at);
         return Ok(reply(status, &[], text));
+    }
+    if state.endless.is_some_and(|part| path.contains(part)) {
+        let piece = Bytes::from(vec![b' '; 64 << 10]);
+        let parts = stream::repeat_with(move || Ok(Frame::data(piece.clone())));
+        return Ok(Response::new(BodyExt::boxed(StreamBody::new(parts))));
     }
     let encoded = |pair: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
     if path == "/token" {
