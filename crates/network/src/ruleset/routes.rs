@@ -101,7 +101,11 @@ pub fn set_of(field: &str, ranges: &[Range]) -> String {
     if matches!(ranges, [all] if *all == (0..=u32::MAX)) {
         return String::new();
     }
-    let text = |range: &Range| format!("{}-{}", Ipv4Addr::from_bits(*range.start()), Ipv4Addr::from_bits(*range.end()));
+    let text = |range: &Range| match (Ipv4Addr::from_bits(*range.start()), Ipv4Addr::from_bits(*range.end())) {
+        // Before 1.0.3, nft refuses a range of one address.
+        (first, last) if first == last => first.to_string(),
+        (first, last) => format!("{first}-{last}"),
+    };
     format!("ip {field} {{ {} }} ", ranges.iter().map(text).collect::<Vec<_>>().join(", "))
 }
 
@@ -139,7 +143,7 @@ mod tests {
         check(&[("0.0.0.0/0", Internet)], Internet, "");
         check(&[("0.0.0.0/1", Internet), ("128.0.0.0/1", Internet)], Internet, "");
         check(&[], Internet, "none");
-        check(&[("255.255.255.255/32", Internet)], Internet, "ip daddr { 255.255.255.255-255.255.255.255 } ");
+        check(&[("255.255.255.255/32", Internet)], Internet, "ip daddr { 255.255.255.255 } ");
     }
 
     #[test]
