@@ -194,14 +194,14 @@ impl VpcPlane {
         let doing = || format!("remove {}", eni.id);
         let public = self.public_route(eni);
         self.enis.remove(&eni.id);
-        // First of all nothing more passes.
-        self.set_elements(vec![(eni.address, vec![])], host)?;
+        // First of all nothing more passes. Where that fails, for the table does not load, the rest goes all the same.
+        let is_shut = self.set_elements(vec![(eni.address, vec![])], host);
+        self.debris.addresses.insert(eni.address);
+        self.debris.links.extend(self.route.link(&link_name(&eni.id)).doing(doing)?.map(|link| link.index));
         if let Some(public) = public {
             missing_is_fine(host.route.request(&[route::delete_route(public)])).doing(doing)?;
         }
-        self.debris.links.extend(self.route.link(&link_name(&eni.id)).doing(doing)?.map(|link| link.index));
-        self.debris.addresses.insert(eni.address);
-        Ok(())
+        is_shut
     }
 }
 

@@ -83,7 +83,10 @@ impl Plane {
             let links = plane.route.links().doing(|| format!("list the links of {}", plane.config.id))?;
             plane.debris.links =
                 links.into_iter().filter(|link| !known.contains(&link.name)).map(|link| link.index).collect();
-            plane.sync(&self.host)?;
+            if let Err(error) = plane.sync(&self.host) {
+                // The next configuration, which may be better, is tried again.
+                tracing::warn!(vpc = plane.config.id, %error, "cannot bring a VPC up to date");
+            }
         }
         self.remove_debris();
         self.sync_public_routes()
@@ -93,7 +96,8 @@ impl Plane {
         self.state.config.generation
     }
 
-    /// Makes the network as `config` says. The same generation may come again; an older one is refused.
+    /// Makes the network as `config` says. The same generation may come again; an older one is refused. Goes on after
+    /// a failure and returns the first.
     pub fn apply(&mut self, config: NetworkConfig) -> Result<(), NetworkError> {
         config.check()?;
         let current = self.state.config.generation;
@@ -116,20 +120,23 @@ impl Plane {
         self.ledger.set_state(&state)?;
         self.state = state;
 
+        // What is wrong with one VPC is not to keep the others as they were.
+        let mut failures = Failures::default();
         let gone: Vec<_> = self.vpcs.keys().filter(|id| !wanted.contains(id)).cloned().collect();
         for id in gone {
-            self.remove_vpc(&id)?;
+            failures.note(self.remove_vpc(&id));
         }
         for vpc in config.vpcs {
             match self.vpcs.get_mut(&vpc.id) {
                 Some(plane) => plane.config = vpc,
-                None => self.open_vpc(vpc)?,
+                None => failures.note(self.open_vpc(vpc)),
             }
         }
         for plane in self.vpcs.values_mut() {
-            plane.sync(&self.host)?;
+            failures.note(plane.sync(&self.host));
         }
-        self.sync_public_routes()
+        failures.note(self.sync_public_routes());
+        failures.first()
     }
 
     /// Sets the host up again if somebody undid it, or if Docker came after us and closed its firewall.
@@ -230,26 +237,35 @@ pub fn teardown(options: &NetworkOptions) -> Result<(), NetworkError> {
         tracing::warn!(%error, "cannot tell whether forwarding was on before");
         State::default()
     });
-    let mut first = Ok(());
-    let mut also = |result: Result<(), NetworkError>| {
-        if let Err(error) = result {
-            tracing::warn!(%error, "teardown goes on after a failure");
-            if first.is_ok() {
-                first = Err(error);
-            }
-        }
-    };
+    let mut failures = Failures::default();
     match mounted(&options.run_dir) {
-        Ok(ids) => ids.iter().for_each(|id| also(remove_namespace(&options.run_dir, id, &home))),
-        Err(error) => also(Err(error)),
+        Ok(ids) => ids.iter().for_each(|id| failures.note(remove_namespace(&options.run_dir, id, &home))),
+        Err(error) => failures.note(Err(error)),
     }
-    also(delete_uplinks(&options.tag));
-    also(host::take_down(&options.tag, state.forwarding_was_off));
-    also(ledger.destroy());
+    failures.note(delete_uplinks(&options.tag));
+    failures.note(host::take_down(&options.tag, state.forwarding_was_off));
+    failures.note(ledger.destroy());
     // Other things of the instance may still be in the run directory; what is empty goes.
     let _ = fs::remove_dir(options.run_dir.join("netns"));
     let _ = fs::remove_dir(&options.run_dir);
-    first
+    failures.first()
+}
+
+/// Failures of something that goes on after them: all are logged, the first is the result.
+#[derive(Debug, Default)]
+struct Failures(Option<NetworkError>);
+
+impl Failures {
+    fn note(&mut self, result: Result<(), NetworkError>) {
+        if let Err(error) = result {
+            tracing::warn!(%error, "going on after a failure");
+            self.0.get_or_insert(error);
+        }
+    }
+
+    fn first(self) -> Result<(), NetworkError> {
+        self.0.map_or(Ok(()), Err)
+    }
 }
 
 /// Whether the host has links or the table of `options`.

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::lab::*;
-use longshore_network::{Eni, Network, NetworkError, NetworkOptions, is_present, teardown};
+use longshore_network::{
+    Eni, Network, NetworkError, NetworkOptions, Peer, PortRange, Rule, SecurityGroup, Traffic, is_present, teardown,
+};
 
 #[test]
 fn a_crash_is_survived_and_its_debris_removed() {
@@ -75,6 +77,38 @@ fn a_damaged_ruleset_is_replaced() {
         let server = lab.task("v1", "10.0.1.11", &["sg-1"]).await;
         server.serve(80);
         allowed(client.connect(ip("10.0.1.11"), 80), "10.0.1.10");
+    });
+}
+
+#[test]
+fn a_vpc_whose_table_does_not_load_keeps_no_other_from_its_own() {
+    in_lab(async |lab| {
+        let open = |id: &str| vpc(id, vec![group("sg-1", &["80 from sg-1"])]);
+        // Ports that end before they begin: nft refuses them.
+        let ports = PortRange { first: 2, last: 1 };
+        let bad = Rule { traffic: Traffic::Tcp(ports), peer: Peer::Group("sg-1".into()) };
+        let shut = |id: &str| vpc(id, vec![SecurityGroup { ingress: vec![bad.clone()], ..group("sg-1", &[]) }]);
+        lab.network().apply(&config(1, vec![open("v1"), vpc("v2", vec![])])).await.unwrap();
+        let public = Eni { public_address: Some(ip("198.18.0.9")), ..eni("v1", "10.0.1.10", &["sg-1"]) };
+        let stays = lab.task_with("v1", public).await;
+        let refused = lab.network().apply(&config(2, vec![shut("v1"), open("v2"), open("v3")])).await;
+        assert!(matches!(refused, Err(NetworkError::Nft { .. })), "{refused:?}");
+        let late = Task { pid: lab.spawn(), eni: eni("v1", "10.0.1.12", &["sg-1"]) };
+        lab.network().attach("v1", &late.eni, late.pid).await.unwrap_err();
+        eventually(|| !late.run("ip", "-br link").contains("eth0"));
+
+        lab.crash().await;
+        for id in ["v2", "v3"] {
+            let client = lab.task(id, "10.0.1.10", &["sg-1"]).await;
+            let server = lab.task(id, "10.0.1.11", &["sg-1"]).await;
+            server.serve(80);
+            allowed(client.connect(ip("10.0.1.11"), 80), "10.0.1.10");
+        }
+        assert!(output("ip", "route").contains("198.18.0.9 "));
+        lab.network().apply(&config(3, vec![open("v1"), open("v2"), open("v3")])).await.unwrap();
+        let client = lab.task("v1", "10.0.1.11", &["sg-1"]).await;
+        stays.serve(80);
+        allowed(client.connect(ip("10.0.1.10"), 80), "10.0.1.11");
     });
 }
 
