@@ -89,6 +89,11 @@ impl Plane {
             }
         }
         self.remove_debris();
+        for plane in self.vpcs.values_mut() {
+            if let Err(error) = plane.forget_former_owners() {
+                tracing::warn!(vpc = plane.config.id, %error, "cannot forget connections of former interfaces");
+            }
+        }
         self.sync_public_routes()
     }
 

@@ -119,13 +119,11 @@ impl VpcPlane {
     /// Addresses of the router, the link-local services, the load balancers: all on the loopback link, so that
     /// they answer on every interface.
     fn sync_addresses(&mut self) -> Result<(), NetlinkError> {
-        let config = &self.config;
-        let wanted: BTreeSet<Ipv4Addr> = [METADATA, RESOLVER]
-            .into_iter()
-            .chain(config.resolver())
-            .chain(config.subnets.iter().filter_map(Subnet::gateway))
-            .chain(config.local_addresses.iter().map(|local| local.address))
-            .collect();
+        let wanted = self.own_addresses();
+        if !wanted.is_disjoint(&self.debris.addresses) {
+            // A load balancer gets the address of a former interface, whose connections must not become its own.
+            self.remove_debris()?;
+        }
         let present: BTreeSet<Ipv4Addr> = self
             .route
             .addresses(LOOPBACK)?
@@ -135,7 +133,20 @@ impl VpcPlane {
             .collect();
         let add = wanted.difference(&present).map(|address| route::add_address(LOOPBACK, *address, 32, true));
         let delete = present.difference(&wanted).map(|address| route::delete_address(LOOPBACK, *address, 32));
-        self.route.request(&add.chain(delete).collect::<Vec<_>>())
+        self.route.request(&add.chain(delete).collect::<Vec<_>>())?;
+        self.debris.addresses.extend(present.difference(&wanted));
+        Ok(())
+    }
+
+    /// Addresses that processes answer at in the VPC's namespace.
+    fn own_addresses(&self) -> BTreeSet<Ipv4Addr> {
+        let config = &self.config;
+        [METADATA, RESOLVER]
+            .into_iter()
+            .chain(config.resolver())
+            .chain(config.subnets.iter().filter_map(Subnet::gateway))
+            .chain(config.local_addresses.iter().map(|local| local.address))
+            .collect()
     }
 
     /// Addresses of the VPC that nobody has lead nowhere, rather than to the internet.
@@ -249,7 +260,21 @@ impl VpcPlane {
     pub fn remove_debris(&mut self) -> Result<(), NetlinkError> {
         let Debris { links, addresses } = std::mem::take(&mut self.debris);
         delete_links(&mut self.route, &links)?;
-        if addresses.is_empty() { Ok(()) } else { forget_addresses(&mut self.filter, &addresses) }
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        forget_addresses(&mut self.filter, |address| addresses.contains(&address))
+    }
+
+    /// Forgets the connections of those addresses of the VPC that nobody has: their owners went while nobody managed
+    /// the network, or just before.
+    pub fn forget_former_owners(&mut self) -> Result<(), NetlinkError> {
+        let mut owned = self.own_addresses();
+        owned.extend(self.enis.values().map(|eni| eni.address));
+        let cidrs = &self.config.cidrs;
+        forget_addresses(&mut self.filter, |address| {
+            !owned.contains(&address) && cidrs.iter().any(|cidr| cidr.contains(address))
+        })
     }
 
     /// Routes of the host that lead to public addresses of this VPC: of interfaces, and of NAT gateways, for answers.

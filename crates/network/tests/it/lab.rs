@@ -279,11 +279,12 @@ pub fn allowed(result: io::Result<String>, source: &str) {
     assert_eq!(result.unwrap(), source);
 }
 
-/// Sends a datagram in one namespace; whether it arrived at the socket.
+/// Sends a datagram in one namespace; whether it arrived at the socket, which answers: from then on the flow is tracked as
+/// an established one.
 pub fn datagram_arrives(path: PathBuf, source: SocketAddr, receiver: &UdpSocket, to: SocketAddr) -> bool {
     let sent = open_in_namespace(&path, move || UdpSocket::bind(source)?.send_to(b"hello", to)).unwrap();
     receiver.set_read_timeout(Some(CONNECT_TIMEOUT)).unwrap();
-    sent.is_ok() && receiver.recv_from(&mut [0; 16]).is_ok()
+    sent.is_ok() && receiver.recv_from(&mut [0; 16]).is_ok_and(|(_, client)| receiver.send_to(b"yes", client).is_ok())
 }
 
 pub fn udp_in(path: PathBuf, address: SocketAddr) -> UdpSocket {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::lab::*;
 use longshore_network::{
-    Eni, Network, NetworkError, NetworkOptions, Peer, PortRange, Rule, SecurityGroup, Traffic, is_present, teardown,
+    Eni, LocalAddress, Network, NetworkError, NetworkOptions, Peer, PortRange, Rule, SecurityGroup, Traffic, Vpc,
+    is_present, open_in_namespace, teardown,
 };
 
 #[test]
@@ -27,14 +28,10 @@ fn a_crash_is_survived_and_its_debris_removed() {
         assert!(still_echoes(&mut stream));
         lab.kill(victim.pid);
         let path = lab.vpc_path("v1");
-        longshore_network::open_in_namespace(&path, || run("ip", "link add eunfinished type veth peer name other"))
-            .unwrap();
+        open_in_namespace(&path, || run("ip", "link add eunfinished type veth peer name other")).unwrap();
         run("ip", "route add 198.18.0.77/32 via 169.254.64.2 proto static");
         // The kernel takes a dead task's links away in its own time.
-        let link_gone = || {
-            longshore_network::open_in_namespace(&path, || output("ip", "-br link")).unwrap().matches("eeni").count()
-                == 0
-        };
+        let link_gone = || open_in_namespace(&path, || output("ip", "-br link")).unwrap().matches("eeni").count() == 0;
         for _ in 0..100 {
             if output("ip", "netns").is_empty() && link_gone() {
                 break;
@@ -53,7 +50,7 @@ fn a_crash_is_survived_and_its_debris_removed() {
             .collect();
         attached.sort();
         assert_eq!(attached, ["10.0.1.10", "10.0.1.11"]);
-        assert!(!longshore_network::open_in_namespace(&path, || output("ip", "link")).unwrap().contains("unfinished"));
+        assert!(!open_in_namespace(&path, || output("ip", "link")).unwrap().contains("unfinished"));
         let routes = output("ip", "route");
         assert!(routes.contains("198.18.0.9 ") && !routes.contains("198.18.0.77"), "{routes}");
         assert!(still_echoes(&mut stream));
@@ -72,7 +69,7 @@ fn a_damaged_ruleset_is_replaced() {
         lab.network().apply(&config(1, vec![vpc("v1", vec![group("sg-1", &["80 from sg-1"])])])).await.unwrap();
         let client = lab.task("v1", "10.0.1.10", &["sg-1"]).await;
         let path = lab.vpc_path("v1");
-        longshore_network::open_in_namespace(&path, || run("nft", "delete table ip longshore")).unwrap();
+        open_in_namespace(&path, || run("nft", "delete table ip longshore")).unwrap();
         // The next change of any member finds out.
         let server = lab.task("v1", "10.0.1.11", &["sg-1"]).await;
         server.serve(80);
@@ -137,6 +134,74 @@ fn detaching_is_repeatable_and_frees_address_and_connections() {
         lab.network().attach("v1", &new.eni, moved).await.unwrap();
         assert!(!new.run("ip", "-br link").contains("eth0"));
         assert_eq!(lab.network().attached().await.unwrap().len(), 2);
+    });
+}
+
+/// A flow from `client` to `address`, which a crash or a new configuration takes from its owner, does not reach the next.
+async fn not_inherited(lab: &mut Lab, client: &Task, address: &str) {
+    let (from, to) = (SocketAddr::from((client.eni.address, 1000)), SocketAddr::from((ip(address), 9)));
+    let next = lab.task_with("v1", Eni { id: "eni-next".into(), ..eni("v1", address, &["sg-shut"]) }).await;
+    let socket = udp_in(next.path(), to);
+    assert!(!datagram_arrives(client.path(), from, &socket, to), "{address}");
+    lab.network().detach("v1", "eni-next").await.unwrap();
+}
+
+#[test]
+fn addresses_that_were_lost_in_a_crash_keep_no_connections() {
+    in_lab(async |lab| {
+        let groups = vec![group("sg-open", &["udp 9 from 0.0.0.0/0"]), group("sg-shut", &[])];
+        lab.network().apply(&config(1, vec![vpc("v1", groups)])).await.unwrap();
+        let client = lab.task("v1", "10.0.1.10", &["sg-open"]).await;
+        let killed = lab.task("v1", "10.0.1.11", &["sg-open"]).await;
+        let half_detached = lab.task("v1", "10.0.1.12", &["sg-open"]).await;
+        let detached = lab.task("v1", "10.0.1.13", &["sg-open"]).await;
+        let from = SocketAddr::from((client.eni.address, 1000));
+        for task in [&killed, &half_detached, &detached] {
+            let to = SocketAddr::from((task.eni.address, 9));
+            assert!(datagram_arrives(client.path(), from, &udp_in(task.path(), to), to));
+        }
+        lab.stop();
+        let ledger = lab.options.run_dir.join("network/eni");
+        // One task ended with its link. The other two were being detached; of one the task had ended as well.
+        for task in [&half_detached, &detached] {
+            std::fs::remove_file(ledger.join(format!("{}.json", task.eni.id))).unwrap();
+        }
+        lab.kill(killed.pid);
+        lab.kill(detached.pid);
+        let path = lab.vpc_path("v1");
+        eventually(|| open_in_namespace(&path, || output("ip", "-br link")).unwrap().matches("eeni").count() == 2);
+        lab.reopen().await;
+        assert!(!half_detached.run("ip", "-br link").contains("eth0"));
+        for task in [&killed, &half_detached, &detached] {
+            not_inherited(lab, &client, &task.eni.address.to_string()).await;
+        }
+    });
+}
+
+#[test]
+fn the_address_of_a_load_balancer_that_went_keeps_no_connections() {
+    in_lab(async |lab| {
+        let groups = vec![group("sg-open", &["udp 9 from 0.0.0.0/0"]), group("sg-shut", &[])];
+        let local = |groups: &[&str]| LocalAddress {
+            address: ip("10.0.1.50"),
+            security_groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        };
+        let with = |local_addresses| vec![Vpc { local_addresses, ..vpc("v1", groups.clone()) }];
+        lab.network().apply(&config(1, with(vec![local(&["sg-open"])]))).await.unwrap();
+        let client = lab.task("v1", "10.0.1.10", &["sg-open"]).await;
+        let (from, to): (SocketAddr, SocketAddr) = ("10.0.1.10:1000".parse().unwrap(), "10.0.1.50:9".parse().unwrap());
+        let socket = udp_in(lab.vpc_path("v1"), to);
+        assert!(datagram_arrives(client.path(), from, &socket, to));
+        drop(socket);
+        lab.network().apply(&config(2, with(vec![]))).await.unwrap();
+        not_inherited(lab, &client, "10.0.1.50").await;
+
+        // And the other way round: a load balancer gets the address of a task.
+        let task = lab.task("v1", "10.0.1.50", &["sg-open"]).await;
+        assert!(datagram_arrives(client.path(), from, &udp_in(task.path(), to), to));
+        lab.network().detach("v1", &task.eni.id).await.unwrap();
+        lab.network().apply(&config(3, with(vec![local(&["sg-shut"])]))).await.unwrap();
+        assert!(!datagram_arrives(client.path(), from, &udp_in(lab.vpc_path("v1"), to), to));
     });
 }
 
