@@ -60,6 +60,7 @@ impl Plane {
             self.open_vpc(vpc)?;
         }
         self.remove_unknown_namespaces()?;
+        self.free_unknown_slots()?;
         for Attached { vpc, eni } in self.ledger.attached()? {
             let there = match self.vpcs.get_mut(&vpc) {
                 Some(plane) => {
@@ -204,6 +205,13 @@ impl Plane {
             }
         }
         Ok(())
+    }
+
+    /// Of VPCs whose removal a crash cut short.
+    fn free_unknown_slots(&mut self) -> Result<(), NetworkError> {
+        let before = self.state.slots.len();
+        self.state.slots.retain(|id, _| self.vpcs.contains_key(id));
+        if self.state.slots.len() == before { Ok(()) } else { self.ledger.set_state(&self.state) }
     }
 
     /// Routes of the host to public addresses: exactly those of attached interfaces.

@@ -221,6 +221,17 @@ fn a_removed_vpc_takes_its_interfaces_along_and_its_slot_is_used_again() {
         assert!(links.contains("lt-0") && links.contains("lt-1") && !links.contains("lt-2"), "{links}");
         lab.crash().await;
         lab.task("v3", "10.0.1.10", &["sg-1"]).await;
+
+        // The intent to remove v3 was written, and then came the end.
+        lab.stop();
+        let path = lab.options.run_dir.join("network/state.json");
+        let mut state: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        state["config"]["vpcs"].as_array_mut().unwrap().retain(|vpc| vpc["id"] != "v3");
+        std::fs::write(&path, state.to_string()).unwrap();
+        lab.reopen().await;
+        lab.network().apply(&config(4, vec![open("v2"), open("v4")])).await.unwrap();
+        let links = output("ip", "-br link");
+        assert!(links.contains("lt-0") && links.contains("lt-1") && !links.contains("lt-2"), "{links}");
     });
 }
 
