@@ -13,6 +13,7 @@ use longshore_network::{RESOLVER, tcp_listener_in, udp_socket_in};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let balancer = Balancer::start(&options.balancer).await?;
     let mut resolvers = Resolvers::new(&config.run_dir);
     let mut reports = balancer.reports();
-    let mut retry = tokio::time::interval(Duration::from_millis(250));
+    let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut shutdown = std::pin::pin!(process::asked_to_stop());
     loop {
         tokio::select! {
@@ -76,8 +77,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
                 let line = report_line(&reports.borrow_and_update());
                 link.broadcast(REPORT_SLOT, &line);
             }
-            // A VPC's namespace is made by the agent, which may be slower than the names.
-            _ = retry.tick(), if resolvers.are_missing() => resolvers.start_missing(),
+            _ = tick.tick() => resolvers.follow_namespaces(),
         }
     }
     Ok(())
@@ -86,8 +86,30 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 struct Resolvers {
     run_dir: PathBuf,
     config: ResolverConfig,
-    running: HashMap<String, (watch::Sender<Arc<DnsConfig>>, JoinHandle<std::io::Result<()>>)>,
+    /// By VPC id.
+    running: HashMap<String, Running>,
     upstreams: Vec<SocketAddr>,
+}
+
+/// A resolver at work. Ends when dropped.
+struct Running {
+    names: watch::Sender<Arc<DnsConfig>>,
+    task: JoinHandle<std::io::Result<()>>,
+    /// Of the namespace that its sockets are in.
+    identity: Option<Identity>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Device and inode of a namespace: its file may be made anew for another one.
+type Identity = (u64, u64);
+
+fn identity_of(namespace: &Path) -> Option<Identity> {
+    std::fs::metadata(namespace).ok().map(|file| (file.dev(), file.ino()))
 }
 
 impl Resolvers {
@@ -114,32 +136,33 @@ impl Resolvers {
         {
             tracing::warn!(%error, "the names could not be kept for a restart");
         }
-        self.running.retain(|vpc, (sender, task)| match config.vpcs.get(vpc) {
-            Some(names) if !task.is_finished() => {
-                sender.send_replace(Arc::new(names.clone()));
+        self.running.retain(|vpc, running| match config.vpcs.get(vpc) {
+            Some(names) => {
+                running.names.send_replace(Arc::new(names.clone()));
                 true
             }
-            _ => {
-                task.abort();
-                false
-            }
+            None => false,
         });
         self.config = config;
-        self.start_missing();
+        self.follow_namespaces();
     }
 
-    fn are_missing(&self) -> bool {
-        self.running.len() < self.config.vpcs.len()
-    }
-
-    fn start_missing(&mut self) {
+    /// Makes every VPC's resolver answer in the VPC's namespace. The agent makes that, perhaps later than the names come,
+    /// and perhaps anew while its resolver is at work.
+    fn follow_namespaces(&mut self) {
+        self.running.retain(|vpc, running| {
+            !running.task.is_finished() && running.identity == identity_of(&path_of(&self.run_dir, vpc))
+        });
         for (vpc, names) in &self.config.vpcs {
             if self.running.contains_key(vpc) {
                 continue;
             }
             let Some(block) = names.vpc_blocks.first() else { continue };
             let own = Ipv4Addr::from(u32::from(block.address) + 2);
-            match sockets(&path_of(&self.run_dir, vpc), own) {
+            let namespace = path_of(&self.run_dir, vpc);
+            // Before the sockets are opened: they are of this namespace or a later one.
+            let identity = identity_of(&namespace);
+            match sockets(&namespace, own) {
                 Ok(sockets) => {
                     let (sender, receiver) = watch::channel(Arc::new(names.clone()));
                     let task = tokio::spawn(longshore_dns::run(
@@ -148,7 +171,7 @@ impl Resolvers {
                         self.upstreams.clone(),
                         std::future::pending(),
                     ));
-                    self.running.insert(vpc.clone(), (sender, task));
+                    self.running.insert(vpc.clone(), Running { names: sender, task, identity });
                 }
                 Err(error) => tracing::debug!(%error, vpc, "a resolver cannot listen yet"),
             }
@@ -171,4 +194,82 @@ fn upstreams() -> Vec<SocketAddr> {
     let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver")?.trim().parse().ok());
     servers.map(|address: std::net::IpAddr| SocketAddr::new(address, 53)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_dns::Block;
+    use std::io::ErrorKind;
+    use std::process::{Child, Command};
+
+    /// A namespace without links, in which any address can be bound; gone when dropped.
+    struct Place(Child);
+
+    impl Place {
+        fn make() -> Place {
+            let script = "echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind; exec sleep 60";
+            Place(Command::new("unshare").args(["--net", "sh", "-c", script]).spawn().unwrap())
+        }
+
+        fn path(&self) -> PathBuf {
+            PathBuf::from(format!("/proc/{}/ns/net", self.0.id()))
+        }
+
+        fn is_ready(&self) -> bool {
+            let read = || std::fs::read_to_string("/proc/sys/net/ipv4/ip_nonlocal_bind").unwrap();
+            identity_of(&self.path()) != identity_of(Path::new("/proc/self/ns/net"))
+                && longshore_network::open_in_namespace(&self.path(), read).unwrap().trim() == "1"
+        }
+
+        /// Whether somebody has the resolver's address.
+        fn is_served(&self) -> bool {
+            match udp_socket_in(&self.path(), "10.0.0.2:53".parse().unwrap()) {
+                Ok(_) => false,
+                Err(longshore_network::NamespaceError::Socket { error, .. }) => error.kind() == ErrorKind::AddrInUse,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    async fn eventually(condition: impl Fn() -> bool) {
+        for _ in 0..500 {
+            if condition() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("still not so after 5 s");
+    }
+
+    #[tokio::test]
+    async fn a_resolver_follows_its_vpc_into_a_new_namespace() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let path = path_of(run_dir.path(), "vpc-1");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let (old, new) = (Place::make(), Place::make());
+        eventually(|| old.is_ready() && new.is_ready()).await;
+        let block = Block { address: Ipv4Addr::new(10, 0, 0, 0), prefix: 16 };
+        let names = DnsConfig { vpc_blocks: vec![block], ..DnsConfig::default() };
+        let config = ResolverConfig { generation: 1, vpcs: BTreeMap::from([("vpc-1".to_owned(), names)]) };
+        let mut resolvers = Resolvers::new(run_dir.path());
+        resolvers.apply(config);
+        assert!(resolvers.running.is_empty(), "there is no namespace yet");
+
+        for (place, former) in [(&old, None), (&new, Some(&old))] {
+            let _ = std::fs::remove_file(&path);
+            std::os::unix::fs::symlink(place.path(), &path).unwrap();
+            resolvers.follow_namespaces();
+            eventually(|| place.is_served() && former.is_none_or(|former| !former.is_served())).await;
+        }
+        resolvers.apply(ResolverConfig { generation: 2, vpcs: BTreeMap::new() });
+        eventually(|| !new.is_served()).await;
+    }
 }
