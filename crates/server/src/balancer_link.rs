@@ -88,7 +88,7 @@ async fn serve(server: &Server, stream: UnixStream, generations: &Generations) -
         let generation = sent.as_ref().map_or(0, |old| old.generation);
         config.generation = generation;
         if sent.as_ref() != Some(&config) {
-            provide_keys(server, &state)?;
+            provide_keys(server, state)?;
             config.generation = generations.next();
             let mut line = serde_json::to_vec(&serde_json::json!({ "config": &config }))?;
             line.push(b'\n');

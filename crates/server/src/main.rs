@@ -3,6 +3,8 @@
 //! `longshore task` comes first and alone: a supervisor is single-threaded and small, and none of what follows may run
 //! before it.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod agent;
 mod agent_link;
 mod balancer;
