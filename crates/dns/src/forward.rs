@@ -8,7 +8,7 @@ use std::time::Duration;
 use hickory_proto::op::{Edns, Message, MessageType, ResponseCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use crate::answer::{failure, response};
@@ -26,13 +26,13 @@ const IN_FLIGHT_OF_CLIENT_MAX: usize = 64;
 /// The way to the upstream servers.
 #[derive(Debug)]
 pub struct Forwarder {
-    upstreams: Vec<SocketAddr>,
+    upstreams: watch::Receiver<Vec<SocketAddr>>,
     permits: Semaphore,
     shares: Arc<Shares>,
 }
 
 impl Forwarder {
-    pub fn new(upstreams: Vec<SocketAddr>) -> Forwarder {
+    pub fn new(upstreams: watch::Receiver<Vec<SocketAddr>>) -> Forwarder {
         Forwarder { upstreams, permits: Semaphore::new(IN_FLIGHT_MAX), shares: Shares::new(IN_FLIGHT_OF_CLIENT_MAX) }
     }
 
@@ -44,7 +44,8 @@ impl Forwarder {
             return failure(query, ResponseCode::ServFail);
         };
         let mut unhelpful = None;
-        for upstream in self.upstreams.iter().cycle().take(TRIES) {
+        let upstreams = self.upstreams.borrow().clone();
+        for upstream in upstreams.iter().cycle().take(TRIES) {
             match timeout(TRY_TIMEOUT, exchange(*upstream, query)).await {
                 Ok(Ok(reply)) if is_final(reply.metadata.response_code) => {
                     return relay(query, reply);

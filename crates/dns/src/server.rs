@@ -39,12 +39,13 @@ pub struct Sockets {
     pub tcp: Vec<std::net::TcpListener>,
 }
 
-/// Answers questions of one VPC until `shutdown` completes. Follows `config`, ignoring older generations, and keeps
-/// the last one when its sender is gone. Fails only when a socket cannot be used at all.
+/// Answers questions of one VPC until `shutdown` completes. Follows `config`, ignoring older generations, and
+/// `upstreams`, the servers that know the other names; keeps the last of each when its sender is gone. Fails only when a
+/// socket cannot be used at all.
 pub async fn run(
     mut config: watch::Receiver<Arc<DnsConfig>>,
     sockets: Sockets,
-    upstreams: Vec<SocketAddr>,
+    upstreams: watch::Receiver<Vec<SocketAddr>>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let resolver = Arc::new(Resolver {

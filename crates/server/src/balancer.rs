@@ -12,7 +12,7 @@ use longshore_network::namespace::path_of;
 use longshore_network::{RESOLVER, tcp_listener_in, udp_socket_in};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -48,7 +48,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     options.balancer.trusted_certificates = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let mut link = Link::listen(&options.socket)?;
     let balancer = Balancer::start(&options.balancer).await?;
-    let mut resolvers = Resolvers::new(&config.run_dir);
+    let mut resolvers = Resolvers::new(&config.run_dir, Path::new("/etc/resolv.conf"));
     let mut reports = balancer.reports();
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut shutdown = std::pin::pin!(process::asked_to_stop());
@@ -77,7 +77,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
                 let line = report_line(&reports.borrow_and_update());
                 link.broadcast(REPORT_SLOT, &line);
             }
-            _ = tick.tick() => resolvers.follow_namespaces(),
+            _ = tick.tick() => {
+                resolvers.follow_host();
+                resolvers.follow_namespaces();
+            }
         }
     }
     Ok(())
@@ -88,7 +91,9 @@ struct Resolvers {
     config: ResolverConfig,
     /// By VPC id.
     running: HashMap<String, Running>,
-    upstreams: Vec<SocketAddr>,
+    /// The file that names the host's name servers.
+    resolv_conf: PathBuf,
+    upstreams: watch::Sender<Vec<SocketAddr>>,
 }
 
 /// A resolver at work. Ends when dropped.
@@ -113,10 +118,18 @@ fn identity_of(namespace: &Path) -> Option<Identity> {
 }
 
 impl Resolvers {
-    fn new(run_dir: &Path) -> Self {
+    fn new(run_dir: &Path, resolv_conf: &Path) -> Self {
         let file = std::fs::read(run_dir.join("dns.json")).ok();
         let config = file.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Self { run_dir: run_dir.to_owned(), config, running: HashMap::new(), upstreams: upstreams() }
+        let resolvers = Self {
+            run_dir: run_dir.to_owned(),
+            config,
+            running: HashMap::new(),
+            resolv_conf: resolv_conf.to_owned(),
+            upstreams: watch::Sender::default(),
+        };
+        resolvers.follow_host();
+        resolvers
     }
 
     /// What a control plane hears first: later names must be of a later generation.
@@ -147,6 +160,14 @@ impl Resolvers {
         self.follow_namespaces();
     }
 
+    /// Asks the host's name servers as they are now: this process outlives many a change of network.
+    fn follow_host(&self) {
+        // One that cannot be read is being replaced: the next look finds it.
+        if let Ok(text) = std::fs::read_to_string(&self.resolv_conf) {
+            self.upstreams.send_replace(name_servers(&text));
+        }
+    }
+
     /// Makes every VPC's resolver answer in the VPC's namespace. The agent makes that, perhaps later than the names come,
     /// and perhaps anew while its resolver is at work.
     fn follow_namespaces(&mut self) {
@@ -168,7 +189,7 @@ impl Resolvers {
                     let task = tokio::spawn(longshore_dns::run(
                         receiver,
                         sockets,
-                        self.upstreams.clone(),
+                        self.upstreams.subscribe(),
                         std::future::pending(),
                     ));
                     self.running.insert(vpc.clone(), Running { names: sender, task, identity });
@@ -189,11 +210,15 @@ fn sockets(namespace: &Path, own: Ipv4Addr) -> Result<Sockets, longshore_network
     Ok(sockets)
 }
 
-/// The host's own resolvers.
-fn upstreams() -> Vec<SocketAddr> {
-    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver")?.trim().parse().ok());
-    servers.map(|address: std::net::IpAddr| SocketAddr::new(address, 53)).collect()
+/// The name servers of a `resolv.conf`, in order.
+fn name_servers(text: &str) -> Vec<SocketAddr> {
+    let server = |line: &str| {
+        let mut words = line.split(['#', ';']).next()?.split_whitespace();
+        words.next().filter(|keyword| *keyword == "nameserver")?;
+        let address: IpAddr = words.next()?.split('%').next()?.parse().ok()?;
+        Some(SocketAddr::new(address, 53))
+    };
+    text.lines().filter_map(server).collect()
 }
 
 #[cfg(test)]
@@ -249,6 +274,30 @@ mod tests {
         panic!("still not so after 5 s");
     }
 
+    #[test]
+    fn name_servers_are_read_past_comments_and_zones() {
+        let text = "# nameserver 10.0.0.1\nnameserver 192.0.2.1 # ours\n nameserver\t192.0.2.2;theirs\nnameservers 10.0.0.2\n\
+                    search example.com\nnameserver fe80::1%eth0\nnameserver here\nnameserver\nnameserver 192.0.2.3";
+        let found: Vec<_> = name_servers(text).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["192.0.2.1:53", "192.0.2.2:53", "[fe80::1]:53", "192.0.2.3:53"]);
+    }
+
+    #[test]
+    fn the_name_servers_of_the_host_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("resolv.conf");
+        let resolvers = Resolvers::new(folder.path(), &file);
+        let upstreams = resolvers.upstreams.subscribe();
+        for server in ["192.0.2.1", "192.0.2.2"] {
+            std::fs::write(&file, format!("nameserver {server}\n")).unwrap();
+            resolvers.follow_host();
+            assert_eq!(*upstreams.borrow(), [SocketAddr::new(server.parse().unwrap(), 53)]);
+        }
+        std::fs::remove_file(&file).unwrap();
+        resolvers.follow_host();
+        assert_eq!(upstreams.borrow().len(), 1, "those it had");
+    }
+
     #[tokio::test]
     async fn a_resolver_follows_its_vpc_into_a_new_namespace() {
         let run_dir = tempfile::tempdir().unwrap();
@@ -259,7 +308,7 @@ mod tests {
         let block = Block { address: Ipv4Addr::new(10, 0, 0, 0), prefix: 16 };
         let names = DnsConfig { vpc_blocks: vec![block], ..DnsConfig::default() };
         let config = ResolverConfig { generation: 1, vpcs: BTreeMap::from([("vpc-1".to_owned(), names)]) };
-        let mut resolvers = Resolvers::new(run_dir.path());
+        let mut resolvers = Resolvers::new(run_dir.path(), Path::new("/none"));
         resolvers.apply(config);
         assert!(resolvers.running.is_empty(), "there is no namespace yet");
 

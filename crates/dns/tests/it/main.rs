@@ -29,6 +29,7 @@ enum Upstream {
 struct Lab {
     address: SocketAddr,
     config: watch::Sender<Arc<DnsConfig>>,
+    upstreams: watch::Sender<Vec<SocketAddr>>,
     _shutdown: oneshot::Sender<()>,
 }
 
@@ -54,12 +55,13 @@ async fn lab(upstreams: &[Upstream]) -> Lab {
         addresses.push(start(*upstream).await);
     }
     let (config, receiver) = watch::channel(config(5, &[("web.elb.example", &["10.0.1.4", "10.0.2.4"])]));
+    let (upstreams, servers) = watch::channel(addresses);
     let (shutdown, stopped) = oneshot::channel::<()>();
     tokio::spawn(async move {
         let stopped = async move { drop(stopped.await) };
-        run(receiver, Sockets { udp: vec![udp], tcp: vec![tcp] }, addresses, stopped).await.unwrap();
+        run(receiver, Sockets { udp: vec![udp], tcp: vec![tcp] }, servers, stopped).await.unwrap();
     });
-    Lab { address, config, _shutdown: shutdown }
+    Lab { address, config, upstreams, _shutdown: shutdown }
 }
 
 /// A UDP and a TCP socket on one port; a port that is free for the one may be taken for the other.
@@ -225,6 +227,15 @@ async fn the_rest_is_forwarded_past_servers_that_fail() {
         assert_eq!(addresses(&answer), ["192.0.2.1"]);
         assert!(answer.metadata.recursion_available && !answer.metadata.authoritative);
     }
+}
+
+#[tokio::test]
+async fn other_servers_are_asked_as_soon_as_they_are_given() {
+    let lab = lab(&[Upstream::Fails]).await;
+    let www = query("www.example.com.");
+    assert_eq!(ask(&lab, &www).await.metadata.response_code, ResponseCode::ServFail);
+    lab.upstreams.send_replace(vec![start(Upstream::Answers(1)).await]);
+    assert_eq!(addresses(&ask(&lab, &www).await), ["192.0.2.1"]);
 }
 
 #[tokio::test]
