@@ -16,6 +16,7 @@ use longshore_store::Snapshot;
 use longshore_store::tables::*;
 use longshore_types::ec2::{RulePeer, SecurityGroupRule};
 use longshore_types::elbv2::{self, Action, ClaimFormat, Condition, OnUnauthenticated, TargetHealth, TargetState};
+use longshore_types::id::VpcId;
 use longshore_types::sealed::Sealed;
 use longshore_types::{Scope, Timestamp};
 use serde::Deserialize;
@@ -218,7 +219,7 @@ fn configuration(state: &Snapshot, places: Places<'_>) -> lb::Config {
     }
 }
 
-/// Load balancers resolve to their private addresses inside their VPC; so do the names that EC2 gives to addresses.
+/// The names of every VPC that has a resolver: of load balancers, and those that EC2 gives to addresses.
 fn resolvers(state: &Snapshot, networks: &Networks) -> ResolverConfig {
     let mut vpcs = BTreeMap::new();
     for (scope, network) in networks.iter() {
@@ -228,16 +229,10 @@ fn resolvers(state: &Snapshot, networks: &Networks) -> ResolverConfig {
         }
         let domain = longshore_types::ec2::private_dns_name(vpc.cidr.address(), &scope.region);
         let domain = domain.split_once('.').map_or("", |(_, domain)| domain).to_owned();
-        let balancers = state.load_balancers().prefix(scope).filter(|lb| lb.vpc == network.id);
-        let hosts = balancers.map(|lb| {
-            let host =
-                longshore_dns::Host { addresses: lb.nodes.iter().map(|node| node.address).collect(), ttl_seconds: 60 };
-            (lb.dns_name.to_lowercase(), host)
-        });
         let config = DnsConfig {
             generation: 0,
             zones: vec![],
-            hosts: hosts.collect(),
+            hosts: hosts(state, scope, &network.id),
             private_domain: domain,
             vpc_blocks: vpc
                 .cidrs()
@@ -247,6 +242,17 @@ fn resolvers(state: &Snapshot, networks: &Networks) -> ResolverConfig {
         vpcs.insert(network.id.to_string(), config);
     }
     ResolverConfig { generation: 0, vpcs }
+}
+
+/// The names of load balancers: private addresses inside their VPC, no address in the instance's others. Those are told too,
+/// for what a resolver does not know it asks of the world.
+fn hosts(state: &Snapshot, scope: &Scope, vpc: &VpcId) -> BTreeMap<String, longshore_dns::Host> {
+    let host = |((owner, _), lb): ((Scope, String), Arc<elbv2::LoadBalancer>)| {
+        let is_here = owner == *scope && lb.vpc == *vpc;
+        let addresses = lb.nodes.iter().filter(|_| is_here).map(|node| node.address).collect();
+        (lb.dns_name.to_lowercase(), longshore_dns::Host { addresses, ttl_seconds: 60 })
+    };
+    state.load_balancers().all().entries().map(host).collect()
 }
 
 fn load_balancer(state: &Snapshot, scope: &Scope, row: &elbv2::LoadBalancer, places: Places<'_>) -> lb::LoadBalancer {
@@ -566,8 +572,60 @@ fn target_group(state: &Snapshot, scope: &Scope, row: &elbv2::TargetGroup) -> lb
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use longshore_api::elbv2::ssl_policies;
     use longshore_balancer::tls::policy;
+    use longshore_store::Store;
+    use longshore_store::engine::MemoryEngine;
+    use longshore_types::Tags;
+    use std::net::Ipv4Addr;
+
+    fn load_balancer(name: &str, vpc: &str, address: Ipv4Addr) -> elbv2::LoadBalancer {
+        elbv2::LoadBalancer {
+            arn: name.to_owned(),
+            name: name.to_owned(),
+            dns_name: format!("{name}.us-east-1.elb.amazonaws.com"),
+            hosted_zone_id: String::new(),
+            internet_facing: true,
+            vpc: vpc.into(),
+            security_groups: vec![],
+            nodes: vec![elbv2::LoadBalancerNode {
+                zone: "us-east-1a".into(),
+                subnet: "subnet-1".into(),
+                eni: "eni-1".into(),
+                address,
+            }],
+            host_address: None,
+            state: elbv2::LoadBalancerState::Active,
+            attributes: BTreeMap::new(),
+            created_at: Timestamp(0),
+            tags: Tags::default(),
+        }
+    }
+
+    #[test]
+    fn a_load_balancer_of_another_vpc_is_known_and_has_no_address() {
+        let store = Store::with_engine(MemoryEngine::default(), schema()).unwrap();
+        let (here, there) = (Scope::new("123456789012", "us-east-1"), Scope::new("210987654321", "us-east-1"));
+        let rows = [(&here, "Web", "vpc-1"), (&here, "other", "vpc-2"), (&there, "theirs", "vpc-1")];
+        let address = Ipv4Addr::new(10, 0, 0, 4);
+        let rows = rows.map(|(scope, name, vpc)| (scope.clone(), load_balancer(name, vpc, address)));
+        let stored = store.write_blocking(move |tx| {
+            for (scope, row) in rows {
+                tx.load_balancers().put((scope, row.arn.clone()), row);
+            }
+            Ok::<_, ()>(())
+        });
+        stored.unwrap().unwrap();
+        let hosts = hosts(&store.snapshot(), &here, &"vpc-1".into());
+        let found: Vec<_> = hosts.iter().map(|(name, host)| (name.as_str(), host.addresses.as_slice())).collect();
+        let expected = [
+            ("other.us-east-1.elb.amazonaws.com", &[][..]),
+            ("theirs.us-east-1.elb.amazonaws.com", &[]),
+            ("web.us-east-1.elb.amazonaws.com", &[address]),
+        ];
+        assert_eq!(found, expected);
+    }
 
     /// The API and the data plane know nothing of each other: each has its own list.
     #[test]
