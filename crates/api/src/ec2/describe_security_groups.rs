@@ -103,8 +103,14 @@ pub fn describe_security_groups(
         max_results: input.max_results,
         next_token: input.next_token.as_deref(),
     };
-    let groups = groups.map(|group| view(&cx.scope, &group));
-    let (security_groups, next_token) = listing.page(groups, |group| &group.group_id, FILTERS)?;
+    let groups = groups.map(|group| {
+        let mut view = view(&cx.scope, &group);
+        name_peers(state, &cx.scope, &mut view);
+        view
+    });
+    let (mut security_groups, next_token) = listing.page(groups, |group| &group.group_id, FILTERS)?;
+    // Filters know the peers' names; of a VPC's groups only their ids are sent.
+    security_groups.iter_mut().flatten().flat_map(peers).for_each(|peer| peer.group_name = None);
     error::finish(input.dry_run, DescribeSecurityGroupsOutput { next_token, security_groups })
 }
 
@@ -126,11 +132,24 @@ fn view(scope: &Scope, group: &longshore_types::ec2::SecurityGroup) -> Group {
     }
 }
 
+fn name_peers(state: &Snapshot, scope: &Scope, group: &mut Group) {
+    for peer in peers(group) {
+        let id = SecurityGroupId::from(peer.group_id.as_deref().unwrap_or_default());
+        peer.group_name = state.security_groups().get(&(scope.clone(), id)).map(|group| group.name.clone());
+    }
+}
+
+/// The groups that a group's permissions name.
+fn peers(group: &mut Group) -> impl Iterator<Item = &mut UserIdGroupPair> {
+    let permissions = [&mut group.ip_permissions, &mut group.ip_permissions_egress].into_iter().flatten().flatten();
+    permissions.flat_map(|permission| permission.user_id_group_pairs.iter_mut().flatten())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ec2::create_security_group::create_security_group;
-    use crate::ec2::security_group_rules::authorize_security_group_ingress;
+    use crate::ec2::security_group_rules::{authorize_security_group_egress, authorize_security_group_ingress};
     use crate::ec2::testing::{default_vpc, filter, read, refusal, write};
     use crate::testing::Fixture;
 
@@ -197,6 +216,40 @@ mod tests {
             let input = DescribeSecurityGroupsInput { filters: filter(name, value), ..Default::default() };
             assert_eq!(names(&fixture, input), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn groups_are_found_by_the_names_of_their_peers_which_are_not_sent() {
+        let fixture = Fixture::new();
+        let create = |name: &str| {
+            let (group_name, description) = (name.to_owned(), "a".to_owned());
+            let input = CreateSecurityGroupInput { group_name, description, ..Default::default() };
+            write(&fixture, create_security_group, input).expect("a group").group_id.expect("an id")
+        };
+        let (web, db) = (create("web"), create("db"));
+        let peer = UserIdGroupPair { group_id: Some(web), ..Default::default() };
+        let permission = IpPermission {
+            ip_protocol: Some("-1".to_owned()),
+            user_id_group_pairs: Some(vec![peer]),
+            ..Default::default()
+        };
+        let ip_permissions = Some(vec![permission]);
+        let ingress = AuthorizeSecurityGroupIngressInput {
+            group_id: Some(db.clone()),
+            ip_permissions: ip_permissions.clone(),
+            ..Default::default()
+        };
+        write(&fixture, authorize_security_group_ingress, ingress).expect("a rule");
+        let by_peer = |name: &str| DescribeSecurityGroupsInput { filters: filter(name, "web"), ..Default::default() };
+        assert_eq!(names(&fixture, by_peer("ip-permission.group-name")), ["db"]);
+        assert!(names(&fixture, by_peer("egress.ip-permission.group-name")).is_empty());
+        let egress = AuthorizeSecurityGroupEgressInput { group_id: db, ip_permissions, ..Default::default() };
+        write(&fixture, authorize_security_group_egress, egress).expect("a rule");
+        assert_eq!(names(&fixture, by_peer("egress.ip-permission.group-name")), ["db"]);
+
+        let output = read(&fixture, describe_security_groups, by_peer("ip-permission.group-name")).expect("a list");
+        let mut group = output.security_groups.expect("groups").remove(0);
+        assert!(peers(&mut group).all(|peer| peer.group_id.is_some() && peer.group_name.is_none()));
     }
 
     #[test]
