@@ -15,6 +15,9 @@ use longshore_types::id::{AllocationId, EniId};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+/// How many an account may have in a region: AWS's default.
+pub const MAX: usize = 5;
+
 pub fn find(state: &Snapshot, cx: &Cx, id: &str) -> Result<Arc<ElasticAddress>, AwsError> {
     let key = (cx.scope.clone(), AllocationId::from(id));
     state.elastic_addresses().get(&key).ok_or_else(|| Kind::Allocation.not_found(&[id]))
@@ -60,6 +63,9 @@ pub fn allocate_address(tx: &mut Tx, cx: &Cx, input: AllocateAddressInput) -> Re
     }
     check_border(cx, input.network_border_group.as_deref())?;
     let tags = tags::from_specifications(input.tag_specifications.as_deref(), "elastic-ip")?;
+    if tx.elastic_addresses().prefix(&cx.scope).count() >= MAX {
+        return Err(error::address_limit());
+    }
     let address = network::free_public_address(tx, cx).ok_or(NoAddress::PublicPool)?;
     let row = ElasticAddress { allocation: AllocationId(cx.ids().ec2("eipalloc")), address, association: None, tags };
     tx.elastic_addresses().put((cx.scope.clone(), row.allocation.clone()), row.clone());
@@ -291,6 +297,17 @@ mod tests {
         write(&fixture, release_address, release.clone()).expect("nothing has it");
         let gone = format!("InvalidAllocationID.NotFound: The allocation ID '{id}' does not exist");
         assert_eq!(refusal(write(&fixture, release_address, release)), gone);
+    }
+
+    #[test]
+    fn an_account_has_so_many_addresses_in_a_region_and_no_more() {
+        let fixture = Fixture::new();
+        let ids: Vec<_> = (0..MAX).map(|_| allocate(&fixture).0).collect();
+        let limit = "AddressLimitExceeded: The maximum number of addresses has been reached.";
+        assert_eq!(refusal(write(&fixture, allocate_address, AllocateAddressInput::default())), limit);
+        let release = ReleaseAddressInput { allocation_id: ids.first().cloned(), ..Default::default() };
+        write(&fixture, release_address, release).expect("nothing has it");
+        allocate(&fixture);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! DescribeAccountAttributes.
 
+use super::addresses;
 use super::error;
 use super::list::choice;
 use super::view::some;
@@ -20,10 +21,10 @@ pub fn describe_account_attributes(
         ("supported-platforms", "VPC".to_owned()),
         ("default-vpc", default_vpc.map_or_else(|| "none".to_owned(), |vpc| vpc.id.to_string())),
         ("vpc-max-security-groups-per-interface", "16".to_owned()),
-        // No instances and no allocated addresses: those operations are not served.
+        // There are no instances: those operations are not served.
         ("max-instances", "0".to_owned()),
-        ("max-elastic-ips", "0".to_owned()),
-        ("vpc-max-elastic-ips", "0".to_owned()),
+        ("max-elastic-ips", addresses::MAX.to_string()),
+        ("vpc-max-elastic-ips", addresses::MAX.to_string()),
     ];
     let names = input.attribute_names.as_deref();
     if let Some(unknown) = names.into_iter().flatten().find(|name| !all.iter().any(|(known, _)| known == name)) {
@@ -45,14 +46,20 @@ mod tests {
     use crate::testing::Fixture;
 
     #[test]
-    fn the_default_vpc_is_told() {
+    fn attributes_are_told_by_name() {
         let fixture = Fixture::new();
         let input =
             |name: &str| DescribeAccountAttributesInput { attribute_names: Some(vec![name.to_owned()]), dry_run: None };
-        let output = read(&fixture, describe_account_attributes, input("default-vpc")).expect("an attribute");
-        let attribute = output.account_attributes.expect("a list").remove(0);
-        let value = attribute.attribute_values.expect("a list").remove(0).attribute_value;
-        assert_eq!(value, Some(default_vpc(&fixture)));
+        for (name, expected) in [
+            ("default-vpc", default_vpc(&fixture)),
+            ("max-elastic-ips", "5".to_owned()),
+            ("vpc-max-elastic-ips", "5".to_owned()),
+        ] {
+            let output = read(&fixture, describe_account_attributes, input(name)).expect("an attribute");
+            let attribute = output.account_attributes.expect("a list").remove(0);
+            let value = attribute.attribute_values.expect("a list").remove(0).attribute_value;
+            assert_eq!(value, Some(expected), "{name}");
+        }
         assert_eq!(
             refusal(read(&fixture, describe_account_attributes, input("colour"))),
             "InvalidParameterValue: Value (colour) for parameter attributeName is invalid. Unknown attribute."

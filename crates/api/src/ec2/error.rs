@@ -226,6 +226,11 @@ pub fn vpc_range(cidr: &str) -> AwsError {
     AwsError::new("InvalidVpc.Range", format!("The CIDR '{cidr}' is invalid."))
 }
 
+/// There are as many public addresses as there may be.
+pub fn address_limit() -> AwsError {
+    AwsError::new("AddressLimitExceeded", "The maximum number of addresses has been reached.")
+}
+
 impl From<NoAddress> for AwsError {
     fn from(error: NoAddress) -> Self {
         match error {
@@ -234,9 +239,7 @@ impl From<NoAddress> for AwsError {
                 "InsufficientFreeAddressesInSubnet",
                 "The specified subnet does not have enough free addresses to satisfy the request.",
             ),
-            NoAddress::PublicPool => {
-                AwsError::new("AddressLimitExceeded", "The maximum number of addresses has been reached.")
-            }
+            NoAddress::PublicPool => address_limit(),
         }
     }
 }
