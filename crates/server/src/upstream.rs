@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// <https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache.html>: at most once in 24 hours.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// As above where the upstream could not be looked at. A client that finds an image here need not wait for that each time.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(300);
 const BLOBS_AT_ONCE: usize = 3;
 /// An index of indexes of images.
 const DEPTH_MAX: usize = 3;
@@ -41,8 +43,8 @@ struct Inner {
     sources: Sources,
     /// Who copies now, by what a client asked for.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// When a tag was last compared with its upstream. Forgotten at the end of the process, which costs one more look.
-    looked_at: Mutex<HashMap<String, Timestamp>>,
+    /// Until when a tag need not be compared with its upstream. Forgotten at the end of the process, which costs one more look.
+    fresh_until: Mutex<HashMap<String, Timestamp>>,
 }
 
 impl Upstream {
@@ -116,8 +118,8 @@ impl Upstream {
         let is_fresh = match reference {
             Reference::Digest(_) => true,
             Reference::Tag(_) => {
-                let looked_at = self.inner.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-                looked_at.get(&asked).is_some_and(|at| now().since(*at) < LOOK_AGAIN_AFTER)
+                let fresh_until = self.inner.fresh_until.lock().unwrap_or_else(PoisonError::into_inner);
+                fresh_until.get(&asked).is_some_and(|until| now() < *until)
             }
         };
         if here.is_some() && is_fresh {
@@ -135,11 +137,18 @@ impl Upstream {
             }
             Ok::<_, String>(())
         };
-        copied.await.inspect_err(|error| {
+        let copied = copied.await.inspect_err(|error| {
             tracing::warn!(error, repository = name, %reference, upstream = rule.upstream_url, "an image could not be pulled through the cache");
-        })?;
-        self.inner.looked_at.lock().unwrap_or_else(PoisonError::into_inner).insert(asked, now());
-        Ok(())
+        });
+        let look_again_after = match copied {
+            Ok(()) => LOOK_AGAIN_AFTER,
+            Err(_) if here.is_some() => TRY_AGAIN_AFTER,
+            // What is not here may be there a moment later.
+            Err(_) => return copied,
+        };
+        let mut fresh_until = self.inner.fresh_until.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh_until.insert(asked, now() + look_again_after);
+        copied
     }
 
     fn digest_here(&self, scope: &Scope, name: &str, reference: &Reference) -> Option<String> {
@@ -248,4 +257,85 @@ async fn copy_blob(
         return Err(error);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_registry::memory::MemoryCatalogue;
+    use longshore_registry::{Limits, RepositoryName, Scope as RegistryScope};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const ACCOUNT: &str = "123456789012";
+    const REGION: &str = "eu-west-1";
+
+    /// A registry that ends every connection, its address, and how many there were.
+    fn broken_upstream() -> (String, Arc<AtomicUsize>) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&count);
+        // Ends with the test's process.
+        std::thread::spawn(move || {
+            listener.incoming().for_each(|_| {
+                counter.fetch_add(1, Ordering::SeqCst);
+            });
+        });
+        (address, count)
+    }
+
+    #[tokio::test]
+    async fn an_upstream_out_of_reach_is_not_asked_by_every_client_that_finds_an_image() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path().join("store.redb")).expect("a store");
+        let catalogue = Arc::new(MemoryCatalogue::new());
+        let registry = Registry::open(&dir.path().join("registry"), catalogue, Limits::default()).expect("a registry");
+        let (upstream_url, asked) = broken_upstream();
+        let scope = Scope::new(ACCOUNT, REGION);
+        let digest = Digest::of(b"an image");
+        let row = longshore_types::ecr::Image {
+            repository: "cache/app".to_owned(),
+            digest: digest.to_string(),
+            manifest_media_type: ManifestType::OciManifest.as_str().to_owned(),
+            artifact_media_type: None,
+            size_bytes: 1,
+            pushed_at: now(),
+            image_tags: ["here".to_owned()].into(),
+            children: vec![],
+            subject: None,
+            pulled_at: None,
+        };
+        let rule = PullThroughRule {
+            prefix: "cache".to_owned(),
+            upstream_url,
+            upstream_prefix: None,
+            upstream_registry: None,
+            credential_arn: None,
+            created_at: now(),
+            updated_at: now(),
+        };
+        let write = move |tx: &mut longshore_store::Tx| {
+            tx.pull_through_rules().put((scope.clone(), "cache".to_owned()), rule.clone());
+            tx.images().put((scope.clone(), "cache/app".to_owned(), digest.to_string()), row.clone());
+            Ok::<_, std::convert::Infallible>(())
+        };
+        store.write(write).await.expect("stored").expect("never refused");
+
+        let upstream = Upstream::new(store);
+        let name = RepositoryName::parse("cache/app").expect("valid");
+        let repository = RepositoryId { scope: RegistryScope::new(ACCOUNT, REGION).expect("valid"), name };
+        let pull = async |tag: &str| {
+            let reference = Reference::Tag(Tag::parse(tag).expect("valid"));
+            upstream.provide_image(&registry, &repository, &reference).await
+        };
+        pull("here").await.expect_err("out of reach");
+        let first = asked.load(Ordering::SeqCst);
+        assert!(first > 0);
+        pull("here").await.expect("served as it is");
+        assert_eq!(asked.load(Ordering::SeqCst), first);
+        // What is not here may be there a moment later.
+        pull("absent").await.expect_err("out of reach");
+        pull("absent").await.expect_err("out of reach");
+        assert!(asked.load(Ordering::SeqCst) >= first * 3);
+    }
 }
