@@ -270,7 +270,8 @@ fn settle(
         plan.notes.push(format!("(deployment {}) deployment completed.", primary.id));
     }
     plan.notes.push("has reached a steady state.".to_owned());
-    if service.zone_rebalancing && bounds.upper > bounds.desired {
+    let may_start = service.retry_at.is_none_or(|at| at <= now);
+    if service.zone_rebalancing && may_start && bounds.upper > bounds.desired {
         let zones = zones::counts(service, standings);
         let Some(zone) = zones::emptiest_of_uneven(&zones) else { return };
         let most = zones.values().max();

@@ -299,6 +299,19 @@ fn zones_are_made_even_one_task_at_a_time() {
     assert!(stopped(&last) == 1 && last.actions.iter().any(stop), "{:?}", last.actions);
 }
 
+#[test]
+fn zones_wait_for_the_back_off_too() {
+    let mut view = service(4, 100, 200);
+    view.zone_rebalancing = true;
+    view.zones = vec!["a".into(), "b".into()];
+    view.tasks = ["1", "2", "3", "4"].map(|id| healthy(id, "new")).into();
+    view.retry_at = Some(NOW + Duration::from_secs(8));
+    let rebalances = |plan: &Plan| plan.actions.iter().any(|a| matches!(a, Action::Rebalance { .. }));
+    let early = plan(&view, NOW);
+    assert_eq!((rebalances(&early), early.wake_at), (false, view.retry_at));
+    assert!(rebalances(&plan(&view, NOW + Duration::from_secs(8))));
+}
+
 /// The fifth task is Spot's by the strategy, and is one that scale-in would take first.
 #[test]
 fn zones_become_even_under_a_strategy_whose_next_task_has_another_provider() {
