@@ -57,6 +57,7 @@ pub(super) fn stops(
     stopper.bad_new();
     stopper.surplus();
     stopper.serving_old();
+    stopper.bad_in_the_way();
     let Stopper { protected, mut stops, .. } = stopper;
     for (deployment, n) in protected {
         stops.notes.push(format!(
@@ -110,16 +111,40 @@ impl<'a> Stopper<'a> {
         }
     }
 
-    /// Bad tasks of the new deployment go when their replacements are healthy, or when there is no room for these.
+    /// Bad tasks of the new deployment stay until as many healthy ones stand in for them: what fails a check may serve all
+    /// the same, and a check of what all tasks share fails for all of them at once.
     fn bad_new(&mut self) {
-        for (task, standing) in self.standings.iter().filter(|(task, _)| task.deployment == self.primary.id) {
-            let Standing::Bad(cause) = standing else { continue };
-            let (desired, count) = (self.bounds.desired, &self.count);
-            let room = self.bounds.upper.saturating_sub(count.live);
-            if count.new_healthy >= desired || room < desired.saturating_sub(count.new_good) {
-                self.stop(task, cause.clone());
-            }
+        let spare = (self.count.new_healthy + self.count.new_bad).saturating_sub(self.bounds.desired);
+        for (task, cause) in self.bad(true).into_iter().take(spare as usize) {
+            self.count.new_bad -= 1;
+            self.stop(task, cause);
         }
+    }
+
+    /// Where no replacement fits beside them, and nothing else made room, some go first: no more than the lower bound lets, but one at least, or
+    /// nothing would ever change. The next ones go when the replacements of these are judged.
+    fn bad_in_the_way(&mut self) {
+        let count = &self.count;
+        let is_coming = count.new_good > count.new_healthy;
+        let missing = self.bounds.desired.saturating_sub(count.new_good);
+        if count.live < self.bounds.upper || is_coming || missing == 0 {
+            return;
+        }
+        let excess = count.live - self.bounds.upper;
+        let at_once = count.live.saturating_sub(self.bounds.lower).max(excess + 1);
+        for (task, cause) in self.bad(true).into_iter().take((excess + missing).min(at_once) as usize) {
+            self.count.new_bad -= 1;
+            self.stop(task, cause);
+        }
+    }
+
+    /// Bad tasks that are still there.
+    fn bad(&self, of_primary: bool) -> Vec<(&'a TaskView, StopCause)> {
+        let bad = self.standings.iter().filter_map(|(task, standing)| match standing {
+            Standing::Bad(cause) => Some((*task, cause.clone())),
+            _ => None,
+        });
+        bad.filter(|(task, _)| self.of_primary(task) == of_primary && !self.gone.contains(&task.id)).collect()
     }
 
     /// More new tasks than wanted: those that are not healthy first, then those of a capacity provider that has more

@@ -149,6 +149,38 @@ fn a_bad_task_stops_first_when_there_is_no_room() {
     assert_eq!((starts(&plan), stopped(&plan)), (1, 1));
 }
 
+/// All fail a check of something that they share, and come back with it.
+#[test]
+fn bad_tasks_serve_on_until_others_are_healthy() {
+    let bad = |n: u32| task(&format!("b{n}"), "new", TaskStatus::Running, HealthStatus::Unhealthy);
+    let mut view = service(10, 90, 110);
+    view.tasks = (0..10).map(bad).collect();
+    let first = plan(&view, NOW);
+    assert_eq!((stopped(&first), starts(&first)), (0, 1));
+    view.tasks.push(task("n0", "new", TaskStatus::Pending, HealthStatus::Unknown));
+    let coming = plan(&view, NOW);
+    assert_eq!((stopped(&coming), starts(&coming)), (0, 0));
+    view.tasks[10] = healthy("n0", "new");
+    let second = plan(&view, NOW);
+    assert_eq!((stopped(&second), starts(&second)), (1, 1));
+    view.tasks[10] = bad(10);
+    let failed = plan(&view, NOW);
+    assert_eq!((stopped(&failed), starts(&failed)), (1, 1));
+}
+
+#[test]
+fn where_no_replacement_fits_bad_tasks_go_as_the_floor_lets_and_one_at_least() {
+    let seen = [(1, 100, 100), (1, 0, 100), (10, 90, 100), (10, 50, 100), (10, 100, 100)].map(|(desired, min, max)| {
+        let mut view = service(desired, min, max);
+        let bad = |n| task(&format!("b{n}"), "new", TaskStatus::Running, HealthStatus::Unhealthy);
+        view.tasks = (0..desired).map(bad).collect();
+        let first = plan(&view, NOW);
+        assert_eq!(stopped(&first), starts(&first) as usize);
+        stopped(&first)
+    });
+    assert_eq!(seen, [1, 1, 1, 5, 1]);
+}
+
 #[test]
 fn the_breaker_fails_the_deployment_at_its_threshold() {
     let mut view = service(1, 100, 200);
