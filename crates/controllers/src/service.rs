@@ -102,21 +102,32 @@ fn observe(state: &Snapshot, key: &ServiceKey, service: &Service, now: Timestamp
         minimum_healthy_percent: service.minimum_healthy_percent,
         maximum_percent: service.maximum_percent,
         breaker: service.circuit_breaker,
-        rollback_requested: release.is_some_and(|r| r.status == ServiceDeploymentStatus::RollbackRequested),
+        rollback_requested: release.as_ref().is_some_and(|r| r.status == ServiceDeploymentStatus::RollbackRequested),
         grace: Duration::from_secs(u64::from(service.health_check_grace_seconds)),
         zone_rebalancing: service.zone_rebalancing,
         zones: zones.into_iter().collect(),
         retry_at: breaker::waits_until(service.launch_backoff, now),
-        deployments: service.deployments.iter().map(|d| deployment_view(state, scope, d)).collect(),
+        deployments: service
+            .deployments
+            .iter()
+            .map(|d| deployment_view(state, scope, d, release.as_deref(), now))
+            .collect(),
         tasks,
     }
 }
 
-fn deployment_view(state: &Snapshot, scope: &Scope, d: &Deployment) -> DeploymentView {
+fn deployment_view(
+    state: &Snapshot,
+    scope: &Scope,
+    d: &Deployment,
+    release: Option<&ServiceDeployment>,
+    now: Timestamp,
+) -> DeploymentView {
     let (family, revision) = d.template.task_definition.clone();
     let definition = state.task_definitions().get(&(scope.clone(), family, revision));
     let containers = definition.as_ref().map(|d| d.containers.as_slice()).unwrap_or_default();
     let resolved = |c: &ContainerDefinition| !c.is_pinned_by_deployment() || d.image_digests.contains_key(&c.name);
+    let source = release.and_then(|release| release.sources.iter().find(|source| source.revision == d.revision));
     DeploymentView {
         id: d.id.clone(),
         rollout: d.rollout_state,
@@ -125,6 +136,8 @@ fn deployment_view(state: &Snapshot, scope: &Scope, d: &Deployment) -> Deploymen
         has_container_check: containers.iter().any(|c| c.essential && c.health_check.is_some()),
         is_pinned: containers.iter().all(resolved),
         capacity: d.template.capacity.clone(),
+        had: source.map_or(0, |source| source.requested),
+        retry_at: breaker::waits_until(d.launch_backoff, now),
     }
 }
 
@@ -371,16 +384,17 @@ fn tags(service: &Service, definition: &TaskDefinition) -> Tags {
 /// One more failure: the deployment counts it, and the next launch waits longer.
 pub fn count_failure(service: &mut Service, deployment: &DeploymentId, failure: Failure, cx: &Cx) {
     count_failed_task(service, deployment);
-    // What an old deployment's tasks do says nothing about the next launch.
+    let next = |backoff| match failure {
+        Failure::None => backoff,
+        Failure::EarlyExit => breaker::after_early_exit(backoff, cx.now),
+        Failure::Launch => breaker::after_failed_launch(backoff, cx.now),
+    };
+    // What an old deployment's tasks do says nothing about the next launch of the new one.
     if service.deployments.first().is_none_or(|primary| primary.id != *deployment) {
-        return;
+        return with(service, deployment, |d| d.launch_backoff = next(d.launch_backoff));
     }
     let before = service.launch_backoff;
-    service.launch_backoff = match failure {
-        Failure::None => return,
-        Failure::EarlyExit => breaker::after_early_exit(before, cx.now),
-        Failure::Launch => breaker::after_failed_launch(before, cx.now),
-    };
+    service.launch_backoff = next(before);
     if before.failures == 2 && service.launch_backoff.failures == 3 {
         events::add(
             service,
@@ -399,6 +413,7 @@ fn count_healthy(tx: &mut Tx, cx: &Cx, service: &mut Service, deployment: &Deplo
     if reset {
         with(service, deployment, |d| d.failed_tasks = 0);
     }
+    with(service, deployment, |d| d.launch_backoff = LaunchBackoff::default());
     if service.deployments.first().is_some_and(|primary| primary.id == *deployment) {
         service.launch_backoff = LaunchBackoff::default();
     }

@@ -33,6 +33,7 @@ pub struct ServiceView {
     pub zone_rebalancing: bool,
     /// The zones of its subnets.
     pub zones: Vec<String>,
+    /// Of the PRIMARY deployment.
     pub retry_at: Option<Timestamp>,
     /// Newest first; the first is PRIMARY.
     pub deployments: Vec<DeploymentView>,
@@ -52,6 +53,10 @@ pub struct DeploymentView {
     /// It is known what its images' tags name; until then one task goes ahead and finds out.
     pub is_pinned: bool,
     pub capacity: Vec<StrategyItem>,
+    /// Tasks that it had when the deployment that came after it began.
+    pub had: u32,
+    /// It is an old one, and what replaces its tasks fails to start.
+    pub retry_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -157,12 +162,19 @@ pub enum StopCause {
 /// How many tasks may start as far as digests go. Until one task has found out what its images' tags name, no other starts: not
 /// even while that one leaves, because its node may have looked the tag up already, and would tell when another has found
 /// something else.
-fn may_find_out(service: &ServiceView, primary: &DeploymentView) -> u32 {
-    let mut own = service.tasks.iter().filter(|task| task.deployment == primary.id).peekable();
+fn may_find_out(service: &ServiceView, deployment: &DeploymentView) -> u32 {
+    let mut own = service.tasks.iter().filter(|task| task.deployment == deployment.id).peekable();
     let is_first = own.peek().is_none();
     // A node that runs a task and does not say from which bytes never will.
     let never_told = own.any(|task| task.status == TaskStatus::Running && !task.stopping);
-    if primary.is_pinned || never_told { u32::MAX } else { u32::from(is_first) }
+    if deployment.is_pinned || never_told { u32::MAX } else { u32::from(is_first) }
+}
+
+/// The old deployment whose tasks are replaced while the new one is not complete: the newest that was.
+/// <https://aws.amazon.com/about-aws/whats-new/2025/11/amazon-ecs-service-availability-rolling-deployments>
+fn fallback(service: &ServiceView) -> Option<&DeploymentView> {
+    let (primary, old) = service.deployments.split_first()?;
+    old.iter().find(|old| primary.rollout != RolloutState::Completed && old.rollout == RolloutState::Completed)
 }
 
 /// One pass over one service.
@@ -172,10 +184,12 @@ pub fn plan(service: &ServiceView, now: Timestamp) -> Plan {
     let desired = if service.draining { 0 } else { service.desired_count };
     let standings: Vec<(&TaskView, Standing)> =
         service.tasks.iter().map(|task| (task, standing(task, service, now))).collect();
+    let fallback = fallback(service);
     plan.wake_at = standings
         .iter()
         .filter_map(|(_, s)| if let Standing::Coming(at) = s { *at } else { None })
         .chain(service.retry_at.filter(|at| *at > now))
+        .chain(fallback.and_then(|old| old.retry_at).filter(|at| *at > now))
         .min();
 
     if let Some(fail) = failure(service, primary) {
@@ -185,21 +199,28 @@ pub fn plan(service: &ServiceView, now: Timestamp) -> Plan {
     plan.actions.extend(newly_healthy(service, &standings));
 
     let mut count = Counts::of(&standings, primary);
+    let lower = lower_bound(desired, service.minimum_healthy_percent);
     let bounds = Bounds {
         desired,
-        lower: lower_bound(desired, service.minimum_healthy_percent),
+        lower,
         upper: upper_bound(desired, service.maximum_percent).max(u32::from(desired > 0)),
+        old_floor: fallback.map_or(0, |old| lower.min(desired).min(old.had)),
     };
-    let bad = count.new_bad;
-    let stops = stops(service, &standings, &bounds, &mut count, now);
+    let (new_bad, old_bad) = (count.new_bad, count.old_bad);
+    let stops = stops(service, fallback, &standings, &bounds, &mut count, now);
     plan.wake_at = plan.wake_at.into_iter().chain(stops.wake_at).min();
     plan.notes.extend(stops.notes);
     let stops = stops.actions;
 
-    let wanted = desired.saturating_sub(count.new_good);
+    let may_start = |at: Option<Timestamp>| at.is_none_or(|at| at <= now);
     let room = bounds.upper.saturating_sub(count.live);
-    let may_start = primary.rollout != RolloutState::Failed && service.retry_at.is_none_or(|at| at <= now);
-    let starts = if may_start { wanted.min(room).min(may_find_out(service, primary)) } else { 0 };
+    let lost = fallback.filter(|old| may_start(old.retry_at)).map_or(0, |old| {
+        // First of all: these have been healthy, and nobody knows whether new ones ever will be.
+        count.lacking(&bounds).min(room).min(may_find_out(service, old))
+    });
+    let wanted = desired.saturating_sub(count.new_good);
+    let may_start = primary.rollout != RolloutState::Failed && may_start(service.retry_at);
+    let starts = if may_start { wanted.min(room - lost).min(may_find_out(service, primary)) } else { 0 };
     let stuck = stops.is_empty() && wanted > 0 && room == 0 && count.old_live > 0 && !count.changing && may_start;
     if stuck {
         plan.notes.push(
@@ -208,14 +229,19 @@ pub fn plan(service: &ServiceView, now: Timestamp) -> Plan {
                 .to_owned(),
         );
     }
-    let idle = stops.is_empty() && starts == 0;
+    let idle = stops.is_empty() && starts + lost == 0;
     plan.actions.extend(stops);
-    if starts > 0 {
-        let (deployment, replacing) = (primary.id.clone(), bad.min(starts));
-        plan.actions.push(Action::StartTasks { deployment, count: starts, replacing });
+    for (deployment, count, bad) in [(fallback, lost, old_bad), (Some(primary), starts, new_bad)] {
+        if let Some(deployment) = deployment.filter(|_| count > 0) {
+            let (deployment, replacing) = (deployment.id.clone(), bad.min(count));
+            plan.actions.push(Action::StartTasks { deployment, count, replacing });
+        }
     }
+    let may_come_back = |old: &DeploymentView| {
+        fallback.is_some_and(|fallback| fallback.id == old.id) && count.healthy < bounds.old_floor
+    };
     for old in service.deployments.iter().skip(1) {
-        if !service.tasks.iter().any(|task| task.deployment == old.id) {
+        if !service.tasks.iter().any(|task| task.deployment == old.id) && !may_come_back(old) {
             plan.actions.push(Action::ForgetDeployment { deployment: old.id.clone() });
         }
     }

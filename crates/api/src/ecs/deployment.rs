@@ -49,6 +49,7 @@ pub fn begin(tx: &mut Tx, cx: &Cx, service: &mut Service) {
         updated_at: cx.now,
         image_digests,
         revision: number,
+        launch_backoff: LaunchBackoff::default(),
     };
     service.deployments.insert(0, deployment);
     service.launch_backoff = LaunchBackoff::default();

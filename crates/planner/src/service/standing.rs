@@ -1,8 +1,9 @@
 //! How each task stands, and how many stand so.
 
+use super::stops::Bounds;
 use super::{DeploymentView, ServiceView, StopCause, TargetView, TaskView};
 use longshore_types::Timestamp;
-use longshore_types::ecs::{HealthStatus, TaskStatus};
+use longshore_types::ecs::{HealthStatus, RolloutState, TaskStatus};
 use std::time::Duration;
 
 /// A task without any health check counts as healthy once it has been RUNNING for this long.
@@ -62,6 +63,8 @@ pub(super) struct Counts {
     pub live: u32,
     /// Live and of an older deployment.
     pub old_live: u32,
+    pub old_coming: u32,
+    pub old_bad: u32,
     /// Live tasks of the primary deployment that are not known to be bad.
     pub new_good: u32,
     pub new_bad: u32,
@@ -71,6 +74,8 @@ pub(super) struct Counts {
     pub leaving: u32,
     /// Something is under way that will let the next pass go on.
     pub changing: bool,
+    /// The primary deployment does not manage: it has failed, or some of its tasks did.
+    pub new_fails: bool,
 }
 
 impl Counts {
@@ -78,12 +83,15 @@ impl Counts {
         let mut c = Self {
             live: 0,
             old_live: 0,
+            old_coming: 0,
+            old_bad: 0,
             new_good: 0,
             new_bad: 0,
             new_healthy: 0,
             healthy: 0,
             leaving: 0,
             changing: false,
+            new_fails: primary.rollout == RolloutState::Failed || primary.failed_tasks > 0,
         };
         for (task, standing) in standings {
             let new = task.deployment == primary.id;
@@ -93,9 +101,13 @@ impl Counts {
                     c.changing = true;
                     continue;
                 }
-                Standing::Coming(_) => c.changing = true,
+                Standing::Coming(_) => {
+                    c.changing = true;
+                    c.old_coming += u32::from(!new);
+                }
                 Standing::Healthy => c.healthy += 1,
-                Standing::Bad(_) => c.new_bad += u32::from(new),
+                Standing::Bad(_) if new => c.new_bad += 1,
+                Standing::Bad(_) => c.old_bad += 1,
             }
             c.live += 1;
             c.old_live += u32::from(!new);
@@ -104,6 +116,13 @@ impl Counts {
                 c.new_healthy += u32::from(*standing == Standing::Healthy);
             }
         }
+        c.new_fails |= c.new_bad > 0;
         c
+    }
+
+    /// How many tasks the old deployment has to bring back. While no task of the new one has failed, those that come are
+    /// trusted to become the missing ones.
+    pub fn lacking(&self, bounds: &Bounds) -> u32 {
+        if self.new_fails { bounds.old_floor.saturating_sub(self.healthy + self.old_coming) } else { 0 }
     }
 }

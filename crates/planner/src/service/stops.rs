@@ -16,6 +16,8 @@ pub(super) struct Bounds {
     pub lower: u32,
     /// Tasks that are RUNNING or on their way there.
     pub upper: u32,
+    /// Healthy tasks that the old deployment has to see to while the new one is not complete.
+    pub old_floor: u32,
 }
 
 #[derive(Default)]
@@ -29,6 +31,8 @@ pub(super) struct Stops {
 struct Stopper<'a> {
     service: &'a ServiceView,
     primary: &'a DeploymentView,
+    /// The old deployment whose tasks are replaced.
+    fallback: Option<&'a DeploymentView>,
     standings: &'a [(&'a TaskView, Standing)],
     bounds: &'a Bounds,
     count: &'a mut Counts,
@@ -43,6 +47,7 @@ struct Stopper<'a> {
 /// Lowers `count` by what it stops, so that the freed room can be used in the same pass.
 pub(super) fn stops(
     service: &ServiceView,
+    fallback: Option<&DeploymentView>,
     standings: &[(&TaskView, Standing)],
     bounds: &Bounds,
     count: &mut Counts,
@@ -51,9 +56,21 @@ pub(super) fn stops(
     let Some(primary) = service.deployments.first() else { return Stops::default() };
     let per_zone = zones::counts(service, standings);
     let (gone, protected) = (BTreeSet::new(), BTreeMap::new());
-    let mut stopper =
-        Stopper { service, primary, standings, bounds, count, now, per_zone, gone, protected, stops: Stops::default() };
-    stopper.useless_old();
+    let mut stopper = Stopper {
+        service,
+        primary,
+        fallback,
+        standings,
+        bounds,
+        count,
+        now,
+        per_zone,
+        gone,
+        protected,
+        stops: Stops::default(),
+    };
+    stopper.pending_old();
+    stopper.bad_old();
     stopper.bad_new();
     stopper.surplus();
     stopper.serving_old();
@@ -94,21 +111,46 @@ impl<'a> Stopper<'a> {
         task.deployment == self.primary.id
     }
 
-    /// Old tasks that serve nobody go at once: nothing is lost with them. One that is protected goes when it is bad only.
-    fn useless_old(&mut self) {
-        for (task, standing) in self.standings.iter().filter(|(task, _)| task.deployment != self.primary.id) {
-            let cause = match standing {
-                Standing::Coming(_) if task.status < TaskStatus::Running && self.is_protected(task) => {
-                    self.blocked(task);
-                    continue;
-                }
-                Standing::Coming(_) if task.status < TaskStatus::Running => self.scaling(),
-                Standing::Bad(cause) => cause.clone(),
-                _ => continue,
-            };
+    /// Whether it is of the deployment whose tasks are replaced, and too few others are healthy or `coming`.
+    fn is_needed(&self, task: &TaskView, coming: u32) -> bool {
+        let of_fallback = self.fallback.is_some_and(|fallback| fallback.id == task.deployment);
+        of_fallback && self.count.healthy + coming < self.bounds.old_floor
+    }
+
+    /// Old tasks that do not run yet go at once, where the floor does without them.
+    fn pending_old(&mut self) {
+        for (task, standing) in self.standings {
+            let is_pending = matches!(standing, Standing::Coming(_)) && task.status < TaskStatus::Running;
+            if self.of_primary(task) || !is_pending || self.is_needed(task, self.count.old_coming - 1) {
+                continue;
+            }
+            if self.is_protected(task) {
+                self.blocked(task);
+                continue;
+            }
             self.count.old_live -= 1;
-            self.stop(task, cause);
+            self.count.old_coming -= 1;
+            self.stop(task, self.scaling());
         }
+    }
+
+    /// Bad ones too: nothing is lost with them.
+    fn bad_old(&mut self) {
+        for (task, cause) in self.bad(false) {
+            if !self.is_needed(task, 0) {
+                self.stop_bad(task, cause);
+            }
+        }
+    }
+
+    fn stop_bad(&mut self, task: &'a TaskView, cause: StopCause) {
+        if self.of_primary(task) {
+            self.count.new_bad -= 1;
+        } else {
+            self.count.old_bad -= 1;
+            self.count.old_live -= 1;
+        }
+        self.stop(task, cause);
     }
 
     /// Bad tasks of the new deployment stay until as many healthy ones stand in for them: what fails a check may serve all
@@ -116,25 +158,22 @@ impl<'a> Stopper<'a> {
     fn bad_new(&mut self) {
         let spare = (self.count.new_healthy + self.count.new_bad).saturating_sub(self.bounds.desired);
         for (task, cause) in self.bad(true).into_iter().take(spare as usize) {
-            self.count.new_bad -= 1;
-            self.stop(task, cause);
+            self.stop_bad(task, cause);
         }
     }
 
-    /// Where no replacement fits beside them, and nothing else made room, some go first: no more than the lower bound lets, but one at least, or
-    /// nothing would ever change. The next ones go when the replacements of these are judged.
+    /// Where no replacement fits beside them, and nothing else made room, some go first: no more than the lower bound lets,
+    /// but one at least, or nothing would ever change. The next ones go when the replacements of these are judged.
     fn bad_in_the_way(&mut self) {
         let count = &self.count;
         let is_coming = count.new_good > count.new_healthy;
-        let missing = self.bounds.desired.saturating_sub(count.new_good);
-        if count.live < self.bounds.upper || is_coming || missing == 0 {
-            return;
-        }
-        let excess = count.live - self.bounds.upper;
-        let at_once = count.live.saturating_sub(self.bounds.lower).max(excess + 1);
-        for (task, cause) in self.bad(true).into_iter().take((excess + missing).min(at_once) as usize) {
-            self.count.new_bad -= 1;
-            self.stop(task, cause);
+        let missing = if is_coming { 0 } else { self.bounds.desired.saturating_sub(count.new_good) };
+        // Old tasks come back first.
+        let Some(excess) = (count.live + count.lacking(self.bounds)).checked_sub(self.bounds.upper) else { return };
+        let at_once = count.live.saturating_sub(self.bounds.lower).max(excess + missing.min(1));
+        let bad = self.bad(false).into_iter().chain(self.bad(true));
+        for (task, cause) in bad.take((excess + missing).min(at_once) as usize) {
+            self.stop_bad(task, cause);
         }
     }
 
@@ -246,6 +285,7 @@ impl<'a> Stopper<'a> {
                 continue;
             }
             self.count.healthy -= u32::from(healthy);
+            self.count.old_coming -= u32::from(!healthy);
             self.count.old_live -= 1;
             let cause = self.scaling();
             self.stop(task, cause);

@@ -9,6 +9,8 @@ fn deployment(id: &str, rollout: RolloutState) -> DeploymentView {
         has_container_check: true,
         is_pinned: true,
         capacity: vec![],
+        had: 0,
+        retry_at: None,
     }
 }
 
@@ -51,7 +53,7 @@ fn healthy(id: &str, deployment: &str) -> TaskView {
 
 fn rolling(desired: u32, minimum: u32, maximum: u32) -> ServiceView {
     let mut view = service(desired, minimum, maximum);
-    view.deployments.push(deployment("old", RolloutState::Completed));
+    view.deployments.push(DeploymentView { had: desired, ..deployment("old", RolloutState::Completed) });
     view.tasks = (0..desired).map(|n| healthy(&format!("o{n}"), "old")).collect();
     view
 }
@@ -222,6 +224,87 @@ fn old_tasks_serve_on_when_the_new_deployment_has_failed() {
     assert_eq!((stopped(&seen), starts(&seen)), (0, 0));
     view.desired_count = 1;
     assert_eq!(stopped(&plan(&view, NOW)), 1);
+}
+
+/// What a plan starts of one deployment.
+fn starts_of(plan: &Plan, of: &str) -> u32 {
+    let starts = plan.actions.iter().filter_map(|action| match action {
+        Action::StartTasks { deployment, count, .. } if deployment.as_str() == of => Some(*count),
+        _ => None,
+    });
+    starts.sum()
+}
+
+fn bad(id: &str, deployment: &str) -> TaskView {
+    task(id, deployment, TaskStatus::Running, HealthStatus::Unhealthy)
+}
+
+/// A release that never becomes healthy does not let the one before it die out.
+#[test]
+fn old_tasks_are_replaced_while_the_new_deployment_fails() {
+    let mut view = rolling(4, 100, 200);
+    view.deployments[0].failed_tasks = 1;
+    view.retry_at = Some(NOW + Duration::from_secs(900));
+    assert_eq!(plan(&view, NOW).actions, []);
+    // One crashes, one fails its check: they are replaced, the bad one when its replacement is healthy.
+    view.tasks.remove(0);
+    view.tasks[0].container_health = HealthStatus::Unhealthy;
+    let lost = plan(&view, NOW);
+    assert_eq!((starts_of(&lost, "old"), starts_of(&lost, "new"), stopped(&lost)), (2, 0, 0));
+    for id in ["r0", "r1"] {
+        view.tasks.push(task(id, "old", TaskStatus::Pending, HealthStatus::Unknown));
+    }
+    assert_eq!(plan(&view, NOW).actions, []);
+    view.tasks[3] = healthy("r0", "old");
+    assert_eq!(plan(&view, NOW).actions, []);
+    view.tasks[4] = healthy("r1", "old");
+    assert_eq!(plan(&view, NOW).actions, [Action::StopTask { task: "o1".into(), cause: StopCause::ContainerHealth }]);
+    // The new deployment has failed for good, and nobody rolls it back.
+    view.tasks.truncate(3);
+    view.deployments[0].rollout = RolloutState::Failed;
+    assert_eq!(starts_of(&plan(&view, NOW), "old"), 2);
+}
+
+#[test]
+fn the_last_old_task_is_replaced_too_and_waits_for_its_own_back_off() {
+    let mut view = rolling(2, 50, 100);
+    view.deployments[0].failed_tasks = 1;
+    view.tasks = vec![task("n0", "new", TaskStatus::Pending, HealthStatus::Unknown)];
+    let lost = plan(&view, NOW);
+    assert_eq!((starts_of(&lost, "old"), starts_of(&lost, "new"), lost.actions.len()), (1, 0, 1));
+    view.deployments[1].retry_at = Some(NOW + Duration::from_secs(8));
+    let waits = plan(&view, NOW);
+    assert_eq!((starts_of(&waits, "old"), starts_of(&waits, "new")), (0, 1));
+    assert_eq!(waits.wake_at, view.deployments[1].retry_at);
+    // A new one serves: nobody needs the old deployment any more.
+    view.tasks = vec![healthy("n0", "new")];
+    assert!(plan(&view, NOW).actions.contains(&Action::ForgetDeployment { deployment: "old".into() }));
+}
+
+#[test]
+fn old_tasks_are_not_replaced_where_new_ones_may_yet_come_or_serve_already() {
+    let mut view = rolling(2, 100, 200);
+    view.tasks[0] = task("n0", "new", TaskStatus::Pending, HealthStatus::Unknown);
+    assert_eq!((starts_of(&plan(&view, NOW), "old"), starts_of(&plan(&view, NOW), "new")), (0, 1));
+    view.deployments[0].failed_tasks = 1;
+    assert_eq!(starts_of(&plan(&view, NOW), "old"), 1);
+    // What came meanwhile is no longer wanted.
+    view.tasks[0] = healthy("n0", "new");
+    view.tasks.push(task("r0", "old", TaskStatus::Pending, HealthStatus::Unknown));
+    let enough = plan(&view, NOW);
+    assert_eq!((starts_of(&enough, "old"), stopped(&enough)), (0, 1));
+    // It had no tasks when the new one began: there is nothing to replace.
+    view.tasks.clear();
+    view.deployments[1].had = 0;
+    assert_eq!(starts_of(&plan(&view, NOW), "old"), 0);
+}
+
+#[test]
+fn bad_new_tasks_make_room_for_the_old_ones_that_are_lacking() {
+    let mut view = rolling(2, 100, 150);
+    view.tasks = vec![healthy("o0", "old"), bad("n0", "new"), bad("n1", "new")];
+    let full = plan(&view, NOW);
+    assert_eq!((stopped(&full), starts_of(&full, "old"), starts_of(&full, "new")), (2, 1, 1));
 }
 
 #[test]
@@ -430,9 +513,12 @@ fn any_world_keeps_the_bounds_and_settles() {
         let mut view = rolling(1 + pick(6) as u32, policy.0, policy.1);
         let mut next = 0;
         for step in 0..200 {
-            match pick(8) {
+            match pick(9) {
                 0 if step < 120 => view.desired_count = pick(7) as u32,
                 1 if step < 120 => {
+                    let had = |d: &DeploymentView| view.tasks.iter().filter(|t| t.deployment == d.id).count() as u32;
+                    let had: Vec<u32> = view.deployments.iter().map(had).collect();
+                    view.deployments.iter_mut().zip(had).for_each(|(d, had)| d.had = had);
                     view.deployments.insert(0, deployment(&format!("d{step}"), RolloutState::InProgress));
                 }
                 2 if step < 120 && !view.tasks.is_empty() => {
@@ -449,6 +535,7 @@ fn any_world_keeps_the_bounds_and_settles() {
                         *t = healthy(t.id.as_str(), t.deployment.as_str());
                     }
                 }
+                7 if step < 120 => view.deployments[0].failed_tasks = pick(3) as u32,
                 _ => pass(&mut view, &mut next, seed),
             }
         }
@@ -494,7 +581,10 @@ fn pass(view: &mut ServiceView, next: &mut u32, seed: u64) {
                 t.stopping = true;
             }
             Action::ForgetDeployment { deployment } => view.deployments.retain(|d| d.id != *deployment),
-            Action::CompleteDeployment { .. } => view.deployments[0].rollout = RolloutState::Completed,
+            Action::CompleteDeployment { .. } => {
+                view.deployments[0].rollout = RolloutState::Completed;
+                view.deployments[0].failed_tasks = 0;
+            }
             _ => {}
         }
     }

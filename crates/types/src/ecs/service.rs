@@ -131,6 +131,9 @@ pub struct Deployment {
     /// Number of its [`ServiceRevision`].
     #[serde(default)]
     pub revision: u64,
+    /// While it is an old one: of the launches that replace its tasks. The PRIMARY one's is the service's.
+    #[serde(default)]
+    pub launch_backoff: LaunchBackoff,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
