@@ -260,19 +260,23 @@ impl<'a> Stopper<'a> {
             })
     }
 
-    /// Old tasks that serve: as many as the lower bound lets go. When the new deployment has failed, they serve on.
+    /// Old tasks that serve: as many as the lower bound lets go, from the fullest zone as ECS does. When the new deployment
+    /// has failed, they serve on.
+    /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html>
     fn serving_old(&mut self) {
         let serving = |s: &Standing, task: &TaskView| {
             *s == Standing::Healthy || (matches!(s, Standing::Coming(_)) && task.status == TaskStatus::Running)
         };
         let mut old: Vec<&'a (&'a TaskView, Standing)> =
             self.standings.iter().filter(|(task, s)| !self.of_primary(task) && serving(s, task)).collect();
-        old.sort_by_key(|(task, s)| (*s == Standing::Healthy, Reverse(task.started_at), task.id.clone()));
         let failed = self.primary.rollout == RolloutState::Failed;
-        for (task, standing) in old {
-            if failed && self.count.live <= self.bounds.desired {
-                return;
-            }
+        while !(failed && self.count.live <= self.bounds.desired) {
+            let next = old.iter().enumerate().min_by_key(|(_, (task, s))| {
+                let zone = self.per_zone.get(&task.zone).copied().unwrap_or(0);
+                (*s == Standing::Healthy, Reverse(zone), Reverse(task.started_at), &task.id)
+            });
+            let Some(next) = next.map(|(n, _)| n) else { return };
+            let (task, standing) = old.swap_remove(next);
             let healthy = *standing == Standing::Healthy;
             // One that is not judged yet may be about to become one of those that are missing.
             let needed =
@@ -287,8 +291,7 @@ impl<'a> Stopper<'a> {
             self.count.healthy -= u32::from(healthy);
             self.count.old_coming -= u32::from(!healthy);
             self.count.old_live -= 1;
-            let cause = self.scaling();
-            self.stop(task, cause);
+            self.stop(task, self.scaling());
         }
     }
 }

@@ -480,6 +480,19 @@ fn scale_in_takes_the_unready_and_the_fullest_zone() {
 }
 
 #[test]
+fn a_rolling_update_takes_old_tasks_from_the_fullest_zone() {
+    let mut view = rolling(4, 100, 200);
+    view.zones = vec!["a".into(), "b".into()];
+    view.tasks.extend([healthy("n0", "new"), healthy("n1", "new")]);
+    // Those in the zone that has fewer are the youngest.
+    for (task, started_at) in view.tasks[2..4].iter_mut().zip(1..) {
+        *task = TaskView { zone: "b".into(), started_at: Some(Timestamp(started_at)), ..task.clone() };
+    }
+    let stop = |id: &str| Action::StopTask { task: id.into(), cause: StopCause::Scaling { deployment: "new".into() } };
+    assert_eq!(plan(&view, NOW).actions[..2], [stop("o0"), stop("o1")]);
+}
+
+#[test]
 fn a_drained_service_becomes_inactive() {
     let mut view = service(2, 100, 200);
     view.draining = true;
