@@ -46,10 +46,18 @@ pub enum Bug {
     RestlessStart,
     /// The agent does not say which networks it has.
     SilentAgent,
+    /// All tasks of a service are stopped at once for their health.
+    NervousScheduler,
+    /// Failures of a deployment's tasks are not counted.
+    DeafBreaker,
+    /// Nobody remembers which deployment completed last.
+    ForgottenRelease,
+    /// Launches do not wait for the back-off.
+    HotLaunches,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 21] = [
+    pub const ALL: [Bug; 25] = [
         Bug::LyingDisk,
         Bug::BlindAgent,
         Bug::NaiveMerge,
@@ -71,5 +79,9 @@ impl Bug {
         Bug::UnevenZones,
         Bug::RestlessStart,
         Bug::SilentAgent,
+        Bug::NervousScheduler,
+        Bug::DeafBreaker,
+        Bug::ForgottenRelease,
+        Bug::HotLaunches,
     ];
 }

@@ -1,6 +1,7 @@
 //! What must hold at every commit, whatever happens.
 
 mod capacity;
+mod failures;
 mod releases;
 mod secrets;
 
@@ -12,7 +13,7 @@ use longshore_planner::service::STEADY;
 use longshore_store::tables::{
     NetworkInterfaces, RoleSessions, ServiceDeployments, ServiceRevisions, Services, Targets, Tasks,
 };
-use longshore_store::{Snapshot, Store};
+use longshore_store::{Snapshot, Store, Table};
 use longshore_types::Timestamp;
 use longshore_types::ec2::EniOwner;
 use longshore_types::ecs::*;
@@ -40,6 +41,7 @@ pub struct Checks {
     pub reset_is_due: bool,
     /// Values that each parameter and each secret has ever had.
     pub secret_values: BTreeMap<String, BTreeSet<String>>,
+    pub failures: failures::Failures,
     pub commits: u64,
 }
 
@@ -55,6 +57,7 @@ pub fn restarted(world: &World, state: &Snapshot) {
         let mut checks = lock(&world.checks);
         let published = checks.published.replace(state.clone());
         if std::mem::take(&mut checks.doubtful) {
+            checks.failures = Default::default();
             return;
         }
         published
@@ -156,9 +159,11 @@ pub fn committed(world: &World, before: &Snapshot, store: &Store, jobs: usize) {
     }
     // What the scheduler did can be judged where a commit has nothing else in it.
     if jobs == 1 {
+        failures::started(world, before, after, &tasks);
         scheduler(world, before, after, &tasks);
         capacity::started(world, before, after, &tasks);
     }
+    failures::count(world, before, after, &tasks);
 }
 
 /// Names of the tables that differ, of those that anybody writes without being asked.
@@ -402,6 +407,7 @@ fn service(world: &World, old: Option<&Service>, new: &Service) {
         let was = old.and_then(|old| old.deployments.iter().find(|d| d.id == deployment.id));
         let was_state = was.map(|d| d.rollout_state);
         if was_state != Some(deployment.rollout_state) {
+            failures::changed(world, new, deployment);
             let id = world.name("deployment", deployment.id.as_str());
             world.note(
                 "control",
@@ -433,6 +439,9 @@ fn service(world: &World, old: Option<&Service>, new: &Service) {
         let failed_now = deployment.rollout_state == RolloutState::Failed
             && was_state == Some(RolloutState::InProgress)
             && !deployment.rollout_reason.contains("StopServiceDeployment");
+        if failed_now && let Some(old) = old {
+            failures::is_rolled_back(world, old, new, deployment);
+        }
         if failed_now && breakers().all(|s| deployment.failed_tasks < threshold(s)) {
             violate!(
                 world,
@@ -488,26 +497,20 @@ fn scheduler(world: &World, before: &Snapshot, after: &Snapshot, changed: &[(lon
         let Some(new) = after.tasks().get(&key) else { continue };
         let Some(service) = &new.service else { continue };
         let service = (scope.clone(), new.cluster.clone(), service.clone());
-        match before.tasks().get(&key) {
-            None => {
-                started.insert(service);
-            }
-            Some(old) => {
-                let by_scheduler = new.stop_code == Some(StopCode::ServiceSchedulerInitiated)
-                    && new.stopped_reason.as_deref().is_some_and(|reason| reason.starts_with("Scaling"));
-                if by_scheduler
-                    && old.desired_status == DesiredStatus::Running
-                    && new.desired_status == DesiredStatus::Stopped
-                {
-                    let draining = before.services().get(&service).is_none_or(|s| s.status != ServiceStatus::Active);
-                    let protected = |now: &Timestamp| old.is_protected(*now) && new.is_protected(*now);
-                    if world.readings().iter().all(protected) && !draining {
-                        violate!(world, "protection", "the scheduler stops {}, which is protected", world.task(id));
-                    }
-                    stopped.entry(service).or_default().push(old);
-                }
-            }
+        let Some(old) = before.tasks().get(&key) else {
+            started.insert(service);
+            continue;
+        };
+        let is_asked = old.desired_status == DesiredStatus::Running && new.desired_status == DesiredStatus::Stopped;
+        if !is_asked || new.stop_code != Some(StopCode::ServiceSchedulerInitiated) {
+            continue;
         }
+        let draining = before.services().get(&service).is_none_or(|s| s.status != ServiceStatus::Active);
+        let protected = |now: &Timestamp| old.is_protected(*now) && new.is_protected(*now);
+        if !is_unwell(&new) && world.readings().iter().all(protected) && !draining {
+            violate!(world, "protection", "the scheduler stops {}, which is protected", world.task(id));
+        }
+        stopped.entry(service).or_default().push(new);
     }
     let readings = world.readings();
     for (key, stopped) in stopped {
@@ -516,7 +519,8 @@ fn scheduler(world: &World, before: &Snapshot, after: &Snapshot, changed: &[(lon
         let floor = (service.desired_count * service.minimum_healthy_percent).div_ceil(100);
         let count = |now: &Timestamp| {
             let serving = |task: &Task| serves(before, &key.0, &service, task, *now);
-            let lost = stopped.iter().filter(|task| serving(task)).count() as u32;
+            let was = |task: &Arc<Task>| before.tasks().get(&(key.0.clone(), task.id.clone()));
+            let lost = stopped.iter().filter_map(was).filter(|task| serving(task)).count() as u32;
             (lost, before.tasks().by_index(&Tasks::BY_SERVICE, &key).filter(|task| serving(task)).count() as u32)
         };
         let is_below = |(lost, had): &(u32, u32)| *lost > 0 && had - lost < floor;
@@ -530,14 +534,22 @@ fn scheduler(world: &World, before: &Snapshot, after: &Snapshot, changed: &[(lon
                 service.name
             );
         }
+        // Bad health of all at once: one may always go, or none could ever be replaced.
+        let primary = service.deployments.first().map(|d| &d.id);
+        let unwell = stopped.iter().filter(|task| is_unwell(task) && task.deployment.as_ref() == primary).count();
+        let left = live(after, &key);
+        if unwell > 1 && left + 1 < floor {
+            violate!(
+                world,
+                "floor",
+                "the scheduler stops {unwell} unhealthy tasks of {} and leaves {left}; its floor is {floor}",
+                service.name
+            );
+        }
     }
     for key in started {
         let Some(service) = after.services().get(&key) else { continue };
-        let live = after
-            .tasks()
-            .by_index(&Tasks::BY_SERVICE, &key)
-            .filter(|task| task.desired_status == DesiredStatus::Running && task.last_status <= TaskStatus::Running);
-        let (live, ceiling) = (live.count() as u32, (service.desired_count * service.maximum_percent / 100).max(1));
+        let (live, ceiling) = (live(after, &key), (service.desired_count * service.maximum_percent / 100).max(1));
         if live > ceiling {
             violate!(
                 world,
@@ -547,4 +559,18 @@ fn scheduler(world: &World, before: &Snapshot, after: &Snapshot, changed: &[(lon
             );
         }
     }
+}
+
+/// It was stopped for failed health checks.
+fn is_unwell(task: &Task) -> bool {
+    task.stop_code == Some(StopCode::ServiceSchedulerInitiated)
+        && task.stopped_reason.as_deref().is_some_and(|reason| reason.starts_with("Task failed"))
+}
+
+/// Tasks of a service that are RUNNING or on their way there.
+fn live(state: &Snapshot, service: &<Services as Table>::Key) -> u32 {
+    let tasks = state.tasks().by_index(&Tasks::BY_SERVICE, service);
+    let is_live =
+        |task: &Arc<Task>| task.desired_status == DesiredStatus::Running && task.last_status <= TaskStatus::Running;
+    tasks.filter(is_live).count() as u32
 }

@@ -26,8 +26,8 @@ pub async fn run(bug: Bug, world: Arc<World>, store: Store, environment: Environ
         .await;
     }
     loop {
-        tokio::time::sleep(if bug == Bug::HastySignal { Duration::from_millis(50) } else { Duration::from_secs(2) })
-            .await;
+        let is_fast = matches!(bug, Bug::HastySignal | Bug::DeafBreaker | Bug::HotLaunches);
+        tokio::time::sleep(if is_fast { Duration::from_millis(50) } else { Duration::from_secs(2) }).await;
         if !world.faults() {
             continue;
         }
@@ -42,6 +42,18 @@ pub async fn run(bug: Bug, world: Arc<World>, store: Store, environment: Environ
                 stop(&store, |task| task.service.is_some() && task.is_protected(now)).await;
             }
             Bug::HastySignal => write(&store, hasty).await,
+            Bug::NervousScheduler => write(&store, nervous).await,
+            Bug::DeafBreaker => {
+                let has_failures = |s: &Service| s.deployments.iter().any(|d| d.failed_tasks > 0);
+                services(&store, has_failures, |s| s.deployments.iter_mut().for_each(|d| d.failed_tasks = 0)).await;
+            }
+            Bug::ForgottenRelease => {
+                services(&store, |s| s.last_completed.is_some(), |s| s.last_completed = None).await;
+            }
+            Bug::HotLaunches => {
+                let waits = |s: &Service| s.launch_backoff.retry_at.is_some();
+                services(&store, waits, |s| s.launch_backoff.retry_at = None).await;
+            }
             Bug::SecondRelease => {
                 write(&store, |tx| {
                     let state = tx.snapshot();
@@ -74,6 +86,30 @@ async fn write(store: &Store, change: impl FnOnce(&mut Tx) + Send + 'static) {
     let _ = done.await;
 }
 
+/// Changes the services that are so.
+async fn services(store: &Store, which: fn(&Service) -> bool, change: fn(&mut Service)) {
+    if store.read(|state| state.services().all().any(|service| which(&service))) {
+        write(store, move |tx| {
+            let state = tx.snapshot();
+            for (key, _) in state.services().all().entries().filter(|(_, service)| which(service)) {
+                tx.services().update(&key, change);
+            }
+        })
+        .await;
+    }
+}
+
+/// Stops what a service has, as the scheduler does for bad health.
+fn nervous(tx: &mut Tx) {
+    let state = tx.snapshot();
+    let is_live = |task: &Task| task.desired_status == DesiredStatus::Running && task.service.is_some();
+    let Some(one) = state.tasks().all().find(|task| is_live(task)) else { return };
+    let of_service = state.tasks().all().entries().filter(|(_, t)| is_live(t) && t.service == one.service);
+    for (key, _) in of_service {
+        tx.tasks().update(&key, |task| ask(task, "Task failed container health checks"));
+    }
+}
+
 /// In a service that rolls, one old task more goes.
 async fn eager(store: &Store) {
     let rolling = store.read(|state| {
@@ -95,14 +131,16 @@ async fn stop(store: &Store, which: impl Fn(&Task) -> bool) {
     });
     let Some(key) = key else { return };
     write(store, move |tx| {
-        tx.tasks().update(&key, |task| {
-            task.desired_status = DesiredStatus::Stopped;
-            task.stop_code = Some(StopCode::ServiceSchedulerInitiated);
-            task.stopped_reason = Some("Scaling activity initiated by (deployment ecs-svc/0)".to_owned());
-            task.version += 1;
-        });
+        tx.tasks().update(&key, |task| ask(task, "Scaling activity initiated by (deployment ecs-svc/0)"));
     })
     .await;
+}
+
+fn ask(task: &mut Task, reason: &str) {
+    task.desired_status = DesiredStatus::Stopped;
+    task.stop_code = Some(StopCode::ServiceSchedulerInitiated);
+    task.stopped_reason = Some(reason.to_owned());
+    task.version += 1;
 }
 
 /// Starts six tasks more of a service that is complete.

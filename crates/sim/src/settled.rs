@@ -1,8 +1,8 @@
 //! What must hold once faults have ceased: everything wanted is there, nothing else is, and nobody does anything any more.
 
 use crate::world::{World, lock};
-use longshore_store::Snapshot;
-use longshore_store::tables::{RoleSessions, Targets, Tasks};
+use longshore_store::tables::{RoleSessions, Services, Targets, Tasks};
+use longshore_store::{Snapshot, Table};
 use longshore_types::Scope;
 use longshore_types::ec2::EniOwner;
 use longshore_types::ecs::*;
@@ -42,7 +42,14 @@ fn services(world: &World, state: &Snapshot, open: &mut Vec<String>) {
         if primary.rollout_state == RolloutState::InProgress {
             open.push(format!("the deployment of {name} is in progress"));
         }
-        // A failed deployment without rollback starts nothing any more.
+        // A failed deployment without rollback starts nothing any more. What there was before it stays, as the floor says.
+        if primary.rollout_state == RolloutState::Failed {
+            let running = tasks.iter().filter(|task| task.last_status == TaskStatus::Running).count();
+            let due = before_release(state, &key, service.as_ref());
+            if running < due {
+                open.push(format!("{name} has {running} of the {due} tasks that its failed deployment has to leave"));
+            }
+        }
         if primary.rollout_state == RolloutState::Completed {
             let good = tasks.iter().filter(|task| {
                 task.last_status == TaskStatus::Running && task.deployment.as_ref() == Some(&primary.id)
@@ -72,6 +79,16 @@ fn services(world: &World, state: &Snapshot, open: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// How many tasks the deployment that last completed has to keep when what came after it has failed.
+fn before_release(state: &Snapshot, (scope, cluster, name): &<Services as Table>::Key, service: &Service) -> usize {
+    let release = service.service_deployment.clone().map(|id| (scope.clone(), cluster.clone(), name.clone(), id));
+    let Some(release) = release.and_then(|key| state.service_deployments().get(&key)) else { return 0 };
+    let completed = service.deployments.iter().find(|d| d.rollout_state == RolloutState::Completed);
+    let had = completed.and_then(|d| release.sources.iter().find(|source| source.revision == d.revision));
+    let floor = (service.desired_count * service.minimum_healthy_percent).div_ceil(100);
+    had.map_or(0, |had| had.requested.min(floor)) as usize
 }
 
 /// Tasks are spread over the zones of their subnets; where addresses are few, as these let.

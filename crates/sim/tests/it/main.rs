@@ -76,6 +76,10 @@ fn each_planted_bug_is_found_by_the_checker_that_is_for_it() {
         (Bug::UnevenZones, &["settles", "stays settled"]),
         (Bug::RestlessStart, &["second look"]),
         (Bug::SilentAgent, &["generations"]),
+        (Bug::NervousScheduler, &["floor"]),
+        (Bug::DeafBreaker, &["circuit breaker"]),
+        (Bug::ForgottenRelease, &["rollback"]),
+        (Bug::HotLaunches, &["back-off"]),
     ];
     assert_eq!(expected.map(|(bug, _)| bug), Bug::ALL);
     on_all_processors(&expected, |(bug, checks)| {
