@@ -125,7 +125,8 @@ impl What {
     /// Tells the kinds apart in a digest.
     fn tag(&self) -> u8 {
         match self {
-            Self::Dir { .. } => b'd',
+            Self::Dir { nested: false } => b'd',
+            Self::Dir { nested: true } => b'n',
             Self::File(_) => b'f',
             Self::Inline(_) => b'i',
             Self::Symlink(_) => b'l',

@@ -131,7 +131,7 @@ pub(crate) fn provide_cryptography() {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// For a whole manifest or token, however steadily its bytes come.
+/// For a whole manifest, a token, or the head of a blob's answer, however steadily the bytes come.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const USER_AGENT: &str = concat!("longshore/", env!("CARGO_PKG_VERSION"));
 
@@ -198,10 +198,8 @@ pub(crate) struct Remote {
 impl Remote {
     /// Proves who is asking, where the registry wants to know.
     pub async fn authorize(&self, operation: RegistryOperation) -> Result<(), Cause> {
-        let what = self.describe("/v2/");
-        let token =
-            tokio::time::timeout(ANSWER_TIMEOUT, self.client.auth(&self.reference, &self.auth, operation)).await;
-        let token = token.map_err(|_| Cause::Timeout(what.clone()))?.map_err(|e| Cause::of(e, &what))?;
+        let token = self.client.auth(&self.reference, &self.auth, operation);
+        let token = in_time(&self.describe("/v2/"), token).await?;
         if operation == RegistryOperation::Pull {
             *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
         }
@@ -263,14 +261,14 @@ impl Remote {
         offset: u64,
     ) -> Result<BoxStream<'static, std::io::Result<Bytes>>, Cause> {
         let digest = blob.digest.to_string();
-        let what = || self.describe(&format!("/blobs/{digest}"));
+        let what = self.describe(&format!("/blobs/{digest}"));
         self.client.store_auth_if_needed(self.reference.resolve_registry(), &self.auth).await;
         if offset == 0 {
-            let whole = self.client.pull_blob_stream(&self.reference, digest.as_str()).await;
-            return whole.map(|sized| sized.stream).map_err(|e| Cause::of(e, &what()));
+            let whole = self.client.pull_blob_stream(&self.reference, digest.as_str());
+            return in_time(&what, whole).await.map(|sized| sized.stream);
         }
-        let rest = self.client.pull_blob_stream_partial(&self.reference, digest.as_str(), offset, None).await;
-        match rest.map_err(|e| Cause::of(e, &what()))? {
+        let rest = self.client.pull_blob_stream_partial(&self.reference, digest.as_str(), offset, None);
+        match in_time(&what, rest).await? {
             BlobResponse::Partial(sized) => Ok(sized.stream),
             // The registry does not do ranges: what we have already is passed over.
             BlobResponse::Full(sized) => Ok(skip(sized.stream, offset).boxed()),
@@ -309,6 +307,14 @@ impl Remote {
             "/v2/" => format!("{}/v2/", self.address),
             _ => format!("{}/v2/{}{path}", self.address, self.reference.repository()),
         }
+    }
+}
+
+/// The outcome of a request to `what`, which has [`ANSWER_TIMEOUT`] in all: the client reads tokens and errors of any length.
+async fn in_time<T>(what: &str, request: impl Future<Output = Result<T, OciDistributionError>>) -> Result<T, Cause> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, request).await {
+        Ok(answer) => answer.map_err(|e| Cause::of(e, what)),
+        Err(_) => Err(Cause::Timeout(what.to_owned())),
     }
 }
 

@@ -795,7 +795,7 @@ async fn an_image_on_a_base_whose_layers_came_from_another_can_be_pushed() {
     let base = Layer::new().file("base", &"b".repeat(100_000)).archive();
     // The same content in another blob.
     registry.add("other", "1", &TestImage::new(std::slice::from_ref(&base), |bytes| bytes.to_vec()));
-    registry.add("base", "1", &TestImage::new(&[base.clone()], gzip));
+    registry.add("base", "1", &TestImage::new(std::slice::from_ref(&base), gzip));
     registry.add("third", "1", &TestImage::new(&[base], |bytes| zstd::encode_all(bytes, 1).expect("memory")));
     let options = PullOptions { endpoint: Some(registry.endpoint()), ..PullOptions::default() };
     for name in ["other", "third"] {
