@@ -13,8 +13,14 @@ const KEPT: usize = 100;
 const QUIET: Duration = Duration::from_secs(6 * 3600);
 
 /// How events begin that say how things are; the others say what was done, and are always news.
-const CONDITIONS: [&str; 4] =
-    ["has reached a steady state", "was unable to ", "is not AZ balanced", "failed to launch a task"];
+const CONDITIONS: [&str; 6] = [
+    "has reached a steady state",
+    "was unable to ",
+    "is not AZ balanced",
+    "is unable to place a task",
+    "failed to launch a task",
+    "failed to register targets",
+];
 
 /// Whether `message` says something new: that something was done, or how things are since something was done.
 pub fn is_news(service: &Service, message: &str, now: Timestamp) -> bool {
@@ -111,6 +117,12 @@ mod tests {
         assert!(!is_news(&service(&[STEADY]), STEADY, early));
         // Two conditions that hold at once do not bring each other up again.
         assert!(!is_news(&service(&[STUCK, STEADY]), STEADY, early));
+        // Or each would be told at every pass, and every pass would write.
+        let full = "is unable to place a task in us-east-1b.";
+        let uneven = "is not AZ balanced with 2 tasks in us-east-1a, 0 in us-east-1b. AZ Rebalancing in progress.";
+        for message in [full, uneven, STEADY] {
+            assert!(!is_news(&service(&[full, uneven, STEADY]), message, early), "{message}");
+        }
         assert!(is_news(&service(&["has started 1 tasks: (task 1).", STEADY]), STEADY, early));
         assert!(is_news(&service(&[STEADY]), STEADY, Timestamp(0) + QUIET));
     }

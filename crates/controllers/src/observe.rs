@@ -93,6 +93,10 @@ fn started(tx: &mut Tx, cx: &Cx, task: &Task, told: &mut Told) {
         Some(deployment.template.load_balancers.clone())
     });
     for lb in load_balancers.unwrap_or_default() {
+        if !tx.target_groups().contains(&(cx.scope.clone(), lb.target_group.clone())) {
+            // Deleted since the launch.
+            continue;
+        }
         *told.registered.entry((key.clone(), lb.target_group.clone())).or_default() += 1;
         let target = Target {
             target_group: lb.target_group.clone(),

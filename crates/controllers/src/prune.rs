@@ -8,7 +8,7 @@ use longshore_api::secretsmanager;
 use longshore_store::tables::{Clusters, Tasks};
 use longshore_store::{Snapshot, Store, Table};
 use longshore_types::Timestamp;
-use longshore_types::ecs::{Cluster, ClusterStatus, DeletedRevision, Service, ServiceStatus, TaskDefinitionStatus};
+use longshore_types::ecs::{ClusterStatus, DeletedRevision, ServiceStatus, TaskDefinitionStatus};
 use std::time::Duration;
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>: at least one hour.
@@ -43,8 +43,13 @@ pub async fn pass(store: &Store, environment: &Environment) {
                 tx.tasks().remove(key);
             }
             history.remove(tx);
-            services.iter().for_each(|key| drop(tx.services().remove(key)));
-            clusters.iter().for_each(|key| drop(tx.clusters().remove(key)));
+            // Again: somebody may have created one of the name meanwhile.
+            for key in services.iter().filter(|key| is_inactive_service(tx, key, now)).collect::<Vec<_>>() {
+                tx.services().remove(key);
+            }
+            for key in clusters.iter().filter(|key| is_inactive_cluster(tx, key, now)).collect::<Vec<_>>() {
+                tx.clusters().remove(key);
+            }
             for key @ (scope, family, revision) in &definitions {
                 tx.task_definitions().remove(key);
                 let family = (scope.clone(), family.clone());
@@ -73,22 +78,26 @@ fn expired_tasks(state: &Snapshot, now: Timestamp) -> Vec<TaskKey> {
     stopped.filter(|(_, task)| task.times.stopped_at.is_some_and(|at| at <= before)).map(|(key, _)| key).collect()
 }
 
+type ClusterKey = <Clusters as Table>::Key;
+
 fn inactive_services(state: &Snapshot, now: Timestamp) -> Vec<ServiceKey> {
-    let before = now - INACTIVE_STAYS;
-    let is_due = |service: &Service| {
-        service.status == ServiceStatus::Inactive && service.inactive_since.is_none_or(|since| since <= before)
-    };
-    state.services().all().entries().filter(|(_, service)| is_due(service)).map(|(key, _)| key).collect()
+    state.services().all().keys().filter(|key| is_inactive_service(state, key, now)).collect()
 }
 
-/// Those of which no service is left.
-fn inactive_clusters(state: &Snapshot, now: Timestamp) -> Vec<<Clusters as Table>::Key> {
-    let before = now - INACTIVE_STAYS;
-    let is_due = |cluster: &Cluster| {
-        cluster.status == ClusterStatus::Inactive && cluster.inactive_since.is_none_or(|since| since <= before)
-    };
-    let due = state.clusters().all().entries().filter(|(_, cluster)| is_due(cluster)).map(|(key, _)| key);
-    due.filter(|key| state.services().prefix(key).next().is_none()).collect()
+fn is_inactive_service(state: &Snapshot, key: &ServiceKey, now: Timestamp) -> bool {
+    let service = state.services().get(key).filter(|service| service.status == ServiceStatus::Inactive);
+    service.is_some_and(|service| service.inactive_since.is_none_or(|since| since <= now - INACTIVE_STAYS))
+}
+
+fn inactive_clusters(state: &Snapshot, now: Timestamp) -> Vec<ClusterKey> {
+    state.clusters().all().keys().filter(|key| is_inactive_cluster(state, key, now)).collect()
+}
+
+/// One of which no service is left.
+fn is_inactive_cluster(state: &Snapshot, key: &ClusterKey, now: Timestamp) -> bool {
+    let cluster = state.clusters().get(key).filter(|cluster| cluster.status == ClusterStatus::Inactive);
+    cluster.is_some_and(|cluster| cluster.inactive_since.is_none_or(|since| since <= now - INACTIVE_STAYS))
+        && state.services().prefix(key).next().is_none()
 }
 
 fn unused_definitions(
