@@ -207,19 +207,21 @@ pub fn plan(service: &ServiceView, now: Timestamp) -> Plan {
         old_floor: fallback.map_or(0, |old| lower.min(desired).min(old.had)),
     };
     let (new_bad, old_bad) = (count.new_bad, count.old_bad);
-    let stops = stops(service, fallback, &standings, &bounds, &mut count, now);
+    let is_due = |at: Option<Timestamp>| at.is_none_or(|at| at <= now);
+    let may_start = primary.rollout != RolloutState::Failed && is_due(service.retry_at);
+    let stops = stops(service, fallback, &standings, &bounds, &mut count, may_start, now);
     plan.wake_at = plan.wake_at.into_iter().chain(stops.wake_at).min();
     plan.notes.extend(stops.notes);
     let stops = stops.actions;
 
-    let may_start = |at: Option<Timestamp>| at.is_none_or(|at| at <= now);
-    let room = bounds.upper.saturating_sub(count.live);
-    let lost = fallback.filter(|old| may_start(old.retry_at)).map_or(0, |old| {
-        // First of all: these have been healthy, and nobody knows whether new ones ever will be.
-        count.lacking(&bounds).min(room).min(may_find_out(service, old))
-    });
     let wanted = desired.saturating_sub(count.new_good);
-    let may_start = primary.rollout != RolloutState::Failed && may_start(service.retry_at);
+    let room = bounds.upper.saturating_sub(count.live);
+    // What replaces bad tasks of the old deployment may be as bad: the new one may be the cure, and gets its turn.
+    let turn = u32::from(old_bad > 0 && wanted > 0 && may_start && !count.is_new_coming());
+    let lost = fallback.filter(|old| is_due(old.retry_at)).map_or(0, |old| {
+        // First of all: these have been healthy, and nobody knows whether new ones ever will be.
+        count.lacking(&bounds).min(room.saturating_sub(turn)).min(may_find_out(service, old))
+    });
     let starts = if may_start { wanted.min(room - lost).min(may_find_out(service, primary)) } else { 0 };
     let stuck = stops.is_empty() && wanted > 0 && room == 0 && count.old_live > 0 && !count.changing && may_start;
     if stuck {

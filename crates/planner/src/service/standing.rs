@@ -120,6 +120,11 @@ impl Counts {
         c
     }
 
+    /// Tasks of the new deployment are not judged yet.
+    pub fn is_new_coming(&self) -> bool {
+        self.new_good > self.new_healthy
+    }
+
     /// How many tasks the old deployment has to bring back. While no task of the new one has failed, those that come are
     /// trusted to become the missing ones.
     pub fn lacking(&self, bounds: &Bounds) -> u32 {

@@ -36,6 +36,8 @@ struct Stopper<'a> {
     standings: &'a [(&'a TaskView, Standing)],
     bounds: &'a Bounds,
     count: &'a mut Counts,
+    /// The primary deployment may start tasks now.
+    may_start: bool,
     now: Timestamp,
     per_zone: BTreeMap<String, u32>,
     gone: BTreeSet<&'a TaskId>,
@@ -51,6 +53,7 @@ pub(super) fn stops(
     standings: &[(&TaskView, Standing)],
     bounds: &Bounds,
     count: &mut Counts,
+    may_start: bool,
     now: Timestamp,
 ) -> Stops {
     let Some(primary) = service.deployments.first() else { return Stops::default() };
@@ -63,6 +66,7 @@ pub(super) fn stops(
         standings,
         bounds,
         count,
+        may_start,
         now,
         per_zone,
         gone,
@@ -154,9 +158,13 @@ impl<'a> Stopper<'a> {
     }
 
     /// Bad tasks of the new deployment stay until as many healthy ones stand in for them: what fails a check may serve all
-    /// the same, and a check of what all tasks share fails for all of them at once.
+    /// the same, and a check of what all tasks share fails for all of them at once. For those of a deployment that has
+    /// failed nothing ever will, and they are not wanted beside others.
     fn bad_new(&mut self) {
-        let spare = (self.count.new_healthy + self.count.new_bad).saturating_sub(self.bounds.desired);
+        let mut spare = (self.count.new_healthy + self.count.new_bad).saturating_sub(self.bounds.desired);
+        if self.primary.rollout == RolloutState::Failed {
+            spare = spare.max(self.count.live.saturating_sub(self.bounds.desired));
+        }
         for (task, cause) in self.bad(true).into_iter().take(spare as usize) {
             self.stop_bad(task, cause);
         }
@@ -166,8 +174,8 @@ impl<'a> Stopper<'a> {
     /// but one at least, or nothing would ever change. The next ones go when the replacements of these are judged.
     fn bad_in_the_way(&mut self) {
         let count = &self.count;
-        let is_coming = count.new_good > count.new_healthy;
-        let missing = if is_coming { 0 } else { self.bounds.desired.saturating_sub(count.new_good) };
+        let wants = self.may_start && !count.is_new_coming();
+        let missing = if wants { self.bounds.desired.saturating_sub(count.new_good) } else { 0 };
         // Old tasks come back first.
         let Some(excess) = (count.live + count.lacking(self.bounds)).checked_sub(self.bounds.upper) else { return };
         let at_once = count.live.saturating_sub(self.bounds.lower).max(excess + missing.min(1));

@@ -414,6 +414,37 @@ fn zones_are_made_even_one_task_at_a_time() {
     assert!(stopped(&last) == 1 && last.actions.iter().any(stop), "{:?}", last.actions);
 }
 
+/// The tasks that stand in for a bad release are as bad, and the new one is the cure.
+#[test]
+fn the_new_deployment_gets_its_turn_where_old_tasks_are_bad() {
+    let mut view = rolling(1, 100, 150);
+    view.deployments[0].failed_tasks = 1;
+    view.tasks = vec![bad("r0", "old")];
+    let turn = plan(&view, NOW);
+    assert_eq!((stopped(&turn), starts_of(&turn, "old"), starts_of(&turn, "new")), (1, 0, 1));
+    view.tasks.clear();
+    assert_eq!(starts_of(&plan(&view, NOW), "old"), 1);
+}
+
+#[test]
+fn bad_tasks_of_a_failed_deployment_are_not_kept_beside_others() {
+    let mut view = rolling(4, 50, 200);
+    view.deployments[0].rollout = RolloutState::Failed;
+    view.tasks.truncate(2);
+    view.tasks.extend(["n0", "n1", "n2", "n3"].map(|id| bad(id, "new")));
+    let plan = plan(&view, NOW);
+    assert_eq!((stopped(&plan), starts(&plan)), (2, 0));
+}
+
+#[test]
+fn nothing_makes_room_for_what_may_not_start() {
+    let mut view = service(4, 50, 100);
+    view.tasks = ["n0", "n1", "n2", "n3"].map(|id| bad(id, "new")).into();
+    view.retry_at = Some(NOW + Duration::from_secs(8));
+    assert_eq!(stopped(&plan(&view, NOW)), 0);
+    assert_eq!(stopped(&plan(&view, NOW + Duration::from_secs(8))), 2);
+}
+
 #[test]
 fn zones_wait_for_the_back_off_too() {
     let mut view = service(4, 100, 200);
