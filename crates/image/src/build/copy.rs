@@ -323,6 +323,8 @@ impl Plan {
             all.update(&(bytes.len() as u64).to_le_bytes());
             all.update(bytes);
         };
+        // Of the parents that are missing.
+        add(format!("{:?}", self.rights.owner).as_bytes());
         for item in &self.items {
             add(item.dest.as_os_str().as_bytes());
             let Attributes { mode, owner, .. } = item.attributes;

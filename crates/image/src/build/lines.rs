@@ -114,13 +114,17 @@ fn heredoc_names(text: &str, escape: char) -> Vec<(String, bool, bool)> {
     let mut found = Vec::new();
     let mut chars = rest.chars().peekable();
     let mut quote = None;
+    // A here-document begins a word of the shell, or follows the number of a descriptor that does: `$((1<<n))` has none.
+    let mut begins = true;
     while let Some(c) = chars.next() {
+        let is_begin = begins;
+        begins = c.is_whitespace() || (is_begin && c.is_ascii_digit());
         match (quote, c) {
             (_, c) if c == escape && quote != Some('\'') => drop(chars.next()),
             (Some(open), c) if c == open => quote = None,
             (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(c),
-            (None, '<') if chars.peek() == Some(&'<') => {
+            (None, '<') if is_begin && chars.peek() == Some(&'<') => {
                 chars.next();
                 // `<<<` is a here-string, the shell's own business.
                 if chars.next_if_eq(&'<').is_some() {
@@ -191,9 +195,14 @@ mod tests {
         let (lines, _) = split("RUN [ -d /x ] || cat <<EOF > /y\nz\nEOF").expect("valid");
         assert_eq!(lines[0].heredocs[0].content, "z\n", "`[` is a command as well");
         assert!(split("RUN <<EOF\nnever ends").is_err());
-        for plain in
-            ["RUN echo $((1 << 2))", "RUN cat <<< x", "RUN echo '<<EOF'", "ENV A=<<EOF", "RUN [\"it's\", \"<<EOF\"]"]
-        {
+        for plain in [
+            "RUN echo $((1 << 2))",
+            "RUN [ $((1<<n)) -gt 4 ] && x",
+            "RUN cat <<< x",
+            "RUN echo '<<EOF'",
+            "ENV A=<<EOF",
+            "RUN [\"it's\", \"<<EOF\"]",
+        ] {
             assert!(split(plain).expect(plain).0[0].heredocs.is_empty(), "{plain}");
         }
     }

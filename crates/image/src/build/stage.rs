@@ -172,7 +172,7 @@ impl<'a> Builder<'a> {
                 config.config.env.push(DEFAULT_PATH.to_owned());
                 (Built { config, layers: Vec::new() }, Args::new())
             }
-            None => (self.image(stage.line, &image).await?, Args::new()),
+            None => (self.base(stage.line, &image).await?, Args::new()),
         };
         let mut state = State { built, args, cmd_is_own: false };
         // What the image left for us comes first, and is not left for the next.
@@ -241,7 +241,11 @@ impl<'a> Builder<'a> {
                     let value =
                         value.or(default.transpose().map_err(wrong)?).or_else(|| self.globals.get(name).cloned());
                     self.used_args.insert(name.clone());
-                    state.args.insert(name.clone(), value);
+                    // Without a value, one that it has stays.
+                    match value {
+                        Some(value) => drop(state.args.insert(name.clone(), Some(value))),
+                        None => drop(state.args.entry(name.clone()).or_insert(None)),
+                    }
                 }
             }
             Instruction::Maintainer(name) => {
@@ -614,6 +618,18 @@ impl<'a> Builder<'a> {
         Ok(cache::key(state.built.top(), self.options.source_date_epoch, details)?)
     }
 
+    /// An image to build on. What is built is pushed with its layers, which may be here unpacked only.
+    async fn base(&self, line: usize, name: &str) -> Result<Built, BuildError> {
+        let built = self.image(line, name).await?;
+        if let (Some(pull), Ok(reference)) = (&self.options.pull, name.parse::<ImageRef>())
+            && let Err(error) = self.store.fetch_blobs(&built.layers, &reference, pull(&reference)).await
+        {
+            // It can be built on and run, and a registry that has the layers takes it.
+            self.tell(BuildEvent::Warning(&format!("image `{name}` is not here as its registry has it: {error}")));
+        }
+        Ok(built)
+    }
+
     /// An image from the store or, if the options say how, from its registry.
     async fn image(&self, line: usize, name: &str) -> Result<Built, BuildError> {
         let inner = &self.store.inner;
@@ -629,12 +645,6 @@ impl<'a> Builder<'a> {
                 pulled.map_err(|source| BuildError::Pull { line, image: name.to_owned(), source: Box::new(source) })?
             }
         };
-        if let Some(pull) = &self.options.pull
-            && let Err(error) = self.store.fetch_blobs(image.id, &reference, pull(&reference)).await
-        {
-            // It can be built on and run, and a registry that has the layers takes it.
-            self.tell(BuildEvent::Warning(&format!("image `{name}` is not here as its registry has it: {error}")));
-        }
         let record = inner.record(image.id)?.ok_or_else(missing)?;
         let bytes = blobs::read(&inner.layout, record.config.digest, inner.options.limits.config_bytes_max)?;
         let config = serde_json::from_slice(&bytes.ok_or_else(missing)?)

@@ -18,7 +18,7 @@ use crate::ingest::{self, Chunk, IngestError, Staged};
 use crate::manifest::{DOCKER_MANIFEST, Descriptor, Document, Manifest, OCI_MANIFEST};
 use crate::reference::ImageRef;
 use crate::store::record::{LayerRecord, Record};
-use crate::store::{ImageStore, Inner, blobs, layers};
+use crate::store::{ImageStore, Inner, RetryPolicy, blobs, layers};
 
 /// How to pull.
 #[derive(Clone, Default)]
@@ -60,17 +60,16 @@ impl ImageStore {
         pulled
     }
 
-    /// Downloads the layers of the image `id`, which is here, that are here unpacked only: a push needs them as they are in
-    /// the image's manifest, and the unpacked layer may have come from another blob with the same content.
+    /// Downloads those of an image's layers that are here unpacked only: a push needs them as they are in the image's
+    /// manifest, and the unpacked layer may have come from another blob with the same content.
     pub(crate) async fn fetch_blobs(
         &self,
-        id: ImageId,
+        layers: &[LayerRecord],
         reference: &ImageRef,
         options: PullOptions,
     ) -> Result<(), PullError> {
-        let Some(record) = self.inner.record(id)? else { return Ok(()) };
         let pull = Pull { inner: self.inner.clone(), reference: reference.clone(), options };
-        for layer in record.layers.iter().filter(|layer| !pull.has_blob(&layer.blob)) {
+        for layer in layers.iter().filter(|layer| !pull.has_blob(&layer.blob)) {
             pull.fetch_blob(&pull.remote()?, &layer.blob).await?;
         }
         Ok(())
@@ -224,8 +223,10 @@ impl Pull {
         if let Some(staged) = local.map_err(|e| not_ingested(blob, e))? {
             return Ok(staged);
         }
-        self.download(remote, blob, move |inner, blob, chunks| ingest::ingest_download(inner, blob, diff_id, chunks))
-            .await
+        self.download(remote, blob, self.inner.options.retry, move |inner, blob, chunks| {
+            ingest::ingest_download(inner, blob, diff_id, chunks)
+        })
+        .await
     }
 
     fn has_blob(&self, blob: &Descriptor) -> bool {
@@ -239,7 +240,9 @@ impl Pull {
         if self.has_blob(blob) {
             return Ok(());
         }
-        self.download(remote, blob, ingest::store_download).await
+        // Nobody has to have it: a registry that is out of reach should not hold up what needs nothing of it.
+        let once = RetryPolicy { attempts: 1, ..self.inner.options.retry };
+        self.download(remote, blob, once, ingest::store_download).await
     }
 
     /// Downloads a blob into `take`, which runs on a thread of its own.
@@ -247,13 +250,14 @@ impl Pull {
         &self,
         remote: &Remote,
         blob: &Descriptor,
+        retry: RetryPolicy,
         take: impl FnOnce(&Inner, &Descriptor, mpsc::Receiver<Chunk>) -> Result<T, IngestError> + Send + 'static,
     ) -> Result<T, PullError> {
         let (to, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
         let (inner, descriptor) = (self.inner.clone(), blob.clone());
         let worker = spawn_blocking(move || take(&inner, &descriptor, chunks));
         let told = |received| self.tell(Progress::Receiving { layer: blob.digest, received, size: blob.size });
-        let fed = feed(remote, blob, to, self.inner.options.retry, told).await;
+        let fed = feed(remote, blob, to, retry, told).await;
         let taken = joined(worker.await);
         fed?;
         taken.map_err(|e| not_ingested(blob, e))

@@ -76,8 +76,14 @@ impl<'a> Applier<'a> {
     /// Sets the directories' times and reports.
     pub fn finish(mut self, entries: u64) -> Result<Applied, UnpackError> {
         for (path, times) in self.dir_times.iter().rev() {
-            // The directory may have been replaced by a later entry.
-            if let Ok(dir) = self.root.reach(path.as_path().as_os_str().as_bytes()) {
+            // The directory may have been replaced by a later entry, perhaps by a link.
+            let (parent, name) = path.split();
+            let parent = self.root.reach(parent);
+            let dir = match name.is_empty() {
+                true => parent,
+                false => parent.and_then(|parent| open_child_dir(parent, name)).map(Rc::new),
+            };
+            if let Ok(dir) = dir {
                 rustix::fs::futimens(&dir, times).map_err(|e| UnpackError::Write {
                     doing: "set times of",
                     path: path.as_path().display().to_string(),

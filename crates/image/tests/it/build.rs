@@ -606,7 +606,7 @@ async fn a_stage_on_a_stage_has_the_arguments_of_that_stage() {
     bench.busybox();
     let image = bench
         .built(&format!(
-            "{BUSYBOX}FROM base AS first\nARG GIVEN\nARG DEFAULT=default\nFROM first\n\
+            "{BUSYBOX}FROM base AS first\nARG GIVEN\nARG DEFAULT=default\nFROM first\nARG DEFAULT\n\
              RUN test \"$GIVEN $DEFAULT\" = 'given default'\nLABEL both=\"$GIVEN $DEFAULT\"\n"
         ))
         .await;
