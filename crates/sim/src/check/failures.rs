@@ -14,8 +14,9 @@ use std::time::Duration;
 
 type ServiceKey = <Services as Table>::Key;
 
-/// Six tasks fail at once at most, and the back-off grows to half a minute and further.
-const MOST: usize = 40;
+/// Six tasks fail at once at most, in six attempts within the first minute: after 1, 2, 4, 8 and 16 seconds. Failed launches
+/// and crashes have a back-off each.
+const MOST: usize = 2 * 6 * 6;
 const SPAN: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
