@@ -50,7 +50,7 @@ pub fn protocols_of_one_service_show_the_same_clusters(kit: &Kit) -> anyhow::Res
         ensure!(has(&global, b"arn:aws:ecs:us-east-1:") && has(&global, b":cluster/cbor"), "{}", global.text());
         let nowhere = signed_for("us-east-11")?;
         ensure!(
-            nowhere.status == 403 && nowhere.text().contains("valid region, not 'us-east-11'"),
+            nowhere.status == 400 && nowhere.text().contains("valid region, not 'us-east-11'"),
             "{}",
             nowhere.text()
         );

@@ -270,6 +270,14 @@ mod tests {
         let path = directory.path().join("init");
         std::fs::write(&path, image()).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // A test beside this one may have forked while the file was open for writing, and not executed anything yet.
+        let is_busy = || {
+            let tried = Command::new(&path).args(["/bin/true", "true"]).status();
+            tried.is_err_and(|error| error.kind() == std::io::ErrorKind::ExecutableFileBusy)
+        };
+        while is_busy() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         (directory, path)
     }
 
