@@ -251,7 +251,9 @@ pub fn plan(service: &ServiceView, now: Timestamp) -> Plan {
     if settled && !service.draining {
         settle(service, primary, &standings, &bounds, now, &mut plan);
     }
-    if service.draining && service.tasks.iter().all(|task| task.status >= TaskStatus::Stopping) {
+    // ECS documents STOPPING to be enough. Whoever waits for INACTIVE deletes the cluster and the security groups next,
+    // which a task that ignores SIGTERM holds for half a minute more.
+    if service.draining && service.tasks.is_empty() {
         plan.actions.push(Action::Deactivate);
     }
     plan

@@ -532,7 +532,7 @@ fn a_drained_service_becomes_inactive() {
     view.tasks[0].stopping = true;
     assert_eq!(plan(&view, NOW).actions, []);
     view.tasks[0].status = TaskStatus::Stopping;
-    assert_eq!(plan(&view, NOW).actions, [Action::Deactivate]);
+    assert_eq!(plan(&view, NOW).actions, [], "it holds its cluster and its security groups");
     view.tasks.clear();
     assert_eq!(plan(&view, NOW).actions, [Action::Deactivate]);
 }
