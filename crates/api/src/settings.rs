@@ -25,3 +25,19 @@ pub struct Settings {
     /// Seals the values of secrets and secure parameters.
     pub vault: Vault,
 }
+
+impl Settings {
+    /// An account in open mode with keys that everybody knows: for tests, fuzzers and the simulator.
+    pub fn made_up() -> Self {
+        Self {
+            account: "123456789012".into(),
+            region: "us-east-1".into(),
+            api_url: "http://127.0.0.1:4566".into(),
+            load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
+            public_pool: "198.18.0.0/16".parse().expect("a network"),
+            authority: None,
+            registry_secret: "secret".into(),
+            vault: Vault::new(&[7; 32]),
+        }
+    }
+}

@@ -21,16 +21,7 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new() -> Self {
-        let settings = Arc::new(Settings {
-            account: "123456789012".into(),
-            region: "us-east-1".into(),
-            api_url: "http://127.0.0.1:4566".into(),
-            load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
-            public_pool: "198.18.0.0/16".parse().expect("a network"),
-            authority: None,
-            registry_secret: "secret".into(),
-            vault: crate::vault::Vault::new(&[7; 32]),
-        });
+        let settings = Arc::new(Settings::made_up());
         let engine = MemoryEngine::default();
         let store = Store::with_engine(engine.clone(), longshore_store::tables::schema()).expect("an empty store");
         let fixture = Self { store, engine, settings, now: Timestamp(1_700_000_000_000), seed: 1.into() };

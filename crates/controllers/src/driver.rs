@@ -167,7 +167,7 @@ fn take_due<K: Ord + Clone>(later: &mut BTreeMap<K, Timestamp>, now_set: &mut BT
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longshore_api::{Settings, vault::Vault};
+    use longshore_api::Settings;
     use longshore_store::engine::MemoryEngine;
     use longshore_types::Scope;
     use longshore_types::ecs::{Cluster, ClusterStatus};
@@ -177,19 +177,9 @@ mod tests {
     const DAY_MS: i64 = 86_400_000;
 
     fn environment(clock: &Arc<AtomicI64>) -> Environment {
-        let settings = Settings {
-            account: "123456789012".into(),
-            region: "us-east-1".into(),
-            api_url: "http://127.0.0.1:4566".into(),
-            load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
-            public_pool: "198.18.0.0/16".parse().expect("a network"),
-            authority: None,
-            registry_secret: String::new(),
-            vault: Vault::new(&[7; 32]),
-        };
         let clock = Arc::clone(clock);
         let now = move || Timestamp(clock.load(Ordering::Relaxed));
-        Environment { settings: Arc::new(settings), now: Arc::new(now), seed: Arc::new(|| 1) }
+        Environment { settings: Arc::new(Settings::made_up()), now: Arc::new(now), seed: Arc::new(|| 1) }
     }
 
     async fn delete_cluster(store: &Store, name: &str, at_ms: i64) {

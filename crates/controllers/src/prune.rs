@@ -1,5 +1,6 @@
 //! What is kept for a while and then goes: stopped tasks after an hour, deleted task definitions once unused, the history
-//! of services after ninety days, INACTIVE services and clusters after a day, secrets whose recovery window is over; and credentials that are renewed before they end.
+//! of services after ninety days, INACTIVE services and clusters after a day, secrets whose recovery window is over; and
+//! credentials that are renewed before they end.
 
 use crate::service::ServiceKey;
 use crate::{Environment, history};

@@ -169,8 +169,8 @@ fn target_health(state: &Snapshot, scope: &Scope, task: &Task, service: &Service
     let deployment = service.deployments.iter().find(|d| Some(&d.id) == task.deployment.as_ref());
     let groups = deployment.filter(|_| task.last_status == TaskStatus::Running).map(|d| &d.template.load_balancers);
     for group in groups.into_iter().flatten() {
-        let is_registered = |t: &&Arc<Target>| t.target_group == group.target_group && t.draining_since.is_none();
-        if targets.iter().any(|target| is_registered(&target)) {
+        let is_registered = |t: &Arc<Target>| t.target_group == group.target_group && t.draining_since.is_none();
+        if targets.iter().any(is_registered) {
             continue;
         }
         if state.target_groups().contains(&(scope.clone(), group.target_group.clone())) {
@@ -289,15 +289,11 @@ fn launch_tasks(
     let Some(deployment) = service.deployments.iter().find(|d| d.id == *deployment_id).cloned() else { return started };
     let (family, revision) = deployment.template.task_definition.clone();
     let Some(definition) = tx.task_definitions().get(&(cx.scope.clone(), family, revision)) else { return started };
-    let groups = deployment.template.load_balancers.iter().map(|lb| &lb.target_group);
-    let is_gone = |group: &&String| !tx.target_groups().contains(&(cx.scope.clone(), (*group).clone()));
-    if let Some(group) = groups.into_iter().find(is_gone) {
-        let error = "The specified target group does not exist.";
-        events::add(
-            service,
-            cx,
-            &format!("failed to register targets in (target-group {group}) with (error {error})."),
-        );
+    let mut registers = deployment.template.load_balancers.iter();
+    if let Some(lb) = registers.find(|lb| !tx.target_groups().contains(&(cx.scope.clone(), lb.target_group.clone()))) {
+        let (group, error) = (&lb.target_group, "The specified target group does not exist.");
+        let text = format!("failed to register targets in (target-group {group}) with (error {error}).");
+        events::add(service, cx, &text);
         count_failure(service, deployment_id, Failure::Launch, cx);
         return started;
     }
@@ -332,14 +328,14 @@ fn launch_tasks(
                 }
             }
             Err(error) => {
-                if let (Some(zone), LaunchError::NoAddress) = (zone, &error) {
-                    // Things stay as they are.
-                    events::add(service, cx, &format!("is unable to place a task in {zone}."));
-                    break;
-                }
-                let why = match error {
-                    LaunchError::Refused(error) => error.message,
-                    LaunchError::NoAddress => "None of the subnets has a free address.".to_owned(),
+                let why = match (error, zone) {
+                    (LaunchError::Refused(error), _) => error.message,
+                    (LaunchError::NoAddress, None) => "None of the subnets has a free address.".to_owned(),
+                    (LaunchError::NoAddress, Some(zone)) => {
+                        // Things stay as they are.
+                        events::add(service, cx, &format!("is unable to place a task in {zone}."));
+                        break;
+                    }
                 };
                 events::add(service, cx, &format!("failed to launch a task with (error {why})."));
                 count_failure(service, deployment_id, Failure::Launch, cx);

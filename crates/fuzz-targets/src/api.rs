@@ -131,16 +131,7 @@ fn replaced(payload: &[u8], names: &[String]) -> Vec<u8> {
 
 impl World {
     fn new(data: &[u8]) -> World {
-        let settings = Arc::new(Settings {
-            account: "123456789012".into(),
-            region: "us-east-1".into(),
-            api_url: "http://127.0.0.1:4566".into(),
-            load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
-            public_pool: "198.18.0.0/16".parse().expect("a network"),
-            authority: None,
-            registry_secret: "secret".into(),
-            vault: longshore_api::vault::Vault::new(&[7; 32]),
-        });
+        let settings = Arc::new(Settings::made_up());
         let (store, stepper) =
             Store::stepped(MemoryEngine::default(), longshore_store::tables::schema()).expect("empty");
         let (logs, directory) = logs(data);

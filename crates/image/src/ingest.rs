@@ -62,11 +62,7 @@ pub(crate) fn store_download(
     let file = File::create_new(temp.as_path()).map_err(io("make"))?;
     let mut tee = Tee::new(ChunkReader { chunks, current: Bytes::new(), ended: false }, Some(file));
     tee.drain().map_err(io("write"))?;
-    let bytes = tee.hasher.bytes();
-    let actual = tee.hasher.finish();
-    if actual != blob.digest {
-        return Err(IngestError::Blob { expected: blob.digest, actual, bytes });
-    }
+    tee.check(blob)?;
     Ok(blobs::adopt(&inner.layout, temp, blob.digest)?)
 }
 
@@ -100,11 +96,7 @@ fn ingest(
     let unpacked = unpack(&mut tee, &root, &inner.options.limits);
     // A blob that is damaged makes a malformed archive: which of the two it is, only its digest tells.
     if matches!(unpacked, Ok(_) | Err(UnpackError::Malformed(_) | UnpackError::Read(_))) && tee.drain().is_ok() {
-        let bytes = tee.hasher.bytes();
-        let actual = std::mem::take(&mut tee.hasher).finish();
-        if actual != blob.digest {
-            return Err(IngestError::Blob { expected: blob.digest, actual, bytes });
-        }
+        tee.check(blob)?;
     }
     let unpacked = unpacked?;
     if unpacked.diff_id != diff_id {
@@ -171,6 +163,16 @@ impl<R: Read> Tee<R> {
             }
             self.consume(n);
         }
+    }
+
+    /// Whether what was read, all of it by now, is this blob.
+    fn check(&mut self, blob: &Descriptor) -> Result<(), IngestError> {
+        let bytes = self.hasher.bytes();
+        let actual = std::mem::take(&mut self.hasher).finish();
+        if actual == blob.digest {
+            return Ok(());
+        }
+        Err(IngestError::Blob { expected: blob.digest, actual, bytes })
     }
 }
 

@@ -177,6 +177,11 @@ fn fallback(service: &ServiceView) -> Option<&DeploymentView> {
     old.iter().find(|old| primary.rollout != RolloutState::Completed && old.rollout == RolloutState::Completed)
 }
 
+/// Whether launches need not wait until then any more.
+fn is_due(at: Option<Timestamp>, now: Timestamp) -> bool {
+    at.is_none_or(|at| at <= now)
+}
+
 /// One pass over one service.
 pub fn plan(service: &ServiceView, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
@@ -207,8 +212,7 @@ pub fn plan(service: &ServiceView, now: Timestamp) -> Plan {
         old_floor: fallback.map_or(0, |old| lower.min(desired).min(old.had)),
     };
     let (new_bad, old_bad) = (count.new_bad, count.old_bad);
-    let is_due = |at: Option<Timestamp>| at.is_none_or(|at| at <= now);
-    let may_start = primary.rollout != RolloutState::Failed && is_due(service.retry_at);
+    let may_start = primary.rollout != RolloutState::Failed && is_due(service.retry_at, now);
     let stops = stops(service, fallback, &standings, &bounds, &mut count, may_start, now);
     plan.wake_at = plan.wake_at.into_iter().chain(stops.wake_at).min();
     plan.notes.extend(stops.notes);
@@ -218,7 +222,7 @@ pub fn plan(service: &ServiceView, now: Timestamp) -> Plan {
     let room = bounds.upper.saturating_sub(count.live);
     // What replaces bad tasks of the old deployment may be as bad: the new one may be the cure, and gets its turn.
     let turn = u32::from(old_bad > 0 && wanted > 0 && may_start && !count.is_new_coming());
-    let lost = fallback.filter(|old| is_due(old.retry_at)).map_or(0, |old| {
+    let lost = fallback.filter(|old| is_due(old.retry_at, now)).map_or(0, |old| {
         // First of all: these have been healthy, and nobody knows whether new ones ever will be.
         count.lacking(&bounds).min(room.saturating_sub(turn)).min(may_find_out(service, old))
     });
@@ -300,8 +304,7 @@ fn settle(
         plan.notes.push(format!("(deployment {}) deployment completed.", primary.id));
     }
     plan.notes.push("has reached a steady state.".to_owned());
-    let may_start = service.retry_at.is_none_or(|at| at <= now);
-    if service.zone_rebalancing && may_start && bounds.upper > bounds.desired {
+    if service.zone_rebalancing && is_due(service.retry_at, now) && bounds.upper > bounds.desired {
         let zones = zones::counts(service, standings);
         let Some(zone) = zones::emptiest_of_uneven(&zones) else { return };
         let most = zones.values().max();

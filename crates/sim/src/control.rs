@@ -52,17 +52,9 @@ pub fn scope() -> Scope {
 
 fn settings(world: &World) -> Arc<Settings> {
     let root = || RootKey { access_key_id: "AKIAROOT".to_owned(), secret_access_key: String::new() };
-    Arc::new(Settings {
-        account: "123456789012".into(),
-        region: "us-east-1".into(),
-        api_url: "http://127.0.0.1:4566".into(),
-        load_balancer_pool: "127.64.0.0/16".parse().expect("a network"),
-        public_pool: "198.18.0.0/16".parse().expect("a network"),
-        // Clients are the account itself and may do anything; what a task's role may do is asked.
-        authority: world.policy.authority.then(|| Arc::new(Authority::new(root()))),
-        registry_secret: "secret".into(),
-        vault: longshore_api::vault::Vault::new(&[7; 32]),
-    })
+    // Clients are the account itself and may do anything; what a task's role may do is asked.
+    let authority = world.policy.authority.then(|| Arc::new(Authority::new(root())));
+    Arc::new(Settings { authority, ..Settings::made_up() })
 }
 
 fn all_routes() -> &'static Routes {

@@ -80,6 +80,8 @@ struct Known {
 struct Connection {
     client: Client,
     manifests: reqwest::Client,
+    /// `http` or `https`.
+    scheme: &'static str,
 }
 
 /// Longer than a pull, shorter than a token.
@@ -93,7 +95,6 @@ impl Clients {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|k| k.made.elapsed() < CLIENT_LIFETIME);
         let found = known.iter().find(|k| k.host == host && k.auth == *auth && k.endpoint.as_ref() == endpoint);
-        let is_plain = endpoint.is_some() || is_loopback(&host);
         let connection = match found {
             Some(known) => known.connection.clone(),
             None => {
@@ -111,9 +112,7 @@ impl Clients {
             Auth::Basic { username, password } => RegistryAuth::Basic(username.clone(), password.clone()),
         };
         let address = endpoint.map_or(image.host(), |endpoint| &endpoint.authority).to_owned();
-        let Connection { client, manifests } = connection;
-        let scheme = if is_plain { "http" } else { "https" };
-        Ok(Remote { client, manifests, scheme, reference: image.inner().clone(), auth, token: Arc::default(), address })
+        Ok(Remote { connection, reference: image.inner().clone(), auth, token: Arc::default(), address })
     }
 
     /// Drops what is known of a host, because its credentials turned out not to work.
@@ -152,7 +151,8 @@ fn connect(host: &str, endpoint: Option<&Endpoint>) -> Result<Connection, Cause>
         .timeout(ANSWER_TIMEOUT)
         .user_agent(USER_AGENT);
     let failed = |e| Cause::of(OciDistributionError::RequestError(e), host);
-    if endpoint.is_some() || is_loopback(host) {
+    let is_plain = endpoint.is_some() || is_loopback(host);
+    if is_plain {
         config.protocol = ClientProtocol::Http;
         // No TLS is spoken. This only keeps the client from loading the system's certificates, which costs more than the
         // whole request and fails on machines that have none.
@@ -171,7 +171,8 @@ fn connect(host: &str, endpoint: Option<&Endpoint>) -> Result<Connection, Cause>
         (config.http_proxy, config.no_proxy) = (Some(proxy), none);
     }
     let client = Client::try_from(config).map_err(|e| Cause::of(e, host))?;
-    Ok(Connection { client, manifests: manifests.build().map_err(failed)? })
+    let scheme = if is_plain { "http" } else { "https" };
+    Ok(Connection { client, manifests: manifests.build().map_err(failed)?, scheme })
 }
 
 /// As with Docker, a registry on the loopback interface needs no TLS.
@@ -183,10 +184,7 @@ fn is_loopback(host: &str) -> bool {
 /// One repository of a registry.
 #[derive(Clone)]
 pub(crate) struct Remote {
-    client: Client,
-    manifests: reqwest::Client,
-    /// `http` or `https`.
-    scheme: &'static str,
+    connection: Connection,
     reference: Reference,
     auth: RegistryAuth,
     /// Given for pulls, if the registry gives any.
@@ -198,7 +196,7 @@ pub(crate) struct Remote {
 impl Remote {
     /// Proves who is asking, where the registry wants to know.
     pub async fn authorize(&self, operation: RegistryOperation) -> Result<(), Cause> {
-        let token = self.client.auth(&self.reference, &self.auth, operation);
+        let token = self.connection.client.auth(&self.reference, &self.auth, operation);
         let token = in_time(&self.describe("/v2/"), token).await?;
         if operation == RegistryOperation::Pull {
             *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
@@ -215,7 +213,12 @@ impl Remote {
         let name = reference.digest().or(reference.tag()).unwrap_or_default();
         let path = format!("/manifests/{name}");
         let what = self.describe(&path);
-        let url = format!("{}://{}/v2/{}{path}", self.scheme, reference.resolve_registry(), reference.repository());
+        let url = format!(
+            "{}://{}/v2/{}{path}",
+            self.connection.scheme,
+            reference.resolve_registry(),
+            reference.repository()
+        );
         match self.get_manifest(&url, &what, bytes_max).await {
             // Nobody asked for a token yet, or it has expired.
             Err(Cause::Denied(_)) => {
@@ -229,7 +232,7 @@ impl Remote {
     async fn get_manifest(&self, url: &str, what: &str, bytes_max: u64) -> Result<Bytes, Cause> {
         let failed = |e| Cause::of(OciDistributionError::RequestError(e), what);
         let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let request = self.manifests.get(url).header(http::header::ACCEPT, ACCEPTED.join(", "));
+        let request = self.connection.manifests.get(url).header(http::header::ACCEPT, ACCEPTED.join(", "));
         let request = match (token, &self.auth) {
             (Some(token), _) => request.bearer_auth(token),
             (None, RegistryAuth::Basic(user, password)) => request.basic_auth(user, Some(password)),
@@ -262,12 +265,12 @@ impl Remote {
     ) -> Result<BoxStream<'static, std::io::Result<Bytes>>, Cause> {
         let digest = blob.digest.to_string();
         let what = self.describe(&format!("/blobs/{digest}"));
-        self.client.store_auth_if_needed(self.reference.resolve_registry(), &self.auth).await;
+        self.connection.client.store_auth_if_needed(self.reference.resolve_registry(), &self.auth).await;
         if offset == 0 {
-            let whole = self.client.pull_blob_stream(&self.reference, digest.as_str());
+            let whole = self.connection.client.pull_blob_stream(&self.reference, digest.as_str());
             return in_time(&what, whole).await.map(|sized| sized.stream);
         }
-        let rest = self.client.pull_blob_stream_partial(&self.reference, digest.as_str(), offset, None);
+        let rest = self.connection.client.pull_blob_stream_partial(&self.reference, digest.as_str(), offset, None);
         match in_time(&what, rest).await? {
             BlobResponse::Partial(sized) => Ok(sized.stream),
             // The registry does not do ranges: what we have already is passed over.
@@ -277,8 +280,8 @@ impl Remote {
 
     /// True if the repository has the blob.
     pub async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Cause> {
-        self.client.store_auth_if_needed(self.reference.resolve_registry(), &self.auth).await;
-        let answer = self.client.blob_exists(&self.reference, &blob.digest.to_string()).await;
+        self.connection.client.store_auth_if_needed(self.reference.resolve_registry(), &self.auth).await;
+        let answer = self.connection.client.blob_exists(&self.reference, &blob.digest.to_string()).await;
         answer.map_err(|e| Cause::of(e, &self.describe("/blobs/")))
     }
 
@@ -289,15 +292,18 @@ impl Remote {
         content: BoxStream<'static, std::io::Result<Bytes>>,
     ) -> Result<(), Cause> {
         let content = content.map(|chunk| chunk.map_err(OciDistributionError::IoError));
-        let answer =
-            self.client.push_blob_stream(&self.reference, content, &blob.digest.to_string(), Some(blob.size)).await;
+        let answer = self
+            .connection
+            .client
+            .push_blob_stream(&self.reference, content, &blob.digest.to_string(), Some(blob.size))
+            .await;
         answer.map(drop).map_err(|e| Cause::of(e, &self.describe("/blobs/uploads/")))
     }
 
     /// Names a manifest, whose blobs are there, by the reference's tag or digest.
     pub async fn put_manifest(&self, bytes: Vec<u8>, media_type: &str) -> Result<(), Cause> {
         let kind = media_type.parse().map_err(|_| Cause::Rejected(format!("`{media_type}` is no media type")))?;
-        let answer = self.client.push_manifest_raw(&self.reference, bytes, kind).await;
+        let answer = self.connection.client.push_manifest_raw(&self.reference, bytes, kind).await;
         answer.map(drop).map_err(|e| Cause::of(e, &self.describe("/manifests/")))
     }
 
