@@ -160,6 +160,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         Some(ended) = tasks.join_next() => tracing::error!(?ended, "a part of the server ended"),
     }
     tasks.shutdown().await;
+    // Threads that answer hold it, too. A file that is not closed in order is checked at the next start, which takes longer.
+    store.close();
     Ok(())
 }
 

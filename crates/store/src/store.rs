@@ -9,7 +9,7 @@ use crate::tx::Tx;
 use crate::watch::{Bell, Ringer, Watcher};
 use crate::writer::{self, Job, Loaded, Step, Transaction, Writer};
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::thread::{self, JoinHandle};
 use tokio::sync::{Notify, oneshot};
 
@@ -23,9 +23,9 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     bell: Arc<Bell>,
-    /// `None` while dropping.
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
-    writer: Option<JoinHandle<()>>,
+    /// `None` once it is closed.
+    jobs: RwLock<Option<mpsc::Sender<Box<dyn Job>>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     /// Told of each job, where nobody blocks on the channel.
     sent: Option<Arc<Notify>>,
 }
@@ -104,7 +104,7 @@ impl Store {
                 path: "(thread)".into(),
                 source: Arc::new(error),
             })?;
-        Ok(Self(Arc::new(Inner { shared, bell, jobs: Some(jobs), writer: Some(writer), sent: None })))
+        Ok(Self::new(shared, bell, jobs, Some(writer), None))
     }
 
     /// [`with_engine`](Self::with_engine) without a thread: transactions wait until the [`Stepper`] runs them.
@@ -113,7 +113,24 @@ impl Store {
         let (jobs, job_receiver) = mpsc::channel();
         let sent = Arc::new(Notify::new());
         let stepper = Stepper { writer: Box::new(writer), jobs: job_receiver, first: None, sent: Arc::clone(&sent) };
-        Ok((Self(Arc::new(Inner { shared, bell, jobs: Some(jobs), writer: None, sent: Some(sent) })), stepper))
+        Ok((Self::new(shared, bell, jobs, None, Some(sent)), stepper))
+    }
+
+    fn new(
+        shared: Arc<Shared>,
+        bell: Arc<Bell>,
+        jobs: mpsc::Sender<Box<dyn Job>>,
+        writer: Option<JoinHandle<()>>,
+        sent: Option<Arc<Notify>>,
+    ) -> Self {
+        let (jobs, writer) = (RwLock::new(Some(jobs)), Mutex::new(writer));
+        Self(Arc::new(Inner { shared, bell, jobs, writer, sent }))
+    }
+
+    /// Makes what was written durable and closes the file in order, whoever else holds a clone: the next open need not check
+    /// it. Reading goes on; writing is refused with [`StoreError::Closed`]. Blocks until it is done.
+    pub fn close(&self) {
+        self.0.close();
     }
 
     /// The latest durable state. Takes no time worth naming and blocks nobody, however long it is kept.
@@ -181,8 +198,9 @@ impl Store {
         E: Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let jobs = self.0.jobs.as_ref().expect("jobs are taken in drop only");
-        jobs.send(Box::new(Transaction::new(transaction, reply))).map_err(|_| StoreError::Closed)?;
+        let job = Box::new(Transaction::new(transaction, reply));
+        let jobs = self.0.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        jobs.as_ref().ok_or(StoreError::Closed)?.send(job).map_err(|_| StoreError::Closed)?;
         if let Some(sent) = &self.0.sent {
             sent.notify_one();
         }
@@ -203,18 +221,24 @@ fn load<E: Engine>(mut engine: E, schema: Schema) -> Result<Parts<E>, StoreError
     Ok((shared, bell, writer))
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.jobs = None;
+impl Inner {
+    fn close(&self) {
+        *self.jobs.write().unwrap_or_else(PoisonError::into_inner) = None;
         if let Some(sent) = &self.sent {
             sent.notify_one();
         }
         // A transaction may hold the last clone; then this is the writer's thread, which ends by itself.
-        if let Some(writer) = self.writer.take()
+        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
             && writer.thread().id() != thread::current().id()
         {
             // A panic there was reported by its own hook, and answered its callers with `Closed`.
             let _ = writer.join();
         }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
     }
 }

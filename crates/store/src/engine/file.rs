@@ -10,8 +10,7 @@ use redb::StorageBackend;
 use rustix::fs::{Advice, FallocateFlags};
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
-use std::num::NonZeroU64;
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +51,8 @@ impl StoreFile {
         // A process before us may have left after a failed flush: what it wrote is to be read from the disk, or not at all.
         flush.flush(&file)?;
         let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
-        read_ahead(&file, file.metadata()?.len());
+        // What cannot be read may not be needed.
+        let _ = read_ahead(&file);
         Ok(Self { file: Arc::new(file), flush, doubtful: Arc::default() })
     }
 
@@ -119,13 +119,11 @@ impl StorageBackend for StoreFile {
     }
 }
 
-/// Has the disk begin to read a file in its order: all of it is about to be read by single pages in another.
-fn read_ahead(file: &File, bytes: u64) {
-    /// Linux takes no more at once than a disk takes in one request.
-    const STEP: u64 = 128 << 10;
-    for start in (0..bytes).step_by(STEP as usize) {
-        let _ = rustix::fs::fadvise(file, start, NonZeroU64::new(STEP), Advice::WillNeed);
-    }
+/// Reads a file in its order, for all of it is about to be read by single pages in another.
+fn read_ahead(mut file: &File) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    while file.read(&mut buffer)? > 0 {}
+    Ok(())
 }
 
 /// The disk, or a quota on it, is full.

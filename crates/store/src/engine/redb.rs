@@ -26,7 +26,8 @@ use redb::{Database, ReadableDatabase, ReadableTable, StorageError, TableDefinit
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 type Rows<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
 const META: TableDefinition<'static, &str, u64> = TableDefinition::new("longshore/meta");
@@ -37,6 +38,10 @@ const META_VERSION_PREFIX: &str = "version/";
 const FORMAT: u64 = 1;
 /// All rows are in memory above; redb needs its cache for the inner pages of what is written only.
 const CACHE_BYTES: usize = 16 << 20;
+/// What a thread reads at the start goes to the one that parses in batches of about this size.
+const READ_BATCH_BYTES: usize = 64 << 10;
+/// Batches that wait to be parsed.
+const READ_AHEAD: usize = 8;
 
 /// Rows in a redb file.
 pub struct RedbEngine {
@@ -99,15 +104,18 @@ impl Engine for RedbEngine {
     }
 
     fn load(&mut self, row: &mut RowVisitor<'_>) -> Result<(), StoreError> {
-        // Two kinds of error cross the reading loop; the visitor's waits here.
-        let mut refused = Ok(());
-        let database = self.database()?;
-        let visit = |table: &str, key: &[u8], value: &[u8]| {
-            refused = row(table, key, value);
-            refused.is_ok()
-        };
-        guarded(&self.path, || read_rows(database, visit).map_err(|error| self.io("read", error)))?;
-        refused
+        let engine = &*self;
+        let database = engine.database()?;
+        let (batches, read) = mpsc::sync_channel(READ_AHEAD);
+        thread::scope(|scope| {
+            let reader = scope.spawn(move || {
+                guarded(&engine.path, || read_rows(database, &batches).map_err(|error| engine.io("read", error)))
+            });
+            for batch in read {
+                batch.rows().try_for_each(|(key, value)| row(&batch.table, key, value))?;
+            }
+            reader.join().expect("its panics are caught")
+        })
     }
 
     fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
@@ -215,16 +223,50 @@ fn read_meta(database: &Database) -> Result<(u64, Meta), redb::Error> {
     Ok((format, meta))
 }
 
-/// Visits rows until `row` says false.
-fn read_rows(database: &Database, mut row: impl FnMut(&str, &[u8], &[u8]) -> bool) -> Result<(), redb::Error> {
+/// Rows of one table, end to end.
+struct ReadBatch {
+    table: Arc<str>,
+    bytes: Vec<u8>,
+    /// Where the key and the value of each end.
+    ends: Vec<(usize, usize)>,
+}
+
+impl ReadBatch {
+    fn of(table: &Arc<str>) -> Self {
+        Self { table: Arc::clone(table), bytes: Vec::with_capacity(2 * READ_BATCH_BYTES), ends: Vec::new() }
+    }
+
+    fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.ends.push((key_end, self.bytes.len()));
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
+        starts.zip(&self.ends).map(|(start, (key, end))| (&self.bytes[start..*key], &self.bytes[*key..*end]))
+    }
+}
+
+/// Sends all rows, until nobody wants them.
+fn read_rows(database: &Database, batches: &mpsc::SyncSender<ReadBatch>) -> Result<(), redb::Error> {
     let tx = database.begin_read()?;
-    let names: Vec<String> = tx.list_tables()?.map(|table| table.name().to_owned()).collect();
-    for name in names.iter().filter(|name| *name != META.name()) {
-        for entry in tx.open_table(Rows::new(name))?.iter()? {
+    for table in tx.list_tables()?.filter(|table| table.name() != META.name()) {
+        let name = Arc::from(table.name());
+        let mut batch = ReadBatch::of(&name);
+        for entry in tx.open_table(Rows::new(&name))?.iter()? {
             let (key, value) = entry?;
-            if !row(name, key.value(), value.value()) {
-                return Ok(());
+            batch.add(key.value(), value.value());
+            if batch.bytes.len() > READ_BATCH_BYTES {
+                let full = std::mem::replace(&mut batch, ReadBatch::of(&name));
+                if batches.send(full).is_err() {
+                    return Ok(());
+                }
             }
+        }
+        if batches.send(batch).is_err() {
+            return Ok(());
         }
     }
     Ok(())

@@ -28,6 +28,27 @@ fn rows_revisions_and_removals_come_back_after_a_restart() {
 }
 
 #[test]
+fn a_closed_store_is_read_on_and_its_file_is_free_though_clones_are_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    let store = open(&path).unwrap();
+    let held = store.clone();
+    // More than one batch of what is read ahead.
+    let long = "x".repeat(5000);
+    for number in 0..100 {
+        let row = user("t", &[&long]);
+        held.write_blocking(move |tx| tx.table_mut::<Users>().insert(id("a", number), row)).unwrap().unwrap();
+    }
+    store.close();
+    store.close();
+    let refused = held.write_blocking(|tx| tx.table_mut::<Notes>().insert("a".into(), "b".into()));
+    assert!(matches!(refused, Err(StoreError::Closed)), "{refused:?}");
+    assert_eq!(held.snapshot().table::<Users>().len(), 100);
+    let all = |store: &Store| store.snapshot().table::<Users>().all().entries().collect::<Vec<_>>();
+    assert_eq!(all(&open(&path).unwrap()), all(&held));
+}
+
+#[test]
 fn a_file_that_is_no_store_is_refused_by_name_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
