@@ -93,7 +93,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         format!("cannot listen on {}: is another Longshore, or LocalStack, running?", config.listen)
     })?;
     let store = Store::open(config.data_dir.join("store.redb"))?;
-    let logs = Arc::new(LogStore::open(&config.data_dir.join("logs"))?);
+    let logs = Arc::new(LogStore::open(config.data_dir.join("logs"))?);
     let upstream = Upstream::new(store.clone());
     let view = catalogue::StoreCatalogue::new(store.clone(), Arc::clone(&settings), upstream.clone());
     let registry = Registry::open(&config.data_dir.join("registry"), Arc::new(view), Default::default())?;

@@ -118,11 +118,11 @@ fn tasks(world: &World, state: &Snapshot, open: &mut Vec<String>) {
         }
         let living = node.directories.get(&task.id).and_then(|directory| directory.supervisor.as_ref());
         for container in task.containers.iter().filter(|c| c.essential) {
-            if !living.is_some_and(|living| living.serving.contains(&container.name)) {
+            if living.is_none_or(|living| !living.serving.contains(&container.name)) {
                 open.push(format!("{name} is RUNNING and its {} is not", container.name));
             }
         }
-        if !node.interfaces.get(&task.network.eni).is_some_and(|i| i.address == task.network.address) {
+        if node.interfaces.get(&task.network.eni).is_none_or(|i| i.address != task.network.address) {
             open.push(format!("{name} is RUNNING without its interface"));
         }
     }
