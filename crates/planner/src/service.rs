@@ -161,13 +161,12 @@ pub enum StopCause {
 
 /// How many tasks may start as far as digests go. Until one task has found out what its images' tags name, no other starts: not
 /// even while that one leaves, because its node may have looked the tag up already, and would tell when another has found
-/// something else.
+/// something else. One that runs and has not told never will: an agent may have died that knew. Then the next one finds out;
+/// where that does not tell either, nodes do not know.
 fn may_find_out(service: &ServiceView, deployment: &DeploymentView) -> u32 {
-    let mut own = service.tasks.iter().filter(|task| task.deployment == deployment.id).peekable();
-    let is_first = own.peek().is_none();
-    // A node that runs a task and does not say from which bytes never will.
-    let never_told = own.any(|task| task.status == TaskStatus::Running && !task.stopping);
-    if deployment.is_pinned || never_told { u32::MAX } else { u32::from(is_first) }
+    let own = service.tasks.iter().filter(|task| task.deployment == deployment.id);
+    let (silent, others): (Vec<_>, Vec<_>) = own.partition(|task| task.status == TaskStatus::Running && !task.stopping);
+    if deployment.is_pinned || silent.len() > 1 { u32::MAX } else { u32::from(others.is_empty()) }
 }
 
 /// The old deployment whose tasks are replaced while the new one is not complete: the newest that was.

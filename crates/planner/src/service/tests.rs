@@ -333,14 +333,23 @@ fn no_other_task_looks_tags_up_while_the_first_may_still_tell_what_it_found() {
     view.deployments[0].is_pinned = false;
     view.tasks.clear();
     assert_eq!(starts(&plan(&view, NOW)), 1);
-    // Nor do tasks of another deployment matter, nor does one wait for what a node will never say.
+    // Nor do tasks of another deployment matter.
     view = rolling(2, 0, 200);
     view.deployments[0].is_pinned = false;
     let own = view.tasks.iter().filter(|task| task.deployment == view.deployments[0].id).count();
     assert_eq!((own, starts(&plan(&view, NOW))), (0, 1));
-    view = service(4, 100, 200);
+}
+
+#[test]
+fn another_task_looks_tags_up_where_the_first_runs_and_its_node_has_not_told() {
+    let mut view = service(5, 100, 200);
     view.deployments[0].is_pinned = false;
     view.tasks = vec![healthy("first", "new")];
+    assert_eq!(starts(&plan(&view, NOW)), 1);
+    view.tasks.push(task("second", "new", TaskStatus::Pending, HealthStatus::Unknown));
+    assert_eq!(starts(&plan(&view, NOW)), 0);
+    // Simulated nodes never tell.
+    view.tasks[1] = healthy("second", "new");
     assert_eq!(starts(&plan(&view, NOW)), 3);
 }
 
