@@ -72,6 +72,7 @@ pub enum ImageCommand {
         unused_for: u64,
     },
     /// List the images that this node has unpacked.
+    #[command(visible_alias = "list")]
     Ls {
         #[command(flatten)]
         place: crate::cli::Place,
