@@ -485,7 +485,8 @@ fn serves(state: &Snapshot, scope: &longshore_types::Scope, service: &Service, t
         return !targets.is_empty()
             && targets.iter().all(|t| matches!(t.health.state, TargetState::Healthy | TargetState::Unused));
     }
-    checked || task.times.started_at.is_some_and(|at| now.since(at) >= STEADY)
+    // Once is for good, whatever a clock that was set back makes of it.
+    checked || task.was_healthy || task.times.started_at.is_some_and(|at| now.since(at) >= STEADY)
 }
 
 /// The scheduler keeps to the bounds of its service: what it stops leaves enough, what it starts is not too much.
