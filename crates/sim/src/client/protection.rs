@@ -24,8 +24,8 @@ impl Client {
             self.quiet("ecs", "GetTaskProtection", &json!({"cluster": self.model.cluster, "tasks": tasks})).await;
         let (Ok(seen), true) = (seen, self.resets == self.world.resets()) else { return };
         // Nobody else protects tasks of this cluster, and a minute has not passed, unless the clock was set.
-        let latest_s = self.world.latest().0 as f64 / 1000.0;
-        let is_over = |task: &Value| task["expirationDate"].as_f64().is_some_and(|at| at <= latest_s);
+        let latest_ms = self.world.readings().iter().map(|now| now.0).max().unwrap_or_default();
+        let is_over = |task: &Value| task["expirationDate"].as_f64().is_some_and(|at| at * 1000.0 <= latest_ms as f64);
         let given = answer["protectedTasks"].as_array().into_iter().flatten();
         let shown: Vec<&Value> = seen["protectedTasks"].as_array().into_iter().flatten().collect();
         let failed: Vec<&Value> = seen["failures"].as_array().into_iter().flatten().map(|f| &f["arn"]).collect();
