@@ -468,7 +468,14 @@ fn short(world: &World, text: &str) -> String {
 }
 
 /// Whether a task serves, by the rules of ECS rather than by those of the planner.
-fn serves(state: &Snapshot, scope: &longshore_types::Scope, service: &Service, task: &Task, now: Timestamp) -> bool {
+fn serves(
+    world: &World,
+    state: &Snapshot,
+    scope: &longshore_types::Scope,
+    service: &Service,
+    task: &Task,
+    now: Timestamp,
+) -> bool {
     if task.last_status != TaskStatus::Running || task.desired_status != DesiredStatus::Running {
         return false;
     }
@@ -485,8 +492,9 @@ fn serves(state: &Snapshot, scope: &longshore_types::Scope, service: &Service, t
         return !targets.is_empty()
             && targets.iter().all(|t| matches!(t.health.state, TargetState::Healthy | TargetState::Unused));
     }
-    // Once is for good, whatever a clock that was set back makes of it.
-    checked || task.was_healthy || task.times.started_at.is_some_and(|at| now.since(at) >= STEADY)
+    // Where the clock was set back, nobody but the scheduler remembers.
+    let was_seen = world.was_set_back() && task.was_healthy;
+    checked || was_seen || task.times.started_at.is_some_and(|at| now.since(at) >= STEADY)
 }
 
 /// The scheduler keeps to the bounds of its service: what it stops leaves enough, what it starts is not too much.
@@ -519,7 +527,7 @@ fn scheduler(world: &World, before: &Snapshot, after: &Snapshot, changed: &[(lon
         // Rounded up, as ECS does; the ceiling is rounded down.
         let floor = (service.desired_count * service.minimum_healthy_percent).div_ceil(100);
         let count = |now: &Timestamp| {
-            let serving = |task: &Task| serves(before, &key.0, &service, task, *now);
+            let serving = |task: &Task| serves(world, before, &key.0, &service, task, *now);
             let was = |task: &Arc<Task>| before.tasks().get(&(key.0.clone(), task.id.clone()));
             let lost = stopped.iter().filter_map(was).filter(|task| serving(task)).count() as u32;
             (lost, before.tasks().by_index(&Tasks::BY_SERVICE, &key).filter(|task| serving(task)).count() as u32)
