@@ -49,7 +49,7 @@ pub fn measure(binary: &Path, tasks: usize) -> anyhow::Result<Control> {
         if spent < 5_000_000 { Ok(()) } else { Err(format!("{spent} ns of CPU in half a second")) }
     })?;
     let described = describe(&instance, &ten, ("longshore", "longshore"))?;
-    let list = cpu_per_call(server, 1000, || api.ecs("ListTasks", &json!({})).map(drop))?;
+    let list = cpu_per_call(server, || api.ecs("ListTasks", &json!({})).map(drop))?;
     drop(api);
     instance.interrupt()?;
     let started = Instant::now();
@@ -100,7 +100,7 @@ fn describe(instance: &Instance, tasks: &[&str], (key, secret): (&str, &str)) ->
     let headers: Vec<_> = signed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let mut connection = Connection::open(instance.listen, &instance.listen.to_string())?;
     let server = instance.pid("server").context("a server")?;
-    cpu_per_call(server, 3000, || {
+    cpu_per_call(server, || {
         let answer = connection.request("POST", "/", &headers, body.as_bytes())?;
         anyhow::ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
         Ok(())
@@ -173,13 +173,18 @@ fn launch(api: &mut Api, subnets: &Value, tasks: usize) -> anyhow::Result<(Vec<S
     Ok((arns, launched))
 }
 
-/// Microseconds of a process's CPU time for each of many calls, one after another.
-pub fn cpu_per_call<E>(pid: i32, calls: u32, mut call: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
-    let before = cpu_nanoseconds(pid);
-    for _ in 0..calls {
-        call()?;
-    }
-    Ok(cpu_nanoseconds(pid).saturating_sub(before) as f64 / 1000.0 / f64::from(calls))
+/// Microseconds of a process's CPU time for a call, of many one after another: the median of rounds of a thousand, after one
+/// that does not count. A round takes a tenth of a second, and on a shared machine some fall into a slow one.
+fn cpu_per_call<E>(pid: i32, mut call: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
+    const CALLS: u32 = 1000;
+    let mut round = || {
+        let before = cpu_nanoseconds(pid);
+        (0..CALLS).try_for_each(|_| call())?;
+        Ok(cpu_nanoseconds(pid).saturating_sub(before) as f64 / 1000.0 / f64::from(CALLS))
+    };
+    round()?;
+    let rounds = (0..15).map(|_| round()).collect::<Result<Vec<f64>, E>>()?;
+    Ok(super::median(&rounds).unwrap_or_default())
 }
 
 /// CPU time of all threads of a process, by the scheduler's own clock.

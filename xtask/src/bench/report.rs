@@ -240,8 +240,8 @@ impl Page {
              | `ListTasks`, a page of 100 of them | {:.0} µs |\n\
              | `longshore up` with them in its store, from exec to the first healthy answer | {:.0} ms |\n\
              | PSS of all processes after it | {} MiB |\n\n\
-             `--runtime none`. CPU is the scheduler's account of all threads of the server over thousands of calls on one \
-             kept connection: HTTP, parsing, the answer and its encoding.\n",
+             `--runtime none`. CPU is the scheduler's account of all threads of the server over calls on one kept \
+             connection, the median of 15 rounds of a thousand: HTTP, parsing, the answer and its encoding.\n",
             c.clients,
             c.registered,
             c.launched,
