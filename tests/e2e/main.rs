@@ -49,6 +49,7 @@ const TESTS: &[(&str, Test)] = &[
         "services::a_task_that_leaves_its_target_group_is_replaced",
         services::a_task_that_leaves_its_target_group_is_replaced,
     ),
+    ("services::zones_are_made_even_again_and_told_to_be", services::zones_are_made_even),
     ("services::a_spot_interruption_ends_a_task_and_its_service_replaces_it", services::spot_interruption),
     ("services::a_deployment_runs_the_bytes_its_tag_named_when_it_began", services::pinned_images),
     ("tasks::containers_share_what_their_definition_says", tasks::shared),

@@ -138,6 +138,55 @@ pub fn a_task_that_leaves_its_target_group_is_replaced(kit: &Kit) -> anyhow::Res
     })
 }
 
+/// Simulated tasks. Two in one zone are protected while the service shrinks, and evened out when they are free.
+pub fn zones_are_made_even(kit: &Kit) -> anyhow::Result<()> {
+    kit.on("none", |instance| {
+        let network = Network::default(&Aws::new(instance))?;
+        let mut api = Api::open(instance.listen)?;
+        api.ecs("CreateCluster", &json!({}))?;
+        let definition = register(&mut api, &definition("web", "web", &json!({})))?;
+        let service = json!({
+            "serviceName": "web", "taskDefinition": definition, "desiredCount": 4, "launchType": "FARGATE",
+            "networkConfiguration": network.configuration(),
+        });
+        api.ecs("CreateService", &service)?;
+        steady(&mut api, "web", 4)?;
+        let listed = api.ecs("ListTasks", &json!({"serviceName": "web"}))?;
+        let tasks = api.ecs("DescribeTasks", &json!({"tasks": listed["taskArns"]}))?;
+        let tasks = tasks["tasks"].as_array().context("tasks")?;
+        let zone = tasks[0]["availabilityZone"].as_str().context("a zone")?;
+        let crowded: Vec<&Value> =
+            tasks.iter().filter(|task| task["availabilityZone"] == zone).map(|task| &task["taskArn"]).collect();
+        ensure!(crowded.len() == 2, "{tasks:?}");
+        let protect = |api: &mut Api, on: bool| {
+            let wanted = json!({"cluster": "default", "tasks": crowded, "protectionEnabled": on});
+            api.ecs("UpdateTaskProtection", &wanted)
+        };
+        protect(&mut api, true)?;
+        api.ecs("UpdateService", &json!({"service": "web", "desiredCount": 2}))?;
+        steady(&mut api, "web", 2)?;
+        protect(&mut api, false)?;
+        let told = wait::until("zones are even", Duration::from_secs(120), || {
+            let seen = api.ecs("DescribeServices", &json!({"services": ["web"]})).map_err(|e| e.to_string())?;
+            let events = seen["services"][0]["events"].as_array().cloned().unwrap_or_default();
+            let told: Vec<String> = events.iter().filter_map(|e| e["message"].as_str()).map(str::to_owned).collect();
+            let is_even = told.iter().any(|text| text.starts_with("(service web) is AZ balanced with 1 tasks in "));
+            if is_even { Ok(told) } else { Err(format!("{told:?}")) }
+        })?;
+        let mut newest = told.iter();
+        for words in [
+            "has reached a steady state.",
+            "is AZ balanced with 1 tasks in ",
+            &format!("has stopped 1 running tasks in {zone} due to AZ rebalancing: (task "),
+            " to AZ Rebalance: (task ",
+            "AZ Rebalancing in progress.",
+        ] {
+            ensure!(newest.any(|text| text.contains(words)), "{words} is not told in its turn: {told:#?}");
+        }
+        Ok(())
+    })
+}
+
 /// Waits until the newest release of a service has this status: its description.
 fn release(api: &mut Api, service: &str, status: &str) -> anyhow::Result<Value> {
     wait::until(&format!("the release of {service} is {status}"), Duration::from_secs(120), || {

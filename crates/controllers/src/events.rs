@@ -12,11 +12,17 @@ const KEPT: usize = 100;
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages.html>
 const QUIET: Duration = Duration::from_secs(6 * 3600);
 
+const STEADY: &str = "has reached a steady state";
+const UNEVEN: &str = "is not AZ balanced";
+/// Ends what [`UNEVEN`] began.
+const EVEN: &str = "is AZ balanced";
+
 /// How events begin that say how things are; the others say what was done, and are always news.
-const CONDITIONS: [&str; 6] = [
-    "has reached a steady state",
+const CONDITIONS: [&str; 7] = [
+    STEADY,
     "was unable to ",
-    "is not AZ balanced",
+    UNEVEN,
+    EVEN,
     "is unable to place a task",
     "failed to launch a task",
     "failed to register targets",
@@ -26,13 +32,21 @@ const CONDITIONS: [&str; 6] = [
 pub fn is_news(service: &Service, message: &str, now: Timestamp) -> bool {
     let is_condition = |text: &str| CONDITIONS.iter().any(|words| text.starts_with(words));
     let prefix = full(service, "");
-    let text_of = |event: &ServiceEvent| event.message.strip_prefix(&prefix).map(str::to_owned);
+    let mut events =
+        service.events.iter().map(|event| (event.message.strip_prefix(&prefix).unwrap_or_default(), event.at));
+    if message.starts_with(EVEN) {
+        let before = events.find(|(text, _)| [EVEN, UNEVEN].iter().any(|words| text.starts_with(words)));
+        return before.is_some_and(|(text, _)| text.starts_with(UNEVEN));
+    }
     !is_condition(message)
-        || !service
-            .events
-            .iter()
-            .map_while(|event| text_of(event).filter(|text| is_condition(text)).map(|text| (text, event.at)))
-            .any(|(text, at)| text == message && now.since(at) < QUIET)
+        || !events.take_while(|(text, _)| is_condition(text)).any(|(text, at)| text == message && now.since(at) < QUIET)
+}
+
+/// Whether a task was started last to even zones out, and nothing was stopped since: what goes next makes room for it.
+pub fn is_rebalancing(service: &Service) -> bool {
+    let is_step = |text: &&str| [" has started ", " has stopped ", STEADY].iter().any(|words| text.contains(words));
+    let last = service.events.iter().map(|event| event.message.as_str()).find(is_step);
+    last.is_some_and(|text| text.contains(" to AZ Rebalance: "))
 }
 
 /// Adds an event: `message` without the `(service X)` in front.
@@ -125,6 +139,38 @@ mod tests {
         }
         assert!(is_news(&service(&["has started 1 tasks: (task 1).", STEADY]), STEADY, early));
         assert!(is_news(&service(&[STEADY]), STEADY, Timestamp(0) + QUIET));
+    }
+
+    #[test]
+    fn that_zones_are_even_is_told_where_they_were_not() {
+        let (uneven, even) =
+            ("is not AZ balanced with 2 tasks in a, 0 tasks in b.", "is AZ balanced with 1 tasks in a, 1 tasks in b.");
+        let moved = "has stopped 1 running tasks in a due to AZ rebalancing: (task 1).";
+        for (events, expected) in [
+            (&[][..], false),
+            (&[STEADY, moved, uneven], true),
+            (&[even, STEADY, moved, uneven], false),
+            (&[uneven, even, moved, uneven], true),
+        ] {
+            assert_eq!(is_news(&service(events), even, Timestamp(0) + QUIET), expected, "{events:?}");
+        }
+        assert!(!is_news(&service(&[even, STEADY, moved, uneven]), STEADY, Timestamp(1)));
+    }
+
+    #[test]
+    fn a_task_makes_room_for_one_started_to_even_zones_out_until_something_else_was_done() {
+        let started = "has started 1 tasks in b to AZ Rebalance: (task 5).";
+        let registered = "registered 1 targets in (target-group t)";
+        for (events, expected) in [
+            (&[][..], false),
+            (&[registered, started], true),
+            (&["has started 1 tasks: (task 6).", started], false),
+            (&["has stopped 1 running tasks: (task 1).", started], false),
+            // The service was given one more to run.
+            (&[STEADY, registered, started], false),
+        ] {
+            assert_eq!(is_rebalancing(&service(events)), expected, "{events:?}");
+        }
     }
 
     #[test]

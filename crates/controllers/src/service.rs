@@ -186,6 +186,11 @@ fn target_health(state: &Snapshot, scope: &Scope, task: &Task, service: &Service
 
 fn apply(tx: &mut Tx, cx: &Cx, key: &ServiceKey, mut service: Service, plan: &Plan) {
     let (mut running, mut pending) = (Vec::new(), 0);
+    let is_rebalancing = events::is_rebalancing(&service);
+    // What was seen comes before what is done about it.
+    for note in &plan.notes {
+        events::add(&mut service, cx, note);
+    }
     for action in &plan.actions {
         match action {
             Action::StartTasks { deployment, count, replacing } => {
@@ -195,7 +200,7 @@ fn apply(tx: &mut Tx, cx: &Cx, key: &ServiceKey, mut service: Service, plan: &Pl
                 rebalance(tx, cx, &mut service, deployment, &ZoneName::from(zone.as_str()), *provider);
             }
             Action::StopTask { task, cause } => match stop(tx, cx, &mut service, task, cause) {
-                Some(true) => running.push(task.clone()),
+                Some(true) => running.push((task.clone(), cause)),
                 Some(false) => pending += 1,
                 None => {}
             },
@@ -222,14 +227,17 @@ fn apply(tx: &mut Tx, cx: &Cx, key: &ServiceKey, mut service: Service, plan: &Pl
         }
     }
     if !running.is_empty() {
-        let text = format!("has stopped {} running tasks: {}.", running.len(), list(&running));
+        let moved = match &running[..] {
+            [(id, StopCause::Scaling { .. })] if is_rebalancing => tx.tasks().get(&(cx.scope.clone(), id.clone())),
+            _ => None,
+        };
+        let why = moved.map(|task| format!(" in {} due to AZ rebalancing", task.zone)).unwrap_or_default();
+        let running: Vec<TaskId> = running.into_iter().map(|(id, _)| id).collect();
+        let text = format!("has stopped {} running tasks{why}: {}.", running.len(), list(&running));
         events::add(&mut service, cx, &text);
     }
     if pending > 0 {
         events::add(&mut service, cx, &format!("stopped {pending} pending tasks."));
-    }
-    for note in &plan.notes {
-        events::add(&mut service, cx, note);
     }
     tx.services().put(key.clone(), service);
 }

@@ -302,24 +302,26 @@ fn settle(
         plan.actions.push(Action::CompleteDeployment { deployment: primary.id.clone() });
         plan.notes.push(format!("(deployment {}) deployment completed.", primary.id));
     }
-    plan.notes.push("has reached a steady state.".to_owned());
-    if service.zone_rebalancing && is_due(service.retry_at, now) && bounds.upper > bounds.desired {
-        let zones = zones::counts(service, standings);
-        let Some(zone) = zones::emptiest_of_uneven(&zones) else { return };
-        let most = zones.values().max();
-        let crowded = || service.tasks.iter().filter(|task| zones.get(&task.zone) == most);
-        let is_free = |task: &&TaskView| task.protected_until.is_none_or(|until| until <= now);
-        let Some(one) = crowded().find(is_free) else {
-            plan.wake_at = plan.wake_at.into_iter().chain(crowded().filter_map(|task| task.protected_until)).min();
-            return;
-        };
-        plan.notes.push(format!("is not AZ balanced with {}. AZ Rebalancing in progress.", zones::text(&zones)));
-        plan.actions.push(Action::Rebalance {
-            deployment: primary.id.clone(),
-            zone: zone.to_owned(),
-            provider: one.provider,
-        });
+    let zones = zones::counts(service, standings);
+    let uneven = zones::emptiest_of_uneven(&zones).filter(|_| service.zone_rebalancing);
+    if service.zone_rebalancing && uneven.is_none() {
+        plan.notes.push(format!("is AZ balanced with {}.", zones::text(&zones)));
     }
+    plan.notes.push("has reached a steady state.".to_owned());
+    let Some(zone) = uneven.filter(|_| is_due(service.retry_at, now) && bounds.upper > bounds.desired) else { return };
+    let most = zones.values().max();
+    let crowded = || service.tasks.iter().filter(|task| zones.get(&task.zone) == most);
+    let is_free = |task: &&TaskView| task.protected_until.is_none_or(|until| until <= now);
+    let Some(one) = crowded().find(is_free) else {
+        plan.wake_at = plan.wake_at.into_iter().chain(crowded().filter_map(|task| task.protected_until)).min();
+        return;
+    };
+    plan.notes.push(format!("is not AZ balanced with {}. AZ Rebalancing in progress.", zones::text(&zones)));
+    plan.actions.push(Action::Rebalance {
+        deployment: primary.id.clone(),
+        zone: zone.to_owned(),
+        provider: one.provider,
+    });
 }
 
 #[cfg(test)]

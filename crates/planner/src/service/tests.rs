@@ -421,6 +421,9 @@ fn zones_are_made_even_one_task_at_a_time() {
     let last = plan(&view, NOW);
     let stop = |a: &Action| matches!(a, Action::StopTask { task, .. } if task.as_str() == "3");
     assert!(stopped(&last) == 1 && last.actions.iter().any(stop), "{:?}", last.actions);
+    view.tasks.remove(2);
+    let even = plan(&view, NOW);
+    assert!(even.notes.contains(&"is AZ balanced with 2 tasks in a, 2 tasks in b.".into()), "{:?}", even.notes);
 }
 
 /// The tasks that stand in for a bad release are as bad, and the new one is the cure.
