@@ -1,6 +1,6 @@
 //! The control plane alone (`--runtime none`, simulated tasks): what its calls cost, and how soon a full one is back.
 
-use super::memory;
+use super::{memory, proxy::Guard};
 use crate::shell;
 use anyhow::Context;
 use longshore_tests::api::Api;
@@ -10,6 +10,7 @@ use longshore_tests::instance::Instance;
 use longshore_tests::wait;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub struct Control {
     /// CPU time of the server for one DescribeTasks of ten, and one ListTasks page of a hundred, microseconds.
     pub describe: f64,
     pub list: f64,
+    /// The same for as many bytes from nginx, a file that it has open, in rounds between those: how fast the machine is just then.
+    pub file: f64,
     /// DescribeTasks again, signed by a user of `--auth iam` whom AmazonECS_FullAccess lets do it.
     pub describe_as_user: f64,
     /// `longshore up` executed, to the first healthy answer, milliseconds.
@@ -48,8 +51,8 @@ pub fn measure(binary: &Path, tasks: usize) -> anyhow::Result<Control> {
         let spent = cpu_nanoseconds(server) - before;
         if spent < 5_000_000 { Ok(()) } else { Err(format!("{spent} ns of CPU in half a second")) }
     })?;
-    let described = describe(&instance, &ten, ("longshore", "longshore"))?;
-    let list = cpu_per_call(server, || api.ecs("ListTasks", &json!({})).map(drop))?;
+    let (described, file) = describe(&instance, &ten, ("longshore", "longshore"))?;
+    let [list] = cpu_per_call([server], |_| api.ecs("ListTasks", &json!({})).map(drop))?;
     drop(api);
     instance.interrupt()?;
     let started = Instant::now();
@@ -66,7 +69,7 @@ pub fn measure(binary: &Path, tasks: usize) -> anyhow::Result<Control> {
     instance.options = ["--auth", "iam"].map(str::to_owned).to_vec();
     instance.up()?;
     let (key, secret) = user(&instance)?;
-    let describe_as_user = describe(&instance, &ten, (&key, &secret))?;
+    let (describe_as_user, _) = describe(&instance, &ten, (&key, &secret))?;
     instance.interrupt()?;
     instance.options.clear();
     instance.up()?;
@@ -74,7 +77,7 @@ pub fn measure(binary: &Path, tasks: usize) -> anyhow::Result<Control> {
     let clients = 64;
     let registered = register(&instance, clients, Duration::from_secs(5))?;
     instance.down()?;
-    Ok(Control { registered, clients, tasks, launched, describe: described, list, describe_as_user, ready, pss })
+    Ok(Control { registered, clients, tasks, launched, describe: described, list, file, describe_as_user, ready, pss })
 }
 
 /// The key of a user who may do everything in ECS.
@@ -88,9 +91,9 @@ fn user(instance: &Instance) -> anyhow::Result<(String, String)> {
     Ok((text("AccessKeyId")?, text("SecretAccessKey")?))
 }
 
-/// Microseconds of the server's CPU for a DescribeTasks, signed as botocore signs it. The client reads the answers and does
-/// nothing with them, so that the server has no time to cool down.
-fn describe(instance: &Instance, tasks: &[&str], (key, secret): (&str, &str)) -> anyhow::Result<f64> {
+/// Microseconds of the server's CPU for a DescribeTasks, signed as botocore signs it, and of nginx's for a file as long as its
+/// answer. The client reads the answers and does nothing with them, so that neither has time to cool down.
+fn describe(instance: &Instance, tasks: &[&str], (key, secret): (&str, &str)) -> anyhow::Result<(f64, f64)> {
     let python = crate::machine::venv(&["awscli", "botocore"])?.join("bin/python");
     let body = json!({"tasks": tasks}).to_string();
     // One signature is good for minutes, as on AWS, so that one call can be sent again and again.
@@ -99,12 +102,44 @@ fn describe(instance: &Instance, tasks: &[&str], (key, secret): (&str, &str)) ->
     let signed: BTreeMap<String, String> = serde_json::from_str(&shell::read(&mut sign)?)?;
     let headers: Vec<_> = signed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let mut connection = Connection::open(instance.listen, &instance.listen.to_string())?;
+    let mut call = || connection.request("POST", "/", &headers, body.as_bytes());
+    let nginx = Nginx::start(&instance.dir.join("nginx"), &call()?.body)?;
+    let mut file = Connection::open(nginx.listen, "localhost")?;
     let server = instance.pid("server").context("a server")?;
-    cpu_per_call(server, || {
-        let answer = connection.request("POST", "/", &headers, body.as_bytes())?;
+    let [ours, theirs] = cpu_per_call([server, nginx.process.0.id() as i32], |subject| {
+        let answer = if subject == 0 { call()? } else { file.get("/answer")? };
         anyhow::ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
         Ok(())
-    })
+    })?;
+    Ok((ours, theirs))
+}
+
+/// nginx with one file.
+struct Nginx {
+    process: Guard,
+    listen: SocketAddr,
+}
+
+impl Nginx {
+    fn start(dir: &Path, file: &[u8]) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        std::fs::write(dir.join("answer"), file)?;
+        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let dir = dir.display();
+        let settings = format!(
+            "daemon off; master_process off; worker_processes 1; pid {dir}/pid; error_log {dir}/log; user root;\n\
+             events {{ }}\n\
+             http {{ access_log off; keepalive_requests 1000000; open_file_cache max=10; sendfile on; tcp_nopush on;\n\
+               server {{ listen {listen}; root {dir}; }} }}\n",
+        );
+        std::fs::write(format!("{dir}/conf"), settings)?;
+        let process = Command::new("nginx").args(["-p", "."]).arg("-c").arg(format!("{dir}/conf")).spawn()?;
+        let process = Guard(process);
+        wait::until("nginx listens", Duration::from_secs(5), || {
+            TcpStream::connect(listen).map(drop).map_err(|error| error.to_string())
+        })?;
+        Ok(Self { process, listen })
+    }
 }
 
 /// Prints the headers of a DescribeTasks as botocore signs it: address, key, secret, body.
@@ -173,18 +208,25 @@ fn launch(api: &mut Api, subnets: &Value, tasks: usize) -> anyhow::Result<(Vec<S
     Ok((arns, launched))
 }
 
-/// Microseconds of a process's CPU time for a call, of many one after another: the median of rounds of a thousand, after one
-/// that does not count. A round takes a tenth of a second, and on a shared machine some fall into a slow one.
-fn cpu_per_call<E>(pid: i32, mut call: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
+/// Microseconds of each process's CPU time for a call, which gets its index: the median of rounds of a thousand calls in turn,
+/// after one that does not count. A round takes a tenth of a second, and on a shared machine some fall into a slow one.
+fn cpu_per_call<const N: usize, E>(
+    pids: [i32; N],
+    mut call: impl FnMut(usize) -> Result<(), E>,
+) -> Result<[f64; N], E> {
     const CALLS: u32 = 1000;
-    let mut round = || {
-        let before = cpu_nanoseconds(pid);
-        (0..CALLS).try_for_each(|_| call())?;
-        Ok(cpu_nanoseconds(pid).saturating_sub(before) as f64 / 1000.0 / f64::from(CALLS))
-    };
-    round()?;
-    let rounds = (0..15).map(|_| round()).collect::<Result<Vec<f64>, E>>()?;
-    Ok(super::median(&rounds).unwrap_or_default())
+    let mut rounds: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+    for round in 0..=15 {
+        for (subject, pid) in pids.into_iter().enumerate() {
+            let before = cpu_nanoseconds(pid);
+            (0..CALLS).try_for_each(|_| call(subject))?;
+            let spent = cpu_nanoseconds(pid).saturating_sub(before) as f64 / 1000.0 / f64::from(CALLS);
+            if round > 0 {
+                rounds[subject].push(spent);
+            }
+        }
+    }
+    Ok(rounds.map(|rounds| super::median(&rounds).unwrap_or_default()))
 }
 
 /// CPU time of all threads of a process, by the scheduler's own clock.

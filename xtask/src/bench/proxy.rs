@@ -344,7 +344,7 @@ fn percentile_ms(text: &str, which: &str) -> Option<f64> {
     Some(number.parse::<f64>().ok()? * in_ms)
 }
 
-struct Guard(Child);
+pub(super) struct Guard(pub Child);
 
 impl Guard {
     fn end(&mut self) {
