@@ -15,6 +15,17 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+/// CPU time of a server for a call, microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    /// One client waits for each answer: its processor goes to sleep and wakes up for each call.
+    pub one: f64,
+    /// [`AT_ONCE`] clients.
+    pub many: f64,
+}
+
+pub const AT_ONCE: usize = 8;
+
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Control {
     /// RegisterTaskDefinition calls answered a second, each durable, with so many clients.
@@ -24,13 +35,14 @@ pub struct Control {
     pub tasks: usize,
     /// RunTask calls of ten tasks each: tasks a second until the last is RUNNING.
     pub launched: f64,
-    /// CPU time of the server for one DescribeTasks of ten, and one ListTasks page of a hundred, microseconds.
-    pub describe: f64,
-    pub list: f64,
-    /// The same for as many bytes from nginx, a file that it has open, in rounds between those: how fast the machine is just then.
-    pub file: f64,
-    /// DescribeTasks again, signed by a user of `--auth iam` whom AmazonECS_FullAccess lets do it.
-    pub describe_as_user: f64,
+    /// A DescribeTasks of ten.
+    pub describe: Cost,
+    /// The same, signed by a user of `--auth iam` whom AmazonECS_FullAccess lets do it.
+    pub describe_as_user: Cost,
+    /// A ListTasks page of a hundred.
+    pub list: Cost,
+    /// A file from nginx as long as the answer to that DescribeTasks, in rounds between ours: how fast the machine is just then.
+    pub file: Cost,
     /// `longshore up` executed, to the first healthy answer, milliseconds.
     pub ready: f64,
     /// PSS of all processes after that, KiB.
@@ -51,9 +63,13 @@ pub fn measure(binary: &Path, tasks: usize) -> anyhow::Result<Control> {
         let spent = cpu_nanoseconds(server) - before;
         if spent < 5_000_000 { Ok(()) } else { Err(format!("{spent} ns of CPU in half a second")) }
     })?;
-    let (described, file) = describe(&instance, &ten, ("longshore", "longshore"))?;
-    let [list] = cpu_per_call([server], |_| api.ecs("ListTasks", &json!({})).map(drop))?;
     drop(api);
+    let open = ("longshore", "longshore");
+    let describe = Call::signed(&instance, "DescribeTasks", json!({"tasks": ten}), open)?;
+    let list = Call::signed(&instance, "ListTasks", json!({}), open)?;
+    let nginx = Nginx::start(&instance.dir.join("nginx"), &describe.send(&mut describe.connect()?)?)?;
+    let [describe, list, file] = costs([&describe, &list, &nginx.call()])?;
+    drop(nginx);
     instance.interrupt()?;
     let started = Instant::now();
     instance.spawn()?;
@@ -69,7 +85,8 @@ pub fn measure(binary: &Path, tasks: usize) -> anyhow::Result<Control> {
     instance.options = ["--auth", "iam"].map(str::to_owned).to_vec();
     instance.up()?;
     let (key, secret) = user(&instance)?;
-    let (describe_as_user, _) = describe(&instance, &ten, (&key, &secret))?;
+    let [describe_as_user] =
+        costs([&Call::signed(&instance, "DescribeTasks", json!({"tasks": ten}), (&key, &secret))?])?;
     instance.interrupt()?;
     instance.options.clear();
     instance.up()?;
@@ -77,7 +94,7 @@ pub fn measure(binary: &Path, tasks: usize) -> anyhow::Result<Control> {
     let clients = 64;
     let registered = register(&instance, clients, Duration::from_secs(5))?;
     instance.down()?;
-    Ok(Control { registered, clients, tasks, launched, describe: described, list, file, describe_as_user, ready, pss })
+    Ok(Control { registered, clients, tasks, launched, describe, describe_as_user, list, file, ready, pss })
 }
 
 /// The key of a user who may do everything in ECS.
@@ -91,27 +108,72 @@ fn user(instance: &Instance) -> anyhow::Result<(String, String)> {
     Ok((text("AccessKeyId")?, text("SecretAccessKey")?))
 }
 
-/// Microseconds of the server's CPU for a DescribeTasks, signed as botocore signs it, and of nginx's for a file as long as its
-/// answer. The client reads the answers and does nothing with them, so that neither has time to cool down.
-fn describe(instance: &Instance, tasks: &[&str], (key, secret): (&str, &str)) -> anyhow::Result<(f64, f64)> {
-    let python = crate::machine::venv(&["awscli", "botocore"])?.join("bin/python");
-    let body = json!({"tasks": tasks}).to_string();
-    // One signature is good for minutes, as on AWS, so that one call can be sent again and again.
-    let mut sign = Command::new(python);
-    sign.arg("-c").arg(SIGN).arg(instance.listen.to_string()).args([key, secret, &body]);
-    let signed: BTreeMap<String, String> = serde_json::from_str(&shell::read(&mut sign)?)?;
-    let headers: Vec<_> = signed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let mut connection = Connection::open(instance.listen, &instance.listen.to_string())?;
-    let mut call = || connection.request("POST", "/", &headers, body.as_bytes());
-    let nginx = Nginx::start(&instance.dir.join("nginx"), &call()?.body)?;
-    let mut file = Connection::open(nginx.listen, "localhost")?;
-    let server = instance.pid("server").context("a server")?;
-    let [ours, theirs] = cpu_per_call([server, nginx.process.0.id() as i32], |subject| {
-        let answer = if subject == 0 { call()? } else { file.get("/answer")? };
+/// A request that is sent again and again, and the process whose time it costs.
+struct Call {
+    pid: i32,
+    listen: SocketAddr,
+    method: &'static str,
+    path: &'static str,
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+impl Call {
+    /// As botocore signs it. One signature is good for minutes, as on AWS.
+    fn signed(instance: &Instance, operation: &str, body: Value, (key, secret): (&str, &str)) -> anyhow::Result<Self> {
+        let python = crate::machine::venv(&["awscli", "botocore"])?.join("bin/python");
+        let (listen, body) = (instance.listen, body.to_string());
+        let mut sign = Command::new(python);
+        sign.arg("-c").arg(SIGN).arg(listen.to_string()).args([key, secret, operation, &body]);
+        let headers = serde_json::from_str(&shell::read(&mut sign)?)?;
+        Ok(Self { pid: instance.pid("server").context("a server")?, listen, method: "POST", path: "/", headers, body })
+    }
+
+    fn connect(&self) -> anyhow::Result<Connection> {
+        Connection::open(self.listen, &self.listen.to_string())
+    }
+
+    /// The answer's body. Nothing is done with it, so that the server has no time to cool down.
+    fn send(&self, connection: &mut Connection) -> anyhow::Result<Vec<u8>> {
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let answer = connection.request(self.method, self.path, &headers, self.body.as_bytes())?;
         anyhow::ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
-        Ok(())
-    })?;
-    Ok((ours, theirs))
+        Ok(answer.body)
+    }
+
+    /// Microseconds of CPU for each of a thousand calls, which these clients share.
+    fn round(&self, clients: &mut [Connection]) -> anyhow::Result<f64> {
+        let each = 1000 / clients.len();
+        let calls = each * clients.len();
+        let before = cpu_nanoseconds(self.pid);
+        std::thread::scope(|scope| {
+            let send = |client: &mut Connection| (0..each).try_for_each(|_| self.send(client).map(drop));
+            let threads: Vec<_> = clients.iter_mut().map(|client| scope.spawn(move || send(client))).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().expect("clients do not panic"))
+        })?;
+        Ok(cpu_nanoseconds(self.pid).saturating_sub(before) as f64 / 1000.0 / calls as f64)
+    }
+}
+
+/// The medians of rounds in turn, after one that does not count. A round takes a tenth of a second, and on a shared machine some
+/// fall into a slow one.
+fn costs<const N: usize>(calls: [&Call; N]) -> anyhow::Result<[Cost; N]> {
+    let mut clients = Vec::new();
+    for call in calls {
+        clients.push((0..AT_ONCE).map(|_| call.connect()).collect::<anyhow::Result<Vec<_>>>()?);
+    }
+    let mut rounds: [(Vec<f64>, Vec<f64>); N] = std::array::from_fn(|_| Default::default());
+    for round in 0..=15 {
+        for ((call, clients), (one, many)) in calls.iter().zip(&mut clients).zip(&mut rounds) {
+            let costs = (call.round(&mut clients[..1])?, call.round(clients)?);
+            if round > 0 {
+                one.push(costs.0);
+                many.push(costs.1);
+            }
+        }
+    }
+    let middle = |rounds: &[f64]| super::median(rounds).unwrap_or_default();
+    Ok(rounds.map(|(one, many)| Cost { one: middle(&one), many: middle(&many) }))
 }
 
 /// nginx with one file.
@@ -140,16 +202,21 @@ impl Nginx {
         })?;
         Ok(Self { process, listen })
     }
+
+    fn call(&self) -> Call {
+        let (pid, headers) = (self.process.0.id() as i32, BTreeMap::new());
+        Call { pid, listen: self.listen, method: "GET", path: "/answer", headers, body: String::new() }
+    }
 }
 
-/// Prints the headers of a DescribeTasks as botocore signs it: address, key, secret, body.
+/// Prints the headers of a call as botocore signs it: address, key, secret, operation, body.
 const SIGN: &str = "
 import json, sys
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-address, key, secret, body = sys.argv[1:]
-headers = {'X-Amz-Target': 'AmazonEC2ContainerServiceV20141113.DescribeTasks', 'Content-Type': 'application/x-amz-json-1.1'}
+address, key, secret, operation, body = sys.argv[1:]
+headers = {'X-Amz-Target': f'AmazonEC2ContainerServiceV20141113.{operation}', 'Content-Type': 'application/x-amz-json-1.1'}
 request = AWSRequest('POST', f'http://{address}/', headers=headers, data=body)
 SigV4Auth(Credentials(key, secret), 'ecs', 'us-east-1').add_auth(request)
 print(json.dumps(dict(request.headers)))
@@ -206,27 +273,6 @@ fn launch(api: &mut Api, subnets: &Value, tasks: usize) -> anyhow::Result<(Vec<S
     }
     let launched = arns.len() as f64 / started.elapsed().as_secs_f64();
     Ok((arns, launched))
-}
-
-/// Microseconds of each process's CPU time for a call, which gets its index: the median of rounds of a thousand calls in turn,
-/// after one that does not count. A round takes a tenth of a second, and on a shared machine some fall into a slow one.
-fn cpu_per_call<const N: usize, E>(
-    pids: [i32; N],
-    mut call: impl FnMut(usize) -> Result<(), E>,
-) -> Result<[f64; N], E> {
-    const CALLS: u32 = 1000;
-    let mut rounds: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
-    for round in 0..=15 {
-        for (subject, pid) in pids.into_iter().enumerate() {
-            let before = cpu_nanoseconds(pid);
-            (0..CALLS).try_for_each(|_| call(subject))?;
-            let spent = cpu_nanoseconds(pid).saturating_sub(before) as f64 / 1000.0 / f64::from(CALLS);
-            if round > 0 {
-                rounds[subject].push(spent);
-            }
-        }
-    }
-    Ok(rounds.map(|rounds| super::median(&rounds).unwrap_or_default()))
 }
 
 /// CPU time of all threads of a process, by the scheduler's own clock.

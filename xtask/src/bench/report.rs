@@ -235,26 +235,30 @@ impl Page {
             "\n## Control plane\n\n| | |\n|---|--:|\n\
              | `RegisterTaskDefinition`, durable, {} clients | {:.0} a second |\n\
              | tasks started in tens (simulated, so only the API, the store and the controllers) | {:.0} a second |\n\
-             | `DescribeTasks` of ten among {} tasks, CPU of the server | {:.0} µs |\n\
-             | nginx, a file as long as that answer | {:.0} µs |\n\
-             | `DescribeTasks` with `--auth iam`, by a user with AmazonECS_FullAccess | {:.0} µs |\n\
-             | `ListTasks`, a page of 100 of them | {:.0} µs |\n\
-             | `longshore up` with them in its store, from exec to the first healthy answer | {:.0} ms |\n\
+             | `longshore up` with {} tasks in its store, from exec to the first healthy answer | {:.0} ms |\n\
              | PSS of all processes after it | {} MiB |\n\n\
-             `--runtime none`. CPU is the scheduler's account of all threads of the server over calls on one kept \
-             connection, the median of 15 rounds of a thousand: HTTP, parsing, the answer and its encoding. nginx has a round \
-             after each of ours: about half of either's time is the kernel's, for the connection and for waking the client, and \
-             both take twice as much where the host is busy.\n",
+             | CPU of the server for a call, among as many tasks | one client, µs | {} at once, µs |\n|---|--:|--:|\n",
             c.clients,
             c.registered,
             c.launched,
             c.tasks,
-            c.describe,
-            c.file,
-            c.describe_as_user,
-            c.list,
             c.ready,
-            c.pss >> 10
+            c.pss >> 10,
+            super::control::AT_ONCE,
+        );
+        for (what, cost) in [
+            ("`DescribeTasks` of ten", c.describe),
+            ("the same with `--auth iam`, by a user with AmazonECS_FullAccess", c.describe_as_user),
+            ("`ListTasks`, a page of 100", c.list),
+            ("nginx, a file as long as that of `DescribeTasks`", c.file),
+        ] {
+            let _ = writeln!(page, "| {what} | {:.0} | {:.0} |", cost.one, cost.many);
+        }
+        page.push_str(
+            "\n`--runtime none`. CPU is the scheduler's account of all threads of the server over calls on kept connections, \
+             the median of 15 rounds of a thousand, one subject after another: HTTP, parsing, the answer and its encoding. \
+             Where one client waits for each answer, both processors go to sleep and are woken for every call; what that costs \
+             a virtual machine is in the figure and swings with the host, by a factor of two. nginx shows how it was just then.\n",
         );
     }
 
