@@ -16,6 +16,8 @@ const STEADY: &str = "has reached a steady state";
 const UNEVEN: &str = "is not AZ balanced";
 /// Ends what [`UNEVEN`] began.
 const EVEN: &str = "is AZ balanced";
+/// Said of a task that is started to even zones out; [`is_rebalancing`] knows it by this.
+pub const REBALANCE: &str = "to AZ Rebalance: ";
 
 /// How events begin that say how things are; the others say what was done, and are always news.
 const CONDITIONS: [&str; 7] = [
@@ -46,7 +48,7 @@ pub fn is_news(service: &Service, message: &str, now: Timestamp) -> bool {
 pub fn is_rebalancing(service: &Service) -> bool {
     let is_step = |text: &&str| [" has started ", " has stopped ", STEADY].iter().any(|words| text.contains(words));
     let last = service.events.iter().map(|event| event.message.as_str()).find(is_step);
-    last.is_some_and(|text| text.contains(" to AZ Rebalance: "))
+    last.is_some_and(|text| text.contains(REBALANCE))
 }
 
 /// Adds an event: `message` without the `(service X)` in front.

@@ -280,7 +280,7 @@ fn rebalance(
 ) {
     let started = launch_tasks(tx, cx, service, deployment, 1, Some((zone, provider)));
     if !started.is_empty() {
-        let text = format!("has started {} tasks in {zone} to AZ Rebalance: {}.", started.len(), list(&started));
+        let text = format!("has started {} tasks in {zone} {}{}.", started.len(), events::REBALANCE, list(&started));
         events::add(service, cx, &text);
     }
 }
